@@ -1,0 +1,26 @@
+"""FAFNet, a fully-aligned fusion network for RGB-D semantic segmentation; knows nothing of ROS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fafnet_core.models import FAFNet, FAFNetConfig, build_model
+    from fafnet_core.models.weights import load_checkpoint, save_checkpoint
+
+__version__ = "0.1.0"
+
+__all__ = ["FAFNet", "FAFNetConfig", "build_model", "load_checkpoint", "save_checkpoint"]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch takes over a second to import: what needs only HHA or a help text must not pay it.
+    if name in ("load_checkpoint", "save_checkpoint"):
+        from fafnet_core.models import weights
+
+        return getattr(weights, name)
+    if name in __all__:
+        from fafnet_core import models
+
+        return getattr(models, name)
+    raise AttributeError(f"module 'fafnet_core' has no attribute '{name}'")

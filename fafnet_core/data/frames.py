@@ -1,0 +1,228 @@
+"""RGB-D frames in files: a camera file, colour and depth images, and folders of them.
+
+A folder is what most tools write: `color/` (or `colour/`, `rgb/`, `image/`) and `depth/` with
+images of the same names, and a `camera.yaml` with `fx fy cx cy` (pixels, counted from 0),
+`width height`, and `depth_unit_m`, the metres of one depth count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from fafnet_core.nearest import unknown_name
+
+COLOUR_FOLDERS = ("color", "colour", "rgb", "image")
+DEPTH_FOLDERS = ("depth",)
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+CAMERA_FILE = "camera.yaml"
+
+_SATURATED = np.iinfo(np.uint16).max
+"""What a 16-bit depth image holds where the sensor gave up: no depth, not 65.535 m."""
+
+
+@dataclass(frozen=True)
+class RgbdFrame:
+    """One colour image with the depth registered to it.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        depth_m: (H, W) float32, metres along the optical axis; 0, NaN or infinite: no depth.
+        camera_matrix: (3, 3) float64, pixel centres at whole numbers, as in ROS.
+        stamp: time of the colour image in nanoseconds; 0 where the source has none.
+        frame_id: coordinate frame of the colour camera, or the file's name.
+    """
+
+    rgb: NDArray[np.uint8]
+    depth_m: NDArray[np.float32]
+    camera_matrix: NDArray[np.float64]
+    stamp: int = 0
+    frame_id: str = ""
+
+
+@dataclass(frozen=True)
+class CameraFile:
+    """A pinhole camera as a `camera.yaml` states it; sizes are None where it is silent."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int | None = None
+    height: int | None = None
+    depth_unit_m: float = 0.001
+
+    @property
+    def camera_matrix(self) -> NDArray[np.float64]:
+        """The (3, 3) float64 matrix, pixel centres at whole numbers."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    def check_size(self, image: NDArray[Any], path: Path) -> None:
+        """Refuse an image of another size than the camera's: its matrix would be wrong."""
+        height, width = image.shape[:2]
+        if (self.width or width, self.height or height) != (width, height):
+            raise ValueError(
+                f"{path} is {width}x{height}, but its camera file says {self.width}x{self.height};"
+                " use the camera file of this camera and resolution"
+            )
+
+
+def read_camera_file(path: str | Path) -> CameraFile:
+    """Read a `camera.yaml`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a key is missing, unknown or not a number.
+    """
+    path = Path(path)
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds no keys; a camera file has fx, fy, cx, cy, depth_unit_m")
+    known = {field.name for field in fields(CameraFile)}
+    for key in values:
+        if key not in known:
+            raise ValueError(f"{path}: {unknown_name('key', str(key), known)}")
+    if missing := {"fx", "fy", "cx", "cy"} - values.keys():
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
+    try:
+        numbers: dict[str, Any] = {
+            key: int(value) if key in ("width", "height") else float(value)
+            for key, value in values.items()
+        }
+        camera = CameraFile(**numbers)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: every value has to be a number ({error})") from error
+    if not (camera.fx > 0 and camera.fy > 0 and camera.depth_unit_m > 0):
+        raise ValueError(
+            f"{path}: fx, fy and depth_unit_m have to be above zero; they are"
+            f" {camera.fx}, {camera.fy} and {camera.depth_unit_m}"
+        )
+    return camera
+
+
+def _decode(path: Path, flags: int) -> NDArray[Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no image at {path}")
+    # imdecode, not imread: imread prints its own warnings and follows EXIF rotation by default.
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    if image is None:
+        raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
+    return image
+
+
+def read_rgb(path: str | Path) -> NDArray[np.uint8]:
+    """Read a colour image as (H, W, 3) uint8 RGB; a grey one is repeated in each channel."""
+    bgr = _decode(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
+    return rgb
+
+
+def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.float32]:
+    """Read depth as (H, W) float32 metres: a 16-bit image, or a `.npy` file already in metres.
+
+    Saturated counts (65535) come back as 0, which means "no depth" as 0 itself does.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not one channel of 16 bits; an 8-bit image has lost its metres for good.
+    """
+    path = Path(path)
+    if path.suffix == ".npy":
+        values = np.load(path, allow_pickle=False)
+        if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+            raise ValueError(
+                f"{path} holds {values.dtype} {values.shape}; a depth .npy is (height, width) of"
+                " floats in metres"
+            )
+        return np.ascontiguousarray(values, np.float32)
+    counts = _decode(path, cv2.IMREAD_UNCHANGED)
+    if counts.dtype != np.uint16 or counts.ndim != 2:
+        raise ValueError(
+            f"{path} is {counts.dtype} with shape {counts.shape}; a depth image has one channel"
+            " of 16 bits. An 8-bit or coloured one was made for looking at: take the original"
+        )
+    depth_m = counts.astype(np.float32)
+    depth_m *= np.float32(depth_unit_m)
+    depth_m[counts == _SATURATED] = 0
+    return depth_m
+
+
+def _images_by_stem(folder: Path, *, extra: tuple[str, ...] = ()) -> dict[str, Path]:
+    suffixes = IMAGE_SUFFIXES + extra
+    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes}
+
+
+class FrameFolder:
+    """A folder of RGB-D frames, read one at a time, in the order of their names.
+
+    Attributes:
+        camera: the folder's camera file.
+        names: the names (without suffix) that have both colour and depth.
+        unpaired: names that have only one of them, for the caller to report.
+
+    Raises:
+        FileNotFoundError: a colour folder, a depth folder or a camera file is not there.
+        ValueError: no name has both images, or the camera file is wrong.
+    """
+
+    def __init__(self, folder: str | Path, camera_file: str | Path | None = None) -> None:
+        root = Path(folder)
+        colour = _images_by_stem(self._find(root, COLOUR_FOLDERS, "colour"))
+        depth = _images_by_stem(self._find(root, DEPTH_FOLDERS, "depth"), extra=(".npy",))
+        self.camera = read_camera_file(camera_file or find_camera_file(root))
+        self.names = sorted(colour.keys() & depth.keys())
+        self.unpaired = sorted(colour.keys() ^ depth.keys())
+        if not self.names:
+            raise ValueError(
+                f"no image in {root} has both colour and depth: {len(colour)} colour and"
+                f" {len(depth)} depth images share no name (the suffix aside)"
+            )
+        self._paths = {name: (colour[name], depth[name]) for name in self.names}
+
+    @staticmethod
+    def _find(root: Path, candidates: tuple[str, ...], kind: str) -> Path:
+        for name in candidates:
+            if (root / name).is_dir():
+                return root / name
+        wanted = " or ".join(f"{name}/" for name in candidates)
+        raise FileNotFoundError(f"{root} has no {kind} folder: it should hold {wanted}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> RgbdFrame:
+        name = self.names[index]
+        return read_frame(*self._paths[name], self.camera, frame_id=name)
+
+    def __iter__(self) -> Iterator[RgbdFrame]:
+        return (self[index] for index in range(len(self)))
+
+
+def find_camera_file(path: Path) -> Path:
+    """Return the `camera.yaml` in this folder (or beside this file), or one folder up."""
+    folder = path if path.is_dir() else path.parent
+    for candidate in (folder / CAMERA_FILE, folder.parent / CAMERA_FILE):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(
+        f"no {CAMERA_FILE} in {folder} or above it; write one with fx, fy, cx, cy (pixels) and"
+        " depth_unit_m, or name one"
+    )
+
+
+def read_frame(
+    rgb_path: Path, depth_path: Path, camera: CameraFile, *, frame_id: str = ""
+) -> RgbdFrame:
+    """Read one pair of images; each has to have the camera file's size where it states one."""
+    rgb = read_rgb(rgb_path)
+    depth_m = read_depth(depth_path, camera.depth_unit_m)
+    camera.check_size(rgb, rgb_path)
+    camera.check_size(depth_m, depth_path)
+    return RgbdFrame(rgb, depth_m, camera.camera_matrix, frame_id=frame_id or rgb_path.stem)

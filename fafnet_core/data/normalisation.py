@@ -1,0 +1,52 @@
+"""Input normalisation: what turns 8-bit colour and HHA images into what a network was trained on.
+
+It travels in the checkpoint, so nobody has to remember it: x = (image / 255 - mean) / deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_Triple = tuple[float, float, float]
+
+_IMAGENET_MEAN: _Triple = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION: _Triple = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and deviation of each channel, as fractions of 255.
+
+    The defaults are ImageNet's for both streams: the depth stream starts from the same ImageNet
+    weights as the colour stream, so its stem expects the same range.
+    """
+
+    rgb_mean: _Triple = _IMAGENET_MEAN
+    rgb_deviation: _Triple = _IMAGENET_DEVIATION
+    hha_mean: _Triple = _IMAGENET_MEAN
+    hha_deviation: _Triple = _IMAGENET_DEVIATION
+
+    def __post_init__(self) -> None:
+        for name, values in asdict(self).items():
+            if len(values) != 3 or ("deviation" in name and min(values) <= 0):
+                raise ValueError(
+                    f"normalisation {name} is {values}; it takes three numbers, and a deviation"
+                    " has to be above zero"
+                )
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return plain lists, as stored in a checkpoint."""
+        return {name: list(values) for name, values in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Normalisation:
+        """Return the normalisation that `to_dict` described; ValueError where it does not fit."""
+        try:
+            triples: dict[str, Any] = {
+                name: tuple(float(value) for value in triple) for name, triple in values.items()
+            }
+            return cls(**triples)
+        except TypeError as error:
+            raise ValueError(f"not a normalisation: {values!r:.200} ({error})") from error

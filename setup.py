@@ -1,0 +1,60 @@
+"""Installs both Python packages and what ROS 2 looks for in `share/fafnet_ros`.
+
+Version ranges are wide on purpose: the tested versions are pinned in `constraints.txt`, which
+`make` uses, while on a robot the distribution's own NumPy and OpenCV must stay in place.
+"""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+PACKAGE = "fafnet_ros"
+SHARE = f"share/{PACKAGE}"
+
+# A pip user wants OpenCV; on a ROS machine it is rosdep's python3-opencv, which pip does not see.
+OPENCV = ["opencv-python-headless>=4.5"]
+ROS_WHEELS = [
+    "ros-rclpy[fastrtps]>=7.1,<8",
+    "ros-jazzy-diagnostic-msgs>=5.3",
+    "ros-jazzy-lifecycle-msgs>=2.0",
+    "ros-jazzy-sensor-msgs>=5.3",
+    "ros-jazzy-std-msgs>=5.3",
+]
+DEV = [
+    "colcon-common-extensions",
+    "hypothesis>=6",
+    "mypy>=1.10",
+    "pytest>=8",
+    "ruff>=0.8",
+    "types-PyYAML",
+    "types-tqdm",
+]
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="RGB-D semantic segmentation with FAFNet, for ROS 2",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["fafnet_core", "fafnet_core.*", "fafnet_ros", "fafnet_ros.*"]),
+    package_data={"fafnet_core": ["py.typed"], "fafnet_ros": ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (SHARE, ["package.xml"]),
+        (f"{SHARE}/launch", glob("launch/*.launch.py")),
+        (f"{SHARE}/config", glob("config/*.yaml") + glob("config/*.xml") + glob("config/*.rviz")),
+    ],
+    install_requires=["numpy>=1.21", "pyyaml", "safetensors>=0.4", "torch>=2.1", "tqdm>=4.57"],
+    extras_require={"opencv": OPENCV, "ros": OPENCV + ROS_WHEELS, "dev": DEV},
+    zip_safe=False,
+    maintainer="fafnet_ros maintainers",
+    maintainer_email="maintainers@fafnet.invalid",
+    entry_points={
+        "console_scripts": [
+            "fafnet = fafnet_core.cli.main:main",
+            "segment_node = fafnet_ros.segment_node:main",
+            "synthetic_camera = fafnet_ros.synthetic_camera:main",
+            "frame_player = fafnet_ros.frame_player:main",
+        ]
+    },
+)

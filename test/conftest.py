@@ -1,0 +1,18 @@
+"""Fixtures that both halves of the tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real frames beside the project; tests that need it skip where it is absent."""
+    folder = PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real frames at ../{folder.parent.name}/{folder.name}")
+    return folder
