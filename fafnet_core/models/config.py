@@ -1,0 +1,191 @@
+"""What a FAFNet is made of: one typed, checked configuration, and the presets the package ships.
+
+The defaults are the network of the paper (section 4.2: two ResNet-101s, 40 classes of NYUv2). The
+switches of its ablation (section 4.3, table 1) are `fusion_alignment`, `decoder_alignment` and
+`acfm`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from fafnet_core.nearest import unknown_name
+
+Variant = Literal["paper"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+OutputStride = Literal[8, 16, 32]
+Alignment = Literal["flow", "zero_flow", "none"]
+Warp = Literal["both", "depth_only"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FAFNetConfig:
+    """Everything that decides the shape of a FAFNet; equal configurations build equal networks.
+
+    Attributes:
+        variant: "paper" follows the paper's equations.
+        num_classes: labels the network tells apart, 1 to 255 (the id 255 means unlabelled).
+        backbone: the residual network of each of the two streams.
+        width_multiplier: scales every stage of both backbones, 1/16 to 4.
+        output_stride: input pixels for one pixel of the deepest map; below 32, strides of the
+            last stages become dilations.
+        acfm: cross-fuse the modalities (eq. 4-9); without, X_fused is X_feat.
+        mlp_reduction: the MLP of eq. 5 is 2C -> C / mlp_reduction -> C; None: one layer 2C -> C.
+        fusion_alignment: the FAMs inside each RGBDFuse block. "flow" aligns; "zero_flow" has the
+            same parameters and a flow of zero; "none" lets the maps pass.
+        warp: which maps of RGBDFuse are aligned: "both", as in fig. 3, or "depth_only".
+        decoder_alignment: the FAMs of the decoder; "none" upsamples bilinearly.
+        decoder_channels: width of the pooled context and of every decoder level.
+        pooling_sizes: side lengths of the pyramid pooling's grids.
+        dropout: probability of dropping a channel of the pooled context, 0 up to, not with, 1.
+
+    Raises:
+        ValueError: a field has a value that is not allowed; the message says what is.
+    """
+
+    variant: Variant = "paper"
+    num_classes: int = 40
+    backbone: Backbone = "resnet101"
+    width_multiplier: float = 1.0
+    output_stride: OutputStride = 16
+    acfm: bool = True
+    mlp_reduction: int | None = 16
+    fusion_alignment: Alignment = "flow"
+    warp: Warp = "both"
+    decoder_alignment: Alignment = "flow"
+    decoder_channels: int = 256
+    pooling_sizes: tuple[int, ...] = (1, 2, 3, 6)
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._check(
+            "variant",
+            self.variant in get_args(Variant),
+            '"paper" ("release", the network of the authors\' code, is not available yet)',
+        )
+        self._check_choice("backbone", Backbone)
+        self._check_choice("output_stride", OutputStride)
+        self._check_choice("fusion_alignment", Alignment)
+        self._check_choice("warp", Warp)
+        self._check_choice("decoder_alignment", Alignment)
+        self._check("num_classes", _is_int(self.num_classes, 1, 255), "a whole number, 1 to 255")
+        self._check(
+            "width_multiplier", _is_number(self.width_multiplier, 1 / 16, 4), "a number, 1/16 to 4"
+        )
+        self._check("acfm", isinstance(self.acfm, bool), "true or false")
+        self._check(
+            "mlp_reduction",
+            self.mlp_reduction is None or _is_int(self.mlp_reduction, 1),
+            "a whole number from 1, or null for a single layer",
+        )
+        self._check("decoder_channels", _is_int(self.decoder_channels, 1), "a whole number from 1")
+        self._check(
+            "pooling_sizes",
+            isinstance(self.pooling_sizes, (tuple, list))
+            and len(self.pooling_sizes) > 0
+            and all(_is_int(size, 1) for size in self.pooling_sizes),
+            "a list of one or more whole numbers from 1",
+        )
+        self._check(
+            "dropout", _is_number(self.dropout, 0, 1) and self.dropout < 1, "a number, 0 <= p < 1"
+        )
+        # JSON and YAML know no tuples and write 1.0 as 1: equal meanings become equal values.
+        object.__setattr__(self, "pooling_sizes", tuple(self.pooling_sizes))
+        object.__setattr__(self, "width_multiplier", float(self.width_multiplier))
+        object.__setattr__(self, "dropout", float(self.dropout))
+
+    @property
+    def smallest_input(self) -> int:
+        """Least height and width, in pixels, of an image that the network accepts.
+
+        One pixel more than the output stride: the deepest map then has two pixels a side, and
+        eq. 11, which divides by W - 1 and H - 1, is defined on every map.
+        """
+        return self.output_stride + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as plain values that JSON and YAML can hold; see `from_dict`."""
+        values = dataclasses.asdict(self)
+        values["pooling_sizes"] = list(self.pooling_sizes)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FAFNetConfig:
+        """The configuration that `to_dict` wrote; keys left out have their default.
+
+        Raises:
+            ValueError: a key is unknown (the message names the nearest, or all), or a value is
+                not allowed.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in values:
+            if key not in known:
+                raise ValueError(unknown_name("FAFNet configuration key", str(key), known))
+        return cls(**values)
+
+    def _check_choice(self, name: str, choices: Any) -> None:
+        allowed = get_args(choices)
+        value = getattr(self, name)
+        # A list is not hashable and True equals 1: compare type and value, one by one.
+        found = any(type(value) is type(choice) and value == choice for choice in allowed)
+        self._check(name, found, "one of " + ", ".join(map(str, allowed)))
+
+    def _check(self, name: str, right: bool, wanted: str) -> None:
+        if not right:
+            raise ValueError(f"{name} must be {wanted}; got {getattr(self, name)!r}")
+
+
+def _is_int(value: object, least: int, most: int | None = None) -> bool:
+    # bool is an int to Python, not to a reader of a configuration.
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return least <= value and (most is None or value <= most)
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and least <= value <= most  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration with a name's worth of explanation."""
+
+    description: str
+    config: FAFNetConfig
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "fafnet-nano": Preset(
+            "two quarter-width ResNet-18s: for a CPU or a small board",
+            FAFNetConfig(
+                backbone="resnet18",
+                width_multiplier=0.25,
+                output_stride=32,
+                mlp_reduction=4,
+                decoder_channels=64,
+            ),
+        ),
+        "fafnet-lite": Preset(
+            "two ResNet-18s and a decoder of half the width: for an embedded GPU",
+            FAFNetConfig(backbone="resnet18", output_stride=32, decoder_channels=128),
+        ),
+        "fafnet-r34": Preset(
+            "two ResNet-34s at output stride 16: for a desktop GPU",
+            FAFNetConfig(backbone="resnet34"),
+        ),
+        "fafnet-r50": Preset(
+            "two ResNet-50s at output stride 16: between r34 and the paper's network",
+            FAFNetConfig(backbone="resnet50"),
+        ),
+        "fafnet-r101": Preset(
+            "two ResNet-101s at output stride 16: the paper's network",
+            FAFNetConfig(backbone="resnet101"),
+        ),
+    }
+)

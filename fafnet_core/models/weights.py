@@ -1,0 +1,150 @@
+"""Checkpoints: one safetensors file with the weights and everything needed to use them.
+
+The metadata of the file holds, as JSON, the network's configuration, the label set and the input
+normalisation. Nothing is ever unpickled: a file from outside is data, not a program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from fafnet_core.data.labels import NYU40, LabelSet
+from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.models.config import FAFNetConfig
+from fafnet_core.models.fafnet import FAFNet, build_model
+
+FORMAT = "1"
+_FORMAT_KEY = "fafnet_format"
+_METADATA_KEY = "fafnet"
+
+
+@dataclass(frozen=True)
+class CheckpointMetadata:
+    """What a checkpoint says about its weights.
+
+    Attributes:
+        config: the network's configuration.
+        label_set: the classes of its outputs.
+        normalisation: what its inputs went through in training.
+        notes: free entries (how it was trained, versions, figures); plain JSON values.
+    """
+
+    config: FAFNetConfig
+    label_set: LabelSet = NYU40
+    normalisation: Normalisation = field(default_factory=Normalisation)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.config.num_classes != len(self.label_set):
+            raise ValueError(
+                f"the network has {self.config.num_classes} classes, but label set"
+                f" '{self.label_set.name}' names {len(self.label_set)}; give the label set that"
+                " the network was built for"
+            )
+
+    def to_json(self) -> str:
+        """Return the text that goes into the file."""
+        return json.dumps(
+            {
+                "config": self.config.to_dict(),
+                "label_set": self.label_set.to_dict(),
+                "normalisation": self.normalisation.to_dict(),
+                "notes": self.notes,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> CheckpointMetadata:
+        """Read what `to_json` wrote; ValueError where it does not fit."""
+        values = json.loads(text)
+        return cls(
+            config=FAFNetConfig.from_dict(values["config"]),
+            label_set=LabelSet.from_dict(values["label_set"]),
+            normalisation=Normalisation.from_dict(values["normalisation"]),
+            notes=dict(values.get("notes", {})),
+        )
+
+
+def save_checkpoint(
+    path: str | Path,
+    model: FAFNet,
+    *,
+    label_set: LabelSet = NYU40,
+    normalisation: Normalisation | None = None,
+    notes: dict[str, Any] | None = None,
+) -> None:
+    """Write weights, configuration, label set and normalisation to a safetensors file.
+
+    The file is written beside its place and renamed, so an interrupted save loses nothing.
+
+    Raises:
+        ValueError: the label set has not the network's number of classes.
+    """
+    metadata = CheckpointMetadata(
+        model.config, label_set, normalisation or Normalisation(), notes or {}
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    try:
+        save_file(tensors, beside, {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()})
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_metadata(path: str | Path) -> CheckpointMetadata:
+    """Read what a checkpoint says about itself, without its weights.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint of this project, or one of a newer format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is not a safetensors file, or it is cut short ({error}); pickled files"
+            " (.pth, .pt) are not read, because they can run code"
+        ) from error
+    if header.get(_FORMAT_KEY) != FORMAT:
+        raise ValueError(
+            f"{path} is not a fafnet checkpoint of format {FORMAT} (it says"
+            f" {header.get(_FORMAT_KEY)!r}); write one with fafnet_core.save_checkpoint"
+        )
+    try:
+        return CheckpointMetadata.from_json(header[_METADATA_KEY])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: its metadata does not fit this version: {error}") from error
+
+
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAFNet:
+    """Return the checkpoint's network, in evaluation mode; its configuration is `.config`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint, or its weights do not fit its configuration.
+    """
+    path = Path(path)
+    metadata = read_metadata(path)
+    model = build_model(metadata.config)
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights do not fit its configuration: {error}") from error
+    return model.eval().to(device)

@@ -1,0 +1,106 @@
+"""The configuration: round trips, errors that help, presets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from fafnet_core.models import PRESETS, FAFNetConfig
+
+UNUSUAL = FAFNetConfig(
+    num_classes=37,
+    backbone="resnet50",
+    width_multiplier=0.5,
+    output_stride=8,
+    acfm=False,
+    mlp_reduction=None,
+    fusion_alignment="zero_flow",
+    warp="depth_only",
+    decoder_alignment="none",
+    decoder_channels=96,
+    pooling_sizes=(1, 4),
+    dropout=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    "config", [FAFNetConfig(), UNUSUAL, *(preset.config for preset in PRESETS.values())]
+)
+def test_round_trips(config: FAFNetConfig) -> None:
+    values = config.to_dict()
+    assert FAFNetConfig.from_dict(values) == config
+    assert FAFNetConfig.from_dict(json.loads(json.dumps(values))) == config
+    assert FAFNetConfig.from_dict(yaml.safe_load(yaml.safe_dump(values))) == config
+
+
+def test_the_defaults_are_the_papers_network() -> None:
+    assert FAFNetConfig() == FAFNetConfig.from_dict({}) == PRESETS["fafnet-r101"].config
+
+
+def test_yaml_as_a_person_writes_it() -> None:
+    text = "{fusion_alignment: none, mlp_reduction: null, width_multiplier: 1, acfm: no}"
+    config = FAFNetConfig.from_dict(yaml.safe_load(text))
+    assert config == FAFNetConfig(fusion_alignment="none", mlp_reduction=None, acfm=False)
+    assert isinstance(config.width_multiplier, float)
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"'bakbone'.*'backbone'"):
+        FAFNetConfig.from_dict({"bakbone": "resnet18"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("variant", "release", '"paper".*not available yet'),
+        ("variant", "other", '"paper"'),
+        ("backbone", "resnet152", "resnet18, resnet34, resnet50, resnet101"),
+        ("backbone", ["resnet18"], "one of"),
+        ("output_stride", 4, "8, 16, 32"),
+        ("output_stride", "16", "8, 16, 32"),
+        ("output_stride", 16.0, "8, 16, 32"),
+        ("num_classes", 0, "1 to 255"),
+        ("num_classes", 256, "1 to 255"),
+        ("num_classes", True, "1 to 255"),
+        ("num_classes", 40.0, "whole number"),
+        ("width_multiplier", 0, "1/16 to 4"),
+        ("width_multiplier", float("nan"), "1/16 to 4"),
+        ("acfm", "yes", "true or false"),
+        ("acfm", 1, "true or false"),
+        ("mlp_reduction", 0, "null for a single layer"),
+        ("fusion_alignment", False, "flow, zero_flow, none"),
+        ("fusion_alignment", None, "flow, zero_flow, none"),
+        ("decoder_alignment", "bilinear", "flow, zero_flow, none"),
+        ("warp", "rgb_only", "both, depth_only"),
+        ("decoder_channels", 0, "from 1"),
+        ("pooling_sizes", [], "one or more"),
+        ("pooling_sizes", [1, 0], "from 1"),
+        ("pooling_sizes", 6, "list"),
+        ("pooling_sizes", "12", "list"),
+        ("dropout", 1.0, "0 <= p < 1"),
+        ("dropout", -0.1, "0 <= p < 1"),
+    ],
+)
+def test_a_wrong_value_says_what_is_allowed(key: str, value: Any, allowed: str) -> None:
+    with pytest.raises(ValueError, match=rf"{key} must be .*{allowed}.*; got "):
+        FAFNetConfig.from_dict({key: value})
+
+
+def test_presets_have_one_line_each() -> None:
+    assert list(PRESETS) == [
+        "fafnet-nano",
+        "fafnet-lite",
+        "fafnet-r34",
+        "fafnet-r50",
+        "fafnet-r101",
+    ]
+    for preset in PRESETS.values():
+        assert preset.description
+        assert "\n" not in preset.description
+
+
+def test_the_smallest_input_follows_the_output_stride() -> None:
+    assert [FAFNetConfig(output_stride=s).smallest_input for s in (8, 16, 32)] == [9, 17, 33]

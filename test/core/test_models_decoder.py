@@ -1,0 +1,76 @@
+"""The pyramid pooling and the aligned decoder, each against a transcription of its drawing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fafnet_core.models.context import PyramidPooling
+from fafnet_core.models.decoder import AlignedDecoder
+from fafnet_core.models.fam import FlowAlignment, PassThrough, upsample_like
+
+
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
+
+
+@torch.no_grad()
+def test_pyramid_pooling_by_hand() -> None:
+    torch.manual_seed(0)
+    module = PyramidPooling(6, 4, sizes=(1, 2, 3)).eval()
+    x = torch.rand(2, 6, 9, 12)
+    pooled = [
+        resized(branch[2](branch[1](F.adaptive_avg_pool2d(x, size))), x)
+        for size, branch in zip((1, 2, 3), module.branches, strict=True)
+        if isinstance(branch, nn.Sequential)
+    ]
+    torch.testing.assert_close(module(x), module.bottleneck(torch.cat([*pooled, x], dim=1)))
+
+
+@pytest.mark.parametrize("size", [(2, 2), (5, 3), (14, 18)])
+def test_pyramid_pooling_takes_maps_smaller_than_its_grids(size: tuple[int, int]) -> None:
+    module = PyramidPooling(6, 4).eval()
+    assert module(torch.rand(1, 6, *size)).shape == (1, 4, *size)
+
+
+def test_dropout_drops_whole_channels_in_training_only() -> None:
+    torch.manual_seed(0)
+    module = PyramidPooling(6, 64, dropout=0.5)
+    x = torch.rand(4, 6, 5, 5)
+    dropped = (module(x) == 0).all(dim=(2, 3)).float().mean()
+    assert 0.3 < dropped < 0.7
+    module.eval()
+    assert torch.equal(module(x), module(x))
+
+
+def test_synchronised_norms_may_train_on_one_image_a_device() -> None:
+    # nn.SyncBatchNorm runs on GPUs only; a group norm stands for "no plain batch norm".
+    module = PyramidPooling(6, 4)
+    for branch in module.branches:
+        assert isinstance(branch, nn.Sequential)
+        branch[2] = nn.GroupNorm(2, 4)
+    assert module.train()(torch.rand(1, 6, 5, 5)).isfinite().all()
+
+
+@torch.no_grad()
+def test_the_decoder_by_hand() -> None:
+    torch.manual_seed(0)
+    align = [FlowAlignment(8, upsample_like), PassThrough(upsample_like)]
+    nn.init.normal_(align[0].get_parameter("conv_flow.weight"), std=0.1)
+    context = nn.Conv2d(5, 8, 1)
+    decoder = AlignedDecoder((3, 4), 8, num_classes=7, context=context, align=align).eval()
+    fine, middle, coarse = (
+        torch.rand(2, 3, 17, 21),
+        torch.rand(2, 4, 9, 11),
+        torch.rand(2, 5, 5, 6),
+    )
+    x3 = context(coarse)
+    x_i = decoder.laterals[1](middle)
+    x2 = x_i + align[1](x_i, x3)
+    x_i = decoder.laterals[0](fine)
+    x1 = x_i + align[0](x_i, x2)
+    y1, y2 = decoder.levels[0](x1), decoder.levels[1](x2)
+    joined = torch.cat([y1, resized(y2, y1), resized(x3, y1)], dim=1)
+    torch.testing.assert_close(decoder((fine, middle, coarse)), decoder.classifier(joined))

@@ -1,0 +1,89 @@
+"""The backbones: torchvision's names and counts, and dilation in place of stride."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from fafnet_core.models.config import Backbone
+from fafnet_core.models.resnet import ResNet
+
+# Counts of torchvision's networks less their classifier.
+COUNTS = {
+    "resnet18": (11_176_512, 60),
+    "resnet34": (21_284_672, 108),
+    "resnet50": (23_508_032, 159),
+    "resnet101": (42_500_160, 312),
+}
+
+
+@pytest.mark.parametrize("name", get_args(Backbone))
+def test_parameter_counts(name: str) -> None:
+    with torch.device("meta"):
+        parameters = list(ResNet(name).parameters())
+    assert (sum(p.numel() for p in parameters), len(parameters)) == COUNTS[name]
+
+
+def test_parameter_names_are_torchvisions() -> None:
+    with torch.device("meta"):
+        shallow, deep = ResNet("resnet18").state_dict(), ResNet("resnet50").state_dict()
+    norm = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+
+    def bn(name: str) -> list[str]:
+        return [f"{name}.{part}" for part in norm]
+
+    assert (
+        list(shallow)[:18]
+        == [
+            "conv1.weight",
+            *bn("bn1"),
+            "layer1.0.conv1.weight",
+            *bn("layer1.0.bn1"),
+            "layer1.0.conv2.weight",
+            *bn("layer1.0.bn2"),
+        ][:18]
+    )
+    assert [name for name in shallow if "downsample" in name] == [
+        name
+        for stage in (2, 3, 4)
+        for name in (f"layer{stage}.0.downsample.0.weight", *bn(f"layer{stage}.0.downsample.1"))
+    ]
+    assert tuple(deep["layer3.5.conv3.weight"].shape) == (1024, 256, 1, 1)
+    assert tuple(deep["layer1.0.downsample.0.weight"].shape) == (256, 64, 1, 1)
+    assert (len(shallow), len(deep)) == (120, 318)
+
+
+def test_the_stride_of_a_bottleneck_is_in_its_3x3_convolution() -> None:
+    with torch.device("meta"):
+        block = ResNet("resnet50").get_submodule("layer2.0")
+    strides = [block.get_submodule(name).stride for name in ("conv1", "conv2", "conv3")]
+    assert strides == [(1, 1), (2, 2), (1, 1)]
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_shapes(output_stride: int) -> None:
+    network = ResNet("resnet18", width_multiplier=0.25, output_stride=output_stride).eval()
+    with torch.no_grad():
+        maps = network(torch.rand(1, 3, 67, 97))
+    strides = [min(stride, output_stride) for stride in (4, 8, 16, 32)]
+    assert [tuple(x.shape) for x in maps] == [
+        (1, width, -(-67 // stride), -(-97 // stride))
+        for width, stride in zip((16, 32, 64, 128), strides, strict=True)
+    ]
+    assert network.channels == (16, 32, 64, 128)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_dilation_computes_the_same_features_more_densely(name: str, output_stride: int) -> None:
+    torch.manual_seed(0)
+    strided = ResNet(name, width_multiplier=1 / 16).eval().double()
+    dense = ResNet(name, width_multiplier=1 / 16, output_stride=output_stride).eval().double()
+    dense.load_state_dict(strided.state_dict())
+    image = torch.randn(1, 3, 97, 130, dtype=torch.float64)
+    with torch.no_grad():
+        expected, got = strided(image)[3], dense(image)[3]
+    every = 32 // output_stride
+    torch.testing.assert_close(got[..., ::every, ::every], expected)
