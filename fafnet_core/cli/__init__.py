@@ -1,0 +1,1 @@
+"""The command `fafnet <verb>`: one file a verb."""

@@ -1,0 +1,256 @@
+"""`fafnet hha`: depth images to HHA images, one or a folder of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fafnet_core.data.frames import (
+    DEPTH_FOLDERS,
+    CameraFile,
+    find_camera_file,
+    read_camera_file,
+    read_depth,
+)
+from fafnet_core.hha import HHAEncoder
+
+_EXAMPLES = """\
+examples:
+  fafnet hha recordings/kitchen --out hha
+  fafnet hha depth.png --out hha.png --fx 518.86 --fy 519.47 --cx 324.58 --cy 252.74
+  fafnet hha inpainted --raw raw --out hha --camera camera.yaml --jobs 8
+
+Writes PNGs of 8 bits whose red, green and blue are disparity, height and angle. What is already
+there and newer than its depth image is skipped.
+"""
+
+_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+_BATCH = 8
+
+
+class _UsageError(Exception):
+    """The options or the input make no sense: exit status 2."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One depth image to convert."""
+
+    depth: Path
+    raw: Path | None
+    output: Path
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What all images have in common; goes to the worker processes."""
+
+    camera: CameraFile
+    gravity: tuple[float, float, float] | None
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to `fafnet`."""
+    parser = verbs.add_parser(
+        "hha",
+        help="convert depth images to HHA",
+        description="Encode depth as horizontal disparity, height above ground and angle.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "input",
+        type=Path,
+        help="a depth image (16-bit PNG or TIFF, or .npy in metres), or a folder of them, "
+        "searched with its subfolders; of a folder that holds depth/, only that",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the results; for one image also a .png"
+    )
+    parser.add_argument("--camera", type=Path, help="camera file (default: the camera.yaml there)")
+    for name, meaning in (("fx", "focal length"), ("cx", "principal point, counted from 0")):
+        for axis in "xy":
+            option = f"--{name[0]}{axis}"
+            parser.add_argument(option, type=float, metavar="PIXELS", help=f"{meaning}, in {axis}")
+    parser.add_argument(
+        "--depth-unit", type=float, metavar="METRES", help="of one count (default: camera file's)"
+    )
+    parser.add_argument(
+        "--raw", type=Path, help="raw depth, as a file or a folder of the same names: its zeros "
+        "are in-painted in the input and stay out of the normals"
+    )  # fmt: skip
+    parser.add_argument(
+        "--gravity",
+        type=float,
+        nargs=3,
+        metavar=("X", "Y", "Z"),
+        help="downward direction in the camera frame (x right, y down, z forward), if known",
+    )
+    parser.add_argument("--jobs", type=int, help="processes (default: one for each core)")
+    parser.add_argument("--force", action="store_true", help="convert also what is there already")
+    parser.add_argument("--json", action="store_true", help="print counts as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert what was asked for; 1 if any image failed, 2 if the question makes no sense."""
+    try:
+        settings = _settings(arguments)
+        jobs = _jobs(arguments.input, arguments.raw, arguments.out)
+        processes = (os.cpu_count() or 1) if arguments.jobs is None else arguments.jobs
+        if processes < 1:
+            raise _UsageError(f"--jobs is {processes}; wanted at least 1")
+    except _UsageError as error:
+        print(f"fafnet hha: {error}", file=sys.stderr)
+        return 2
+    todo = jobs if arguments.force else [job for job in jobs if not _is_done(job)]
+    failed = 0
+    with tqdm(total=len(todo), unit="image", disable=None) as progress:
+        for errors, converted in _convert_all(todo, settings, processes):
+            progress.update(converted)
+            failed += len(errors)
+            for message in errors:
+                tqdm.write(f"fafnet hha: {message}", file=sys.stderr)
+    counts = {
+        "written": len(todo) - failed,
+        "skipped": len(jobs) - len(todo),
+        "failed": failed,
+    }
+    if arguments.json:
+        print(json.dumps(counts))
+    else:
+        print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    return 1 if failed else 0
+
+
+def _settings(arguments: argparse.Namespace) -> _Settings:
+    given = {name: getattr(arguments, name) for name in ("fx", "fy", "cx", "cy")}
+    numbers = {name: value for name, value in given.items() if value is not None}
+    if numbers and (arguments.camera or len(numbers) < len(given)):
+        raise _UsageError("wanted either --camera, or --fx, --fy, --cx and --cy together")
+    if not arguments.input.exists():
+        raise _UsageError(f"no depth image or folder at {arguments.input}")
+    try:
+        if numbers:
+            camera = CameraFile(**numbers)
+        else:
+            camera = read_camera_file(arguments.camera or find_camera_file(arguments.input))
+    except (OSError, ValueError) as error:
+        raise _UsageError(str(error)) from error
+    if arguments.depth_unit is not None:
+        if not arguments.depth_unit > 0:
+            raise _UsageError(f"--depth-unit is {arguments.depth_unit}; wanted above zero")
+        camera = CameraFile(**{**vars(camera), "depth_unit_m": arguments.depth_unit})
+    gravity = arguments.gravity and tuple(arguments.gravity)
+    if gravity is not None and not (np.isfinite(gravity).all() and np.any(gravity)):
+        raise _UsageError(f"--gravity is {gravity}; wanted a direction, not zero")
+    return _Settings(camera, gravity)
+
+
+def _jobs(source: Path, raw: Path | None, out: Path) -> list[_Job]:
+    """The images to convert, in the order of their names."""
+    if source.is_file():
+        output = out if out.suffix.lower() == ".png" else out / f"{source.stem}.png"
+        if output.resolve() == source.resolve():
+            raise _UsageError(f"--out is the input itself, {source}")
+        return [_Job(source, raw / source.name if raw and raw.is_dir() else raw, output)]
+    if raw and not raw.is_dir():
+        raise _UsageError(f"--raw {raw} is no folder, but the input is one")
+    source = next((source / name for name in DEPTH_FOLDERS if (source / name).is_dir()), source)
+    if out.resolve() == source.resolve():
+        raise _UsageError(f"--out is the folder of the depth images itself, {source}")
+    jobs: dict[Path, _Job] = {}
+    for path in sorted(source.rglob("*")):
+        if path.suffix.lower() not in _SUFFIXES or out.resolve() in path.resolve().parents:
+            continue
+        name = path.relative_to(source)
+        output = out / name.with_suffix(".png")
+        if output in jobs:
+            raise _UsageError(f"{path} and {jobs[output].depth} would both become {output}")
+        jobs[output] = _Job(path, raw / name if raw else None, output)
+    if not jobs:
+        raise _UsageError(f"no depth image in {source}; wanted {', '.join(_SUFFIXES)}")
+    return list(jobs.values())
+
+
+def _is_done(job: _Job) -> bool:
+    if not job.output.is_file():
+        return False
+    sources = [path for path in (job.depth, job.raw) if path and path.exists()]
+    return all(job.output.stat().st_mtime >= path.stat().st_mtime for path in sources)
+
+
+def _convert_all(
+    jobs: Sequence[_Job], settings: _Settings, processes: int
+) -> Iterator[tuple[list[str], int]]:
+    """Yield the errors and the number of images of each batch as it ends."""
+    batches = [jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)]
+    processes = min(processes, len(batches))
+    if processes <= 1:
+        yield from ((_convert_batch(settings, [job]), 1) for job in jobs)
+        return
+    # Not a fork: OpenCV's and BLAS's threads do not survive one.
+    with ProcessPoolExecutor(
+        processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=partial(cv2.setNumThreads, 1),
+    ) as pool:
+        futures = {pool.submit(_convert_batch, settings, batch): len(batch) for batch in batches}
+        try:
+            for future in as_completed(futures):
+                yield future.result(), futures[future]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _convert_batch(settings: _Settings, jobs: Sequence[_Job]) -> list[str]:
+    """Convert some images; returns what went wrong, a line an image."""
+    errors = []
+    encoder: HHAEncoder | None = None
+    for job in jobs:
+        try:
+            depth_m = read_depth(job.depth, settings.camera.depth_unit_m)
+            settings.camera.check_size(depth_m, job.depth)
+            if encoder is None or encoder.shape != depth_m.shape:
+                encoder = HHAEncoder(settings.camera.camera_matrix, depth_m.shape)
+            missing = None if job.raw is None else _absent(job.raw)
+            hha = encoder.encode(depth_m, missing=missing, gravity=settings.gravity)
+            _write(hha, job.output)
+        except (OSError, TypeError, ValueError, cv2.error) as error:
+            errors.append(f"{job.depth}: {error}")
+    return errors
+
+
+def _absent(raw: Path) -> NDArray[np.bool_]:
+    depth = read_depth(raw)
+    absent: NDArray[np.bool_] = ~(np.isfinite(depth) & (depth > 0))
+    return absent
+
+
+def _write(hha: NDArray[np.uint8], output: Path) -> None:
+    """Write beside the final name and rename: a file that is there is whole."""
+    # OpenCV takes blue, green, red; on disk red is disparity.
+    encoded, content = cv2.imencode(".png", hha[..., ::-1])
+    if not encoded:
+        raise OSError(f"OpenCV cannot encode {output}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(f".{output.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.write_bytes(content.tobytes())
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)

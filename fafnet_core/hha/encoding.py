@@ -1,0 +1,228 @@
+"""Depth to HHA: horizontal disparity, height above ground, angle with gravity.
+
+Gupta, Girshick, Arbelaez and Malik, "Learning Rich Features from RGB-D Images for Object Detection
+and Segmentation", ECCV 2014 (arXiv 1407.5736), section 2; their MATLAB code is the definition of
+the numbers. `docs/hha.md` has the equations and what is decided here where the source is silent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay
+from fafnet_core.hha.channels import angle_channel, disparity_channel, height_channel
+from fafnet_core.hha.checks import (
+    check_camera_matrix,
+    check_depth,
+    check_gravity,
+    check_metres,
+    check_missing,
+    check_shape,
+)
+from fafnet_core.hha.geometry import DepthView, PixelRays
+from fafnet_core.hha.gravity import GRAVITY_WINDOW, gravity_from_normals
+from fafnet_core.hha.normals import NORMAL_WINDOW, WindowMoments, normals_by_strip
+
+if TYPE_CHECKING:
+    import torch
+
+NO_DEPTH = (0, 0, 0)
+"""HHA of a pixel without depth."""
+
+
+class HHAEncoder:
+    """Encodes depth images of one camera and size; holds what depends on nothing else.
+
+    It keeps no state between frames.
+
+    Args:
+        camera_matrix: (3, 3), [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels; pixel centres at
+            whole numbers counted from 0, as in ROS.
+        shape: (height, width) of the depth images.
+        device: None for NumPy and OpenCV, or a torch device ("cuda", "cpu", ...) to compute there.
+
+    Raises:
+        ValueError: a camera matrix or shape that cannot be.
+    """
+
+    def __init__(
+        self,
+        camera_matrix: ArrayLike,
+        shape: tuple[int, ...],
+        *,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.shape = check_shape(shape)
+        matrix = check_camera_matrix(camera_matrix, self.shape)
+        self._way = _array_way(device)
+        self._on_torch = device is not None
+        self._rays = PixelRays.of(matrix, self.shape, self._way)
+        self._gravity_rays = self._rays.every(GRAVITY_WINDOW.stride)
+        self._full_moments, self._full_gravity_moments = (
+            WindowMoments.of_full_windows(self.shape, window, self._way)
+            for window in (NORMAL_WINDOW, GRAVITY_WINDOW)
+        )
+
+    def encode(
+        self,
+        depth_m: NDArray[np.floating[Any]],
+        *,
+        missing: NDArray[np.bool_] | None = None,
+        gravity: ArrayLike | None = None,
+    ) -> NDArray[np.uint8]:
+        """Encode one depth image.
+
+        Args:
+            depth_m: (H, W) floating point, metres along the optical axis. Zero, negative, NaN and
+                infinite mean no depth: such pixels become `NO_DEPTH` and take part in nothing.
+            missing: (H, W) bool, True where the sensor saw nothing and `depth_m` is in-painted;
+                these pixels only stay out of the fits of normals.
+            gravity: (3,) known downward direction in the camera's optical frame (x right, y down,
+                z forward), of any length but zero; estimated from the depth if None.
+
+        Returns:
+            (H, W, 3) uint8: disparity, height, angle.
+
+        Raises:
+            TypeError: depth that is not floating point, `missing` that is not bool.
+            ValueError: a wrong shape, depth that is not in metres, zero gravity.
+        """
+        view = self._view_arrays(depth_m, missing)
+        hha = self._encode(view, gravity)
+        result: NDArray[np.uint8] = hha.cpu().numpy() if self._on_torch else hha
+        return result
+
+    def encode_tensor(
+        self,
+        depth_m: torch.Tensor,
+        *,
+        missing: torch.Tensor | None = None,
+        gravity: ArrayLike | None = None,
+    ) -> torch.Tensor:
+        """Encode one depth image that is a tensor; as `encode`, but the result stays on the device.
+
+        Returns:
+            (H, W, 3) uint8 tensor on the encoder's device.
+
+        Raises:
+            RuntimeError: the encoder was built without a device.
+            TypeError, ValueError: as `encode`.
+        """
+        if not self._on_torch:
+            raise RuntimeError(
+                "this HHAEncoder computes with NumPy; for tensors build it with a device, "
+                "e.g. device=depth_m.device"
+            )
+        check_depth(depth_m, self.shape, is_float=depth_m.is_floating_point())
+        if missing is not None:
+            check_missing(missing, self.shape, is_bool=str(missing.dtype) == "torch.bool")
+        hha: torch.Tensor = self._encode(self._view(depth_m, missing), gravity)
+        return hha
+
+    def estimate_gravity(
+        self, depth_m: NDArray[np.floating[Any]], *, missing: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """Estimate the downward direction; arguments and errors as `encode`.
+
+        Returns:
+            (3,) float64 unit vector in the camera's optical frame; (0, 1, 0) where nothing in the
+            image says otherwise.
+        """
+        return self._estimate_gravity(self._view_arrays(depth_m, missing))
+
+    def _view_arrays(self, depth_m: ArrayLike, missing: ArrayLike | None) -> DepthView:
+        depth = np.asarray(depth_m)
+        check_depth(depth, self.shape, is_float=np.issubdtype(depth.dtype, np.floating))
+        if missing is not None:
+            missing = np.asarray(missing)
+            check_missing(missing, self.shape, is_bool=missing.dtype == np.bool_)
+        return self._view(depth, missing)
+
+    def _view(self, depth_m: Array, missing: Array | None) -> DepthView:
+        mask = None if missing is None else self._way.boolean(missing)
+        view = DepthView.of(self._way.float32(depth_m), mask, self._way)
+        check_metres(view.inverse_depth)
+        return view
+
+    def _encode(self, view: DepthView, gravity: ArrayLike | None) -> Array:
+        way = self._way
+        down = self._estimate_gravity(view) if gravity is None else check_gravity(gravity)
+        strips = normals_by_strip(view, self._full_moments, self._rays, NORMAL_WINDOW, way)
+        channels = [
+            disparity_channel(view.inverse_depth, way),
+            height_channel(view.depth_m, self._rays, down, way),
+            way.functions.concatenate([angle_channel(normals, down, way) for normals in strips]),
+        ]
+        if view.has_depth is not None:
+            # NO_DEPTH is zero in each channel.
+            channels = [channel * view.has_depth for channel in channels]
+        return way.stack(channels)
+
+    def _estimate_gravity(self, view: DepthView) -> NDArray[np.float64]:
+        way = self._way
+        strips = normals_by_strip(
+            view, self._full_gravity_moments, self._gravity_rays, GRAVITY_WINDOW, way
+        )
+        vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
+        return gravity_from_normals(vectors.cpu().numpy() if self._on_torch else vectors)
+
+
+def encode_hha(
+    depth_m: NDArray[np.floating[Any]],
+    camera_matrix: ArrayLike,
+    *,
+    missing: NDArray[np.bool_] | None = None,
+    gravity: ArrayLike | None = None,
+    device: str | torch.device | None = None,
+) -> NDArray[np.uint8]:
+    """Encode one depth image to HHA: the one-shot form of `HHAEncoder`, which see.
+
+    Args:
+        depth_m: (H, W) floating point, metres; zero, negative, NaN, infinite: no depth.
+        camera_matrix: (3, 3), pixel centres at whole numbers counted from 0.
+        missing: (H, W) bool, True where `depth_m` is in-painted.
+        gravity: (3,) known downward direction, or None to estimate it.
+        device: None for NumPy and OpenCV, or a torch device.
+
+    Returns:
+        (H, W, 3) uint8: disparity, height, angle.
+
+    Raises:
+        TypeError, ValueError: as `HHAEncoder` and `HHAEncoder.encode`.
+    """
+    encoder = HHAEncoder(camera_matrix, _image_shape(depth_m), device=device)
+    return encoder.encode(depth_m, missing=missing, gravity=gravity)
+
+
+def estimate_gravity(
+    depth_m: NDArray[np.floating[Any]],
+    camera_matrix: ArrayLike,
+    *,
+    missing: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Estimate the downward direction from a room's surfaces; arguments as `encode_hha`.
+
+    Returns:
+        (3,) float64 unit vector in the camera's optical frame (x right, y down, z forward).
+    """
+    encoder = HHAEncoder(camera_matrix, _image_shape(depth_m))
+    return encoder.estimate_gravity(depth_m, missing=missing)
+
+
+def _image_shape(depth_m: ArrayLike) -> tuple[int, ...]:
+    shape = np.shape(depth_m)
+    if len(shape) != 2:
+        raise ValueError(f"depth_m has shape {shape}; wanted (height, width), one image, no batch")
+    return shape
+
+
+def _array_way(device: str | torch.device | None) -> ArrayWay:
+    if device is None:
+        return NumpyWay()
+    # torch takes over a second to import: the NumPy way must not pay it.
+    from fafnet_core.hha.torch_way import TorchWay
+
+    return TorchWay(device)

@@ -1,0 +1,64 @@
+"""The operations of `arrays.ArrayWay` on a torch device.
+
+Window sums are added up from shifted slices: a convolution or a matrix product would be computed
+in TF32, with ten bits of mantissa, wherever a program has asked for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fafnet_core.hha.arrays import Powers, Window
+
+
+class TorchWay:
+    """Tensors on one device."""
+
+    functions: Any = torch
+
+    def __init__(self, device: str | torch.device) -> None:
+        self.device = torch.device(device)
+
+    def float32(self, values: Any) -> Tensor:
+        """See `ArrayWay.float32`."""
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+    def boolean(self, values: Any) -> Tensor:
+        """See `ArrayWay.boolean`."""
+        return torch.as_tensor(values, dtype=torch.bool, device=self.device)
+
+    def window_sums(self, image: Tensor, powers: Powers, window: Window) -> list[Tensor]:
+        """See `ArrayWay.window_sums`."""
+        image = image.to(torch.float32)
+        rows = {q: _correlate(image, window, q, dim=0) for q in {q for _, q in powers}}
+        return [_correlate(rows[q], window, p, dim=1) for p, q in powers]
+
+    def strip_rows(self, height: int, width: int) -> int:
+        """See `ArrayWay.strip_rows`."""
+        return height
+
+    def levels(self, values: Tensor) -> Tensor:
+        """See `ArrayWay.levels`."""
+        return values.round().clip(0, 255).to(torch.uint8)
+
+    def stack(self, channels: Sequence[Tensor]) -> Tensor:
+        """See `ArrayWay.stack`."""
+        return torch.stack(list(channels), dim=-1)
+
+
+def _correlate(image: Tensor, window: Window, power: int, dim: int) -> Tensor:
+    """Sum image * offset^power over the windows along one dimension (0 or 1)."""
+    radius, length = window.radius, image.shape[dim]
+    sides = (0, 0, radius, radius) if dim == 0 else (radius, radius, 0, 0)
+    padded = functional.pad(image, sides)
+    every = (slice(None),) * dim + (slice(None, None, window.stride),)
+    total = torch.zeros_like(image[every])
+    for start, weight in enumerate(window.weights(power).tolist()):
+        if weight:
+            total.add_(padded.narrow(dim, start, length)[every], alpha=weight)
+    return total

@@ -1,0 +1,171 @@
+"""`fafnet hha`: files in, files out, and what happens when one of them is bad."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fafnet_core.cli.main import main
+from fafnet_core.hha import encode_hha
+
+SHAPE = (24, 32)
+CAMERA = np.array([[30.0, 0, 15.5], [0, 30.0, 11.5], [0, 0, 1]])
+INTRINSICS = ["--fx", "30", "--fy", "30", "--cx", "15.5", "--cy", "11.5"]
+CAMERA_YAML = "width: 32\nheight: 24\nfx: 30\nfy: 30\ncx: 15.5\ncy: 11.5\ndepth_unit_m: 0.001\n"
+
+
+def counts(seed: int) -> NDArray[np.uint16]:
+    depth: NDArray[np.uint16] = np.random.default_rng(seed).integers(900, 4000, SHAPE, np.uint16)
+    depth[:3, :3] = 0
+    return depth
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three depth images, one in a subfolder, and their camera file."""
+    (tmp_path / "depth" / "kitchen").mkdir(parents=True)
+    (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
+    for seed, name in enumerate(("a", "b", "kitchen/a")):
+        cv2.imwrite(str(tmp_path / "depth" / f"{name}.png"), counts(seed))
+    return tmp_path
+
+
+def read_hha(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    rgb: NDArray[np.uint8] = np.ascontiguousarray(image[..., ::-1], np.uint8)
+    return rgb
+
+
+def reported(capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
+    report: dict[str, int] = json.loads(capsys.readouterr().out)
+    return report
+
+
+def test_a_folder_is_converted_with_its_subfolders(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "hha"
+    assert main(["hha", str(folder), "--out", str(out), "--json"]) == 0
+    assert reported(capsys) == {"written": 3, "skipped": 0, "failed": 0}
+    expected = encode_hha(counts(2).astype(np.float32) * np.float32(0.001), CAMERA)
+    np.testing.assert_array_equal(read_hha(out / "kitchen" / "a.png"), expected)
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
+        "a.png",
+        "a.png",
+        "b.png",
+    ]
+
+
+def test_what_is_there_is_skipped_unless_older_or_forced(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["hha", str(folder / "depth"), "--out", str(folder / "hha"), "--json"]
+    main(command)
+    os.utime(folder / "hha" / "b.png", (0, 0))
+    capsys.readouterr()
+    assert main(command) == 0
+    assert reported(capsys) == {"written": 1, "skipped": 2, "failed": 0}
+    assert main([*command, "--force"]) == 0
+    assert reported(capsys) == {"written": 3, "skipped": 0, "failed": 0}
+
+
+def test_results_inside_the_input_folder_are_not_taken_for_input(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["hha", str(folder / "depth"), "--out", str(folder / "depth" / "hha"), "--json"]
+    main(command)
+    capsys.readouterr()
+    assert main(command) == 0
+    assert reported(capsys) == {"written": 0, "skipped": 3, "failed": 0}
+
+
+def test_a_bad_file_is_reported_and_the_others_go_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "depth" / "b.png").write_bytes(b"no image")
+    assert main(["hha", str(folder), "--out", str(folder / "hha"), "--json"]) == 1
+    output = capsys.readouterr()
+    assert json.loads(output.out) == {"written": 2, "skipped": 0, "failed": 1}
+    assert "b.png" in output.err
+    assert not (folder / "hha" / "b.png").exists()
+
+
+def test_processes_write_what_one_process_writes(folder: Path) -> None:
+    for seed in range(10):
+        cv2.imwrite(str(folder / "depth" / f"more{seed}.png"), counts(seed))
+    for jobs in ("1", "2"):
+        assert main(["hha", str(folder), "--out", str(folder / jobs), "--jobs", jobs]) == 0
+    for path in (folder / "1").rglob("*.png"):
+        assert path.read_bytes() == (folder / "2" / path.relative_to(folder / "1")).read_bytes()
+
+
+def test_one_npy_file_in_metres_with_the_camera_on_the_command_line(tmp_path: Path) -> None:
+    depth = np.full(SHAPE, 2.0, np.float32)
+    np.save(tmp_path / "depth.npy", depth)
+    out = tmp_path / "new" / "hha.png"
+    command = ["hha", str(tmp_path / "depth.npy"), "--out", str(out), *INTRINSICS]
+    assert main([*command, "--gravity", "0", "0", "1"]) == 0
+    np.testing.assert_array_equal(read_hha(out), encode_hha(depth, CAMERA, gravity=(0, 0, 1)))
+
+
+def test_raw_zeros_and_the_depth_unit_are_minded(folder: Path) -> None:
+    raw = folder / "raw"
+    (raw / "kitchen").mkdir(parents=True)
+    missing = np.zeros(SHAPE, np.bool_)
+    missing[8:20, 8:20] = True
+    for name in ("a", "b", "kitchen/a"):
+        cv2.imwrite(str(raw / f"{name}.png"), np.where(missing, 0, 1000).astype(np.uint16))
+    out = folder / "hha"
+    options = ["--raw", str(raw), "--depth-unit", "0.002"]
+    assert main(["hha", str(folder), "--out", str(out), *options]) == 0
+    depth = counts(1).astype(np.float32) * np.float32(0.002)
+    np.testing.assert_array_equal(
+        read_hha(out / "b.png"), encode_hha(depth, CAMERA, missing=missing)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--fx", "30"], "together"),
+        (["--depth-unit", "0"], "above zero"),
+        (["--gravity", "0", "0", "0"], "not zero"),
+        (["--jobs", "0"], "at least 1"),
+        (["--raw", "nowhere"], "no folder"),
+        (["--camera", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_wrong_question_is_status_2(
+    folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["hha", str(folder), "--out", str(folder / "hha"), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_input_that_is_not_there_or_empty_is_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source in (tmp_path / "nowhere", tmp_path):
+        assert main(["hha", str(source), "--out", str(tmp_path / "hha"), *INTRINSICS]) == 2
+    assert "no depth image" in capsys.readouterr().err
+
+
+def test_two_images_of_one_name_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(folder / "depth" / "a.npy", np.ones(SHAPE, np.float32))
+    assert main(["hha", str(folder), "--out", str(folder / "hha")]) == 2
+    assert "both become" in capsys.readouterr().err
+
+
+def test_the_input_is_never_written_over(folder: Path) -> None:
+    assert main(["hha", str(folder), "--out", str(folder / "depth")]) == 2
+    one = str(folder / "depth" / "a.png")
+    assert main(["hha", one, "--out", one]) == 2

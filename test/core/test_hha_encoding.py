@@ -1,0 +1,293 @@
+"""HHA of scenes whose answer is known, of depth that is hardly there, and of wrong input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from fafnet_core.hha import NO_DEPTH, HHAEncoder, encode_hha, estimate_gravity
+
+SHAPE = (60, 80)
+CAMERA = np.array([[70.0, 0, 39.5], [0, 72.0, 29.5], [0, 0, 1]])
+NO_NORMAL = 180 + 38
+Image = NDArray[np.float32]
+
+
+def plane(normal: tuple[float, float, float], distance: float) -> Image:
+    """Depth of the plane normal.P = distance; 0 where a ray does not meet it."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    u, v = (x - CAMERA[0, 2]) / CAMERA[0, 0], (y - CAMERA[1, 2]) / CAMERA[1, 1]
+    along = u * normal[0] + v * normal[1] + normal[2]
+    depth = distance / np.where(along > 0.05, along, np.inf)
+    return depth.astype(np.float32)
+
+
+def wall(depth_m: float = 2.0) -> Image:
+    return np.full(SHAPE, depth_m, np.float32)
+
+
+def test_a_fronto_parallel_wall_is_at_90_degrees_everywhere_to_the_corners() -> None:
+    hha = encode_hha(wall(2.0), CAMERA)
+    assert np.all(hha[..., 0] == 155)
+    assert np.all(hha[..., 2] == 90 + 38)
+    # The lowest pixel lies 0.82 m under the camera, too high for ground: that is put at 1.30 m.
+    rows = np.arange(SHAPE[0])
+    np.testing.assert_allclose(
+        hha[:, 0, 1], 130 - 200 * (rows - CAMERA[1, 2]) / CAMERA[1, 1], atol=0.501
+    )
+
+
+def test_a_low_enough_lowest_point_is_the_ground() -> None:
+    hha = encode_hha(wall(3.0), CAMERA, gravity=(0, 1, 0))
+    assert np.all(hha[-1, :, 1] == 0)
+    assert hha[0, 0, 1] == round(100 * 3.0 * 59 / 72)
+
+
+@pytest.mark.parametrize(("depth_m", "level"), [(0.5, 255), (1.2, 255), (1.25, 248), (10.0, 31)])
+def test_disparity_is_310_over_metres(depth_m: float, level: int) -> None:
+    assert np.all(encode_hha(wall(depth_m), CAMERA)[..., 0] == level)
+
+
+@pytest.mark.parametrize("tilt", [-40, -20, 0, 5, 30])
+def test_a_floor_has_angle_level_38_and_height_0_whatever_the_cameras_tilt(tilt: float) -> None:
+    down = (0.0, float(np.cos(np.radians(tilt))), float(np.sin(np.radians(tilt))))
+    depth = plane(down, 1.4)
+    hha = encode_hha(depth, CAMERA, gravity=down)
+    whole = whole_windows(depth > 0)
+    assert np.all(hha[whole][:, 2] == 38)
+    assert np.all(hha[depth > 0][:, 1] <= 1)
+
+
+def whole_windows(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels with depth whose 3x3 neighbours all have depth: sure to span a plane."""
+    padded = np.pad(valid, 1)
+    views = [padded[j : j + SHAPE[0], i : i + SHAPE[1]] for j in range(3) for i in range(3)]
+    whole: NDArray[np.bool_] = np.logical_and.reduce(views)
+    return whole
+
+
+def test_gravity_is_found_from_a_tilted_floor() -> None:
+    down = np.array([0.05, np.cos(0.3), np.sin(0.3)])
+    down /= np.linalg.norm(down)
+    estimate = estimate_gravity(plane(tuple(down.tolist()), 1.4), CAMERA)
+    assert np.degrees(np.arccos(min(1.0, estimate @ down))) < 0.01
+
+
+def test_gravity_stays_at_image_down_where_a_bare_wall_leaves_it_open() -> None:
+    np.testing.assert_allclose(estimate_gravity(wall(), CAMERA), (0, 1, 0), atol=1e-6)
+
+
+def test_gravity_stays_at_image_down_without_any_depth() -> None:
+    np.testing.assert_array_equal(estimate_gravity(wall(0.0), CAMERA), (0, 1, 0))
+
+
+def test_the_given_gravity_decides_height_and_angle() -> None:
+    hha = encode_hha(wall(2.0), CAMERA, gravity=(0, 0, 1))
+    assert np.all(hha[..., 1] == 0)
+    assert np.all(hha[..., 2] == 38)
+    upward = encode_hha(wall(2.0), CAMERA, gravity=(0, 0, -5))
+    assert np.all(upward[..., 2] == NO_NORMAL)  # a ceiling is at 180 degrees, too
+    assert np.all(upward[..., 1] == 255)
+
+
+def test_a_tilt_of_at_most_a_tenth_degree_does_not_change_heights() -> None:
+    level, tilted = (
+        encode_hha(wall(9.0), CAMERA, gravity=(0, np.cos(a), np.sin(a)))
+        for a in np.radians((0, 0.099))
+    )
+    np.testing.assert_array_equal(level[..., 1], tilted[..., 1])
+
+
+@pytest.mark.parametrize("absent", [0.0, -1.0, np.nan, np.inf, -np.inf])
+def test_pixels_without_depth_are_no_depth_and_change_nothing_else(absent: float) -> None:
+    depth = wall(2.0)
+    depth[20:30, 20:40] = absent
+    hha = encode_hha(depth, CAMERA)
+    assert np.all(hha[20:30, 20:40] == NO_DEPTH)
+    with_depth = np.ones(SHAPE, np.bool_)
+    with_depth[20:30, 20:40] = False
+    np.testing.assert_array_equal(hha[with_depth], encode_hha(wall(2.0), CAMERA)[with_depth])
+
+
+@pytest.mark.parametrize("absent", [0.0, np.nan])
+def test_an_image_without_any_depth_is_no_depth_all_over(absent: float) -> None:
+    assert np.all(encode_hha(wall(absent), CAMERA) == NO_DEPTH)
+
+
+def test_a_single_pixel_has_disparity_and_height_but_no_normal() -> None:
+    depth = wall(0.0)
+    depth[30, 40] = 2.0
+    hha = encode_hha(depth, CAMERA)
+    assert hha[30, 40].tolist() == [155, 129, NO_NORMAL]
+    assert np.count_nonzero(hha.any(axis=-1)) == 1
+
+
+@pytest.mark.parametrize("step", [(0, 1), (1, 0), (1, 1), (1, -1), (1, 2)])
+def test_pixels_on_one_line_have_no_normal_and_one_beside_it_gives_them_one(
+    step: tuple[int, int],
+) -> None:
+    depth = wall(0.0)
+    line = [(30 + k * step[0], 40 + k * step[1]) for k in range(-3, 4)]
+    for row, column in line:
+        depth[row, column] = 2.0
+    assert all(encode_hha(depth, CAMERA)[pixel][2] == NO_NORMAL for pixel in line)
+    depth[31, 40] = depth[30, 41] = 2.0
+    assert encode_hha(depth, CAMERA)[30, 40, 2] == 90 + 38
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 5), (7, 6)])
+def test_images_smaller_than_a_window_have_defined_results(shape: tuple[int, int]) -> None:
+    hha = encode_hha(np.full(shape, 2.0, np.float32), CAMERA, gravity=(0, 1, 0))
+    assert hha.shape == (*shape, 3)
+    assert np.all(hha[..., 0] == 155)
+    assert np.all(hha[..., 2] == (128 if min(shape) > 1 else NO_NORMAL))
+
+
+def test_missing_stays_out_of_normals_but_keeps_disparity_and_height() -> None:
+    depth = wall(2.0)
+    depth[25:35, 30:50] = 4.0
+    missing = depth == 4.0
+    hha = encode_hha(depth, CAMERA, missing=missing, gravity=(0, 1, 0))
+    plain = encode_hha(depth, CAMERA, gravity=(0, 1, 0))
+    np.testing.assert_array_equal(hha[..., :2], plain[..., :2])
+    assert np.all(hha[~missing][:, 2] == 128)
+    assert hha[30, 40, 2] == NO_NORMAL
+
+
+def test_nothing_missing_is_the_same_as_no_mask() -> None:
+    depth = plane((0.1, 0.8, 0.6), 1.5)
+    np.testing.assert_array_equal(
+        encode_hha(depth, CAMERA, missing=np.zeros(SHAPE, np.bool_)), encode_hha(depth, CAMERA)
+    )
+
+
+def test_extreme_depths_raise_no_warnings() -> None:
+    depth = wall(2.0)
+    depth[0, :4] = (1e-38, 1e-3, 1e6, 3e38)
+    depth[30, 30] = 1e-3
+    with np.errstate(all="raise", under="ignore"):
+        hha = encode_hha(depth, CAMERA)
+    assert hha[0, 0].tolist() == list(NO_DEPTH)
+    assert hha[0, 3].tolist() == list(NO_DEPTH)
+    assert hha[30, 30, 0] == 255
+
+
+depths = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    elements=st.sampled_from([0.0, -1.0, np.nan, np.inf, 0.4, 1.0, 1.01, 2.5, 8.0]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(depth=depths, seed=st.integers(0, 9))
+def test_an_encoder_used_again_gives_what_one_shot_gives(depth: Image, seed: int) -> None:
+    missing = np.random.default_rng(seed).random(depth.shape) < seed / 20
+    encoder = HHAEncoder(CAMERA, depth.shape)
+    encoder.encode(np.full_like(depth, 3.0))
+    before = depth.copy()
+    first = encoder.encode(depth, missing=missing)
+    np.testing.assert_array_equal(first, encode_hha(depth, CAMERA, missing=missing))
+    np.testing.assert_array_equal(depth, before)
+    has_depth = np.isfinite(depth) & (depth > 0)
+    assert np.all(first[~has_depth] == NO_DEPTH)
+    assert np.all(first[has_depth][:, 2] >= 38)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scale=st.floats(0.05, 8.0), slant=st.floats(-0.5, 0.5))
+def test_angles_do_not_depend_on_scale(scale: float, slant: float) -> None:
+    depth = plane((slant, 0.3, 1.0), 2.0)
+    angles, scaled = (encode_hha(depth * s, CAMERA)[..., 2].astype(int) for s in (1.0, scale))
+    assert np.abs(angles - scaled).max() <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(length=st.floats(1e-6, 1e6))
+def test_gravity_may_have_any_length(length: float) -> None:
+    depth, down = plane((0.2, 0.3, 1.0), 2.0), np.array([0.1, 0.9, 0.2])
+    np.testing.assert_array_equal(
+        encode_hha(depth, CAMERA, gravity=down),
+        encode_hha(depth, CAMERA, gravity=down * length),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_floats_and_layouts_are_taken(dtype: type[np.floating]) -> None:
+    depth = np.asfortranarray(wall(2.0).astype(dtype))
+    np.testing.assert_array_equal(encode_hha(depth, CAMERA), encode_hha(wall(2.0), CAMERA))
+
+
+def test_the_numpy_way_does_not_import_torch() -> None:
+    program = "import sys, fafnet_core.hha; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_integer_depth_is_refused_with_the_remedy() -> None:
+    with pytest.raises(TypeError, match=r"uint16.*float.*metres.*0\.001"):
+        encode_hha(np.full(SHAPE, 2000, np.uint16), CAMERA)
+
+
+@pytest.mark.parametrize("millimetres", [2000.0, 60000.0])
+def test_float_millimetres_are_refused_with_the_remedy(millimetres: float) -> None:
+    with pytest.raises(ValueError, match=rf"median of {millimetres:.0f}.*\* 0\.001"):
+        encode_hha(wall(millimetres), CAMERA)
+
+
+def test_a_few_far_pixels_are_not_taken_for_millimetres() -> None:
+    depth = wall(2.0)
+    depth[:20] = 500.0
+    assert encode_hha(depth, CAMERA).shape == (*SHAPE, 3)
+
+
+@pytest.mark.parametrize("shape", [(60,), (60, 80, 1), (2, 60, 80)])
+def test_depth_that_is_no_single_image_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"wanted \(height, width\)"):
+        encode_hha(np.ones(shape, np.float32), CAMERA)
+
+
+def test_an_empty_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        encode_hha(np.ones((0, 5), np.float32), CAMERA)
+
+
+def test_an_encoder_refuses_another_size() -> None:
+    with pytest.raises(ValueError, match=r"\(30, 40\).*\(60, 80\).*HHAEncoder for each size"):
+        HHAEncoder(CAMERA, SHAPE).encode(np.ones((30, 40), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("camera_matrix", "message"),
+    [
+        (np.eye(4), r"\(4, 4\).*\(3, 3\)"),
+        (np.full((3, 3), np.nan), "not finite"),
+        (np.diag([0.0, 0.0, 1.0]), "never calibrated"),
+        (np.diag([-70.0, 70.0, 1.0]), "both positive"),
+        (CAMERA.T, "transpose"),
+        (CAMERA * 2, "last entry"),
+        (CAMERA / [[80], [60], [1]], "pixels of this image"),
+    ],
+)
+def test_a_wrong_camera_matrix_is_refused(camera_matrix: NDArray[np.float64], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        encode_hha(wall(), camera_matrix)
+
+
+def test_missing_of_the_wrong_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"uint8.*bool.*raw_depth == 0"):
+        encode_hha(wall(), CAMERA, missing=np.zeros(SHAPE, np.uint8))
+    with pytest.raises(ValueError, match=r"\(30, 40\).*\(60, 80\)"):
+        encode_hha(wall(), CAMERA, missing=np.zeros((30, 40), np.bool_))
+
+
+@pytest.mark.parametrize("gravity", [(0, 0, 0), (np.nan, 1, 0), (0, 1), (np.inf, 0, 0)])
+def test_gravity_that_is_no_direction_is_refused(gravity: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="wanted"):
+        encode_hha(wall(), CAMERA, gravity=gravity)
