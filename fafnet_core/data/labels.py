@@ -53,7 +53,7 @@ _NYU40 = (
     ("box", 0xC4A23A),
     ("whiteboard", 0xF5F5F5),
     ("person", 0xFF2F2F),
-    ("night stand", 0x95512E),
+    ("night stand", 0x5A2F8A),
     ("toilet", 0xC8F29B),
     ("sink", 0x53B8E0),
     ("lamp", 0xFFE75C),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.data.labels import NYU40
-from fafnet_core.data.synthetic.scene import Box, Cylinder, Scene, Solid, Texture
+from fafnet_core.data.synthetic.scene import Box, Cylinder, Scene, Solid, Texture, plain
 
 Array = NDArray[np.float32]
 
@@ -31,12 +33,11 @@ def _box(
     position: tuple[float, float, float],
     size: tuple[float, float, float],
     *,
-    texture: Texture | None = None,
+    texture: Texture = plain,
     yaw_deg: float = 0.0,
 ) -> Box:
     rgb = (colour >> 16, colour >> 8 & 255, colour & 255)
-    options = {"texture": texture} if texture else {}
-    return Box(_label(name), rgb, position, size, yaw_deg=yaw_deg, **options)
+    return Box(_label(name), rgb, position, size, yaw_deg=yaw_deg, texture=texture)
 
 
 def _shell() -> list[Solid]:
@@ -105,7 +106,7 @@ def _living() -> list[Solid]:
 
 def plaster(u: Array, v: Array) -> Array:
     """Faint unevenness of a painted wall."""
-    return 1 + 0.02 * np.sin(7.1 * u + 2 * np.sin(3.3 * v)) * np.sin(5.7 * v)
+    return _factor(1 + 0.02 * np.sin(7.1 * u + 2 * np.sin(3.3 * v)) * np.sin(5.7 * v))
 
 
 def planks(u: Array, v: Array) -> Array:
@@ -114,43 +115,48 @@ def planks(u: Array, v: Array) -> Array:
     shade = 0.9 + 0.2 * _hash(board)
     grain = 1 + 0.05 * np.sin(90 * u + 6 * np.sin(2 * v + 5 * _hash(board)))
     joint = np.where(u / 0.12 - board < 0.06, 0.6, 1.0)
-    return (shade * grain * joint).astype(np.float32)
+    return _factor(shade * grain * joint)
 
 
 def panels(u: Array, v: Array) -> Array:
     """A frame around fields of half a metre."""
     near_edge = np.minimum(np.mod(u, 0.5), np.mod(v, 0.62)) < 0.04
-    return np.where(near_edge, 0.78, 1.0).astype(np.float32)
+    return _factor(np.where(near_edge, 0.78, 1.0))
 
 
 def folds(u: Array, v: Array) -> Array:
     """Hanging cloth."""
-    return (0.85 + 0.2 * np.sin(75 * u)).astype(np.float32)
+    return _factor(0.85 + 0.2 * np.sin(75 * u))
 
 
 def waves(u: Array, v: Array) -> Array:
     """An abstract painting."""
-    return (0.8 + 0.35 * np.sin(12 * u + 4 * np.sin(9 * v))).astype(np.float32)
+    return _factor(0.8 + 0.35 * np.sin(12 * u + 4 * np.sin(9 * v)))
 
 
 def rug(u: Array, v: Array) -> Array:
     """Concentric rectangles."""
     ring = np.minimum(np.minimum(u, 1.8 - u), np.minimum(v, 1.2 - v))
-    return np.where(np.mod(ring, 0.16) < 0.05, 1.45, 1.0).astype(np.float32)
+    return _factor(np.where(np.mod(ring, 0.16) < 0.05, 1.45, 1.0))
 
 
 def quilt(u: Array, v: Array) -> Array:
     """Stitched squares."""
-    return (0.92 + 0.1 * np.sin(24 * u) * np.sin(24 * v)).astype(np.float32)
+    return _factor(0.92 + 0.1 * np.sin(24 * u) * np.sin(24 * v))
 
 
 def books(u: Array, v: Array) -> Array:
     """Shelves of 32 cm with spines of different shades."""
     spine = _hash(np.floor(u / 0.045) + 57 * np.floor(v / 0.32))
     board = np.mod(v, 0.32) < 0.03
-    return np.where(board, 0.8, 0.55 + 1.1 * spine).astype(np.float32)
+    return _factor(np.where(board, 0.8, 0.55 + 1.1 * spine))
 
 
 def _hash(cell: Array) -> Array:
     """Return a repeatable number 0..1 for each cell."""
-    return np.mod(np.sin(cell * 12.9898) * 43758.5, 1).astype(np.float32)
+    return _factor(np.mod(np.sin(cell * 12.9898) * 43758.5, 1))
+
+
+def _factor(values: Any) -> Array:
+    factor: Array = np.asarray(values, np.float32)
+    return factor

@@ -76,12 +76,13 @@ class Box(_Solid):
         outwards = np.sign(local[axis, columns])
         normal[axis, columns] = -outwards if self.inside else outwards
         local += self._half
-        u, v = np.where(axis == 0, local[1], local[0]), np.where(axis == 2, local[1], local[2])
+        u: Array = np.where(axis == 0, local[1], local[0])
+        v: Array = np.where(axis == 2, local[1], local[2])
         return _turn(self.yaw_deg) @ normal, u, v
 
     @property
     def _half(self) -> Array:
-        return np.array(self.size, np.float32)[:, None] / 2
+        return np.array(self.size, np.float32)[:, None] * np.float32(0.5)
 
     @property
     def _centre(self) -> Array:
@@ -128,7 +129,7 @@ class Cylinder(_Solid):
         from_cap = np.minimum(np.abs(local[2]), np.abs(local[2] - np.float32(self.height)))
         on_side = from_side < from_cap
         upwards = np.where(local[2] > self.height / 2, np.float32(1), np.float32(-1))
-        normal = np.where(on_side, local / np.float32(self.radius), 0)
+        normal = np.where(on_side, local / np.float32(self.radius), np.float32(0))
         normal[2] = np.where(on_side, 0, upwards)
         return normal, np.arctan2(local[1], local[0]) * np.float32(self.radius), local[2]
 
@@ -184,7 +185,7 @@ def render(scene: Scene, camera: PinholeCamera, pose: Pose) -> Rendering:
         normal, u, v = solid.surface(points)
         light = _light(scene, points, normal) * solid.texture(u, v)
         labels[seen] = solid.label
-        rgb[seen] = np.minimum(light[:, None] * np.float32(solid.colour), 255)
+        rgb[seen] = np.minimum(light[:, None] * np.array(solid.colour, np.float32), 255)
     return Rendering(rgb, np.where(nearest < 0, np.float32(0), depth), labels)
 
 
@@ -193,12 +194,13 @@ def _rays(camera: PinholeCamera, matrix: Array, pose: Pose) -> Array:
     x = (np.arange(camera.width, dtype=np.float32) - matrix[0, 2]) / matrix[0, 0]
     y = (np.arange(camera.height, dtype=np.float32) - matrix[1, 2]) / matrix[1, 1]
     right, down, forward = pose.axes[:, :, None, None]
-    return right * x + down * y[:, None] + forward
+    rays: Array = right * x + down * y[:, None] + forward
+    return rays
 
 
 def _light(scene: Scene, points: Array, normals: Array) -> Array:
     """Lambert's law under one lamp, whose light falls off gently, over an even ambient light."""
-    towards = np.float32(scene.lamp)[:, None] - points
+    towards = np.array(scene.lamp, np.float32)[:, None] - points
     distance_2 = np.maximum(np.einsum("in,in->n", towards, towards), _TINY)
     facing = np.maximum(np.einsum("in,in->n", towards, normals), 0) / np.sqrt(distance_2)
     light: Array = _AMBIENT + _LAMP * facing / (1 + _FALL_OFF * distance_2)

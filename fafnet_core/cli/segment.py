@@ -1,0 +1,139 @@
+"""`fafnet segment`: labels for a pair of images or for a folder of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from fafnet_core.data import FrameFolder, RgbdFrame, find_camera_file, read_camera_file, read_frame
+
+if TYPE_CHECKING:
+    from fafnet_core.inference import Segmentation, Segmenter
+
+_EXAMPLES = """\
+examples:
+  fafnet segment color/0001.png depth/0001.png --out labelled --overlay
+  fafnet segment recordings/kitchen --out labelled --overlay --checkpoint nyu.safetensors
+
+Writes labels/NAME.png (8 bits, class ids, 255 = unlabelled) and label_names.json; with --overlay
+also overlay/NAME.png, the labels' colours over the image with a legend beside it.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to `fafnet`."""
+    parser = verbs.add_parser(
+        "segment",
+        help="label a pair of colour and depth images, or a folder of them",
+        description="Label RGB-D frames.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "input",
+        nargs="+",
+        type=Path,
+        help="a folder with color/, depth/ and camera.yaml; or a colour and a depth image",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--camera", type=Path, help="camera file (default: the camera.yaml there)")
+    parser.add_argument("--checkpoint", default="default", help="safetensors file or name")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16, float16")
+    parser.add_argument("--overlay", action="store_true", help="write overlays with a legend too")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Label what was asked for; 1 if any frame failed."""
+    frames = _frames(arguments)
+    from fafnet_core.inference import Segmenter  # imports PyTorch: only once the input is there
+
+    segmenter = Segmenter.from_checkpoint(
+        arguments.checkpoint, device=arguments.device, precision=arguments.precision
+    )
+    if segmenter.notice:
+        print(f"fafnet: {segmenter.notice}", file=sys.stderr)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "label_names.json").write_text(segmenter.label_set.to_json())
+    seconds: list[float] = []
+    failed: dict[str, str] = {}
+    for name, read in tqdm(frames.items(), unit="frame", disable=None):
+        try:
+            frame = read()
+            begun = time.perf_counter()
+            result = segmenter.segment(frame.rgb, frame.depth_m, frame.camera_matrix)
+            seconds.append(time.perf_counter() - begun)
+            _write(arguments.out, name, frame, result, segmenter, overlay=arguments.overlay)
+        except (ValueError, OSError) as error:
+            failed[name] = str(error)
+            tqdm.write(f"fafnet: {name}: {error}", file=sys.stderr)
+    _report(arguments, segmenter, seconds, failed)
+    return 1 if failed else 0
+
+
+def _frames(arguments: argparse.Namespace) -> dict[str, Callable[[], RgbdFrame]]:
+    """Return how to read each frame, by name; ends with exit status 2 if that cannot be told."""
+    inputs: list[Path] = arguments.input
+    if len(inputs) == 1 and inputs[0].is_dir():
+        folder = FrameFolder(inputs[0], arguments.camera)
+        for name in folder.unpaired:
+            print(f"fafnet: {name} has only one of colour and depth: left out", file=sys.stderr)
+        return {name: partial(folder.__getitem__, i) for i, name in enumerate(folder.names)}
+    if len(inputs) != 2:
+        arguments.parser.error("give one folder, or one colour and one depth image")
+    colour, depth = inputs
+    camera = read_camera_file(arguments.camera or find_camera_file(depth))
+    return {colour.stem: partial(read_frame, colour, depth, camera)}
+
+
+def _write(
+    out: Path,
+    name: str,
+    frame: RgbdFrame,
+    result: Segmentation,
+    segmenter: Segmenter,
+    *,
+    overlay: bool,
+) -> None:
+    from fafnet_core.inference import blend, legend, strip, write_picture
+
+    write_picture(out / "labels" / f"{name}.png", result.labels)
+    if overlay:
+        mixed = blend(frame.rgb, segmenter.label_set.colourise(result.labels), 0.5)
+        key = legend(segmenter.label_set, result.labels, mixed.shape[0])
+        write_picture(out / "overlay" / f"{name}.png", strip([(name, mixed), ("labels", key)]))
+
+
+def _report(
+    arguments: argparse.Namespace,
+    segmenter: Segmenter,
+    seconds: list[float],
+    failed: dict[str, str],
+) -> None:
+    median_ms = 1e3 * statistics.median(seconds) if seconds else None
+    if arguments.json:
+        report = {
+            "frames": len(seconds),
+            "failed": failed,
+            "median_ms": median_ms,
+            "device": str(segmenter.device),
+            "precision": segmenter.precision,
+            "out": str(arguments.out),
+        }
+        print(json.dumps(report))
+    elif median_ms is not None:
+        print(
+            f"{len(seconds)} frames, {median_ms:.0f} ms each (median) on {segmenter.device} in"
+            f" {segmenter.precision}: {arguments.out}"
+        )

@@ -1,0 +1,15 @@
+"""The door of the core: `Segmenter`, its result, and pictures of it."""
+
+from fafnet_core.inference.pictures import blend, legend, strip, write_picture
+from fafnet_core.inference.segmenter import DEFAULT_CHECKPOINT, UNTRAINED, Segmentation, Segmenter
+
+__all__ = [
+    "DEFAULT_CHECKPOINT",
+    "UNTRAINED",
+    "Segmentation",
+    "Segmenter",
+    "blend",
+    "legend",
+    "strip",
+    "write_picture",
+]

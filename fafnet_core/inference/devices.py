@@ -1,0 +1,60 @@
+"""Where a network runs and in which arithmetic: what "auto" means, and clear refusals."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+
+from fafnet_core.nearest import unknown_name
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of this name; "auto" is CUDA where there is one, otherwise the CPU.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device '{name}' is not one; use auto, cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device '{name}' was asked for, but PyTorch {torch.__version__} sees"
+            f" {torch.cuda.device_count()} CUDA devices here; use auto or cpu, or install PyTorch"
+            " with CUDA"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device '{name}' is not supported; use auto, cpu, cuda or cuda:0")
+    return device
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the type to compute in; "auto" is bfloat16 where the device has it natively.
+
+    float16 on a CPU is emulated and its range overflows, so it is refused there.
+
+    Raises:
+        ValueError: no such precision, or not on this device.
+    """
+    if precision not in get_args(Precision):
+        raise ValueError(unknown_name("precision", precision, get_args(Precision)))
+    if precision == "auto":
+        return torch.bfloat16 if _has_native_bfloat16(device) else torch.float32
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError("precision float16 needs a GPU; on a CPU use auto, float32 or bfloat16")
+    return _DTYPES[precision]
+
+
+def _has_native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # AMX only: with AVX512-BF16 alone every preset took longer in bfloat16 than in float32.
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())

@@ -1,0 +1,268 @@
+"""`Segmenter`, the door to the core: colour, metric depth and a camera matrix in, labels out.
+
+It does what `FAFNet.forward` does, followed by softmax and argmax; the HHA tables of a camera are
+made once, and the last upsampling runs in bands of rows that stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from fafnet_core.data.labels import NYU40, LabelSet
+from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.hha import HHAEncoder
+from fafnet_core.inference.devices import choose_device, choose_dtype
+from fafnet_core.models import FAFNet, build_model
+from fafnet_core.models.weights import load_checkpoint, read_metadata
+
+DEFAULT_CHECKPOINT = "default"
+UNTRAINED = "untrained:"
+"""Prefix of a preset's name that asks for seeded random weights, to try speed and wiring."""
+
+_DEFAULT_PRESET = "fafnet-nano"
+_SEED = 0
+_BAND_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The result of one frame.
+
+    Attributes:
+        labels: (H, W) uint8 class ids.
+        confidence: (H, W) float32, the softmax probability of that class, 0..1.
+        hha: (H, W, 3) uint8, the HHA image that the network saw.
+        seconds: how long each stage took: `hha`, `network`.
+    """
+
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+    hha: NDArray[np.uint8]
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+
+class Segmenter:
+    """A network with its label set and normalisation, ready on a device.
+
+    One thread at a time may call `segment`.
+
+    Args:
+        model: the network; it is put into evaluation mode and moved to the device.
+        label_set: the classes of its outputs.
+        normalisation: what its inputs go through.
+        device: "auto", "cpu", "cuda" or "cuda:0".
+        precision: "auto", "float32", "bfloat16" or "float16".
+        notice: one line that users of the results have to know, or None.
+
+    Raises:
+        ValueError: no such device or precision here, or another number of classes.
+    """
+
+    def __init__(
+        self,
+        model: FAFNet,
+        label_set: LabelSet = NYU40,
+        normalisation: Normalisation | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        notice: str | None = None,
+    ) -> None:
+        if model.config.num_classes != len(label_set):
+            raise ValueError(
+                f"the network has {model.config.num_classes} classes, label set"
+                f" '{label_set.name}' has {len(label_set)}; give the set it was trained for"
+            )
+        self.label_set = label_set
+        self.notice = notice
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(precision, self.device)
+        self.model = model.eval().to(self.device, self.dtype)
+        # PyTorch's type information lacks this form of `to`.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        normalisation = normalisation or Normalisation()
+        self._rgb_affine = self._affine(normalisation.rgb_mean, normalisation.rgb_deviation)
+        self._hha_affine = self._affine(normalisation.hha_mean, normalisation.hha_deviation)
+        self._encoder: HHAEncoder | None = None
+        self._encoder_key: tuple[bytes, tuple[int, int]] | None = None
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic in use: float32, bfloat16 or float16."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @classmethod
+    def from_checkpoint(
+        cls, path_or_name: str | Path, device: str = "auto", precision: str = "auto"
+    ) -> Segmenter:
+        """Load a checkpoint with all that belongs to it.
+
+        Args:
+            path_or_name: a safetensors checkpoint; "default", the one that ships; or
+                "untrained:<preset>", seeded random weights.
+            device: as for `Segmenter`.
+            precision: as for `Segmenter`.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not a checkpoint, no such preset, or no such device here.
+        """
+        name = str(path_or_name)
+        if name == DEFAULT_CHECKPOINT:
+            name = UNTRAINED + _DEFAULT_PRESET
+        if name.startswith(UNTRAINED):
+            preset = name.removeprefix(UNTRAINED)
+            notice = (
+                f"no trained checkpoint: {preset} runs with random weights (seed {_SEED}), so its"
+                " labels mean nothing"
+            )
+            model = _untrained(preset)
+            return cls(model, device=device, precision=precision, notice=notice)
+        metadata = read_metadata(name)
+        return cls(
+            load_checkpoint(name),
+            metadata.label_set,
+            metadata.normalisation,
+            device=device,
+            precision=precision,
+        )
+
+    def segment(
+        self,
+        rgb: NDArray[np.uint8],
+        depth_m: NDArray[np.floating[Any]],
+        camera_matrix: ArrayLike,
+        *,
+        missing: NDArray[np.bool_] | None = None,
+        gravity: ArrayLike | None = None,
+    ) -> Segmentation:
+        """Segment one frame.
+
+        Args:
+            rgb: (H, W, 3) uint8 colour.
+            depth_m: (H, W) floating point, metres, registered to the colour image; 0, NaN or
+                infinite where there is none.
+            camera_matrix: (3, 3), pixel centres at whole numbers.
+            missing: (H, W), True where in-painting invented the depth.
+            gravity: (3,), the downward direction in the camera's frame; estimated where None.
+
+        Raises:
+            ValueError: sizes that differ, a wrong type, depth that cannot be metres, or a matrix
+                that is not a camera's; the message says what came and what to do.
+        """
+        _check_rgb(rgb, depth_m)
+        begun = time.perf_counter()
+        height, width = depth_m.shape
+        hha = self._encoder_for(camera_matrix, (height, width)).encode(
+            depth_m, missing=missing, gravity=gravity
+        )
+        encoded = time.perf_counter()
+        labels, confidence = self.predict(rgb, hha)
+        done = time.perf_counter()
+        seconds = {"hha": encoded - begun, "network": done - encoded}
+        return Segmentation(labels, confidence, hha, seconds)
+
+    def predict(
+        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return labels (H, W) uint8 and confidence (H, W) float32 of colour and ready HHA.
+
+        Both images are (H, W, 3) uint8.
+        """
+        with torch.inference_mode():
+            logits = self.model.coarse_logits(
+                self._to_input(rgb, self._rgb_affine), self._to_input(hha, self._hha_affine)
+            )
+            labels, confidence = classify(logits[0], rgb.shape[:2])
+            return labels.cpu().numpy(), confidence.cpu().numpy()
+
+    def _affine(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> tuple[Tensor, ...]:
+        """Return the scale and offset that normalise 8-bit values, shaped (1, 3, 1, 1)."""
+        scale = 1 / (255 * torch.tensor(deviation)).view(1, 3, 1, 1)
+        offset = -(torch.tensor(mean) / torch.tensor(deviation)).view(1, 3, 1, 1)
+        return scale.to(self.device), offset.to(self.device)
+
+    def _to_input(self, image: NDArray[np.uint8], affine: tuple[Tensor, ...]) -> Tensor:
+        """Return the normalised image as (1, 3, H, W), channels last in memory."""
+        scale, offset = affine
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        values = torch.addcmul(offset, pixels.permute(2, 0, 1)[None].float(), scale)
+        return values.to(self.dtype, memory_format=torch.channels_last)
+
+    def _encoder_for(self, camera_matrix: ArrayLike, shape: tuple[int, int]) -> HHAEncoder:
+        """Return the encoder of this camera and size, made anew only when they change."""
+        matrix = np.asarray(camera_matrix, np.float64)
+        key = (matrix.tobytes(), shape)
+        if self._encoder is None or self._encoder_key != key:
+            on_gpu = self.device if self.device.type == "cuda" else None
+            self._encoder = HHAEncoder(matrix, shape, device=on_gpu)
+            self._encoder_key = key
+        return self._encoder
+
+
+def _check_rgb(rgb: NDArray[Any], depth_m: NDArray[Any]) -> None:
+    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.shape[2:] != (3,):
+        came = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
+        raise ValueError(
+            f"colour is {came}; wanted a uint8 array (height, width, 3) in RGB order, 0..255"
+        )
+    if not isinstance(depth_m, np.ndarray) or depth_m.shape != rgb.shape[:2]:
+        came = str(getattr(depth_m, "shape", type(depth_m).__name__))
+        raise ValueError(
+            f"colour is {rgb.shape[:2]}, depth is {came} (height, width); register the depth to"
+            " the colour image first, so that both have the same pixels"
+        )
+
+
+def classify(logits: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Upsample logits and take the best class with its softmax probability.
+
+    The same as bilinear upsampling (align_corners=True), softmax and max, in bands of rows: the
+    full-size logits of 40 classes would be written to and read from memory four times.
+
+    Args:
+        logits: (C, h, w), any floating type.
+        size: (H, W), the size wanted.
+
+    Returns:
+        Labels (H, W) uint8 and confidence (H, W) float32.
+    """
+    height, width = size
+    rows = F.interpolate(
+        logits[None].float().contiguous(),
+        size=(logits.shape[1], width),
+        mode="bilinear",
+        align_corners=True,
+    )[0]
+    rows = rows.permute(1, 0, 2).contiguous()  # (h, C, W): a band of rows lies in one piece
+    last = rows.shape[0] - 1
+    position = torch.linspace(0, last, height, device=rows.device)
+    above = position.floor().long().clamp_(max=max(last - 1, 0))
+    below = (above + 1).clamp_(max=last)
+    fraction = (position - above)[:, None, None]
+    labels = torch.empty((height, width), dtype=torch.uint8, device=rows.device)
+    total = torch.empty((height, width), device=rows.device)
+    band_rows = _BAND_ROWS if rows.device.type == "cpu" else height
+    for start in range(0, height, band_rows):
+        band = slice(start, start + band_rows)
+        scores = torch.lerp(rows[above[band]], rows[below[band]], fraction[band])
+        best, index = scores.max(dim=1, keepdim=True)
+        labels[band] = index[:, 0]
+        torch.sum(scores.sub_(best).exp_(), dim=1, out=total[band])
+    return labels, total.reciprocal_()
+
+
+def _untrained(preset: str) -> FAFNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        return build_model(preset)

@@ -1,0 +1,111 @@
+"""`fafnet segment` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fafnet_core.cli.main import main
+from fafnet_core.data import NYU40
+from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+
+CAMERA = PinholeCamera(96, 72)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "room"
+    for name in ("color", "depth"):
+        (root / name).mkdir(parents=True)
+    for i in range(2):
+        seen = render(studio(), CAMERA, sway(i / 2))
+        cv2.imwrite(str(root / f"color/{i}.png"), seen.rgb[..., ::-1])
+        cv2.imwrite(str(root / f"depth/{i}.png"), (seen.depth_m * 1000).astype(np.uint16))
+    matrix = CAMERA.camera_matrix
+    (root / "camera.yaml").write_text(
+        f"fx: {matrix[0, 0]}\nfy: {matrix[1, 1]}\ncx: {matrix[0, 2]}\ncy: {matrix[1, 2]}\n"
+    )
+    return root
+
+
+def test_a_folder_is_labelled_with_overlays(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["segment", str(folder), "--out", str(out), "--overlay", "--json"]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert report["frames"] == 2
+    assert report["failed"] == {}
+    assert "random weights" in printed.err
+    for i in range(2):
+        labels = cv2.imread(str(out / f"labels/{i}.png"), cv2.IMREAD_UNCHANGED)
+        assert labels is not None
+        assert labels.shape == (72, 96)
+        assert labels.dtype == np.uint8
+        assert labels.max() < 40
+        assert (out / f"overlay/{i}.png").is_file()
+    assert json.loads((out / "label_names.json").read_text())["names"] == list(NYU40.names)
+
+
+def test_a_pair_of_images_is_labelled(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    pair = [str(folder / "color/1.png"), str(folder / "depth/1.png")]
+    assert main(["segment", *pair, "--out", str(out)]) == 0
+    assert [p.name for p in (out / "labels").iterdir()] == ["1.png"]
+
+
+def test_one_bad_frame_fails_and_the_others_are_labelled(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "depth/0.png").write_bytes(b"nothing")
+    out = tmp_path / "out"
+    assert main(["segment", str(folder), "--out", str(out)]) == 1
+    assert [p.name for p in (out / "labels").iterdir()] == ["1.png"]
+    assert "0: " in capsys.readouterr().err
+
+
+def test_errors_are_one_line_and_a_status(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", str(tmp_path / "out" / "nothing"), "x", "--out", str(tmp_path)]) == 1
+    assert main(["segment", str(folder), "--out", str(tmp_path), "--checkpoint", "no.pth"]) == 1
+    error = capsys.readouterr().err
+    assert "no checkpoint at no.pth" in error
+    with pytest.raises(SystemExit) as wrong:
+        main(["segment", str(folder), "a", "b", "--out", str(tmp_path)])
+    assert wrong.value.code == 2
+    with pytest.raises(SystemExit) as unknown:
+        main(["segmnt"])
+    assert unknown.value.code == 2
+
+
+@pytest.mark.parametrize("verb", ["segment", "hha"])
+def test_help_has_an_example_and_does_not_wait_for_pytorch(verb: str) -> None:
+    code = (
+        "import sys; from fafnet_core.cli.main import main\n"
+        f"try: main(['{verb}', '--help'])\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"fafnet {verb} " in done.stdout.split("example")[1]
+
+
+def test_python_m_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fafnet_core", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("fafnet ")

@@ -1,0 +1,124 @@
+"""Frames from files: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fafnet_core.data import FrameFolder, find_camera_file, read_camera_file, read_depth, read_rgb
+
+CAMERA = "width: 8\nheight: 6\nfx: 9.0\nfy: 9.5\ncx: 3.5\ncy: 2.5\ndepth_unit_m: 0.001\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("rgb", "depth"):
+        (tmp_path / name).mkdir()
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"rgb/{i}.png"), np.full((6, 8, 3), (i, 20, 30), np.uint8))
+        cv2.imwrite(str(tmp_path / f"depth/{i}.png"), np.full((6, 8), 1000 + i, np.uint16))
+    (tmp_path / "camera.yaml").write_text(CAMERA)
+    return tmp_path
+
+
+def test_a_folder_gives_rgb_metres_and_the_camera(folder: Path) -> None:
+    frames = FrameFolder(folder)
+    assert (len(frames), frames.names, frames.unpaired) == (3, ["0", "1", "2"], [])
+    last = list(frames)[2]
+    assert last.rgb[0, 0].tolist() == [30, 20, 2]
+    assert last.depth_m.dtype == np.float32
+    np.testing.assert_allclose(last.depth_m, 1.002)
+    assert last.camera_matrix.tolist() == [[9, 0, 3.5], [0, 9.5, 2.5], [0, 0, 1]]
+
+
+def test_names_without_a_partner_are_told(folder: Path) -> None:
+    (folder / "rgb" / "1.png").unlink()
+    frames = FrameFolder(folder)
+    assert (frames.names, frames.unpaired) == (["0", "2"], ["1"])
+
+
+def test_folders_that_cannot_be_read_say_why(folder: Path) -> None:
+    for path in (folder / "rgb").iterdir():
+        path.rename(path.with_name("x" + path.name))
+    with pytest.raises(ValueError, match="3 colour and 3 depth images share no name"):
+        FrameFolder(folder)
+    (folder / "camera.yaml").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no camera\.yaml in"):
+        FrameFolder(folder)
+    with pytest.raises(FileNotFoundError, match="color/ or colour/ or rgb/ or image/"):
+        FrameFolder(folder / "depth")
+
+
+def test_another_size_than_the_cameras_is_refused(folder: Path) -> None:
+    cv2.imwrite(str(folder / "depth/1.png"), np.ones((5, 8), np.uint16))
+    with pytest.raises(ValueError, match=r"1.png is 8x5, but its camera file says 8x6"):
+        FrameFolder(folder)[1]
+
+
+def test_saturated_depth_is_no_depth(tmp_path: Path) -> None:
+    path = tmp_path / "d.png"
+    cv2.imwrite(str(path), np.array([[0, 1500, 65535]], np.uint16))
+    np.testing.assert_allclose(read_depth(path, 0.001), [[0, 1.5, 0]])
+
+
+def test_depth_arrays_are_metres_already(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", np.array([[1.25]]))
+    assert read_depth(tmp_path / "d.npy", 0.001).tolist() == [[1.25]]
+    np.save(tmp_path / "c.npy", np.array([[1250]]))
+    with pytest.raises(ValueError, match="floats in metres"):
+        read_depth(tmp_path / "c.npy")
+
+
+def test_an_array_file_is_never_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        read_depth(tmp_path / "d.npy")
+
+
+def test_depth_made_for_looking_at_is_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "d.png"), np.zeros((4, 4), np.uint8))
+    with pytest.raises(ValueError, match="uint8 with shape"):
+        read_depth(tmp_path / "d.png")
+
+
+def test_broken_images_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="not an image that OpenCV can read"):
+        read_rgb(tmp_path / "c.png")
+    with pytest.raises(FileNotFoundError, match="no image at"):
+        read_rgb(tmp_path / "d.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CAMERA + "fz: 1", "unknown key 'fz'"),
+        ("fx: 1\nfy: 1\ncx: 0\n", "lacks cy"),
+        (CAMERA.replace("9.0", "wide"), "has to be a number"),
+        (CAMERA.replace("9.0", "0"), "have to be above zero"),
+        ("", "holds no keys"),
+    ],
+)
+def test_camera_files_that_do_not_fit_say_why(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_camera_file(path)
+
+
+def test_a_camera_file_is_found_beside_and_above(folder: Path) -> None:
+    assert find_camera_file(folder / "depth" / "0.png") == folder / "camera.yaml"
+    assert find_camera_file(folder) == folder / "camera.yaml"
+
+
+def test_the_real_sequences_can_be_read(shared_data: Path) -> None:
+    kinect = FrameFolder(shared_data / "kinect-v1-sequence")
+    assert (len(kinect), kinect.unpaired) == (20, [])
+    depth_m = kinect[0].depth_m
+    assert kinect[0].rgb.shape == (480, 640, 3)
+    assert 0.3 < np.median(depth_m[depth_m > 0]) < 5
+    assert depth_m.max() < 20
+    assert len(FrameFolder(shared_data / "nyuv2")) == 4

@@ -1,0 +1,193 @@
+"""`Segmenter`: the same answer as the network's own forward pass, and clear refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from fafnet_core import build_model, save_checkpoint
+from fafnet_core.data import NYU40, SUN37, LabelSet, Normalisation
+from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_core.hha import encode_hha
+from fafnet_core.inference import Segmentation, Segmenter, blend, legend, strip
+from fafnet_core.inference.segmenter import classify
+
+CAMERA = PinholeCamera(160, 120)
+MATRIX = CAMERA.camera_matrix
+RENDERED = render(studio(), CAMERA, sway(0.2))
+RGB, DEPTH = RENDERED.rgb, RENDERED.depth_m
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter.from_checkpoint("default", device="cpu", precision="float32")
+
+
+def test_labels_and_confidence_have_the_inputs_size(segmenter: Segmenter) -> None:
+    result = segmenter.segment(RGB, DEPTH, MATRIX)
+    assert result.labels.shape == (120, 160)
+    assert result.labels.dtype == np.uint8
+    assert result.confidence.shape == (120, 160)
+    assert result.confidence.dtype == np.float32
+    assert (result.confidence >= 1 / 40).all()
+    assert (result.confidence <= 1).all()
+    assert len(np.unique(result.labels)) > 1
+    np.testing.assert_array_equal(result.hha, encode_hha(DEPTH, MATRIX))
+    assert set(result.seconds) == {"hha", "network"}
+
+
+def test_it_does_what_forward_softmax_and_argmax_do(segmenter: Segmenter) -> None:
+    result = segmenter.segment(RGB, DEPTH, MATRIX)
+    mean = np.array((0.485, 0.456, 0.406), np.float32)
+    deviation = np.array((0.229, 0.224, 0.225), np.float32)
+    images = [
+        torch.from_numpy((image / np.float32(255) - mean) / deviation).permute(2, 0, 1)[None]
+        for image in (RGB, result.hha)
+    ]
+    with torch.inference_mode():
+        probability, labels = segmenter.model(*images)[0].softmax(0).max(0)
+    np.testing.assert_allclose(result.confidence, probability.numpy(), atol=1e-4)
+    assert (result.labels == labels.numpy()).mean() > 0.9995  # ties break by rounding
+
+
+@pytest.mark.parametrize("shape", [(40, 30, 40), (3, 1, 1), (2, 5, 7)])
+def test_classify_is_bilinear_softmax_and_max(shape: tuple[int, int, int]) -> None:
+    logits = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * 5
+    labels, confidence = classify(logits, (61, 77))
+    full = torch.nn.functional.interpolate(
+        logits[None], size=(61, 77), mode="bilinear", align_corners=True
+    )[0]
+    expected, index = full.softmax(0).max(0)
+    torch.testing.assert_close(confidence, expected, rtol=1e-4, atol=1e-4)
+    assert (labels == index).float().mean() > 0.999
+
+
+def test_another_camera_or_size_is_taken_as_it_comes(segmenter: Segmenter) -> None:
+    segmenter.segment(RGB, DEPTH, MATRIX)
+    smaller = segmenter.segment(RGB[:97, :131], DEPTH[:97, :131], MATRIX)
+    assert smaller.labels.shape == (97, 131)
+    wider = MATRIX * np.array([[2, 1, 1], [1, 2, 1], [1, 1, 1]])
+    again = segmenter.segment(RGB, DEPTH, wider)
+    np.testing.assert_array_equal(again.hha, encode_hha(DEPTH, wider))
+
+
+def test_frames_without_any_depth_are_labelled_all_the_same(segmenter: Segmenter) -> None:
+    result = segmenter.segment(RGB, np.zeros_like(DEPTH), MATRIX)
+    assert not result.hha.any()
+    assert np.isfinite(result.confidence).all()
+
+
+def wrong(**changes: Any) -> dict[str, Any]:
+    return {"rgb": RGB, "depth_m": DEPTH, "camera_matrix": MATRIX, **changes}
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (wrong(rgb=RGB.astype(np.float32)), r"float32 \(120, 160, 3\); wanted a uint8"),
+        (wrong(rgb=RGB[..., 0]), r"uint8 \(120, 160\); wanted"),
+        (wrong(rgb=None), "NoneType; wanted"),
+        (wrong(depth_m=DEPTH[:60]), r"depth is \(60, 160\).*register the depth"),
+        (wrong(depth_m=DEPTH * 1000), "(?i)millimet"),
+        (wrong(depth_m=(DEPTH * 1000).astype(np.uint16)), "0.001"),
+        (wrong(camera_matrix=np.eye(4)), r"\(4, 4\)"),
+        (wrong(camera_matrix=np.zeros((3, 3))), "(?i)focal"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_a_remedy(
+    segmenter: Segmenter, frame: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        segmenter.segment(**frame)
+
+
+def test_a_checkpoint_brings_its_labels_and_normalisation(tmp_path: Path) -> None:
+    model = build_model("fafnet-nano", num_classes=37)
+    shifted = Normalisation(rgb_mean=(0.0, 0.0, 0.0))
+    path = tmp_path / "sun.safetensors"
+    save_checkpoint(path, model, label_set=SUN37, normalisation=shifted)
+    loaded = Segmenter.from_checkpoint(path, device="cpu", precision="float32")
+    assert loaded.label_set == SUN37
+    assert loaded.notice is None
+    same = Segmenter(model, SUN37, shifted, device="cpu", precision="float32")
+    other = Segmenter(model, SUN37, device="cpu", precision="float32")
+    result = loaded.segment(RGB, DEPTH, MATRIX)
+    np.testing.assert_array_equal(result.labels, same.segment(RGB, DEPTH, MATRIX).labels)
+    assert (result.confidence != other.segment(RGB, DEPTH, MATRIX).confidence).any()
+
+
+def test_untrained_networks_say_so_and_are_repeatable(segmenter: Segmenter) -> None:
+    assert "random weights" in (segmenter.notice or "")
+    before = torch.random.get_rng_state()
+    again = Segmenter.from_checkpoint("untrained:fafnet-nano", device="cpu", precision="float32")
+    assert torch.equal(before, torch.random.get_rng_state())
+    first, second = (s.segment(RGB, DEPTH, MATRIX).labels for s in (segmenter, again))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_bfloat16_gives_nearly_the_same_labels(segmenter: Segmenter) -> None:
+    rough = Segmenter.from_checkpoint("default", device="cpu", precision="bfloat16")
+    exact = segmenter.segment(RGB, DEPTH, MATRIX)
+    agree = rough.segment(RGB, DEPTH, MATRIX).labels == exact.labels
+    # Random weights leave small margins between classes; where the margin is not small, it holds.
+    assert agree.mean() > 0.9
+    assert agree[exact.confidence > 0.5].all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "gpu"}, "device 'gpu' is not one"),
+        ({"device": "cuda:99"}, "cuda:99"),
+        ({"device": "meta"}, "not supported"),
+        ({"precision": "float61"}, "did you mean 'float16'"),
+        ({"device": "cpu", "precision": "float16"}, "needs a GPU"),
+    ],
+)
+def test_devices_and_precisions_that_are_not_there_are_refused(
+    options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Segmenter.from_checkpoint("default", **options)
+
+
+def test_networks_and_label_sets_have_to_fit() -> None:
+    with pytest.raises(ValueError, match="40 classes, label set 'sun37' has 37"):
+        Segmenter(build_model("fafnet-nano"), SUN37)
+    with pytest.raises(ValueError, match="fafnet-nano"):
+        Segmenter.from_checkpoint("untrained:fafnet-nanno")
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at nothing\."):
+        Segmenter.from_checkpoint("nothing.safetensors")
+
+
+def picture(height: int, width: int, value: int) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def test_blend_mixes_and_keeps_unlabelled_pixels() -> None:
+    keep = np.zeros((4, 4), bool)
+    keep[0, 0] = True
+    mixed = blend(picture(4, 4, 100), picture(4, 4, 200), 0.25, keep)
+    assert mixed[0, 0].tolist() == [100] * 3
+    assert mixed[1, 1].tolist() == [125] * 3
+
+
+def test_pictures_fit_together() -> None:
+    labels = np.zeros((100, 20), np.uint8)
+    key = legend(NYU40, labels, 100)
+    assert key.shape[0] == 100
+    joined = strip([("a", picture(100, 30, 0)), ("b", key)])
+    assert joined.shape == (128, 30 + 4 + key.shape[1], 3)
+    many = LabelSet("many", tuple("abcdefgh"), tuple((i, i, i) for i in range(8)))
+    legend(many, np.arange(8, dtype=np.uint8)[None].repeat(4, 0), 60)
+
+
+def test_a_segmentation_is_a_plain_value() -> None:
+    labels = np.zeros((2, 2), np.uint8)
+    result = Segmentation(labels, labels.astype(np.float32), picture(2, 2, 0))
+    assert result.seconds == {}

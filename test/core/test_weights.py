@@ -1,0 +1,125 @@
+"""Checkpoints: what goes in comes out, and nothing else gets in."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import fafnet_core
+from fafnet_core import FAFNetConfig, build_model, load_checkpoint, save_checkpoint
+from fafnet_core.data import NYU40, SUN37, Normalisation
+from fafnet_core.models import FAFNet
+from fafnet_core.models.weights import read_metadata
+
+CONFIG = FAFNetConfig(
+    backbone="resnet18",
+    width_multiplier=0.125,
+    output_stride=32,
+    num_classes=37,
+    decoder_channels=16,
+    mlp_reduction=4,
+)
+
+
+@pytest.fixture
+def model() -> FAFNet:
+    torch.manual_seed(3)
+    model = build_model(CONFIG).eval()
+    # Saved tensors are contiguous, whatever the layout in memory was.
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def test_weights_configuration_labels_and_normalisation_travel_together(
+    model: FAFNet, tmp_path: Path
+) -> None:
+    path = tmp_path / "deep" / "model.safetensors"
+    normalisation = Normalisation(hha_mean=(0.0, 0.0, 0.0), hha_deviation=(1.0, 1.0, 1.0))
+    save_checkpoint(
+        path, model, label_set=SUN37, normalisation=normalisation, notes={"iterations": 40000}
+    )
+    loaded, metadata = load_checkpoint(path), read_metadata(path)
+    assert loaded.config == metadata.config == CONFIG
+    assert metadata.label_set == SUN37
+    assert metadata.normalisation == normalisation
+    assert metadata.notes == {"iterations": 40000}
+    assert not loaded.training
+    images = torch.rand(2, 1, 3, 64, 80).unbind()
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(*images), model(*images))
+    assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_label_set_of_another_size_is_refused_and_nothing_written(
+    model: FAFNet, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="37 classes, but label set 'nyu40' names 40"):
+        save_checkpoint(tmp_path / "model.safetensors", model, label_set=NYU40)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_save_leaves_the_old_file(
+    model: FAFNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"old")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("fafnet_core.models.weights.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(path, model, label_set=SUN37)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path("pwned").touch, ())  # type: ignore[return-value]
+
+
+def test_pickles_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.pth"
+    path.write_bytes(pickle.dumps(Malicious()))
+    with pytest.raises(ValueError, match="pickled files"):
+        load_checkpoint(path)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_truncated_foreign_and_mismatched_files_are_refused(model: FAFNet, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, label_set=SUN37)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="cut short"):
+        load_checkpoint(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="not a fafnet checkpoint"):
+        load_checkpoint(path)
+    metadata = {"fafnet_format": "1", "fafnet": read_text(whole)}
+    save_file({"a": torch.zeros(1)}, path, metadata)
+    with pytest.raises(ValueError, match="do not fit its configuration"):
+        load_checkpoint(path)
+    save_file({"a": torch.zeros(1)}, path, {"fafnet_format": "1", "fafnet": '{"config": {}}'})
+    with pytest.raises(ValueError, match="metadata does not fit"):
+        load_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        load_checkpoint(tmp_path / "none.safetensors")
+
+
+def read_text(whole: bytes) -> str:
+    """Return the metadata text of a checkpoint's bytes (8 bytes of length, then JSON)."""
+    import json
+
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    return str(header["__metadata__"]["fafnet"])
+
+
+def test_unknown_attributes_of_the_package_are_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = fafnet_core.nonsense
