@@ -4,7 +4,7 @@ Version ranges are wide on purpose: the tested versions are pinned in `constrain
 `make` uses, while on a robot the distribution's own NumPy and OpenCV must stay in place.
 """
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -30,6 +30,12 @@ DEV = [
     "types-tqdm",
 ]
 
+
+def files(folder: str, *patterns: str) -> list[str]:
+    """Return the files to install from a folder, relative to this one."""
+    return [str(path) for pattern in patterns for path in sorted(Path(folder).glob(pattern))]
+
+
 setup(
     name=PACKAGE,
     version="0.1.0",
@@ -41,8 +47,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (SHARE, ["package.xml"]),
-        (f"{SHARE}/launch", glob("launch/*.launch.py")),
-        (f"{SHARE}/config", glob("config/*.yaml") + glob("config/*.xml") + glob("config/*.rviz")),
+        (f"{SHARE}/launch", files("launch", "*.launch.py")),
+        (f"{SHARE}/config", files("config", "*.yaml", "*.xml", "*.rviz")),
     ],
     install_requires=["numpy>=1.21", "pyyaml", "safetensors>=0.4", "torch>=2.1", "tqdm>=4.57"],
     extras_require={"opencv": OPENCV, "ros": OPENCV + ROS_WHEELS, "dev": DEV},

@@ -1,0 +1,58 @@
+# `make demo` and `make test` do everything on a fresh machine; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CHECKPOINT ?= default
+SECONDS_TO_RUN ?= 20
+OUT ?= output
+
+ifdef ROS_DISTRO
+# A distribution brings rclpy and messages compiled against its own NumPy, and its own OpenCV:
+# the environment sees them, and nothing is installed over them.
+VENV_FLAGS := --system-site-packages
+EXTRAS := dev
+PINS := grep -vE '^(numpy|opencv-python|ros-)' constraints.txt
+else
+VENV_FLAGS :=
+EXTRAS := ros,dev
+PINS := cat constraints.txt
+endif
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+	@echo 'make demo FRAMES=<folder>   plays color/, depth/ and camera.yaml of a folder instead'
+
+$(VENV)/.ready: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	$(PINS) > $(VENV)/constraints.txt
+	$(PIP) install -c $(VENV)/constraints.txt setuptools wheel
+	$(PIP) install -c $(VENV)/constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.ready  ## make .venv with everything in it
+
+.PHONY: demo
+demo: venv  ## label a moving RGB-D camera over ROS 2 and draw a picture of it
+	$(BIN)/python -m fafnet_ros.demo --seconds $(SECONDS_TO_RUN) --checkpoint '$(CHECKPOINT)' \
+	  --out '$(OUT)' $(if $(FRAMES),--frames '$(FRAMES)')
+
+.PHONY: test
+test: venv  ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: venv  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: clean
+clean:  ## remove everything that make made
+	rm -rf $(VENV) build install log output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

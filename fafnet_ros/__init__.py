@@ -1,0 +1,1 @@
+"""The ROS 2 side: RGB-D topics in, segmentation images out."""

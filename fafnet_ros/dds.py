@@ -1,0 +1,21 @@
+"""Fast DDS settings for large images, in force for every process of ours.
+
+With Fast DDS as it comes most image pairs are lost between processes: the publisher's shared
+memory segment holds half an image. `config/fastdds.xml` gives it 16 MB.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fafnet_ros.share import share_file
+
+# Jazzy and older read the first name, Kilted and newer the second.
+_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+
+
+def use_large_image_profile() -> None:
+    """Point Fast DDS to our profile, unless the user has chosen one. Call before `rclpy.init`."""
+    if not any(os.environ.get(name) for name in _VARIABLES):
+        profile = str(share_file("config/fastdds.xml"))
+        os.environ.update(dict.fromkeys(_VARIABLES, profile))

@@ -1,0 +1,123 @@
+"""The node `/frame_player`: publishes a folder of colour and depth images as a camera would.
+
+See `fafnet_core.data.frames` for what a folder looks like.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.time import Time
+from rosgraph_msgs.msg import Clock as ClockMessage
+
+from fafnet_core.data import FrameFolder, RgbdFrame
+from fafnet_ros.lifecycle import run
+from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
+from fafnet_ros.rgbd_camera import DEPTH_ENCODINGS, RELIABILITIES, RgbdCamera
+
+
+@dataclass(frozen=True)
+class FramePlayerParameters:
+    """The parameters of `frame_player`."""
+
+    folder: str = parameter("", "Folder with color/, depth/ and camera.yaml.")
+    camera_file: str = parameter("", "Camera file, where it is not the folder's camera.yaml.")
+    rate: float = parameter(30.0, "Frames per second.", minimum=0.1, maximum=240.0)
+    loop: bool = parameter(True, "Begin again after the last frame; otherwise end.")
+    wait_for_subscribers: int = parameter(
+        0, "Begin when this many subscribe to both images.", minimum=0, maximum=100
+    )
+    clock: bool = parameter(
+        False, "Publish /clock, which starts at 1 s and advances with the frames, for use_sim_time."
+    )
+    frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
+    depth_encoding: str = parameter(
+        "auto",
+        "Encoding of depth; auto is 16UC1 where the folder's depth is in millimetres.",
+        choices=("auto", *DEPTH_ENCODINGS),
+    )
+    reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
+
+
+class FramePlayer(Node):
+    """Publishes the frames of a folder at an even rate."""
+
+    def __init__(self) -> None:
+        super().__init__("frame_player")
+        declare_parameters(self, FramePlayerParameters)
+        self._settings = settings = read_parameters(self, FramePlayerParameters)
+        if not settings.folder:
+            raise ValueError("parameter folder is empty; set it: -p folder:=<folder>")
+        self._frames = FrameFolder(settings.folder, settings.camera_file or None)
+        if self._frames.unpaired:
+            self.get_logger().warning(
+                f"{len(self._frames.unpaired)} images have only colour or only depth and are left"
+                f" out, the first is '{self._frames.unpaired[0]}'"
+            )
+        encoding = settings.depth_encoding
+        if encoding == "auto":
+            encoding = "16UC1" if self._frames.camera.depth_unit_m == 0.001 else "32FC1"
+        self._camera = RgbdCamera(self, settings.reliability, encoding)
+        self._clock_publisher = (
+            self.create_publisher(ClockMessage, "/clock", 10) if settings.clock else None
+        )
+        # One frame is decoded ahead, so that the timer only publishes.
+        self._reader = ThreadPoolExecutor(1, "frame reader")
+        self._published = 0
+        self._next: Future[RgbdFrame] = self._reader.submit(self._read, 0)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1 / settings.rate, self._tick, clock=steady)
+        self.get_logger().info(
+            f"{len(self._frames)} frames at {settings.rate:g} Hz on"
+            f" {self._camera.topic('rgb/image')} and {self._camera.topic('depth/image')}"
+        )
+
+    def _read(self, index: int) -> RgbdFrame:
+        return self._frames[index % len(self._frames)]
+
+    def _tick(self) -> None:
+        settings, done = self._settings, self._published
+        if done == 0 and self._camera.subscribers < settings.wait_for_subscribers:
+            return
+        if done == len(self._frames) and not settings.loop:
+            self._end()
+        frame = self._next.result()
+        self._next = self._reader.submit(self._read, done + 1)
+        self._camera.publish(
+            RgbdFrame(frame.rgb, frame.depth_m, frame.camera_matrix, frame_id=settings.frame_id),
+            self._stamp(),
+        )
+        self._published += 1
+
+    def _stamp(self) -> Time:
+        if self._clock_publisher is None:
+            now: Time = self.get_clock().now()
+            return now
+        stamp = Time(nanoseconds=1_000_000_000 + round(self._published * 1e9 / self._settings.rate))
+        self._clock_publisher.publish(ClockMessage(clock=stamp.to_msg()))
+        return stamp
+
+    def _end(self) -> None:
+        self.get_logger().info(f"published {self._published} frames")
+        raise SystemExit(0)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._reader.shutdown(cancel_futures=True)
+
+
+def main() -> int:
+    """Run the node; 1 where the folder cannot be played."""
+    try:
+        return run(FramePlayer)
+    except (ValueError, OSError) as error:
+        print(f"frame_player: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

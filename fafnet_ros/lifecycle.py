@@ -1,0 +1,106 @@
+"""A lifecycle node that survives what people do to it, and the way every node of ours runs."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import rclpy
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+
+from fafnet_ros.dds import use_large_image_profile
+
+N = TypeVar("N", bound=LifecycleNode)
+_Transition = Callable[[N, LifecycleState], TransitionCallbackReturn]
+
+
+def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
+    """Turn a method into a transition: what it raises is logged, and the transition fails.
+
+    rclpy itself swallows exceptions of transitions without a word.
+    """
+
+    @functools.wraps(callback)
+    def guarded(node: N, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            callback(node, state)
+        except (ValueError, OSError) as error:  # what a user can mend, said in a sentence
+            node.get_logger().error(f"{callback.__name__} failed: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            node.get_logger().error(f"{callback.__name__} failed:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    return guarded
+
+
+class SturdyLifecycleNode(LifecycleNode):
+    """A lifecycle node whose `change_state` answers False to a transition that is not possible.
+
+    rclpy of Jazzy raises out of the executor instead and ends the process (ros2/rclpy issue 1209).
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        change_state = self._service_change_state.callback
+
+        def checked(
+            request: ChangeState.Request, response: ChangeState.Response
+        ) -> ChangeState.Response:
+            wanted = request.transition
+            possible = {entry[0]: entry[1] for entry in self._state_machine.available_transitions}
+            # As in rcl, a label beats the id, whose default 0 is a transition too ("create").
+            known = wanted.label in possible.values() if wanted.label else wanted.id in possible
+            if not known:
+                state = self._state_machine.current_state[1]
+                self.get_logger().warning(
+                    f"transition '{wanted.label or wanted.id}' is not possible in state '{state}';"
+                    f" possible: {', '.join(possible.values()) or 'none'}"
+                )
+                response.success = False
+                return response
+            result: ChangeState.Response = change_state(request, response)
+            return result
+
+        self._service_change_state.callback = checked
+
+    @property
+    def state_label(self) -> str:
+        """The lifecycle state: unconfigured, inactive, active or finalized."""
+        label: str = self._state_machine.current_state[1]
+        return label
+
+    def close(self) -> None:
+        """Stop threads and free what the node holds, before it is destroyed."""
+
+
+def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> int:
+    """Run a node until it is interrupted or ends by itself; return the process's exit status."""
+    use_large_image_profile()
+    rclpy.init(args=arguments)
+    node = None
+    try:
+        node = make_node()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        # `ros2 launch` interrupts a second time while we are still tidying up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except SystemExit as end:  # how a node ends by itself
+        return int(end.code or 0)
+    except Exception:
+        # A callback that was publishing when the signal came finds its publisher gone.
+        if rclpy.ok():
+            raise
+    finally:
+        if node is not None:
+            getattr(node, "close", lambda: None)()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,156 @@
+"""Parameters as one typed, frozen dataclass a node: declared, described, range-checked.
+
+A parameter file is a person's handwriting. What does not fit (an unknown name, a wrong type, a
+value out of range) is named in a warning with what to write instead, and the default stands; rclpy
+alone would accept an unknown name in silence and end the process on an integer for a double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar, cast
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from fafnet_core.nearest import unknown_name
+
+P = TypeVar("P")
+
+_SPEC = "parameter"
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+# Declared by rclpy itself.
+_BUILT_IN = ("use_sim_time", "start_type_description_service")
+_BUILT_IN_PREFIX = "qos_overrides."
+
+
+@dataclass(frozen=True)
+class _Spec:
+    description: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    live: bool = False
+
+
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    live: bool = False,
+) -> Any:
+    """Return a dataclass field that is a ROS parameter.
+
+    Args:
+        default: its value where nobody sets one; its type is the parameter's type.
+        description: what `ros2 param describe` says.
+        choices: the texts it may hold; empty means any.
+        minimum: smallest value of a number.
+        maximum: largest value of a number.
+        live: may change while the node is active; others change while it is not.
+    """
+    spec = _Spec(description, choices, minimum, maximum, live)
+    return field(default=default, metadata={_SPEC: spec})
+
+
+def _spec(definition: Field[Any]) -> _Spec:
+    return cast(_Spec, definition.metadata[_SPEC])
+
+
+def _checked(definition: Field[Any], value: Any) -> Any:
+    """Return the value in the parameter's type, or raise ValueError saying what is wanted."""
+    spec = _spec(definition)
+    wanted: type[Any] = type(definition.default)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        raise ValueError(f"{definition.name} is {value!r}; it has to be {_TYPE_NAMES[wanted]}")
+    if spec.choices and value not in spec.choices:
+        raise ValueError(f"{definition.name}: {unknown_name('value', value, spec.choices)}")
+    low, high = spec.minimum, spec.maximum
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        raise ValueError(f"{definition.name} is {value:g}; it has to be {_range_text(low, high)}")
+    return value
+
+
+def _range_text(low: float | None, high: float | None) -> str:
+    bounds = [f"at least {low:g}"] if low is not None else []
+    bounds += [f"at most {high:g}"] if high is not None else []
+    return " and ".join(bounds)
+
+
+def _descriptor(definition: Field[Any]) -> ParameterDescriptor:
+    spec = _spec(definition)
+    descriptor = ParameterDescriptor(name=definition.name, description=spec.description)
+    if spec.choices:
+        descriptor.additional_constraints = "one of: " + ", ".join(spec.choices)
+    if spec.minimum is not None or spec.maximum is not None:
+        low = spec.minimum if spec.minimum is not None else -1e9
+        high = spec.maximum if spec.maximum is not None else 1e9
+        if isinstance(definition.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        else:
+            descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+    return descriptor
+
+
+def declare_parameters(
+    node: Node, kind: type[P], may_change: Callable[[], bool] = lambda: True
+) -> None:
+    """Declare every field of the dataclass; warn of what a file or command line has wrong.
+
+    Args:
+        node: the node that gets the parameters.
+        kind: a dataclass whose fields come from `parameter`.
+        may_change: tells whether parameters that are not live may be set now.
+    """
+    definitions = {definition.name: definition for definition in fields(cast(Any, kind))}
+    # rclpy has no public way to see overrides of parameters that nobody declares.
+    overrides: dict[str, Parameter] = dict(getattr(node, "_parameter_overrides", {}))
+    known = [*definitions, *_BUILT_IN]
+    for name in overrides:
+        if name not in known and not name.startswith(_BUILT_IN_PREFIX):
+            node.get_logger().warning(f"ignored: {unknown_name('parameter', name, known)}")
+    for name, definition in definitions.items():
+        value = definition.default
+        if name in overrides:
+            try:
+                value = _checked(definition, overrides[name].value)
+            except ValueError as error:
+                node.get_logger().warning(f"parameter {error}. The default {value!r} is used")
+        node.declare_parameter(name, value, _descriptor(definition), ignore_override=True)
+
+    def refuse(parameters: Sequence[Parameter]) -> SetParametersResult:
+        for changed in parameters:
+            definition = definitions.get(changed.name)
+            if definition is None:
+                continue
+            if not _spec(definition).live and not may_change():
+                reason = (
+                    f"{changed.name} takes effect when the node is configured: deactivate and"
+                    " clean up, set it, then configure and activate"
+                )
+                return SetParametersResult(successful=False, reason=reason)
+            try:
+                _checked(definition, changed.value)
+            except ValueError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(refuse)
+
+
+def read_parameters(node: Node, kind: type[P]) -> P:
+    """Return the node's present values as the dataclass."""
+    names = [definition.name for definition in fields(cast(Any, kind))]
+    return kind(**{name: node.get_parameter(name).value for name in names})

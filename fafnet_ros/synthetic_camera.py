@@ -1,0 +1,83 @@
+"""The node `/synthetic_camera`: a moving RGB-D camera in a synthetic room, for trying things out.
+
+The camera goes back and forth on its path. Frames are ray-cast the first time they are needed and
+then kept, so the first round is slower than `rate` on a small machine.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from rclpy.node import Node
+
+from fafnet_core.data import RgbdFrame
+from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_ros.lifecycle import run
+from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
+from fafnet_ros.rgbd_camera import DEPTH_ENCODINGS, RELIABILITIES, RgbdCamera
+
+
+@dataclass(frozen=True)
+class SyntheticCameraParameters:
+    """The parameters of `synthetic_camera`."""
+
+    rate: float = parameter(30.0, "Frames per second.", minimum=0.1, maximum=240.0)
+    width: int = parameter(640, "Columns of the images.", minimum=16, maximum=4096)
+    height: int = parameter(480, "Rows of the images.", minimum=16, maximum=4096)
+    frames: int = parameter(
+        100,
+        "Different frames along the path; each 640x480 one takes 2 MB.",
+        minimum=2,
+        maximum=5000,
+    )
+    frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
+    depth_encoding: str = parameter("16UC1", "Encoding of depth.", choices=DEPTH_ENCODINGS)
+    reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
+
+
+class SyntheticCamera(Node):
+    """Publishes a camera's view of the synthetic room."""
+
+    def __init__(self) -> None:
+        super().__init__("synthetic_camera")
+        declare_parameters(self, SyntheticCameraParameters)
+        self._settings = settings = read_parameters(self, SyntheticCameraParameters)
+        self._scene = studio()
+        self._view = PinholeCamera(settings.width, settings.height)
+        self._rendered: dict[int, RgbdFrame] = {}
+        self._ticks = 0
+        self._camera = RgbdCamera(self, settings.reliability, settings.depth_encoding)
+        self.create_timer(1 / settings.rate, self._tick)
+        self.get_logger().info(
+            f"{settings.width}x{settings.height} at {settings.rate:g} Hz on"
+            f" {self._camera.topic('rgb/image')} and {self._camera.topic('depth/image')}"
+        )
+
+    def _tick(self) -> None:
+        # Stamped before it is rendered: the first frames are old when they leave, as any camera's.
+        stamp = self.get_clock().now()
+        self._camera.publish(self._frame(self._ticks), stamp)
+        self._ticks += 1
+
+    def _frame(self, tick: int) -> RgbdFrame:
+        last = self._settings.frames - 1
+        index = last - abs(tick % (2 * last) - last)  # 0, 1, ... last, last - 1, ... 1, 0
+        if index not in self._rendered:
+            seen = render(self._scene, self._view, sway(index / self._settings.frames))
+            self._rendered[index] = RgbdFrame(
+                seen.rgb,
+                seen.depth_m,
+                self._view.camera_matrix,
+                frame_id=self._settings.frame_id,
+            )
+        return self._rendered[index]
+
+
+def main() -> int:
+    """Run the node."""
+    return run(SyntheticCamera)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

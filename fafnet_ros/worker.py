@@ -1,0 +1,50 @@
+"""One worker thread with a one-slot mailbox: the newest job wins, the executor never waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class LatestWorker(Generic[T]):
+    """Runs `handle` on the newest job in a thread of its own.
+
+    Args:
+        handle: what to do with a job; it must deal with its own exceptions.
+        name: the thread's name, as debuggers show it.
+    """
+
+    def __init__(self, handle: Callable[[T], None], name: str) -> None:
+        self._handle = handle
+        self._ready = threading.Condition()
+        self._job: T | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, job: T) -> bool:
+        """Hand over a job; True if it took the place of one that had not been begun."""
+        with self._ready:
+            replaced = self._job is not None
+            self._job = job
+            self._ready.notify()
+        return replaced
+
+    def stop(self) -> None:
+        """Finish the job in hand, forget the waiting one, and end the thread."""
+        with self._ready:
+            self._stopping = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                self._ready.wait_for(lambda: self._stopping or self._job is not None)
+                if self._stopping or self._job is None:
+                    return
+                job, self._job = self._job, None
+            self._handle(job)

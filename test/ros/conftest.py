@@ -1,0 +1,173 @@
+"""Real nodes in real processes over real DDS: how the tests start them and look on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+
+from fafnet_ros.dds import use_large_image_profile  # noqa: E402
+
+# Domains above 101 reach into the ports that the system hands out.
+_DOMAINS = itertools.cycle(random.sample(range(1, 101), 100))
+
+
+class Process:
+    """A node of ours in a process of its own."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                command, env=environment, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, timeout: float = 20.0) -> int:
+        return self._process.wait(timeout)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Send the signal and return the exit status."""
+        if self.is_running:
+            self._process.send_signal(how)
+        try:
+            return self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"did not end within 20 s of {how.name}:\n{self.output}") from None
+
+
+class Ros:
+    """A ROS domain of its own, with processes in it and a node that looks on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.domain = next(_DOMAINS)
+        self._folder = folder
+        self._processes: list[Process] = []
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        use_large_image_profile()
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=self.domain)
+        self.node = Node("onlooker", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+
+    def start(
+        self,
+        executable: str,
+        *,
+        remap: dict[str, str] | None = None,
+        params_file: Path | None = None,
+        **parameters: Any,
+    ) -> Process:
+        """Start an executable of `fafnet_ros` with these parameters."""
+        options = [f"{name}:={target}" for name, target in (remap or {}).items()]
+        command = [sys.executable, "-m", f"fafnet_ros.{executable}", "--ros-args"]
+        command += [part for option in options for part in ("-r", option)]
+        if params_file is not None:
+            command += ["--params-file", str(params_file)]
+        for name, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ["-p", f"{name}:={text}"]
+        environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain)}
+        log = self._folder / f"{len(self._processes)}-{executable}.log"
+        process = Process(command, environment, log)
+        self._processes.append(process)
+        return process
+
+    def collect(self, kind: type, topic: str, qos: Any = 10) -> list[Any]:
+        """Subscribe and return the list that the messages will be in."""
+        messages: list[Any] = []
+        self.node.create_subscription(kind, topic, messages.append, qos)
+        return messages
+
+    def wait_for(self, condition: Callable[[], Any], what: str, timeout: float = 30.0) -> None:
+        """Spin until the condition holds; fail with the logs of all processes if it never does."""
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                logs = "\n".join(process.output for process in self._processes)
+                pytest.fail(f"{what} did not happen within {timeout:g} s:\n{logs}")
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def spin(self, seconds: float) -> None:
+        """Spin for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=min(left, 0.05))
+
+    def call(self, kind: type, service: str, request: Any, timeout: float = 30.0) -> Any:
+        """Call a service and return its answer."""
+        client = self.node.create_client(kind, service)
+        self.wait_for(client.service_is_ready, f"service {service}", timeout)
+        future = client.call_async(request)
+        self.wait_for(future.done, f"an answer of {service}", timeout)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def state(self, node: str = "/fafnet") -> str:
+        """Return a lifecycle node's state."""
+        answer = self.call(GetState, f"{node}/get_state", GetState.Request())
+        return str(answer.current_state.label)
+
+    def change_state(self, label: str, node: str = "/fafnet") -> bool:
+        """Ask for a transition; return whether it was made."""
+        request = ChangeState.Request()
+        request.transition.label = label
+        return bool(self.call(ChangeState, f"{node}/change_state", request).success)
+
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            if process.is_running:
+                process.stop()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+
+@pytest.fixture
+def ros(tmp_path: Path) -> Iterator[Ros]:
+    """A fresh ROS domain; every process in it is stopped at the end."""
+    domain = Ros(tmp_path)
+    yield domain
+    domain.close()
+
+
+@pytest.fixture
+def frame_folder(tmp_path: Path) -> Path:
+    """Six small frames of a wall two metres away, each of another grey."""
+    folder = tmp_path / "frames"
+    for name in ("color", "depth"):
+        (folder / name).mkdir(parents=True)
+    for i in range(6):
+        cv2.imwrite(str(folder / f"color/{i:04}.png"), np.full((96, 128, 3), 40 * i, np.uint8))
+        cv2.imwrite(str(folder / f"depth/{i:04}.png"), np.full((96, 128), 2000, np.uint16))
+    (folder / "camera.yaml").write_text(
+        "width: 128\nheight: 96\nfx: 110.0\nfy: 110.0\ncx: 63.5\ncy: 47.5\ndepth_unit_m: 0.001\n"
+    )
+    return folder

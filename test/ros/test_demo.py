@@ -1,0 +1,52 @@
+"""What `make demo` runs, on a room and on real frames."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+
+def demo(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "ROS_DOMAIN_ID"}
+    return subprocess.run(
+        [sys.executable, "-m", "fafnet_ros.demo", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=environment,
+    )
+
+
+def test_the_demo_labels_a_room_and_draws_it(tmp_path: Path) -> None:
+    done = demo("--seconds", "2", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "labels: " in done.stdout
+    assert "latency, camera stamp to labels received: median" in done.stdout
+    assert str(tmp_path / "demo.png") in done.stdout
+    picture = cv2.imread(str(tmp_path / "demo.png"))
+    assert picture is not None
+    assert picture.shape[0] == 480 + 28
+    assert picture.shape[1] > 4 * 640
+
+
+def test_the_demo_plays_a_folder(frame_folder: Path, tmp_path: Path) -> None:
+    done = demo("--seconds", "1", "--out", str(tmp_path), "--frames", str(frame_folder))
+    assert done.returncode == 0, done.stderr
+    picture = cv2.imread(str(tmp_path / "demo.png"))
+    assert picture is not None
+    assert picture.shape[0] == 96 + 28
+
+
+def test_a_demo_that_cannot_start_says_why(tmp_path: Path) -> None:
+    done = demo("--out", str(tmp_path), "--frames", str(tmp_path))
+    assert done.returncode == 1
+    assert "has no colour folder" in done.stderr
+    assert "Traceback" not in done.stderr

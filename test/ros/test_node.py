@@ -1,0 +1,276 @@
+"""`segment_node` as its users meet it: other processes, over DDS."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from conftest import Ros
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
+
+from fafnet_core.data import NYU40
+from fafnet_ros.outputs import LATCHED_QOS
+
+SMALL: dict[str, Any] = {"width": 128, "height": 96, "frames": 4}
+ENCODINGS = {
+    "labels": ("mono8", 1),
+    "overlay": ("rgb8", 3),
+    "color": ("rgb8", 3),
+    "confidence": ("32FC1", 4),
+    "hha": ("rgb8", 3),
+}
+
+
+def header(message: Image) -> tuple[int, int, str]:
+    return message.header.stamp.sec, message.header.stamp.nanosec, message.header.frame_id
+
+
+def set_parameter(ros: Ros, name: str, kind: int, **value: Any) -> Any:
+    parameter = Parameter(name=name, value=ParameterValue(type=kind, **value))
+    request = SetParameters.Request(parameters=[parameter])
+    return ros.call(SetParameters, "/fafnet/set_parameters", request).results[0]
+
+
+def test_every_frame_comes_back_labelled_under_its_own_header(ros: Ros, frame_folder: Path) -> None:
+    colour = ros.collect(Image, "rgb/image")
+    ros.collect(Image, "depth/image")
+    outputs = {topic: ros.collect(Image, f"fafnet/{topic}") for topic in ENCODINGS}
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    player = ros.start(
+        "frame_player", folder=frame_folder, rate=4, loop=False, wait_for_subscribers=2
+    )
+    ros.wait_for(lambda: not player.is_running, "the end of the folder")
+    ros.wait_for(lambda: all(len(m) >= 6 for m in outputs.values()), "six of each output")
+    assert player.wait() == 0
+    assert len(colour) == 6
+    for topic, (encoding, pixel) in ENCODINGS.items():
+        images = outputs[topic]
+        assert [header(image) for image in images] == [header(image) for image in colour]
+        for image in images:
+            assert (image.encoding, image.width, image.height) == (encoding, 128, 96)
+            assert (image.step, len(image.data)) == (128 * pixel, 128 * 96 * pixel)
+    labels = np.frombuffer(outputs["labels"][-1].data, np.uint8)
+    shown = np.frombuffer(outputs["color"][-1].data, np.uint8).reshape(-1, 3)
+    assert labels.max() < len(NYU40)
+    np.testing.assert_array_equal(shown, NYU40.colourise(labels))
+    confidence = np.frombuffer(outputs["confidence"][-1].data, np.float32)
+    assert 1 / 40 <= confidence.min() <= confidence.max() <= 1
+    # An untrained network says so, once.
+    assert node.output.count("random weights") == 1
+
+
+def test_label_names_reach_those_who_come_late(ros: Ros) -> None:
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    names = ros.collect(String, "fafnet/label_names", LATCHED_QOS)
+    ros.wait_for(lambda: names, "label names")
+    assert json.loads(names[0].data)["names"] == list(NYU40.names)
+    assert json.loads(names[0].data)["ignore_index"] == 255
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_working_node_ends_cleanly_with_status_0(ros: Ros, how: signal.Signals) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    ros.start("synthetic_camera", **SMALL)
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: len(labels) > 2, "labels")
+    assert node.stop(how) == 0
+    assert "Traceback" not in node.output
+
+
+def test_transitions_in_any_order_leave_the_node_alive(ros: Ros) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    ros.start("synthetic_camera", **SMALL)
+    node = ros.start("segment_node", autostart=False)
+    assert ros.state() == "unconfigured"
+    for impossible in ("activate", "deactivate", "cleanup", "nonsense"):
+        assert not ros.change_state(impossible)
+    # A bare id that is not possible now ends the process in plain rclpy of Jazzy.
+    request = ChangeState.Request()
+    request.transition.id = 3
+    assert not ros.call(ChangeState, "/fafnet/change_state", request).success
+    assert ros.change_state("configure")
+    assert not ros.change_state("configure")
+    assert ros.state() == "inactive"
+    for _ in range(2):
+        assert ros.change_state("activate")
+        labels.clear()
+        ros.wait_for(lambda: len(labels) > 1, "labels while active")
+        assert ros.change_state("deactivate")
+        ros.spin(0.3)
+        labels.clear()
+        ros.spin(0.7)
+        assert labels == []
+    assert ros.change_state("cleanup")
+    assert ros.state() == "unconfigured"
+    assert ros.change_state("configure")
+    assert ros.change_state("activate")
+    assert ros.change_state("shutdown")
+    assert ros.state() == "finalized"
+    assert not ros.change_state("activate")
+    assert node.is_running
+    assert node.stop() == 0
+
+
+def test_a_bad_checkpoint_fails_to_configure_and_can_be_mended(ros: Ros, tmp_path: Path) -> None:
+    bad = tmp_path / "weights.pth"
+    bad.write_bytes(b"\x80\x04 not a checkpoint")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node", checkpoint=bad)
+    ros.wait_for(lambda: "on_configure failed" in node.output, "the refusal")
+    assert "not a safetensors file" in node.output
+    assert ros.state() == "unconfigured"
+    ros.wait_for(lambda: reports, "diagnostics")
+    assert "unconfigured" in reports[-1].status[0].message
+    assert set_parameter(
+        ros, "checkpoint", ParameterType.PARAMETER_STRING, string_value="default"
+    ).successful
+    assert ros.change_state("configure")
+    assert ros.change_state("activate")
+
+
+def test_parameters_are_described_checked_and_refused_with_a_reason(ros: Ros) -> None:
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    names = ["overlay_opacity", "precision"]
+    request = DescribeParameters.Request(names=names)
+    answer = ros.call(DescribeParameters, "/fafnet/describe_parameters", request)
+    opacity, precision = answer.descriptors
+    assert opacity.description
+    assert opacity.floating_point_range[0].to_value == 1.0
+    assert "bfloat16" in precision.additional_constraints
+    double = ParameterType.PARAMETER_DOUBLE
+    assert set_parameter(ros, "overlay_opacity", double, double_value=0.25).successful
+    too_much = set_parameter(ros, "overlay_opacity", double, double_value=1.5)
+    assert not too_much.successful
+    active = set_parameter(ros, "device", ParameterType.PARAMETER_STRING, string_value="cpu")
+    assert not active.successful
+    assert "deactivate" in active.reason
+
+
+def test_a_parameter_file_works_under_any_name_and_its_mistakes_are_named(
+    ros: Ros, tmp_path: Path
+) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    overlay_opacity: 1\n    slopp: 0.1\n"
+        "    queue_size: many\n    reliability: sometimes\n    slop: -1.0\n"
+    )
+    remap = {"__ns": "/robot/left", "__node": "eyes"}
+    node = ros.start("segment_node", remap=remap, params_file=file)
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    for mistake in (
+        "unknown parameter 'slopp': did you mean 'slop'?",
+        "queue_size is 'many'; it has to be a whole number",
+        "unknown value 'sometimes': known: auto, best_effort, reliable",
+        "slop is -1; it has to be at least 0",
+    ):
+        assert mistake in node.output
+    request = GetParameters.Request(names=["overlay_opacity", "queue_size"])
+    answer = ros.call(GetParameters, "/robot/left/eyes/get_parameters", request)
+    assert answer.values[0].double_value == 1.0
+    assert answer.values[1].integer_value == 10
+    assert "/robot/left/rgb/image" in node.output
+
+
+@pytest.mark.parametrize("offered", ["reliable", "best_effort"])
+def test_reliability_follows_what_the_camera_offers(ros: Ros, offered: str) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    ros.start("synthetic_camera", reliability=offered, **SMALL)
+    ros.start("segment_node")
+    ros.wait_for(lambda: len(labels) > 2, "labels")
+    mine = [
+        info
+        for info in ros.node.get_subscriptions_info_by_topic("/rgb/image")
+        if info.node_name == "fafnet"
+    ]
+    wanted = ReliabilityPolicy[offered.upper()]
+    assert [info.qos_profile.reliability for info in mine] == [wanted]
+
+
+def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    publish = {
+        topic: ros.node.create_publisher(kind, topic, 5)
+        for topic, kind in (
+            ("rgb/camera_info", CameraInfo),
+            ("rgb/image", Image),
+            ("depth/image", Image),
+        )
+    }
+    ros.wait_for(lambda: all(p.get_subscription_count() for p in publish.values()), "subscriptions")
+    info = CameraInfo(width=64, height=48)
+    info.k = [60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0]
+    publish["rgb/camera_info"].publish(info)
+    ros.spin(0.5)
+
+    def send(second: int, depth_width: int) -> None:
+        for topic, encoding, width, pixel in (
+            ("rgb/image", "rgb8", 64, 3),
+            ("depth/image", "16UC1", depth_width, 2),
+        ):
+            image = Image(width=width, height=48, encoding=encoding, step=width * pixel)
+            image.header.stamp.sec = second
+            image.data.frombytes(b"\x07" * (width * pixel * 48))
+            publish[topic].publish(image)
+        ros.spin(0.4)
+
+    send(1, 32)
+    send(2, 32)
+    ros.wait_for(lambda: "register the depth" in node.output, "the refusal")
+    ros.wait_for(
+        lambda: any(r.status[0].level == b"\x02" for r in reports), "an error in diagnostics"
+    )
+    worst = next(r for r in reports if r.status[0].level == b"\x02").status[0]
+    assert "(48, 64)" in worst.message
+    send(3, 64)
+    ros.wait_for(lambda: labels, "labels of the good frame")
+    assert labels[0].header.stamp.sec == 3
+    assert node.output.count("register the depth") == 1
+    ros.wait_for(
+        lambda: (
+            "2" in [v.value for v in reports[-1].status[0].values if v.key == "frames: refused"]
+        ),
+        "two refusals counted",
+    )
+
+
+def test_diagnostics_say_that_no_camera_is_there(ros: Ros) -> None:
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    ros.start("segment_node", remap={"depth/image": "/nowhere"})
+    ros.wait_for(
+        lambda: any("/nowhere has no publisher" in r.status[0].message for r in reports),
+        "the finding",
+    )
+    assert reports[-1].status[0].name == "/fafnet: segmentation"
+
+
+def test_nothing_is_computed_for_nobody(ros: Ros) -> None:
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    ros.start("synthetic_camera", **SMALL)
+    ros.start("segment_node")
+
+    def counted() -> dict[str, str]:
+        return {v.key: v.value for v in reports[-1].status[0].values} if reports else {}
+
+    ros.wait_for(lambda: int(counted().get("frames: unwatched", 0)) > 5, "unwatched frames")
+    assert "frames: published" not in counted()
+    ros.collect(Image, "fafnet/color")
+    ros.wait_for(lambda: int(counted().get("frames: published", 0)) > 0, "work on demand")
