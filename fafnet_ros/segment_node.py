@@ -33,7 +33,7 @@ from fafnet_ros.outputs import Outputs, Result
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.statistics import Statistics
 from fafnet_ros.subscription import MatchingSubscription
-from fafnet_ros.synchronizer import Stream, Synchronizer
+from fafnet_ros.synchronizer import Pair, Stream, Synchronizer
 from fafnet_ros.worker import LatestWorker
 
 _LOG_EVERY = 10.0
@@ -107,6 +107,7 @@ class SegmentNode(SturdyLifecycleNode):
         self._worker: LatestWorker[Job] | None = None
         self._inputs: dict[str, MatchingSubscription] = {}
         self._info: CameraInfo | None = None
+        self._uninformed: Pair[Image] | None = None
         self._synchronizer: Synchronizer[Image] = Synchronizer(0)
         self._settings = read_parameters(self, SegmentParameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -200,7 +201,7 @@ class SegmentNode(SturdyLifecycleNode):
         self._inputs = {}
         if self._worker is not None:
             self._worker.stop()
-        self._worker = self._info = None
+        self._worker = self._info = self._uninformed = None
 
     def close(self) -> None:
         """Stop the worker: it must not publish into a context that is gone."""
@@ -213,22 +214,32 @@ class SegmentNode(SturdyLifecycleNode):
     def _on_camera_info(self, info: CameraInfo) -> None:
         self._statistics.count("camera_info")
         self._info = info
+        if self._uninformed is not None:
+            pair, self._uninformed = self._uninformed, None
+            self._hand_over(pair)
 
     def _on_image(self, stream: Stream, image: Image) -> None:
         self._statistics.count(stream.value)
         stamp = image.header.stamp.sec * 1_000_000_000 + image.header.stamp.nanosec
         pair = self._synchronizer.add(stream, stamp, image)
-        if pair is None or self._worker is None or self._outputs is None:
+        if pair is not None:
+            self._hand_over(pair)
+
+    def _hand_over(self, pair: Pair[Image]) -> None:
+        if self._worker is None or self._outputs is None:
             return
         if self._info is None:
-            self._drop_without_info()
+            self._keep_uninformed(pair)
         elif not self._outputs.wanted:
             self._statistics.count("unwatched")
         elif self._worker.put(Job(pair.colour, pair.depth, self._info, time.monotonic())):
             self._statistics.count("replaced by a newer one")
 
-    def _drop_without_info(self) -> None:
-        # camera_info may come after the first images; it is a fault only if it stays away.
+    def _keep_uninformed(self, pair: Pair[Image]) -> None:
+        """Keep a pair that came before the first camera_info; it is a fault only if that lasts."""
+        replaced, self._uninformed = self._uninformed, pair
+        if replaced is None:
+            return
         if time.monotonic() - self._activated < SILENT_AFTER:
             self._statistics.count(_NO_INFO)
         else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import cv2
-import hha_reference as reference  # type: ignore[import-not-found]  # a file beside this one
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from fafnet_core.data.frames import read_camera_file, read_depth
 from fafnet_core.hha import HHAEncoder, encode_hha, estimate_gravity
 from fafnet_core.hha.gravity import gravity_from_normals
+
+reference: Any = importlib.import_module("hha_reference")  # the file beside this one
 
 Floats = NDArray[np.float64]
 Depth = NDArray[np.float32]

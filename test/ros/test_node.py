@@ -202,26 +202,27 @@ def test_reliability_follows_what_the_camera_offers(ros: Ros, offered: str) -> N
     assert [info.qos_profile.reliability for info in mine] == [wanted]
 
 
-def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
-    labels = ros.collect(Image, "fafnet/labels")
-    reports = ros.collect(DiagnosticArray, "/diagnostics")
-    node = ros.start("segment_node")
-    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
-    publish = {
-        topic: ros.node.create_publisher(kind, topic, 5)
-        for topic, kind in (
-            ("rgb/camera_info", CameraInfo),
-            ("rgb/image", Image),
-            ("depth/image", Image),
-        )
-    }
-    ros.wait_for(lambda: all(p.get_subscription_count() for p in publish.values()), "subscriptions")
-    info = CameraInfo(width=64, height=48)
-    info.k = [60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0]
-    publish["rgb/camera_info"].publish(info)
-    ros.spin(0.5)
+class Camera:
+    """A camera in the test's own hands."""
 
-    def send(second: int, depth_width: int) -> None:
+    def __init__(self, ros: Ros) -> None:
+        self._ros = ros
+        kinds = {"rgb/camera_info": CameraInfo, "rgb/image": Image, "depth/image": Image}
+        self._publishers = {
+            topic: ros.node.create_publisher(kind, topic, 5) for topic, kind in kinds.items()
+        }
+        ros.wait_for(
+            lambda: all(p.get_subscription_count() for p in self._publishers.values()),
+            "subscriptions",
+        )
+
+    def send_info(self) -> None:
+        info = CameraInfo(width=64, height=48)
+        info.k = [60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0]
+        self._publishers["rgb/camera_info"].publish(info)
+        self._ros.spin(0.5)
+
+    def send(self, second: int, depth_width: int = 64) -> None:
         for topic, encoding, width, pixel in (
             ("rgb/image", "rgb8", 64, 3),
             ("depth/image", "16UC1", depth_width, 2),
@@ -229,27 +230,58 @@ def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
             image = Image(width=width, height=48, encoding=encoding, step=width * pixel)
             image.header.stamp.sec = second
             image.data.frombytes(b"\x07" * (width * pixel * 48))
-            publish[topic].publish(image)
-        ros.spin(0.4)
+            self._publishers[topic].publish(image)
+        self._ros.spin(0.4)
 
-    send(1, 32)
-    send(2, 32)
+
+def test_a_pair_that_comes_before_camera_info_waits_for_it(ros: Ros) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    camera.send(1)
+    assert labels == []
+    camera.send_info()
+    ros.wait_for(lambda: labels, "labels")
+    assert labels[0].header.stamp.sec == 1
+
+
+def test_a_camera_without_camera_info_is_named(ros: Ros) -> None:
+    ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    for second in range(1, 8):
+        camera.send(second)
+    ros.wait_for(lambda: "but no camera_info on /rgb/camera_info" in node.output, "the log")
+    assert "/rgb/camera_info has a publisher but is silent" in reports[-1].status[0].message
+
+
+def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    camera.send_info()
+    camera.send(1, depth_width=32)
+    camera.send(2, depth_width=32)
     ros.wait_for(lambda: "register the depth" in node.output, "the refusal")
     ros.wait_for(
         lambda: any(r.status[0].level == b"\x02" for r in reports), "an error in diagnostics"
     )
     worst = next(r for r in reports if r.status[0].level == b"\x02").status[0]
     assert "(48, 64)" in worst.message
-    send(3, 64)
+    camera.send(3)
     ros.wait_for(lambda: labels, "labels of the good frame")
     assert labels[0].header.stamp.sec == 3
     assert node.output.count("register the depth") == 1
-    ros.wait_for(
-        lambda: (
-            "2" in [v.value for v in reports[-1].status[0].values if v.key == "frames: refused"]
-        ),
-        "two refusals counted",
-    )
+
+    def refused() -> list[str]:
+        return [v.value for v in reports[-1].status[0].values if v.key == "frames: refused"]
+
+    ros.wait_for(lambda: refused() == ["2"], "two refusals counted")
 
 
 def test_diagnostics_say_that_no_camera_is_there(ros: Ros) -> None:
