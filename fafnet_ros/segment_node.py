@@ -6,6 +6,7 @@ messages with the colour image's own header. The executor only receives, pairs a
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -17,7 +18,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState
 from sensor_msgs.msg import CameraInfo, Image
 
-from fafnet_core.inference import Segmenter
+from fafnet_core.inference import Segmenter, use_threads
 from fafnet_ros.camera_info import camera_matrix
 from fafnet_ros.diagnostics import (
     SILENT_AFTER,
@@ -58,6 +59,12 @@ class SegmentParameters:
         "auto",
         "Arithmetic of the network; auto is the fastest that the device has natively.",
         choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    threads: int = parameter(
+        0,
+        "Processor threads of the network; 0 leaves one core to the camera and to receiving.",
+        minimum=0,
+        maximum=1024,
     )
     reliability: str = parameter(
         "auto",
@@ -131,6 +138,9 @@ class SegmentNode(SturdyLifecycleNode):
     def on_configure(self, state: LifecycleState) -> None:
         """Load the network and announce the outputs."""
         self._settings = parameters = read_parameters(self, SegmentParameters)
+        # PyTorch's threads wait for each other by spinning. With a thread on every core, any other
+        # busy process (there always is one: the camera) stalls all of them, tenfold and more.
+        use_threads(parameters.threads or max((os.cpu_count() or 1) - 1, 1))
         self._segmenter = segmenter = Segmenter.from_checkpoint(
             parameters.checkpoint, device=parameters.device, precision=parameters.precision
         )

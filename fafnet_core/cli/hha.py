@@ -230,7 +230,7 @@ def _convert_batch(settings: _Settings, jobs: Sequence[_Job]) -> list[str]:
             missing = None if job.raw is None else _absent(job.raw)
             hha = encoder.encode(depth_m, missing=missing, gravity=settings.gravity)
             _write(hha, job.output)
-        except (OSError, TypeError, ValueError, cv2.error) as error:
+        except (OSError, ValueError, cv2.error) as error:
             errors.append(f"{job.depth}: {error}")
     return errors
 

@@ -60,11 +60,10 @@ def check_depth(depth_m: Array, shape: tuple[int, int], *, is_float: bool) -> No
     """Check that a depth image is (H, W) floating point of the expected shape.
 
     Raises:
-        TypeError: not floating point.
-        ValueError: not two-dimensional, or of another shape.
+        ValueError: not floating point, not two-dimensional, or of another shape.
     """
     if not is_float:
-        raise TypeError(
+        raise ValueError(
             f"depth_m has dtype {depth_m.dtype}; wanted floating point metres. Integers are mostly "
             "millimetres: pass depth.astype(np.float32) * 0.001"
         )
@@ -96,11 +95,10 @@ def check_missing(missing: Array, shape: tuple[int, int], *, is_bool: bool) -> N
     """Check that the mask of missing raw depth is (H, W) bool.
 
     Raises:
-        TypeError: not bool.
-        ValueError: another shape than the depth.
+        ValueError: not bool, or another shape than the depth.
     """
     if not is_bool:
-        raise TypeError(
+        raise ValueError(
             f"missing has dtype {missing.dtype}; wanted bool, True where raw depth is absent: "
             "pass raw_depth == 0"
         )

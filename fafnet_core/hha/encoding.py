@@ -87,8 +87,7 @@ class HHAEncoder:
             (H, W, 3) uint8: disparity, height, angle.
 
         Raises:
-            TypeError: depth that is not floating point, `missing` that is not bool.
-            ValueError: a wrong shape, depth that is not in metres, zero gravity.
+            ValueError: a wrong type or shape, depth that is not in metres, zero gravity.
         """
         view = self._view_arrays(depth_m, missing)
         hha = self._encode(view, gravity)
@@ -109,7 +108,7 @@ class HHAEncoder:
 
         Raises:
             RuntimeError: the encoder was built without a device.
-            TypeError, ValueError: as `encode`.
+            ValueError: as `encode`.
         """
         if not self._on_torch:
             raise RuntimeError(
@@ -191,7 +190,7 @@ def encode_hha(
         (H, W, 3) uint8: disparity, height, angle.
 
     Raises:
-        TypeError, ValueError: as `HHAEncoder` and `HHAEncoder.encode`.
+        ValueError: as `HHAEncoder` and `HHAEncoder.encode`.
     """
     encoder = HHAEncoder(camera_matrix, _image_shape(depth_m), device=device)
     return encoder.encode(depth_m, missing=missing, gravity=gravity)

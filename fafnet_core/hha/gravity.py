@@ -43,16 +43,18 @@ def gravity_from_normals(normals: NDArray[np.floating]) -> NDArray[np.float64]:
         (3,) float64 unit vector in the frame of the normals.
     """
     x, y, z = normals
-    # The six different entries of each n n'; `products @ sign` then adds up W'W - F'F.
-    products = np.stack((x * x, x * y, x * z, y * y, y * z, z * z))
+    # The six different entries of each n n'; times `sign` they add up to W'W - F'F. Sums by einsum
+    # and not by `@`: BLAS would share them out to threads, and so short a sum then waits far longer
+    # than it takes for a thread that another process has pushed off its core.
+    products = (x * x, x * y, x * z, y * y, y * z, z * z)
     down = np.array(CAMERA_DOWN)
     for tolerance, repeats in _ROUNDS:
         floor_above, wall_below = np.cos(np.radians(tolerance)), np.sin(np.radians(tolerance))
         for _ in range(repeats):
-            similarity = np.abs(down.astype(normals.dtype) @ normals)
+            similarity = np.abs(np.einsum("i,in->n", down.astype(normals.dtype), normals))
             sign = (similarity < wall_below).astype(normals.dtype)
             sign -= similarity > floor_above
-            xx, xy, xz, yy, yz, zz = (products @ sign).tolist()
+            xx, xy, xz, yy, yz, zz = (float(np.einsum("n,n", p, sign)) for p in products)
             spread = np.array(((xx, xy, xz), (xy, yy, yz), (xz, yz, zz)))
             down = _smallest_eigendirection(spread, down, sign.size)
     return down

@@ -1,5 +1,6 @@
 """The door of the core: `Segmenter`, its result, and pictures of it."""
 
+from fafnet_core.inference.devices import use_threads
 from fafnet_core.inference.pictures import blend, legend, strip, write_picture
 from fafnet_core.inference.segmenter import DEFAULT_CHECKPOINT, UNTRAINED, Segmentation, Segmenter
 
@@ -11,5 +12,6 @@ __all__ = [
     "blend",
     "legend",
     "strip",
+    "use_threads",
     "write_picture",
 ]

@@ -53,6 +53,11 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     return _DTYPES[precision]
 
 
+def use_threads(count: int) -> None:
+    """Let PyTorch use so many processor threads in this process."""
+    torch.set_num_threads(count)
+
+
 def _has_native_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)

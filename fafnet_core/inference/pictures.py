@@ -55,8 +55,9 @@ def legend(label_set: LabelSet, labels: NDArray[np.uint8], height: int) -> Pictu
         colour = label_set.palette[index] if named else (0, 0, 0)
         cv2.rectangle(picture, (8, top), (24, top + 14), colour, cv2.FILLED)
         cv2.rectangle(picture, (8, top), (24, top + 14), _INK, 1)
-        text = f"{name}  {100 * counts[index] / labels.size:.0f} %"
-        _write(picture, text, (32, top + 12))
+        percent = 100 * counts[index] / labels.size
+        share = f"{percent:.0f} %" if percent >= 0.5 else "< 1 %"
+        _write(picture, f"{name}  {share}", (32, top + 12))
     if len(shown) < len(present):
         text = f"and {len(present) - len(shown)} more"
         _write(picture, text, (32, 8 + len(shown) * _LEGEND_ROW + 12))

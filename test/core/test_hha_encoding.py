@@ -231,7 +231,7 @@ def test_the_numpy_way_does_not_import_torch() -> None:
 
 
 def test_integer_depth_is_refused_with_the_remedy() -> None:
-    with pytest.raises(TypeError, match=r"uint16.*float.*metres.*0\.001"):
+    with pytest.raises(ValueError, match=r"uint16.*float.*metres.*0\.001"):
         encode_hha(np.full(SHAPE, 2000, np.uint16), CAMERA)
 
 
@@ -281,7 +281,7 @@ def test_a_wrong_camera_matrix_is_refused(camera_matrix: NDArray[np.float64], me
 
 
 def test_missing_of_the_wrong_kind_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"uint8.*bool.*raw_depth == 0"):
+    with pytest.raises(ValueError, match=r"uint8.*bool.*raw_depth == 0"):
         encode_hha(wall(), CAMERA, missing=np.zeros(SHAPE, np.uint8))
     with pytest.raises(ValueError, match=r"\(30, 40\).*\(60, 80\)"):
         encode_hha(wall(), CAMERA, missing=np.zeros((30, 40), np.bool_))
