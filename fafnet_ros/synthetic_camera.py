@@ -26,7 +26,7 @@ class SyntheticCameraParameters:
     width: int = parameter(640, "Columns of the images.", minimum=16, maximum=4096)
     height: int = parameter(480, "Rows of the images.", minimum=16, maximum=4096)
     frames: int = parameter(
-        100,
+        60,
         "Different frames along the path; each 640x480 one takes 2 MB.",
         minimum=2,
         maximum=5000,
@@ -55,16 +55,16 @@ class SyntheticCamera(Node):
         )
 
     def _tick(self) -> None:
-        # Stamped before it is rendered: the first frames are old when they leave, as any camera's.
-        stamp = self.get_clock().now()
-        self._camera.publish(self._frame(self._ticks), stamp)
+        frame = self._frame(self._ticks)
+        self._camera.publish(frame, self.get_clock().now())
         self._ticks += 1
 
     def _frame(self, tick: int) -> RgbdFrame:
         last = self._settings.frames - 1
         index = last - abs(tick % (2 * last) - last)  # 0, 1, ... last, last - 1, ... 1, 0
         if index not in self._rendered:
-            seen = render(self._scene, self._view, sway(index / self._settings.frames))
+            # Half of the path in two seconds of 30 Hz is a calm walk.
+            seen = render(self._scene, self._view, sway(0.5 * index / self._settings.frames))
             self._rendered[index] = RgbdFrame(
                 seen.rgb,
                 seen.depth_m,
