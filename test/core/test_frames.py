@@ -30,7 +30,7 @@ def test_a_folder_gives_rgb_metres_and_the_camera(folder: Path) -> None:
     last = list(frames)[2]
     assert last.rgb[0, 0].tolist() == [30, 20, 2]
     assert last.depth_m.dtype == np.float32
-    np.testing.assert_allclose(last.depth_m, 1.002)
+    np.testing.assert_allclose(last.depth_m, 1.002, rtol=1e-6)
     assert last.camera_matrix.tolist() == [[9, 0, 3.5], [0, 9.5, 2.5], [0, 0, 1]]
 
 
