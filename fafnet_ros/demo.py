@@ -28,7 +28,8 @@ from std_msgs.msg import String
 from tqdm import tqdm
 
 from fafnet_core.data import LabelSet
-from fafnet_core.inference import legend, strip, write_picture
+from fafnet_core.files import write_png
+from fafnet_core.inference import legend, strip
 from fafnet_ros.dds import use_large_image_profile
 from fafnet_ros.images import image_to_rgb
 from fafnet_ros.outputs import IMAGE_QOS, LATCHED_QOS
@@ -167,7 +168,7 @@ def main() -> int:
         try:
             _watch(viewer, [node, camera], arguments.seconds)
             picture = arguments.out / "demo.png"
-            write_picture(picture, viewer.picture())
+            write_png(picture, viewer.picture())
         except (RuntimeError, ValueError, KeyboardInterrupt) as error:
             print(f"demo: {error or 'interrupted'}", file=sys.stderr)
             return 1

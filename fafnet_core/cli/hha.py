@@ -25,6 +25,7 @@ from fafnet_core.data.frames import (
     read_camera_file,
     read_depth,
 )
+from fafnet_core.files import write_png
 from fafnet_core.hha import HHAEncoder
 
 _EXAMPLES = """\
@@ -229,7 +230,7 @@ def _convert_batch(settings: _Settings, jobs: Sequence[_Job]) -> list[str]:
                 encoder = HHAEncoder(settings.camera.camera_matrix, depth_m.shape)
             missing = None if job.raw is None else _absent(job.raw)
             hha = encoder.encode(depth_m, missing=missing, gravity=settings.gravity)
-            _write(hha, job.output)
+            write_png(job.output, hha)  # on disk red is disparity
         except (OSError, ValueError, cv2.error) as error:
             errors.append(f"{job.depth}: {error}")
     return errors
@@ -239,18 +240,3 @@ def _absent(raw: Path) -> NDArray[np.bool_]:
     depth = read_depth(raw)
     absent: NDArray[np.bool_] = ~(np.isfinite(depth) & (depth > 0))
     return absent
-
-
-def _write(hha: NDArray[np.uint8], output: Path) -> None:
-    """Write beside the final name and rename: a file that is there is whole."""
-    # OpenCV takes blue, green, red; on disk red is disparity.
-    encoded, content = cv2.imencode(".png", hha[..., ::-1])
-    if not encoded:
-        raise OSError(f"OpenCV cannot encode {output}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_bytes(content.tobytes())
-        unfinished.replace(output)
-    finally:
-        unfinished.unlink(missing_ok=True)

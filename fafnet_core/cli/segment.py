@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fafnet_core.data import FrameFolder, RgbdFrame, find_camera_file, read_camera_file, read_frame
+from fafnet_core.files import write_png, written_beside
 
 if TYPE_CHECKING:
     from fafnet_core.inference import Segmentation, Segmenter
@@ -64,8 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "label_names.json").write_text(segmenter.label_set.to_json())
+    with written_beside(arguments.out / "label_names.json") as names:
+        names.write_text(segmenter.label_set.to_json(), encoding="utf-8")
     seconds: list[float] = []
     failed: dict[str, str] = {}
     for name, read in tqdm(frames.items(), unit="frame", disable=None):
@@ -106,13 +107,13 @@ def _write(
     *,
     overlay: bool,
 ) -> None:
-    from fafnet_core.inference import blend, legend, strip, write_picture
+    from fafnet_core.inference import blend, legend, strip
 
-    write_picture(out / "labels" / f"{name}.png", result.labels)
+    write_png(out / "labels" / f"{name}.png", result.labels)
     if overlay:
         mixed = blend(frame.rgb, segmenter.label_set.colourise(result.labels), 0.5)
         key = legend(segmenter.label_set, result.labels, mixed.shape[0])
-        write_picture(out / "overlay" / f"{name}.png", strip([(name, mixed), ("labels", key)]))
+        write_png(out / "overlay" / f"{name}.png", strip([(name, mixed), ("labels", key)]))
 
 
 def _report(

@@ -1,7 +1,7 @@
 """The door of the core: `Segmenter`, its result, and pictures of it."""
 
 from fafnet_core.inference.devices import use_threads
-from fafnet_core.inference.pictures import blend, legend, strip, write_picture
+from fafnet_core.inference.pictures import blend, legend, strip
 from fafnet_core.inference.segmenter import DEFAULT_CHECKPOINT, UNTRAINED, Segmentation, Segmenter
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "legend",
     "strip",
     "use_threads",
-    "write_picture",
 ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -73,22 +71,6 @@ def strip(panels: Sequence[tuple[str, Picture]]) -> Picture:
         gap = np.full((28 + picture.shape[0], 4, 3), _PAPER, np.uint8)
         columns += [np.vstack([head, picture]), gap]
     return np.hstack(columns[:-1])
-
-
-def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> None:
-    """Write RGB (H, W, 3) or one channel (H, W), 8 bits, as PNG; beside its place, then renamed."""
-    path = Path(path)
-    stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
-    done, encoded = cv2.imencode(".png", stored)
-    if not done:
-        raise ValueError(f"OpenCV could not encode a picture {picture.shape} {picture.dtype}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        beside.write_bytes(encoded.tobytes())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _write(picture: Picture, text: str, origin: tuple[int, int], scale: float = 0.45) -> None:

@@ -7,7 +7,6 @@ normalisation. Nothing is ever unpickled: a file from outside is data, not a pro
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.files import written_beside
 from fafnet_core.models.config import FAFNetConfig
 from fafnet_core.models.fafnet import FAFNet, build_model
 
@@ -91,15 +91,10 @@ def save_checkpoint(
     metadata = CheckpointMetadata(
         model.config, label_set, normalisation or Normalisation(), notes or {}
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    try:
-        save_file(tensors, beside, {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()})
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
+    with written_beside(path) as beside:
+        save_file(tensors, beside, header)
 
 
 def read_metadata(path: str | Path) -> CheckpointMetadata:
