@@ -61,6 +61,10 @@ _IMAGES: dict[str, tuple[str, Callable[[Result], NDArray[Any]]]] = {
 }
 
 
+TOPICS = tuple(_IMAGES)
+"""The image topics, below the node's own name."""
+
+
 class Outputs:
     """The node's publishers of images and of the label set."""
 

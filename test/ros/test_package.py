@@ -136,6 +136,22 @@ def test_the_parameter_file_and_camera_file_fit_the_node() -> None:
         assert not any(topic.startswith("/") for topic in topics.values())
 
 
+def test_the_page_names_every_parameter_and_topic() -> None:
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    from dataclasses import fields
+
+    from fafnet_ros.frame_player import FramePlayerParameters
+    from fafnet_ros.outputs import TOPICS
+    from fafnet_ros.segment_node import SegmentParameters
+    from fafnet_ros.synthetic_camera import SyntheticCameraParameters
+
+    page = (PROJECT / "docs/node.md").read_text()
+    for kind in (SegmentParameters, FramePlayerParameters, SyntheticCameraParameters):
+        missing = [field.name for field in fields(kind) if f"`{field.name}`" not in page]
+        assert missing == [], kind.__name__
+    assert [topic for topic in TOPICS if f"`~/{topic}`" not in page] == []
+
+
 def test_the_rviz_layout_shows_our_topics_reliably() -> None:
     layout = yaml.safe_load((PROJECT / "config/segment.rviz").read_text())
     displays = layout["Visualization Manager"]["Displays"]
