@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +60,7 @@ class _Settings:
     """What all images have in common; goes to the worker processes."""
 
     camera: CameraFile
+    camera_file: Path | None
     gravity: tuple[float, float, float] | None
 
 
@@ -117,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     except _UsageError as error:
         print(f"fafnet hha: {error}", file=sys.stderr)
         return 2
-    todo = jobs if arguments.force else [job for job in jobs if not _is_done(job)]
+    todo = jobs if arguments.force else [job for job in jobs if not _is_done(job, settings)]
     failed = 0
     with tqdm(total=len(todo), unit="image", disable=None) as progress:
         for errors, converted in _convert_all(todo, settings, processes):
@@ -134,6 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(counts))
     else:
         print(", ".join(f"{count} {what}" for what, count in counts.items()))
+        if counts["skipped"]:
+            print("skipped: there already, maybe made with other options; --force makes them anew")
     return 1 if failed else 0
 
 
@@ -146,19 +149,21 @@ def _settings(arguments: argparse.Namespace) -> _Settings:
         raise _UsageError(f"no depth image or folder at {arguments.input}")
     try:
         if numbers:
-            camera = CameraFile(**numbers)
+            camera, camera_file = CameraFile(**numbers), None
         else:
-            camera = read_camera_file(arguments.camera or find_camera_file(arguments.input))
+            camera_file = arguments.camera or find_camera_file(arguments.input)
+            camera = read_camera_file(camera_file)
     except (OSError, ValueError) as error:
         raise _UsageError(str(error)) from error
     if arguments.depth_unit is not None:
-        if not arguments.depth_unit > 0:
-            raise _UsageError(f"--depth-unit is {arguments.depth_unit}; wanted above zero")
-        camera = CameraFile(**{**vars(camera), "depth_unit_m": arguments.depth_unit})
+        try:
+            camera = replace(camera, depth_unit_m=arguments.depth_unit)
+        except ValueError as error:
+            raise _UsageError(f"--depth-unit: {error}") from error
     gravity = arguments.gravity and tuple(arguments.gravity)
     if gravity is not None and not (np.isfinite(gravity).all() and np.any(gravity)):
         raise _UsageError(f"--gravity is {gravity}; wanted a direction, not zero")
-    return _Settings(camera, gravity)
+    return _Settings(camera, camera_file, gravity)
 
 
 def _jobs(source: Path, raw: Path | None, out: Path) -> list[_Job]:
@@ -175,7 +180,11 @@ def _jobs(source: Path, raw: Path | None, out: Path) -> list[_Job]:
         raise _UsageError(f"--out is the folder of the depth images itself, {source}")
     jobs: dict[Path, _Job] = {}
     for path in sorted(source.rglob("*")):
-        if path.suffix.lower() not in _SUFFIXES or out.resolve() in path.resolve().parents:
+        if (
+            not path.is_file()
+            or path.suffix.lower() not in _SUFFIXES
+            or out.resolve() in path.resolve().parents
+        ):
             continue
         name = path.relative_to(source)
         output = out / name.with_suffix(".png")
@@ -187,10 +196,12 @@ def _jobs(source: Path, raw: Path | None, out: Path) -> list[_Job]:
     return list(jobs.values())
 
 
-def _is_done(job: _Job) -> bool:
+def _is_done(job: _Job, settings: _Settings) -> bool:
+    """Tell whether the result is newer than the images and the camera file it was made from."""
     if not job.output.is_file():
         return False
-    sources = [path for path in (job.depth, job.raw) if path and path.exists()]
+    candidates = (job.depth, job.raw, settings.camera_file)
+    sources = [path for path in candidates if path and path.exists()]
     return all(job.output.stat().st_mtime >= path.stat().st_mtime for path in sources)
 
 
@@ -201,7 +212,7 @@ def _convert_all(
     batches = [jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)]
     processes = min(processes, len(batches))
     if processes <= 1:
-        yield from ((_convert_batch(settings, [job]), 1) for job in jobs)
+        yield from ((_convert_batch(settings, batch), len(batch)) for batch in batches)
         return
     # Not a fork: OpenCV's and BLAS's threads do not survive one.
     with ProcessPoolExecutor(
@@ -214,7 +225,7 @@ def _convert_all(
             for future in as_completed(futures):
                 yield future.result(), futures[future]
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 

@@ -49,7 +49,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--camera", type=Path, help="camera file (default: the camera.yaml there)")
     parser.add_argument("--checkpoint", default="default", help="safetensors file or name")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
-    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16, float16")
+    parser.add_argument(
+        "--precision", default="auto", choices=("auto", "float32", "bfloat16", "float16")
+    )
     parser.add_argument("--overlay", action="store_true", help="write overlays with a legend too")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.set_defaults(run=run, parser=parser)
@@ -74,8 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
             frame = read()
             begun = time.perf_counter()
             result = segmenter.segment(frame.rgb, frame.depth_m, frame.camera_matrix)
-            seconds.append(time.perf_counter() - begun)
+            took = time.perf_counter() - begun
             _write(arguments.out, name, frame, result, segmenter, overlay=arguments.overlay)
+            seconds.append(took)
         except (ValueError, OSError) as error:
             failed[name] = str(error)
             tqdm.write(f"fafnet: {name}: {error}", file=sys.stderr)
@@ -86,12 +89,17 @@ def run(arguments: argparse.Namespace) -> int:
 def _frames(arguments: argparse.Namespace) -> dict[str, Callable[[], RgbdFrame]]:
     """Return how to read each frame, by name; ends with exit status 2 if that cannot be told."""
     inputs: list[Path] = arguments.input
+    for path in inputs:
+        if not path.exists():
+            arguments.parser.error(f"there is no {path}")
     if len(inputs) == 1 and inputs[0].is_dir():
+        if arguments.out.resolve() == inputs[0].resolve():
+            arguments.parser.error("--out is the input itself; its labels/ may hold ground truth")
         folder = FrameFolder(inputs[0], arguments.camera)
         for name in folder.unpaired:
             print(f"fafnet: {name} has only one of colour and depth: left out", file=sys.stderr)
         return {name: partial(folder.__getitem__, i) for i, name in enumerate(folder.names)}
-    if len(inputs) != 2:
+    if len(inputs) != 2 or not all(path.is_file() for path in inputs):
         arguments.parser.error("give one folder, or one colour and one depth image")
     colour, depth = inputs
     camera = read_camera_file(arguments.camera or find_camera_file(depth))

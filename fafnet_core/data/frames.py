@@ -7,6 +7,7 @@ images of the same names, and a `camera.yaml` with `fx fy cx cy` (pixels, counte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -49,7 +50,11 @@ class RgbdFrame:
 
 @dataclass(frozen=True)
 class CameraFile:
-    """A pinhole camera as a `camera.yaml` states it; sizes are None where it is silent."""
+    """A pinhole camera as a `camera.yaml` states it; sizes are None where it is silent.
+
+    Raises:
+        ValueError: a value is not a number, or one that no camera has.
+    """
 
     fx: float
     fy: float
@@ -58,6 +63,17 @@ class CameraFile:
     width: int | None = None
     height: int | None = None
     depth_unit_m: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"{name} is {value!r}; it has to be a number")
+            if name in ("width", "height") and not (isinstance(value, int) and value > 0):
+                raise ValueError(f"{name} is {value}; it has to be a whole number above zero")
+            if not math.isfinite(value) or (name not in ("cx", "cy") and value <= 0):
+                raise ValueError(f"{name} is {value}; it has to be finite, and above zero")
 
     @property
     def camera_matrix(self) -> NDArray[np.float64]:
@@ -82,7 +98,10 @@ def read_camera_file(path: str | Path) -> CameraFile:
         ValueError: a key is missing, unknown or not a number.
     """
     path = Path(path)
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds no keys; a camera file has fx, fy, cx, cy, depth_unit_m")
     known = {field.name for field in fields(CameraFile)}
@@ -92,26 +111,19 @@ def read_camera_file(path: str | Path) -> CameraFile:
     if missing := {"fx", "fy", "cx", "cy"} - values.keys():
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
     try:
-        numbers: dict[str, Any] = {
-            key: int(value) if key in ("width", "height") else float(value)
-            for key, value in values.items()
-        }
-        camera = CameraFile(**numbers)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: every value has to be a number ({error})") from error
-    if not (camera.fx > 0 and camera.fy > 0 and camera.depth_unit_m > 0):
-        raise ValueError(
-            f"{path}: fx, fy and depth_unit_m have to be above zero; they are"
-            f" {camera.fx}, {camera.fy} and {camera.depth_unit_m}"
-        )
-    return camera
+        return CameraFile(**values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _decode(path: Path, flags: int) -> NDArray[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
     # imdecode, not imread: imread prints its own warnings and follows EXIF rotation by default.
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    try:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    except cv2.error:  # an empty file
+        image = None
     if image is None:
         raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
     return image
@@ -134,8 +146,12 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
         ValueError: not one channel of 16 bits; an 8-bit image has lost its metres for good.
     """
     path = Path(path)
-    if path.suffix == ".npy":
-        values = np.load(path, allow_pickle=False)
+    if path.suffix.lower() == ".npy":
+        # Not np.load, which takes archives and pickles for arrays too.
+        with path.open("rb") as file:
+            values: NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
+                file, allow_pickle=False
+            )
         if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
             raise ValueError(
                 f"{path} holds {values.dtype} {values.shape}; a depth .npy is (height, width) of"
@@ -156,7 +172,17 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
 
 def _images_by_stem(folder: Path, *, extra: tuple[str, ...] = ()) -> dict[str, Path]:
     suffixes = IMAGE_SUFFIXES + extra
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes}
+    images: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or not path.is_file():
+            continue
+        if path.stem in images:
+            raise ValueError(
+                f"{images[path.stem]} and {path.name} have one name; a frame has one image of"
+                " each kind: move one away"
+            )
+        images[path.stem] = path
+    return images
 
 
 class FrameFolder:
@@ -207,7 +233,7 @@ class FrameFolder:
 
 def find_camera_file(path: Path) -> Path:
     """Return the `camera.yaml` in this folder (or beside this file), or one folder up."""
-    folder = path if path.is_dir() else path.parent
+    folder = (path if path.is_dir() else path.parent).absolute()
     for candidate in (folder / CAMERA_FILE, folder.parent / CAMERA_FILE):
         if candidate.is_file():
             return candidate

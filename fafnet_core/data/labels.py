@@ -93,6 +93,13 @@ class LabelSet:
                 f"label set '{self.name}' has {len(self.names)} classes; labels are 8-bit images"
                 f" with {UNLABELLED} for unlabelled pixels, so 1 to {UNLABELLED} can be told apart"
             )
+        if not all(len(c) == 3 and all(0 <= v <= 255 for v in c) for c in self.palette):
+            raise ValueError(f"label set '{self.name}': a colour is three numbers from 0 to 255")
+        if not len(self.names) <= self.ignore_index <= UNLABELLED:
+            raise ValueError(
+                f"label set '{self.name}': ignore_index is {self.ignore_index}; it has to be"
+                f" {len(self.names)} to {UNLABELLED}, so that it is no class"
+            )
         lookup = np.full((256, 3), _UNLABELLED_COLOUR, np.uint8)
         lookup[: len(self.palette)] = self.palette
         lookup.setflags(write=False)
@@ -133,7 +140,7 @@ class LabelSet:
                 palette=tuple((int(r), int(g), int(b)) for r, g, b in values["palette"]),
                 ignore_index=int(values["ignore_index"]),
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a label set: {error!r} in {values!r:.200}") from error
 
 

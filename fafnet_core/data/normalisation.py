@@ -5,8 +5,9 @@ It travels in the checkpoint, so nobody has to remember it: x = (image / 255 - m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 _Triple = tuple[float, float, float]
@@ -30,10 +31,11 @@ class Normalisation:
 
     def __post_init__(self) -> None:
         for name, values in asdict(self).items():
-            if len(values) != 3 or ("deviation" in name and min(values) <= 0):
+            whole = len(values) == 3 and all(math.isfinite(value) for value in values)
+            if not whole or ("deviation" in name and min(values) <= 0):
                 raise ValueError(
-                    f"normalisation {name} is {values}; it takes three numbers, and a deviation"
-                    " has to be above zero"
+                    f"normalisation {name} is {values}; it takes three finite numbers, and a"
+                    " deviation has to be above zero"
                 )
 
     def to_dict(self) -> dict[str, list[float]]:
@@ -43,6 +45,9 @@ class Normalisation:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Normalisation:
         """Return the normalisation that `to_dict` described; ValueError where it does not fit."""
+        known = {field.name for field in fields(cls)}
+        if not isinstance(values, Mapping) or set(values) != known:
+            raise ValueError(f"not a normalisation: {values!r:.200}; it has {sorted(known)}")
         try:
             triples: dict[str, Any] = {
                 name: tuple(float(value) for value in triple) for name, triple in values.items()

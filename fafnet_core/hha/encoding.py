@@ -133,11 +133,17 @@ class HHAEncoder:
         return self._estimate_gravity(self._view_arrays(depth_m, missing))
 
     def _view_arrays(self, depth_m: ArrayLike, missing: ArrayLike | None) -> DepthView:
+        if isinstance(depth_m, np.ma.MaskedArray):
+            depth_m = np.where(np.ma.getmaskarray(depth_m), 0.0, depth_m.data)  # masked: no depth
         depth = np.asarray(depth_m)
         check_depth(depth, self.shape, is_float=np.issubdtype(depth.dtype, np.floating))
+        # torch takes neither flipped nor big-endian arrays.
+        with np.errstate(over="ignore"):
+            depth = np.ascontiguousarray(depth, np.float32)
         if missing is not None:
             missing = np.asarray(missing)
             check_missing(missing, self.shape, is_bool=missing.dtype == np.bool_)
+            missing = np.ascontiguousarray(missing)
         return self._view(depth, missing)
 
     def _view(self, depth_m: Array, missing: Array | None) -> DepthView:

@@ -6,6 +6,7 @@ made once, and the last upsampling runs in bands of rows that stay in the proces
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class Segmenter:
     One thread at a time may call `segment`.
 
     Args:
-        model: the network; it is put into evaluation mode and moved to the device.
+        model: the network. It is copied: yours keeps its mode, device and precision.
         label_set: the classes of its outputs.
         normalisation: what its inputs go through.
         device: "auto", "cpu", "cuda" or "cuda:0".
@@ -87,14 +88,14 @@ class Segmenter:
         self.notice = notice
         self.device = choose_device(device)
         self.dtype = choose_dtype(precision, self.device)
-        self.model = model.eval().to(self.device, self.dtype)
+        self.model = copy.deepcopy(model).eval().to(self.device, self.dtype)
         # PyTorch's type information lacks this form of `to`.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         normalisation = normalisation or Normalisation()
         self._rgb_affine = self._affine(normalisation.rgb_mean, normalisation.rgb_deviation)
         self._hha_affine = self._affine(normalisation.hha_mean, normalisation.hha_deviation)
         self._encoder: HHAEncoder | None = None
-        self._encoder_key: tuple[bytes, tuple[int, int]] | None = None
+        self._encoder_key: tuple[object, ...] | None = None
 
     @property
     def precision(self) -> str:
@@ -195,14 +196,15 @@ class Segmenter:
     def _to_input(self, image: NDArray[np.uint8], affine: tuple[Tensor, ...]) -> Tensor:
         """Return the normalised image as (1, 3, H, W), channels last in memory."""
         scale, offset = affine
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        # Writable, because PyTorch warns of anything else: a view of a message may not be.
+        pixels = torch.from_numpy(np.require(image, requirements=("C", "W"))).to(self.device)
         values = torch.addcmul(offset, pixels.permute(2, 0, 1)[None].float(), scale)
         return values.to(self.dtype, memory_format=torch.channels_last)
 
     def _encoder_for(self, camera_matrix: ArrayLike, shape: tuple[int, int]) -> HHAEncoder:
         """Return the encoder of this camera and size, made anew only when they change."""
         matrix = np.asarray(camera_matrix, np.float64)
-        key = (matrix.tobytes(), shape)
+        key = (matrix.shape, matrix.tobytes(), shape)
         if self._encoder is None or self._encoder_key != key:
             on_gpu = self.device if self.device.type == "cuda" else None
             self._encoder = HHAEncoder(matrix, shape, device=on_gpu)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.normalisation import Normalisation
@@ -24,6 +24,7 @@ from fafnet_core.models.fafnet import FAFNet, build_model
 FORMAT = "1"
 _FORMAT_KEY = "fafnet_format"
 _METADATA_KEY = "fafnet"
+_MALFORMED = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,20 @@ def save_checkpoint(
     The file is written beside its place and renamed, so an interrupted save loses nothing.
 
     Raises:
-        ValueError: the label set has not the network's number of classes.
+        ValueError: not a FAFNet, or the label set has not its number of classes.
     """
+    model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper renames every tensor
+    if not isinstance(model, FAFNet):
+        raise ValueError(f"only a FAFNet can be saved, not a {type(model).__name__}")
     metadata = CheckpointMetadata(
         model.config, label_set, normalisation or Normalisation(), notes or {}
     )
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
+    content = save(tensors, header)
     with written_beside(path) as beside:
-        save_file(tensors, beside, header)
+        # Not safetensors' own save_file, which makes the file readable by nobody else.
+        beside.write_bytes(content)
 
 
 def read_metadata(path: str | Path) -> CheckpointMetadata:
@@ -110,7 +116,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         raise ValueError(
             f"{path} is not a safetensors file, or it is cut short ({error}); pickled files"
             " (.pth, .pt) are not read, because they can run code"
@@ -122,7 +128,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
         )
     try:
         return CheckpointMetadata.from_json(header[_METADATA_KEY])
-    except (KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise ValueError(f"{path}: its metadata does not fit this version: {error}") from error
 
 
@@ -135,11 +141,20 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAF
     """
     path = Path(path)
     metadata = read_metadata(path)
-    model = build_model(metadata.config)
+    # Without memory or random numbers: neither a huge configuration nor the caller's seed suffers.
+    with torch.device("meta"):
+        model = build_model(metadata.config)
+    wanted = model.state_dict()
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name, tensor in state.items():
+        if name in wanted and tensor.dtype != wanted[name].dtype:
+            raise ValueError(
+                f"{path}: {name} is {tensor.dtype}, not {wanted[name].dtype}; save the network in"
+                " float32, `precision` chooses the arithmetic when it is loaded"
+            )
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ValueError(f"{path}: its weights do not fit its configuration: {error}") from error
     return model.eval().to(device)

@@ -74,16 +74,28 @@ def test_one_bad_frame_fails_and_the_others_are_labelled(
 def test_errors_are_one_line_and_a_status(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["segment", str(tmp_path / "out" / "nothing"), "x", "--out", str(tmp_path)]) == 1
     assert main(["segment", str(folder), "--out", str(tmp_path), "--checkpoint", "no.pth"]) == 1
     error = capsys.readouterr().err
     assert "no checkpoint at no.pth" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segmnt"], "invalid choice"),
+        (["segment", "{folder}", "--out", "{folder}"], "ground truth"),
+        (["segment", "{folder}", "{folder}", "--out", "x"], "one folder, or one colour"),
+        (["segment", "nothing", "--out", "x"], "there is no nothing"),
+        (["segment", "{folder}", "--out", "x", "--precision", "float61"], "float61"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_status_2(
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as wrong:
-        main(["segment", str(folder), "a", "b", "--out", str(tmp_path)])
+        main([argument.format(folder=folder) for argument in arguments])
     assert wrong.value.code == 2
-    with pytest.raises(SystemExit) as unknown:
-        main(["segmnt"])
-    assert unknown.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["segment", "hha"])

@@ -88,6 +88,13 @@ def test_broken_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "c.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="not an image that OpenCV can read"):
         read_rgb(tmp_path / "c.png")
+    (tmp_path / "e.png").touch()
+    with pytest.raises(ValueError, match="cut short"):
+        read_rgb(tmp_path / "e.png")
+    with (tmp_path / "z.npy").open("wb") as file:
+        np.savez(file, a=np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="magic"):
+        read_depth(tmp_path / "z.npy")
     with pytest.raises(FileNotFoundError, match="no image at"):
         read_rgb(tmp_path / "d.png")
 
@@ -98,7 +105,12 @@ def test_broken_images_are_refused(tmp_path: Path) -> None:
         (CAMERA + "fz: 1", "unknown key 'fz'"),
         ("fx: 1\nfy: 1\ncx: 0\n", "lacks cy"),
         (CAMERA.replace("9.0", "wide"), "has to be a number"),
-        (CAMERA.replace("9.0", "0"), "have to be above zero"),
+        (CAMERA.replace("9.0", "0"), "fx is 0; it has to be finite, and above zero"),
+        (CAMERA.replace("3.5", ".nan"), "cx is nan; it has to be finite"),
+        (CAMERA.replace("width: 8", "width: 8.5"), "width is 8.5; it has to be a whole number"),
+        (CAMERA.replace("9.0", "true"), "fx is True; it has to be a number"),
+        ("fx: [1", "is not YAML"),
+        ("%YAML:1.0\n---\nfx: 1", "is not YAML"),
         ("", "holds no keys"),
     ],
 )
@@ -109,7 +121,17 @@ def test_camera_files_that_do_not_fit_say_why(tmp_path: Path, text: str, message
         read_camera_file(path)
 
 
-def test_a_camera_file_is_found_beside_and_above(folder: Path) -> None:
+def test_two_images_of_one_name_are_refused(folder: Path) -> None:
+    cv2.imwrite(str(folder / "rgb/1.jpg"), np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"1\.jpg and 1\.png have one name"):
+        FrameFolder(folder)
+
+
+def test_a_camera_file_is_found_beside_and_above(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder / "depth")
+    assert find_camera_file(Path("0.png")) == folder / "camera.yaml"
     assert find_camera_file(folder / "depth" / "0.png") == folder / "camera.yaml"
     assert find_camera_file(folder) == folder / "camera.yaml"
 

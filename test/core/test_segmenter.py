@@ -121,6 +121,22 @@ def test_a_checkpoint_brings_its_labels_and_normalisation(tmp_path: Path) -> Non
     assert (result.confidence != other.segment(RGB, DEPTH, MATRIX).confidence).any()
 
 
+def test_the_callers_network_stays_as_it_is() -> None:
+    model = build_model("fafnet-nano").train()
+    Segmenter(model, device="cpu", precision="bfloat16")
+    assert model.training
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.filterwarnings("error")
+def test_views_of_messages_are_taken_as_they_come(segmenter: Segmenter) -> None:
+    rgb = np.frombuffer(RGB.tobytes(), np.uint8).reshape(RGB.shape)
+    depth_m = np.frombuffer(DEPTH.astype(">f4").tobytes(), ">f4").reshape(DEPTH.shape)
+    expected = segmenter.segment(RGB[::-1], DEPTH[::-1], MATRIX.tolist())
+    result = segmenter.segment(rgb[::-1], depth_m[::-1], MATRIX)
+    np.testing.assert_array_equal(result.labels, expected.labels)
+
+
 def test_untrained_networks_say_so_and_are_repeatable(segmenter: Segmenter) -> None:
     assert "random weights" in (segmenter.notice or "")
     before = torch.random.get_rng_state()

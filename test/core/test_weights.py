@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -71,10 +73,56 @@ def test_a_failed_save_leaves_the_old_file(
     def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("fafnet_core.models.weights.save_file", fail)
+    monkeypatch.setattr("pathlib.Path.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(path, model, label_set=SUN37)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+
+
+def test_others_may_read_what_the_umask_lets_them(model: FAFNet, tmp_path: Path) -> None:
+    path, plain = tmp_path / "model.safetensors", tmp_path / "plain"
+    plain.touch()
+    save_checkpoint(path, model, label_set=SUN37)
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_loading_leaves_the_callers_random_state(model: FAFNet, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, label_set=SUN37)
+    before = torch.random.get_rng_state()
+    loaded = load_checkpoint(path)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not any(parameter.is_meta for parameter in loaded.parameters())
+
+
+def test_a_compiled_network_saves_as_itself(model: FAFNet, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, torch.compile(model), label_set=SUN37)  # type: ignore[arg-type]
+    assert load_checkpoint(path).config == CONFIG
+    with pytest.raises(ValueError, match="not a Linear"):
+        save_checkpoint(path, torch.nn.Linear(1, 1), label_set=SUN37)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalisation": []},
+        {"normalisation": {}},
+        {"label_set": {"name": "x", "names": ["a"], "palette": [[300, 0, 0]], "ignore_index": 255}},
+        {"label_set": {"name": "x", "names": ["a"], "palette": [[0, 0, 0]], "ignore_index": 0}},
+        {"config": {"decoder_channels": "wide"}},
+        {"config": None},
+    ],
+)
+def test_metadata_that_does_not_fit_is_refused(
+    model: FAFNet, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, label_set=SUN37)
+    text = json.dumps({**json.loads(read_text(path.read_bytes())), **change})
+    save_file({"a": torch.zeros(1)}, path, {"fafnet_format": "1", "fafnet": text})
+    with pytest.raises(ValueError, match="metadata does not fit"):
+        load_checkpoint(path)
 
 
 class Malicious:
@@ -114,8 +162,6 @@ def test_truncated_foreign_and_mismatched_files_are_refused(model: FAFNet, tmp_p
 
 def read_text(whole: bytes) -> str:
     """Return the metadata text of a checkpoint's bytes (8 bytes of length, then JSON)."""
-    import json
-
     header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
     return str(header["__metadata__"]["fafnet"])
 
