@@ -7,6 +7,7 @@ memory segment holds half an image. `config/fastdds.xml` gives it 16 MB.
 from __future__ import annotations
 
 import os
+import sys
 
 from fafnet_ros.share import share_file
 
@@ -16,6 +17,13 @@ _VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 def use_large_image_profile() -> None:
     """Point Fast DDS to our profile, unless the user has chosen one. Call before `rclpy.init`."""
-    if not any(os.environ.get(name) for name in _VARIABLES):
+    if any(os.environ.get(name) for name in _VARIABLES):
+        return
+    try:
         profile = str(share_file("config/fastdds.xml"))
-        os.environ.update(dict.fromkeys(_VARIABLES, profile))
+    except FileNotFoundError as error:  # slower, but it works
+        print(
+            f"fafnet_ros: Fast DDS runs as it comes, which loses images: {error}", file=sys.stderr
+        )
+        return
+    os.environ.update(dict.fromkeys(_VARIABLES, profile))

@@ -20,9 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from tqdm import tqdm
@@ -37,8 +40,8 @@ from fafnet_ros.outputs import IMAGE_QOS, LATCHED_QOS
 _STARTUP = 60.0
 """Seconds within which the first labels have to come."""
 
-_KEPT = 40
-"""Stamps whose images are kept until the rest of the frame has come."""
+_KEPT = 300
+"""Stamps whose images are kept until the rest of the frame has come: ten seconds of a camera."""
 
 
 class Viewer(Node):
@@ -51,6 +54,7 @@ class Viewer(Node):
         self.received = 0
         self.complete: dict[str, Image] = {}
         self.label_set: LabelSet | None = None
+        self.failed = False
         self._frames: OrderedDict[int, dict[str, Image]] = OrderedDict()
         for kind, topic in (
             ("hha", "fafnet/hha"),
@@ -61,6 +65,7 @@ class Viewer(Node):
             self._subscribe(kind, topic)
         self.create_subscription(Image, "rgb/image", self._count, qos_profile_sensor_data)
         self.create_subscription(String, "fafnet/label_names", self._name, LATCHED_QOS)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._follow, 10)
 
     def _subscribe(self, kind: str, topic: str) -> None:
         self.create_subscription(Image, topic, lambda m: self._keep(kind, m), IMAGE_QOS)
@@ -72,8 +77,13 @@ class Viewer(Node):
     def _name(self, message: String) -> None:
         self.label_set = LabelSet.from_dict(json.loads(message.data))
 
+    def _follow(self, report: DiagnosticArray) -> None:
+        # The node configures itself before it reports: if it is unconfigured then, that failed.
+        values = {value.key: value.value for status in report.status for value in status.values}
+        self.failed |= values.get("state") == "unconfigured"
+
     def _keep(self, kind: str, image: Image) -> None:
-        stamp = image.header.stamp.sec * 1_000_000_000 + image.header.stamp.nanosec
+        stamp = Time.from_msg(image.header.stamp).nanoseconds
         if kind == "labels":
             self.arrivals.append(time.monotonic())
             self.latencies.append((self.get_clock().now().nanoseconds - stamp) / 1e9)
@@ -88,6 +98,8 @@ class Viewer(Node):
         """Return the newest complete frame as a strip with a legend."""
         if self.label_set is None:
             raise ValueError("no label names came on fafnet/label_names")
+        if not self.complete:
+            raise ValueError("no frame came complete: colour, HHA, labels and overlay")
         shown = {kind: image_to_rgb(image) for kind, image in self.complete.items()}
         labels = np.ascontiguousarray(shown["labels"][..., 0])
         key = legend(self.label_set, labels, labels.shape[0])
@@ -101,14 +113,15 @@ def _start(stack: ExitStack, module: str, *parameters: str) -> subprocess.Popen[
     command = [sys.executable, "-m", module, "--ros-args", *options]
     process = subprocess.Popen(command)
 
-    def stop() -> None:
-        process.terminate()
+    def wait() -> None:
         try:
             process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
-    stack.callback(stop)
+    stack.callback(wait)
+    stack.callback(process.terminate)
     return process
 
 
@@ -123,6 +136,8 @@ def _watch(viewer: Viewer, processes: list[subprocess.Popen[bytes]], seconds: fl
     with tqdm(total=seconds, bar_format=form, disable=None) as bar:
         while not viewer.arrivals or time.monotonic() - viewer.arrivals[0] < seconds:
             rclpy.spin_once(viewer, timeout_sec=0.1)
+            if viewer.failed:
+                raise RuntimeError("the node could not be configured; the line above says why")
             if any(process.poll() is not None for process in processes):
                 raise RuntimeError("a process of the demo ended; its last lines above say why")
             if not viewer.arrivals and time.monotonic() - begun > _STARTUP:
@@ -152,10 +167,22 @@ def main() -> int:
     parser.add_argument("--checkpoint", default="default", help="safetensors file or name")
     parser.add_argument("--out", type=Path, default=Path("output"), help="folder for the picture")
     arguments = parser.parse_args()
-    # A domain of its own: the demo neither sees nor disturbs other ROS systems.
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    # A domain of its own on this machine: the demo neither sees nor disturbs other ROS systems.
+    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"  # Iron and newer
+    os.environ["ROS_LOCALHOST_ONLY"] = "1"  # Humble
     use_large_image_profile()
+    try:
+        return _run(arguments)
+    except (ExternalShutdownException, KeyboardInterrupt):
+        print("demo: interrupted", file=sys.stderr)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+    return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    arguments.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         node = _start(stack, "fafnet_ros.segment_node", f"checkpoint:={arguments.checkpoint}")
         if arguments.frames:
@@ -165,13 +192,9 @@ def main() -> int:
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         viewer = Viewer()
-        try:
-            _watch(viewer, [node, camera], arguments.seconds)
-            picture = arguments.out / "demo.png"
-            write_png(picture, viewer.picture())
-        except (RuntimeError, ValueError, KeyboardInterrupt) as error:
-            print(f"demo: {error or 'interrupted'}", file=sys.stderr)
-            return 1
+        _watch(viewer, [node, camera], arguments.seconds)
+        picture = arguments.out / "demo.png"
+        write_png(picture, viewer.picture())
         _report(viewer, picture)
     return 0
 

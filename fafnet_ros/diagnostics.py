@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.qos import ReliabilityPolicy
 
-from fafnet_ros.statistics import Statistics
-
-SILENT_AFTER = 2.0
-"""Seconds without a message after which an input counts as silent."""
+from fafnet_ros.statistics import SILENT_AFTER, Statistics
 
 _SEVERITY = {"OK": DiagnosticStatus.OK, "WARN": DiagnosticStatus.WARN}
 _SEVERITY["ERROR"] = DiagnosticStatus.ERROR
@@ -26,11 +24,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Input:
-    """An input as the node sees it: its event's name, its topic and how many publish to it."""
+    """An input as the node sees it.
+
+    Attributes:
+        event: the name under which its messages are counted.
+        topic: its full name.
+        offers: the reliability that each publisher offers.
+        is_heard: whether our subscription can hear all of them.
+    """
 
     event: str
     topic: str
-    publishers: int
+    offers: list[ReliabilityPolicy]
+    is_heard: bool
 
 
 @dataclass
@@ -59,7 +65,12 @@ def describe_inputs(inputs: list[Input], statistics: Statistics) -> list[Finding
     for entry in inputs:
         if statistics.age(entry.event) < SILENT_AFTER:
             continue
-        if entry.publishers:
+        if not entry.is_heard:
+            remedy = (
+                "offers best effort, which a reliable subscription does not hear; set"
+                f" reliability:=auto (ros2 topic info -v {entry.topic} shows both)"
+            )
+        elif entry.offers:
             remedy = f"has a publisher but is silent; check it with: ros2 topic hz {entry.topic}"
         else:
             remedy = "has no publisher; start the camera or remap the topic"
@@ -71,7 +82,7 @@ def describe_numbers(statistics: Statistics, pairing: Mapping[str, int]) -> dict
     """Return rates, counts and latencies as texts."""
     values = {
         f"{event} rate (Hz)": f"{statistics.rate(event):.1f}"
-        for event in ("colour", "depth", "published")
+        for event in ("colour", "depth", "paired", "published")
     }
     values |= {f"pairing: {name}": str(count) for name, count in sorted(pairing.items())}
     values |= {f"frames: {name}": str(count) for name, count in sorted(statistics.counts.items())}

@@ -18,6 +18,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 MILLIMETRE = np.float32(0.001)
+SATURATED = np.iinfo(np.uint16).max
+"""What many sensors send where they gave up: no depth, as in the core's own files."""
 
 # encoding: channels, conversion to RGB (None: as it is)
 _COLOUR: dict[str, tuple[int, int | None]] = {
@@ -91,6 +93,7 @@ def image_to_depth_m(message: Image) -> NDArray[np.float32]:
     pixels = _view(message, _DEPTH[message.encoding], 1)
     if pixels.dtype.kind == "u":
         depth_m: NDArray[np.float32] = np.multiply(pixels, MILLIMETRE, dtype=np.float32)
+        depth_m[pixels == SATURATED] = 0
         return depth_m
     return np.ascontiguousarray(pixels, np.float32)
 

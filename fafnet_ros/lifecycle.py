@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -92,6 +94,9 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     except (KeyboardInterrupt, ExternalShutdownException):
         # `ros2 launch` interrupts a second time while we are still tidying up.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ParameterException as error:  # rclpy's own parameters, e.g. use_sim_time:=1
+        print(f"parameters: {error}", file=sys.stderr)
+        return 1
     except SystemExit as end:  # how a node ends by itself
         return int(end.code or 0)
     except Exception:

@@ -73,6 +73,8 @@ def _checked(definition: Field[Any], value: Any) -> Any:
     wanted: type[Any] = type(definition.default)
     if wanted is float and type(value) is int:
         value = float(value)
+    if wanted is str and type(value) in (int, float):
+        value = str(value)  # a file or folder named 7
     if type(value) is not wanted:
         raise ValueError(f"{definition.name} is {value!r}; it has to be {_TYPE_NAMES[wanted]}")
     if spec.choices and value not in spec.choices:
@@ -138,7 +140,7 @@ def declare_parameters(
             if not _spec(definition).live and not may_change():
                 reason = (
                     f"{changed.name} takes effect when the node is configured: deactivate and"
-                    " clean up, set it, then configure and activate"
+                    " clean up (ros2 lifecycle set), set it, then configure and activate"
                 )
                 return SetParametersResult(successful=False, reason=reason)
             try:

@@ -16,12 +16,12 @@ from functools import partial
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState
+from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 
 from fafnet_core.inference import Segmenter, use_threads
 from fafnet_ros.camera_info import camera_matrix
 from fafnet_ros.diagnostics import (
-    SILENT_AFTER,
     Finding,
     Input,
     Report,
@@ -32,7 +32,7 @@ from fafnet_ros.images import image_to_depth_m, image_to_rgb
 from fafnet_ros.lifecycle import SturdyLifecycleNode, run, transition
 from fafnet_ros.outputs import Outputs, Result
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
-from fafnet_ros.statistics import Statistics
+from fafnet_ros.statistics import SILENT_AFTER, Statistics
 from fafnet_ros.subscription import MatchingSubscription
 from fafnet_ros.synchronizer import Pair, Stream, Synchronizer
 from fafnet_ros.worker import LatestWorker
@@ -103,11 +103,11 @@ class SegmentNode(SturdyLifecycleNode):
         declare_parameters(
             self,
             SegmentParameters,
-            may_change=lambda: self.state_label in ("unconfigured", "inactive"),
+            may_change=lambda: self.state_label == "unconfigured",
         )
         self._statistics = Statistics()
         self._last_logged: dict[str, float] = {}
-        self._last_fault = ""
+        self._last_fault, self._fault_at = "", float("-inf")
         self._activated = 0.0
         self._segmenter: Segmenter | None = None
         self._outputs: Outputs | None = None
@@ -121,7 +121,7 @@ class SegmentNode(SturdyLifecycleNode):
         # Steady time: under use_sim_time a ROS timer stands still when /clock does.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._report, clock=steady)
-        self._graph_timer = self.create_timer(0.5, self._follow_publishers, clock=steady)
+        self.create_timer(0.5, self._follow_publishers, clock=steady)
         if self._settings.autostart:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 
@@ -155,32 +155,33 @@ class SegmentNode(SturdyLifecycleNode):
     @transition
     def on_activate(self, state: LifecycleState) -> None:
         """Subscribe to the camera and begin."""
-        super().on_activate(state)
-        if self._outputs is None:
-            raise ValueError("not configured; configure the node first")
-        self._settings = parameters = read_parameters(self, SegmentParameters)
-        self._synchronizer = Synchronizer(round(parameters.slop * 1e9), parameters.queue_size)
-        self._activated = time.monotonic()
-        self._outputs.publish_label_set()
-        self._worker = LatestWorker(self._work, name="fafnet inference")
-        subscribe = partial(MatchingSubscription, self, reliability=parameters.reliability)
-        self._inputs = {
-            "colour": subscribe(
-                message_type=Image,
-                topic="rgb/image",
-                callback=partial(self._on_image, Stream.COLOUR),
-            ),
-            "depth": subscribe(
-                message_type=Image,
-                topic="depth/image",
-                callback=partial(self._on_image, Stream.DEPTH),
-            ),
-            "camera_info": subscribe(
-                message_type=CameraInfo, topic="rgb/camera_info", callback=self._on_camera_info
-            ),
-        }
+        try:
+            self._begin()
+            super().on_activate(state)
+        except Exception:
+            self._stop()  # a half-begun activation must leave nothing behind
+            super().on_deactivate(state)
+            raise
+        if self._outputs is not None:
+            self._outputs.publish_label_set()
         topics = ", ".join(entry.topic for entry in self._inputs.values())
         self.get_logger().info(f"active: waiting for {topics}")
+
+    def _begin(self) -> None:
+        settings = self._settings
+        self._synchronizer = Synchronizer(round(settings.slop * 1e9), settings.queue_size)
+        self._activated = time.monotonic()
+        self._last_fault, self._fault_at = "", float("-inf")
+        self._worker = LatestWorker(self._work, name="fafnet inference")
+        on_colour, on_depth = (partial(self._on_image, stream) for stream in Stream)
+        for name, kind, topic, callback in (
+            ("camera_info", CameraInfo, "rgb/camera_info", self._on_camera_info),
+            ("colour", Image, "rgb/image", on_colour),
+            ("depth", Image, "depth/image", on_depth),
+        ):
+            self._inputs[name] = MatchingSubscription(
+                self, kind, topic, callback, settings.reliability
+            )
 
     @transition
     def on_deactivate(self, state: LifecycleState) -> None:
@@ -191,19 +192,12 @@ class SegmentNode(SturdyLifecycleNode):
     @transition
     def on_cleanup(self, state: LifecycleState) -> None:
         """Free the network and take the outputs away."""
-        self._stop()
-        if self._outputs is not None:
-            self._outputs.destroy()
-        self._outputs = self._segmenter = None
+        self._release()
 
     @transition
     def on_shutdown(self, state: LifecycleState) -> None:
         """As deactivating and cleaning up, from any state."""
-        self._stop()
-        super().on_deactivate(state)
-        if self._outputs is not None:
-            self._outputs.destroy()
-        self._outputs = self._segmenter = None
+        self._release()
 
     def _stop(self) -> None:
         for subscription in self._inputs.values():
@@ -212,6 +206,12 @@ class SegmentNode(SturdyLifecycleNode):
         if self._worker is not None:
             self._worker.stop()
         self._worker = self._info = self._uninformed = None
+
+    def _release(self) -> None:
+        self._stop()
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._outputs = self._segmenter = None
 
     def close(self) -> None:
         """Stop the worker: it must not publish into a context that is gone."""
@@ -230,9 +230,11 @@ class SegmentNode(SturdyLifecycleNode):
 
     def _on_image(self, stream: Stream, image: Image) -> None:
         self._statistics.count(stream.value)
-        stamp = image.header.stamp.sec * 1_000_000_000 + image.header.stamp.nanosec
+        stamp = Time.from_msg(image.header.stamp).nanoseconds
         pair = self._synchronizer.add(stream, stamp, image)
         if pair is not None:
+            self._statistics.count("paired")
+            self._statistics.measure("stamp offset", abs(pair.offset_ns) / 1e9)
             self._hand_over(pair)
 
     def _hand_over(self, pair: Pair[Image]) -> None:
@@ -270,6 +272,7 @@ class SegmentNode(SturdyLifecycleNode):
         if segmenter is None or outputs is None:
             return
         begun = time.monotonic()
+        self._check_frames(job)
         rgb, depth_m = image_to_rgb(job.colour), image_to_depth_m(job.depth)
         matrix = camera_matrix(
             job.info, job.colour.width, job.colour.height, rectified=self._settings.rectified
@@ -289,11 +292,22 @@ class SegmentNode(SturdyLifecycleNode):
         measure("pair to published", published - job.received)
         self._statistics.count("published")
 
+    def _check_frames(self, job: Job) -> None:
+        """Say so where depth is of another frame than colour: it may not be registered at all."""
+        colour, depth = job.colour.header.frame_id, job.depth.header.frame_id
+        if colour != depth:
+            self._fault(
+                "depth of another frame",
+                f"depth is in frame '{depth}', colour in '{colour}': labels are right only if depth"
+                " is registered to colour (RealSense: align_depth.enable:=true, Orbbec:"
+                " depth_registration:=true)",
+            )
+
     def _fault(self, kind: str, text: str) -> None:
         """Count a fault; log it unless one of its kind was logged a moment ago."""
         self._statistics.count(kind)
-        self._last_fault = text
-        now = time.monotonic()
+        self._last_fault, self._fault_at = text, time.monotonic()
+        now = self._fault_at
         if now - self._last_logged.get(kind, -_LOG_EVERY) >= _LOG_EVERY:
             self._last_logged[kind] = now
             self.get_logger().error(text)
@@ -317,20 +331,26 @@ class SegmentNode(SturdyLifecycleNode):
 
     def _findings(self) -> list[Finding]:
         if self.state_label != "active":
-            return [Finding("WARN", f"{self.state_label}; see the log for why it is not active")]
-        inputs = [
-            Input(event, subscription.topic, len(subscription.offers))
-            for event, subscription in self._inputs.items()
-        ]
-        findings = describe_inputs(inputs, self._statistics)
-        if not findings and self._synchronizer.counts["pairs"] == 0:
-            slop = self._settings.slop
-            findings.append(
-                Finding("WARN", f"no colour and depth stamps within {slop:g} s; raise 'slop'")
-            )
-        faults = ("refused", "failed", _NO_INFO)
-        if min(self._statistics.age(kind) for kind in faults) < 2.0:
+            return [Finding("WARN", f"{self.state_label}: not segmenting until it is active")]
+        findings = []
+        if time.monotonic() - self._fault_at < SILENT_AFTER:
             findings.append(Finding("ERROR", self._last_fault))
+        since_activation = time.monotonic() - self._activated
+        if since_activation < SILENT_AFTER:
+            return findings
+        inputs = [
+            Input(event, subscription.topic, subscription.offers, subscription.is_heard)
+            for event, subscription in self._inputs.items()
+            if event != "camera_info" or self._info is None  # one of those is enough
+        ]
+        silent = describe_inputs(inputs, self._statistics)
+        findings += silent
+        if not silent and min(self._statistics.age("paired"), since_activation) > SILENT_AFTER:
+            text = (
+                "colour and depth come, but their stamps do not pair: compare them with ros2 topic"
+                f" echo --field header.stamp; 'slop' is {self._settings.slop:g} s"
+            )
+            findings.append(Finding("WARN", text))
         return findings
 
 

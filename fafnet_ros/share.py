@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import site
 import sys
+import sysconfig
 from pathlib import Path
 
 PACKAGE = "fafnet_ros"
@@ -18,7 +20,9 @@ def share_file(relative: str) -> Path:
         FileNotFoundError: it is in none of them.
     """
     candidates = [*_ament_share(), Path(__file__).resolve().parents[1]]
-    candidates.append(Path(sys.prefix, "share", PACKAGE))
+    # pip: into the environment, the system's scheme (Debian: /usr/local), or for one user.
+    bases = (sys.prefix, sysconfig.get_path("data"), site.getuserbase())
+    candidates += [Path(base, "share", PACKAGE) for base in bases]
     for folder in candidates:
         if (folder / relative).is_file():
             return folder / relative

@@ -9,8 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-_WINDOW = 100
-"""Latencies and arrival times kept for each name: some three seconds of a camera."""
+SILENT_AFTER = 2.0
+"""Seconds without an event after which it counts as silent."""
+
+_RATE_OVER = 5.0
+"""Seconds over which a rate is taken: what lies before a pause must not slow it."""
+
+_WINDOW = 200
+"""Latencies and arrival times kept for each name: some six seconds of a camera."""
 
 
 class Statistics:
@@ -45,11 +51,11 @@ class Statistics:
             return dict(self._counts)
 
     def rate(self, event: str) -> float:
-        """Return events per second over the last window; 0 if there was none for two seconds."""
-        with self._lock:
-            times = list(self._times[event])
+        """Return events per second of late; 0 if there was none for two seconds."""
         now = self._clock()
-        if len(times) < 2 or now - times[-1] > 2.0:
+        with self._lock:
+            times = [t for t in self._times[event] if now - t <= _RATE_OVER]
+        if len(times) < 2 or now - times[-1] > SILENT_AFTER:
             return 0.0
         return (len(times) - 1) / max(times[-1] - times[0], 1e-9)
 

@@ -48,6 +48,8 @@ class MatchingSubscription:
         self._topic = topic
         self._callback = callback
         self._reliability = reliability
+        # Until a publisher is there: most offer it, and changing over would lose the first frames.
+        self._subscribed = ReliabilityPolicy.RELIABLE
         self._subscribe(self._wanted())
 
     @property
@@ -59,9 +61,14 @@ class MatchingSubscription:
     @property
     def offers(self) -> list[ReliabilityPolicy]:
         """The reliability that each present publisher offers."""
-        topic = self._node.resolve_topic_name(self._topic)
-        publishers = self._node.get_publishers_info_by_topic(topic)
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
         return [publisher.qos_profile.reliability for publisher in publishers]
+
+    @property
+    def is_heard(self) -> bool:
+        """Tell whether the present subscription can hear every publisher there is."""
+        reliable = self._subscribed == ReliabilityPolicy.RELIABLE
+        return not reliable or all(offer == ReliabilityPolicy.RELIABLE for offer in self.offers)
 
     def refresh(self) -> None:
         """Subscribe anew if the publishers that are there now ask for it."""
@@ -75,14 +82,14 @@ class MatchingSubscription:
         self._node.destroy_subscription(self._subscription)
 
     def _wanted(self) -> ReliabilityPolicy:
-        if self._reliability == "best_effort":
-            return ReliabilityPolicy.BEST_EFFORT
+        if self._reliability != "auto":
+            return ReliabilityPolicy[self._reliability.upper()]
         offers = self.offers
-        if self._reliability == "auto" and not all(
-            offer == ReliabilityPolicy.RELIABLE for offer in offers
-        ):
-            return ReliabilityPolicy.BEST_EFFORT
-        return ReliabilityPolicy.RELIABLE
+        if not offers:
+            return self._subscribed
+        if all(offer == ReliabilityPolicy.RELIABLE for offer in offers):
+            return ReliabilityPolicy.RELIABLE
+        return ReliabilityPolicy.BEST_EFFORT
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         self._subscribed = reliability

@@ -4,7 +4,8 @@ Each colour image goes with the depth image nearest in time, at most `slop` away
 into one pair at most. A pair leaves as soon as no image still to come can be a nearer partner: at
 once for equal stamps or a gap below half the shortest of the last frame intervals, otherwise with
 the next image. Pairs leave in order of time, the newest first in line: what is older is dropped
-and counted. A stamp that jumps back (a bag that loops, a camera that restarts) starts anew.
+and counted. A stamp that jumps back (a bag that loops, a camera that restarts) starts anew, and
+so does a run of images that are all older than the last pair.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class Synchronizer(Generic[T]):
             self._count_unmatched(stream, len(buffer.stamps))
         self._buffers = {stream: _Buffer() for stream in Stream}
         self._left = {}
+        self._late_in_a_row = 0
+        self._last_late: dict[Stream, int] = {}
 
     def add(self, stream: Stream, stamp_ns: int, image: T) -> Pair[T] | None:
         """Take one image; return the pair that it completes, if it does."""
@@ -106,7 +109,15 @@ class Synchronizer(Generic[T]):
             buffer = self._buffers[stream]
         if stamp_ns <= self._left.get(stream, stamp_ns - 1) or stamp_ns in buffer.stamps:
             self.counts[f"late_{stream.value}"] += 1
+            # A clock that stands still repeats one stamp; one that runs brings later ones.
+            self._late_in_a_row += stamp_ns > self._last_late.get(stream, stamp_ns - 1)
+            self._last_late[stream] = stamp_ns
+            if self._late_in_a_row > 2 * self.queue_size:
+                # Not stragglers: time went back by less than `jump_ns` (a short bag that loops).
+                self.counts["jumps"] += 1
+                self.reset()
             return None
+        self._late_in_a_row, self._last_late = 0, {}
         buffer.insert(stamp_ns, image)
         pair = self._take_newest()
         if len(buffer.stamps) > self.queue_size:

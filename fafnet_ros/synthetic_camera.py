@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from fafnet_core.data import RgbdFrame
@@ -48,7 +49,8 @@ class SyntheticCamera(Node):
         self._rendered: dict[int, RgbdFrame] = {}
         self._ticks = 0
         self._camera = RgbdCamera(self, settings.reliability, settings.depth_encoding)
-        self.create_timer(1 / settings.rate, self._tick)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1 / settings.rate, self._tick, clock=steady)
         self.get_logger().info(
             f"{settings.width}x{settings.height} at {settings.rate:g} Hz on"
             f" {self._camera.topic('rgb/image')} and {self._camera.topic('depth/image')}"

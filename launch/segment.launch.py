@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -20,7 +19,6 @@ CAMERAS = yaml.safe_load((SHARE / "config" / "cameras.yaml").read_text(encoding=
 # What the node subscribes to, and the argument that overrides the camera's topic for it.
 INPUTS = {"rgb/image": "rgb", "rgb/camera_info": "rgb_info", "depth/image": "depth"}
 OUTPUTS = ("overlay", "color", "confidence", "labels", "hha")
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def arguments() -> list[DeclareLaunchArgument]:
@@ -99,10 +97,8 @@ def nodes(context: LaunchContext) -> list[Action]:
             name="fafnet_rviz",
             namespace=namespace,
             arguments=["-d", str(SHARE / "config" / "segment.rviz")],
-            # The layout names the topics of a node without a namespace.
-            remappings=[(f"/fafnet/{t}", f"/{namespace}/fafnet/{t}") for t in OUTPUTS]
-            if namespace
-            else [],
+            # The layout names the topics of a node without a namespace; these are relative.
+            remappings=[(f"/fafnet/{topic}", f"fafnet/{topic}") for topic in OUTPUTS],
             condition=IfCondition(value["rviz"]),
         ),
     ]
@@ -120,9 +116,5 @@ def nodes(context: LaunchContext) -> list[Action]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the description: arguments, Fast DDS for large images, nodes."""
-    profile = []
-    if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        path = str(SHARE / "config" / "fastdds.xml")
-        profile = [SetEnvironmentVariable(name, path) for name in PROFILE_VARIABLES]
-    return LaunchDescription([*arguments(), *profile, OpaqueFunction(function=nodes)])
+    """Return the description: arguments, then nodes. Each of our processes sets its own DDS."""
+    return LaunchDescription([*arguments(), OpaqueFunction(function=nodes)])

@@ -134,7 +134,7 @@ class HHAEncoder:
 
     def _view_arrays(self, depth_m: ArrayLike, missing: ArrayLike | None) -> DepthView:
         if isinstance(depth_m, np.ma.MaskedArray):
-            depth_m = np.where(np.ma.getmaskarray(depth_m), 0.0, depth_m.data)  # masked: no depth
+            depth_m = np.where(depth_m.mask, 0.0, depth_m.data)  # masked: no depth
         depth = np.asarray(depth_m)
         check_depth(depth, self.shape, is_float=np.issubdtype(depth.dtype, np.floating))
         # torch takes neither flipped nor big-endian arrays.

@@ -63,6 +63,21 @@ def test_a_folder_is_converted_with_its_subfolders(
     ]
 
 
+def test_another_camera_file_makes_everything_anew(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["hha", str(folder), "--out", str(folder / "hha"), "--json"]
+    main(command)
+    for path in (folder / "depth").rglob("*.png"):
+        os.utime(path, (0, 0))
+    for path in (folder / "hha").rglob("*.png"):
+        os.utime(path, (1000, 1000))
+    os.utime(folder / "camera.yaml", (2000, 2000))
+    capsys.readouterr()
+    main(command)
+    assert reported(capsys) == {"written": 3, "skipped": 0, "failed": 0}
+
+
 def test_what_is_there_is_skipped_unless_older_or_forced(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,14 @@ def test_the_demo_plays_a_folder(frame_folder: Path, tmp_path: Path) -> None:
     assert picture.shape[0] == 96 + 28
 
 
+def test_a_network_that_cannot_be_loaded_ends_the_demo_at_once(tmp_path: Path) -> None:
+    done = demo("--out", str(tmp_path), "--checkpoint", "nothing.safetensors", timeout=50)
+    assert done.returncode == 1
+    assert "no checkpoint at nothing.safetensors" in done.stderr
+    assert "could not be configured" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_demo_that_cannot_start_says_why(tmp_path: Path) -> None:
     done = demo("--out", str(tmp_path), "--frames", str(tmp_path))
     assert done.returncode == 1

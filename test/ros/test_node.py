@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 from pathlib import Path
@@ -222,13 +223,13 @@ class Camera:
         self._publishers["rgb/camera_info"].publish(info)
         self._ros.spin(0.5)
 
-    def send(self, second: int, depth_width: int = 64) -> None:
-        for topic, encoding, width, pixel in (
-            ("rgb/image", "rgb8", 64, 3),
-            ("depth/image", "16UC1", depth_width, 2),
+    def send(self, second: int, *, depth_width: int = 64, depth_frame: str = "colour") -> None:
+        for topic, encoding, width, pixel, frame in (
+            ("rgb/image", "rgb8", 64, 3, "colour"),
+            ("depth/image", "16UC1", depth_width, 2, depth_frame),
         ):
             image = Image(width=width, height=48, encoding=encoding, step=width * pixel)
-            image.header.stamp.sec = second
+            image.header.stamp.sec, image.header.frame_id = second, frame
             image.data.frombytes(b"\x07" * (width * pixel * 48))
             self._publishers[topic].publish(image)
         self._ros.spin(0.4)
@@ -252,10 +253,15 @@ def test_a_camera_without_camera_info_is_named(ros: Ros) -> None:
     node = ros.start("segment_node")
     ros.wait_for(lambda: "active: waiting" in node.output, "activation")
     camera = Camera(ros)
-    for second in range(1, 8):
-        camera.send(second)
-    ros.wait_for(lambda: "but no camera_info on /rgb/camera_info" in node.output, "the log")
-    assert "/rgb/camera_info has a publisher but is silent" in reports[-1].status[0].message
+    seconds = itertools.count(1)
+
+    def is_named() -> bool:
+        camera.send(next(seconds))
+        said = [report.status[0].message for report in reports]
+        return any("/rgb/camera_info has a publisher but is silent" in text for text in said)
+
+    ros.wait_for(is_named, "the finding")
+    assert "but no camera_info on /rgb/camera_info" in node.output
 
 
 def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
@@ -282,6 +288,72 @@ def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
         return [v.value for v in reports[-1].status[0].values if v.key == "frames: refused"]
 
     ros.wait_for(lambda: refused() == ["2"], "two refusals counted")
+
+
+def test_an_activation_that_fails_leaves_nothing_behind_and_can_be_mended(ros: Ros) -> None:
+    # The colour topic's name for camera_info: one topic cannot have two types.
+    node = ros.start("segment_node", remap={"rgb/camera_info": "rgb/image"})
+    ros.wait_for(lambda: "on_activate failed" in node.output, "the failure")
+    assert ros.state() == "inactive"
+    assert not ros.change_state("activate")
+    ros.spin(0.5)
+    assert ros.node.count_subscribers("/rgb/image") == 0
+    assert ros.node.count_subscribers("/depth/image") == 0
+    assert ros.change_state("cleanup")
+    assert node.stop() == 0
+
+
+def test_depth_of_another_frame_is_labelled_and_named(ros: Ros) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    camera.send_info()
+    camera.send(1, depth_frame="depth_optical_frame")
+    ros.wait_for(lambda: labels, "labels all the same")
+    assert "depth is in frame 'depth_optical_frame', colour in 'colour'" in node.output
+
+
+def test_stamps_that_do_not_pair_are_named_also_after_the_first_pair(ros: Ros) -> None:
+    ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    camera.send_info()
+    camera.send(1)
+
+    def named() -> bool:
+        camera.send(1)  # the same stamp again and again
+        return bool(reports) and "do not pair" in reports[-1].status[0].message
+
+    ros.wait_for(named, "the finding")
+
+
+def test_a_latched_camera_info_is_enough(ros: Ros) -> None:
+    ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    ros.start("segment_node")
+    camera = Camera(ros)
+    camera.send_info()
+    seconds = itertools.count(1)
+
+    def is_content() -> bool:
+        camera.send(next(seconds))
+        return len(reports) > 4 and reports[-1].status[0].message == "segmenting"
+
+    ros.wait_for(is_content, "OK")
+    assert reports[-1].status[0].level == b"\x00"
+
+
+def test_a_reliability_that_cannot_be_heard_is_named(ros: Ros) -> None:
+    ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    ros.start("synthetic_camera", reliability="best_effort", **SMALL)
+    ros.start("segment_node", reliability="reliable")
+    ros.wait_for(
+        lambda: reports and "set reliability:=auto" in reports[-1].status[0].message, "the finding"
+    )
 
 
 def test_diagnostics_say_that_no_camera_is_there(ros: Ros) -> None:

@@ -83,6 +83,14 @@ def test_a_jump_back_in_time_starts_anew() -> None:
     assert sync.counts["unmatched_colour"] == 1
 
 
+def test_a_short_loop_starts_anew_too() -> None:
+    sync: Synchronizer[int] = Synchronizer(0, queue_size=3)
+    loop = [(s, i * FRAME) for i in range(27) for s in (C, D)]  # 0.9 s: less than jump_ns
+    assert len(feed(sync, loop)) == 27
+    assert len(feed(sync, loop)) > 20
+    assert sync.counts["jumps"] == 1
+
+
 def test_the_same_image_twice_is_late() -> None:
     sync: Synchronizer[int] = Synchronizer(0)
     assert feed(sync, [(C, 5), (C, 5), (D, 5), (D, 5)]) == [(5, 5)]
@@ -105,7 +113,7 @@ def test_pairs_are_in_order_within_the_slop_and_everything_is_counted(
 ) -> None:
     sync: Synchronizer[int] = Synchronizer(slop, queue_size, jump_ns=1000)
     pairs = feed(sync, images)
-    for before, after in itertools.pairwise(pairs):
+    for before, after in itertools.pairwise(pairs) if not sync.counts["jumps"] else ():
         assert before[0] < after[0]
         assert before[1] < after[1]
     assert all(abs(colour - depth) <= slop for colour, depth in pairs)
