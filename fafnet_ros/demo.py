@@ -169,8 +169,10 @@ def main() -> int:
     arguments = parser.parse_args()
     # A domain of its own on this machine: the demo neither sees nor disturbs other ROS systems.
     os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"  # Iron and newer
-    os.environ["ROS_LOCALHOST_ONLY"] = "1"  # Humble
+    if os.environ.get("ROS_DISTRO") == "humble":
+        os.environ["ROS_LOCALHOST_ONLY"] = "1"
+    else:
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     use_large_image_profile()
     try:
         return _run(arguments)
