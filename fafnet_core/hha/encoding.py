@@ -7,6 +7,7 @@ the numbers. `docs/hha.md` has the equations and what is decided here where the 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,10 +62,15 @@ class HHAEncoder:
         self._on_torch = device is not None
         self._rays = PixelRays.of(matrix, self.shape, self._way)
         self._gravity_rays = self._rays.every(GRAVITY_WINDOW.stride)
-        self._full_moments, self._full_gravity_moments = (
-            WindowMoments.of_full_windows(self.shape, window, self._way)
-            for window in (NORMAL_WINDOW, GRAVITY_WINDOW)
-        )
+
+    # Made when the first frame without holes asks for them: one with holes has its own.
+    @cached_property
+    def _full_moments(self) -> WindowMoments:
+        return WindowMoments.of_full_windows(self.shape, NORMAL_WINDOW, self._way)
+
+    @cached_property
+    def _full_gravity_moments(self) -> WindowMoments:
+        return WindowMoments.of_full_windows(self.shape, GRAVITY_WINDOW, self._way)
 
     def encode(
         self,
@@ -155,7 +161,8 @@ class HHAEncoder:
     def _encode(self, view: DepthView, gravity: ArrayLike | None) -> Array:
         way = self._way
         down = self._estimate_gravity(view) if gravity is None else check_gravity(gravity)
-        strips = normals_by_strip(view, self._full_moments, self._rays, NORMAL_WINDOW, way)
+        full = None if view.has_holes else self._full_moments
+        strips = normals_by_strip(view, full, self._rays, NORMAL_WINDOW, way)
         channels = [
             disparity_channel(view.inverse_depth, way),
             height_channel(view.depth_m, self._rays, down, way),
@@ -168,9 +175,8 @@ class HHAEncoder:
 
     def _estimate_gravity(self, view: DepthView) -> NDArray[np.float64]:
         way = self._way
-        strips = normals_by_strip(
-            view, self._full_gravity_moments, self._gravity_rays, GRAVITY_WINDOW, way
-        )
+        full = None if view.has_holes else self._full_gravity_moments
+        strips = normals_by_strip(view, full, self._gravity_rays, GRAVITY_WINDOW, way)
         vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
         return gravity_from_normals(vectors.cpu().numpy() if self._on_torch else vectors)
 

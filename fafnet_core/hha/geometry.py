@@ -69,6 +69,11 @@ class DepthView:
     measured_inverse_depth: Array
     measured: Array | None
 
+    @property
+    def has_holes(self) -> bool:
+        """Whether any pixel stays out of the fits of normals."""
+        return self.measured is not None
+
     @classmethod
     def of(cls, depth_m: Array, missing: Array | None, way: ArrayWay) -> DepthView:
         """Sort a float32 depth image; `missing` is True where it is in-painted."""

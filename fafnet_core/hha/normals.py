@@ -152,7 +152,7 @@ def fit_normals(
 
 
 def normals_by_strip(
-    view: DepthView, full: WindowMoments, rays: PixelRays, window: Window, way: ArrayWay
+    view: DepthView, full: WindowMoments | None, rays: PixelRays, window: Window, way: ArrayWay
 ) -> Iterator[Normals]:
     """Fit the normals of a depth image, some rows at a time.
 
@@ -161,7 +161,8 @@ def normals_by_strip(
 
     Args:
         view: the depth image.
-        full: `WindowMoments.of_full_windows` for its size and this window.
+        full: `WindowMoments.of_full_windows` for its size and this window; None where the image
+            has holes, whose moments are made here.
         rays: of all pixels at the window's stride.
         window: size and spacing of the windows.
         way: NumPy or torch.
@@ -170,12 +171,12 @@ def normals_by_strip(
         The normals of some rows of windows, from the top down.
     """
     sums = way.window_sums(view.measured_inverse_depth, _UP_TO_FIRST, window)
-    mask_sums = view.measured is not None and way.window_sums(view.measured, _UP_TO_SECOND, window)
+    mask_sums = () if full else way.window_sums(view.measured, _UP_TO_SECOND, window)
     height, width = sums[0].shape
     for start in range(0, height, step := way.strip_rows(height, width)):
         part = slice(start, min(start + step, height))
-        if mask_sums:
-            moments = WindowMoments.from_sums([image[part] for image in mask_sums], way)
-        else:
+        if full:
             moments = full.rows(part)
+        else:
+            moments = WindowMoments.from_sums([image[part] for image in mask_sums], way)
         yield fit_normals([image[part] for image in sums], moments, rays.rows(part), way)
