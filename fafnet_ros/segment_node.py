@@ -122,7 +122,8 @@ class SegmentNode(SturdyLifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._report, clock=steady)
         self.create_timer(0.5, self._follow_publishers, clock=steady)
-        if self._settings.autostart:
+        self._starting = self._settings.autostart
+        if self._starting:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 
     # States
@@ -133,6 +134,7 @@ class SegmentNode(SturdyLifecycleNode):
             self.trigger_configure()
         if self.state_label == "inactive":
             self.trigger_activate()
+        self._starting = False
 
     @transition
     def on_configure(self, state: LifecycleState) -> None:
@@ -319,6 +321,8 @@ class SegmentNode(SturdyLifecycleNode):
             subscription.refresh()
 
     def _report(self) -> None:
+        if self._starting:  # "unconfigured" would read as a failure
+            return
         segmenter = self._segmenter
         device = f"{segmenter.device} {segmenter.precision}" if segmenter else "none"
         report = Report(f"{self.get_fully_qualified_name()}: segmentation", device)

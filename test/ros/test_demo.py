@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +15,20 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 
 def demo(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "ROS_DOMAIN_ID"}
-    return subprocess.run(
-        [sys.executable, "-m", "fafnet_ros.demo", *arguments],
-        capture_output=True,
+    command = [sys.executable, "-m", "fafnet_ros.demo", *arguments]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout,
-        check=False,
-        env=environment,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            out, error = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the node and the camera too
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, error)
 
 
 def test_the_demo_labels_a_room_and_draws_it(tmp_path: Path) -> None:

@@ -51,8 +51,13 @@ def test_every_frame_comes_back_labelled_under_its_own_header(ros: Ros, frame_fo
     outputs = {topic: ros.collect(Image, f"fafnet/{topic}") for topic in ENCODINGS}
     node = ros.start("segment_node")
     ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    ros.wait_for(
+        lambda: all(ros.node.count_publishers(f"/fafnet/{topic}") for topic in ENCODINGS),
+        "discovery of the outputs",
+    )
+    # Slow enough for a busy machine: a frame that is overtaken would be dropped, as it should.
     player = ros.start(
-        "frame_player", folder=frame_folder, rate=4, loop=False, wait_for_subscribers=2
+        "frame_player", folder=frame_folder, rate=1.5, loop=False, wait_for_subscribers=2
     )
     ros.wait_for(lambda: not player.is_running, "the end of the folder")
     ros.wait_for(lambda: all(len(m) >= 6 for m in outputs.values()), "six of each output")
