@@ -77,6 +77,7 @@ class Ros:
 
     def _enter(self, domain: int) -> None:
         self.domain = domain
+        self._clients: dict[str, Any] = {}
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain)
         self.node = Node("onlooker", context=self._context)
@@ -135,11 +136,14 @@ class Ros:
 
     def call(self, kind: type, service: str, request: Any, timeout: float = 30.0) -> Any:
         """Call a service and return its answer."""
-        client = self.node.create_client(kind, service)
-        self.wait_for(client.service_is_ready, f"service {service}", timeout)
-        future = client.call_async(request)
+        if service not in self._clients:
+            client = self._clients[service] = self.node.create_client(kind, service)
+            self.wait_for(client.service_is_ready, f"service {service}", timeout)
+            # The server may know our request's writer before our answer's reader: DDS would then
+            # lose the answer.
+            self.spin(0.5)
+        future = self._clients[service].call_async(request)
         self.wait_for(future.done, f"an answer of {service}", timeout)
-        self.node.destroy_client(client)
         return future.result()
 
     def state(self, node: str = "/fafnet") -> str:
