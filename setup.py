@@ -25,6 +25,7 @@ DEV = [
     "hypothesis>=6",
     "mypy>=1.10",
     "pytest>=8",
+    "pytest-rerunfailures>=14",
     "ruff>=0.8",
     "types-PyYAML",
     "types-tqdm",

@@ -164,6 +164,16 @@ class Ros:
         self._leave()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run a test over DDS once more before it fails; pytest shows such a run as R.
+
+    Discovery has no upper bound on a busy machine, and a lost answer of a service stays lost.
+    """
+    for item in items:
+        if "ros" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture
 def ros(tmp_path: Path) -> Iterator[Ros]:
     """A fresh ROS domain; every process in it is stopped at the end."""
