@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+
+CrossFuse = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From a modality's map, the other's and the attention vector of the first to its fused map."""
+
+
+def cross_fuse(feat: Tensor, other_feat: Tensor, attention: Tensor) -> Tensor:
+    """Equations 6 and 8 (or 7 and 9): M = feat * L, fused = M + the other modality's input.
+
+    Args:
+        feat: the modality that the attention vector is for, (B, C, H, W).
+        other_feat: the other modality, (B, C, H, W).
+        attention: L, (B, C), in [0, 1].
+    """
+    # One pass over memory in place of two; eq. 6-9 are never needed apart.
+    return torch.addcmul(other_feat, feat, attention[:, :, None, None])
+
+
+def weighted_sum(feat: Tensor, other_feat: Tensor, attention: Tensor) -> Tensor:
+    """What the authors' code does in place of equations 6-9: the sum of both, weighed by L.
+
+    Arguments as of `cross_fuse`.
+    """
+    return (feat + other_feat) * attention[:, :, None, None]
 
 
 class AttentionCrossFusion(nn.Module):
@@ -17,10 +42,14 @@ class AttentionCrossFusion(nn.Module):
         channels: C, channels of each of the two maps.
         reduction: divides C for the hidden layer (which has at least one unit); None: no hidden
             layer.
+        fuse: `cross_fuse`, the paper's, or `weighted_sum`.
     """
 
-    def __init__(self, channels: int, reduction: int | None = 16) -> None:
+    def __init__(
+        self, channels: int, reduction: int | None = 16, fuse: CrossFuse = cross_fuse
+    ) -> None:
         super().__init__()
+        self.fuse = fuse
         self.mlp_rgb = _mlp(channels, reduction)
         self.mlp_depth = _mlp(channels, reduction)
 
@@ -31,8 +60,8 @@ class AttentionCrossFusion(nn.Module):
         # Eq. 5.
         l_rgb = torch.sigmoid(self.mlp_rgb(g))
         l_depth = torch.sigmoid(self.mlp_depth(g))
-        rgb_fused = cross_fuse(rgb_feat, depth_feat, l_rgb)  # Eq. 7 and 9.
-        depth_fused = cross_fuse(depth_feat, rgb_feat, l_depth)  # Eq. 6 and 8.
+        rgb_fused = self.fuse(rgb_feat, depth_feat, l_rgb)  # Eq. 7 and 9.
+        depth_fused = self.fuse(depth_feat, rgb_feat, l_depth)  # Eq. 6 and 8.
         return rgb_fused, depth_fused
 
 
@@ -42,18 +71,6 @@ class IdentityFusion(nn.Module):
     def forward(self, rgb_feat: Tensor, depth_feat: Tensor) -> tuple[Tensor, Tensor]:
         """Both maps, (B, C, H, W), as they came."""
         return rgb_feat, depth_feat
-
-
-def cross_fuse(feat: Tensor, other_feat: Tensor, attention: Tensor) -> Tensor:
-    """Equations 6 and 8 (or 7 and 9): M = feat * L, fused = M + the other modality's input.
-
-    Args:
-        feat: the modality that the attention vector is for, (B, C, H, W).
-        other_feat: the other modality, (B, C, H, W).
-        attention: L, (B, C), in [0, 1].
-    """
-    # One pass over memory in place of two; eq. 6-9 are never needed apart.
-    return torch.addcmul(other_feat, feat, attention[:, :, None, None])
 
 
 def _mlp(channels: int, reduction: int | None) -> nn.Module:

@@ -15,11 +15,27 @@ from typing import Any, Literal, get_args
 
 from fafnet_core.nearest import unknown_name
 
-Variant = Literal["paper"]
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+Variant = Literal["paper", "release"]
+Modality = Literal["rgbd", "rgb", "hha"]
+Fusion = Literal["rgbd_fuse", "sum"]
+Decoder = Literal["aligned", "deeplabv3plus"]
 OutputStride = Literal[8, 16, 32]
 Alignment = Literal["flow", "zero_flow", "none"]
 Warp = Literal["both", "depth_only"]
+
+RESNETS = tuple(f"resnet{depth}{stem}" for stem in ("", "_v1c") for depth in (18, 34, 50, 101, 152))
+TIMM = "timm/"
+"""What the name of a backbone from timm begins with."""
+
+_VARIANT: Any = None
+"""Default of a field whose value is the variant's own."""
+
+_OF_VARIANT: Mapping[Variant, Mapping[str, str]] = MappingProxyType(
+    {
+        "paper": {"backbone": "resnet101", "warp": "both"},
+        "release": {"backbone": "resnet101_v1c", "warp": "depth_only"},
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,21 +43,29 @@ class FAFNetConfig:
     """Everything that decides the shape of a FAFNet; equal configurations build equal networks.
 
     Attributes:
-        variant: "paper" follows the paper's equations.
+        variant: "paper" follows the paper's equations, "release" computes what its authors' code
+            computes (docs/models.md has the differences).
         num_classes: labels the network tells apart, 1 to 255 (the id 255 means unlabelled).
-        backbone: the residual network of each of the two streams.
-        width_multiplier: scales every stage of both backbones, 1/16 to 4.
+        modality: "rgbd", both streams; "rgb" or "hha", one of them with the same decoder.
+        backbone: the network of each stream: resnet18, 34, 50, 101 or 152, each also as _v1c (deep
+            stem), or "timm/<name>" where timm is installed. By default resnet101, in the release
+            resnet101_v1c.
+        width_multiplier: scales every stage of a ResNet, 1/16 to 4.
         output_stride: input pixels for one pixel of the deepest map; below 32, strides of the
             last stages become dilations.
+        fusion: "rgbd_fuse", the paper's block; "sum", the baseline's element-wise sum, which feeds
+            nothing back.
         acfm: cross-fuse the modalities (eq. 4-9); without, X_fused is X_feat.
         mlp_reduction: the MLP of eq. 5 is 2C -> C / mlp_reduction -> C; None: one layer 2C -> C.
         fusion_alignment: the FAMs inside each RGBDFuse block. "flow" aligns; "zero_flow" has the
             same parameters and a flow of zero; "none" lets the maps pass.
-        warp: which maps of RGBDFuse are aligned: "both", as in fig. 3, or "depth_only".
-        decoder_alignment: the FAMs of the decoder; "none" upsamples bilinearly.
-        decoder_channels: width of the pooled context and of every decoder level.
-        pooling_sizes: side lengths of the pyramid pooling's grids.
-        dropout: probability of dropping a channel of the pooled context, 0 up to, not with, 1.
+        warp: which maps of RGBDFuse are aligned: "both", as in fig. 3, or "depth_only", which the
+            release does.
+        decoder: "aligned", as in fig. 2, or the baseline's "deeplabv3plus".
+        decoder_alignment: the FAMs of the aligned decoder; "none" upsamples bilinearly.
+        decoder_channels: width of the context and of every decoder level.
+        pooling_sizes: side lengths of the pyramid pooling's grids (aligned decoder).
+        dropout: probability of dropping a channel of the context, 0 up to, not with, 1.
 
     Raises:
         ValueError: a field has a value that is not allowed; the message says what is.
@@ -49,25 +73,35 @@ class FAFNetConfig:
 
     variant: Variant = "paper"
     num_classes: int = 40
-    backbone: Backbone = "resnet101"
+    modality: Modality = "rgbd"
+    backbone: str = _VARIANT
     width_multiplier: float = 1.0
     output_stride: OutputStride = 16
+    fusion: Fusion = "rgbd_fuse"
     acfm: bool = True
     mlp_reduction: int | None = 16
     fusion_alignment: Alignment = "flow"
-    warp: Warp = "both"
+    warp: Warp = _VARIANT
+    decoder: Decoder = "aligned"
     decoder_alignment: Alignment = "flow"
     decoder_channels: int = 256
     pooling_sizes: tuple[int, ...] = (1, 2, 3, 6)
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        self._check_choice("variant", Variant)
+        for name, value in _OF_VARIANT[self.variant].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         self._check(
-            "variant",
-            self.variant in get_args(Variant),
-            '"paper" ("release", the network of the authors\' code, is not available yet)',
+            "backbone",
+            isinstance(self.backbone, str)
+            and (self.backbone in RESNETS or (self._is_timm and self.backbone != TIMM)),
+            f"one of {', '.join(RESNETS)}, or {TIMM}<name of a timm network>",
         )
-        self._check_choice("backbone", Backbone)
+        self._check_choice("modality", Modality)
+        self._check_choice("fusion", Fusion)
+        self._check_choice("decoder", Decoder)
         self._check_choice("output_stride", OutputStride)
         self._check_choice("fusion_alignment", Alignment)
         self._check_choice("warp", Warp)
@@ -93,10 +127,32 @@ class FAFNetConfig:
         self._check(
             "dropout", _is_number(self.dropout, 0, 1) and self.dropout < 1, "a number, 0 <= p < 1"
         )
+        self._check_together()
         # JSON and YAML know no tuples and write 1.0 as 1: equal meanings become equal values.
         object.__setattr__(self, "pooling_sizes", tuple(self.pooling_sizes))
         object.__setattr__(self, "width_multiplier", float(self.width_multiplier))
         object.__setattr__(self, "dropout", float(self.dropout))
+
+    @property
+    def _is_timm(self) -> bool:
+        return self.backbone.startswith(TIMM)
+
+    def _check_together(self) -> None:
+        """Refuse what each field allows and all of them together do not."""
+        if self._is_timm and self.width_multiplier != 1:
+            raise ValueError("width_multiplier is for the ResNets here; a timm network has its own")
+        if self.variant == "release":
+            # The point of the release is to be the authors' network; its ablation is the paper's.
+            fixed = {"output_stride": 16, "warp": "depth_only", "fusion": "rgbd_fuse"}
+            fixed |= {"decoder": "aligned", "modality": "rgbd", "acfm": True}
+            for name, value in fixed.items():
+                if getattr(self, name) != value:
+                    raise ValueError(
+                        f"{name} of variant release must be {value}; got {getattr(self, name)!r}"
+                        " (leave it out, or use variant paper)"
+                    )
+            if self._is_timm:
+                raise ValueError("variant release takes a ResNet as backbone, not one of timm")
 
     @property
     def smallest_input(self) -> int:

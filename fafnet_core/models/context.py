@@ -55,18 +55,24 @@ class PyramidPooling(nn.Module):
             ValueError: one image in training mode: the 1x1 branch has one value a channel, whose
                 variance batch normalisation cannot take.
         """
-        if self._pools_to_one and self._trains_plain_batch_norm() and x.shape[0] == 1:
-            raise ValueError(
-                "FAFNet cannot train on a batch of one image: batch normalisation behind the 1x1 "
-                "pooling has a single value a channel. Use two or more images a batch (drop a last "
-                "batch of one), nn.SyncBatchNorm over several devices, or model.eval()"
-            )
+        if self._pools_to_one:
+            refuse_to_train_on_one_image(self.branches, x)
         pooled = [upsample_like(branch(x), x) for branch in self.branches]
         context: Tensor = self.bottleneck(torch.cat((*pooled, x), dim=1))
         return context
 
-    def _trains_plain_batch_norm(self) -> bool:
-        return any(
-            isinstance(module, nn.BatchNorm2d) and module.training
-            for module in self.branches.modules()
+
+def refuse_to_train_on_one_image(pooled: nn.Module, x: Tensor) -> None:
+    """Say what to do where `pooled`, behind a 1x1 pooling, would train on a single value a channel.
+
+    Raises:
+        ValueError: `x` (B, C, H, W) is one image, and plain batch norms inside are in training.
+    """
+    norms = (m for m in pooled.modules() if isinstance(m, nn.BatchNorm2d))
+    # The batch last: a trace must not see it compared.
+    if any(norm.training for norm in norms) and x.shape[0] == 1:
+        raise ValueError(
+            "FAFNet cannot train on a batch of one image: batch normalisation behind the 1x1 "
+            "pooling has a single value a channel. Use two or more images a batch (drop a last "
+            "batch of one), nn.SyncBatchNorm over several devices, or model.eval()"
         )

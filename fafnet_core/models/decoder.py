@@ -37,11 +37,11 @@ class AlignedDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.context = context
-        self.laterals = nn.ModuleList(_conv_bn_relu(width, channels, 1) for width in in_channels)
+        self.laterals = nn.ModuleList(conv_bn_relu(width, channels, 1) for width in in_channels)
         self.align = nn.ModuleList(align)
-        self.levels = nn.ModuleList(_conv_bn_relu(channels, channels, 3) for _ in in_channels)
+        self.levels = nn.ModuleList(conv_bn_relu(channels, channels, 3) for _ in in_channels)
         self.classifier = nn.Sequential(
-            *_conv_bn_relu((len(in_channels) + 1) * channels, channels, 3),
+            *conv_bn_relu((len(in_channels) + 1) * channels, channels, 3),
             nn.Conv2d(channels, num_classes, 1),
         )
 
@@ -66,9 +66,20 @@ class AlignedDecoder(nn.Module):
         return logits
 
 
-def _conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
+def conv_bn_relu(
+    in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1
+) -> nn.Sequential:
+    """A convolution that keeps the size of its map, batch norm, ReLU."""
+    padding = dilation * (kernel_size // 2)
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            padding=padding,
+            dilation=dilation,
+            bias=False,
+        ),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )

@@ -9,11 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fafnet_core.models.acfm import AttentionCrossFusion, IdentityFusion
+from fafnet_core.models.backbone import Backbone
+from fafnet_core.models.baseline import AtrousPyramidPooling, DeepLabDecoder, ElementWiseSum
 from fafnet_core.models.config import PRESETS, Alignment, FAFNetConfig
 from fafnet_core.models.context import PyramidPooling
 from fafnet_core.models.decoder import AlignedDecoder
+from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
 from fafnet_core.models.fam import (
     FlowAlignment,
+    FlowRules,
     PassThrough,
     Resize,
     ZeroFlowAlignment,
@@ -21,15 +25,16 @@ from fafnet_core.models.fam import (
     upsample_like,
 )
 from fafnet_core.models.resnet import ResNet
-from fafnet_core.models.rgbd_fuse import RGBDFuse, add_feedback, no_feedback
+from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
+from fafnet_core.models.variants import VARIANTS
 from fafnet_core.nearest import unknown_name
 
 
 class FAFNet(nn.Module):
     """RGB-D semantic segmentation: a colour and an HHA image in, scores of every class out.
 
-    The two streams share no parameter. Every parameter has its part in the result, except, under
-    "zero_flow", the convolutions that would make the flow.
+    In the paper's variant the streams share no parameter. Every parameter has its part in the
+    result, except, under "zero_flow", the convolutions that would make the flow.
 
     Args:
         config: what to build; kept as `config`.
@@ -38,28 +43,8 @@ class FAFNet(nn.Module):
     def __init__(self, config: FAFNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.rgb_stream = _stream(config)
-        self.depth_stream = _stream(config)
-        channels = self.rgb_stream.channels
-        # What the fourth block would feed back, nothing takes.
-        feedbacks = (add_feedback, add_feedback, add_feedback, no_feedback)
-        self.fuse1, self.fuse2, self.fuse3, self.fuse4 = (
-            RGBDFuse(
-                acfm=_acfm(config, width),
-                align_rgb=_align_rgb(config, width),
-                align_depth=_align(config.fusion_alignment, width, same_size),
-                feedback=feedback,
-            )
-            for width, feedback in zip(channels, feedbacks, strict=True)
-        )
-        width = config.decoder_channels
-        self.decoder = AlignedDecoder(
-            in_channels=channels[:-1],
-            channels=width,
-            num_classes=config.num_classes,
-            context=PyramidPooling(channels[-1], width, config.pooling_sizes, config.dropout),
-            align=[_align(config.decoder_alignment, width, upsample_like) for _ in channels[:-1]],
-        )
+        self.encoder, channels = _encoder(config)
+        self.decoder = _decoder(config, channels)
 
     def forward(self, rgb: Tensor, hha: Tensor) -> Tensor:
         """Scores of every class at every pixel.
@@ -88,13 +73,7 @@ class FAFNet(nn.Module):
         # A trace records tensors only: this check would be a constant in it, and a warning.
         if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             self._check_inputs(rgb, hha)
-        color, depth = self.rgb_stream, self.depth_stream
-        rgb, hha = color.stem(rgb), depth.stem(hha)
-        fused1, rgb, hha = self.fuse1(color.layer1(rgb), depth.layer1(hha))
-        fused2, rgb, hha = self.fuse2(color.layer2(rgb), depth.layer2(hha))
-        fused3, rgb, hha = self.fuse3(color.layer3(rgb), depth.layer3(hha))
-        fused4, _, _ = self.fuse4(color.layer4(rgb), depth.layer4(hha))
-        logits: Tensor = self.decoder((fused1, fused2, fused3, fused4))
+        logits: Tensor = self.decoder(self.encoder(rgb, hha))
         return logits
 
     def _check_inputs(self, rgb: Tensor, hha: Tensor) -> None:
@@ -132,27 +111,66 @@ def build_model(model: str | FAFNetConfig, *, num_classes: int | None = None) ->
     return FAFNet(model)
 
 
-def _stream(config: FAFNetConfig) -> ResNet:
+def _encoder(config: FAFNetConfig) -> tuple[nn.Module, tuple[int, int, int, int]]:
+    """The encoder and the channels of its four maps."""
+    stream = _backbone(config)
+    channels = stream.channels
+    if config.modality != "rgbd":
+        return OneStreamEncoder(stream, config.modality), channels
+    depth_stream = _backbone(config)
+    if VARIANTS[config.variant].shared_shortcuts:
+        assert isinstance(stream, ResNet)  # the configuration has seen to it
+        assert isinstance(depth_stream, ResNet)
+        depth_stream.share_shortcuts(stream)
+    fuse = [_fuse(config, width, last=level == 3) for level, width in enumerate(channels)]
+    return TwoStreamEncoder(stream, depth_stream, fuse), channels
+
+
+def _backbone(config: FAFNetConfig) -> Backbone:
     return ResNet(
         config.backbone,
         width_multiplier=config.width_multiplier,
         output_stride=config.output_stride,
+        released_dilation=VARIANTS[config.variant].released_dilation,
     )
 
 
-def _acfm(config: FAFNetConfig, channels: int) -> nn.Module:
-    if not config.acfm:
-        return IdentityFusion()
-    return AttentionCrossFusion(channels, config.mlp_reduction)
+def _fuse(config: FAFNetConfig, channels: int, *, last: bool) -> nn.Module:
+    if config.fusion == "sum":
+        return ElementWiseSum()
+    rules = VARIANTS[config.variant]
+    acfm: nn.Module = IdentityFusion()
+    if config.acfm:
+        acfm = AttentionCrossFusion(channels, config.mlp_reduction, rules.cross_fuse)
+    align_rgb: Alignment = "none" if config.warp == "depth_only" else config.fusion_alignment
+    return RGBDFuse(
+        acfm=acfm,
+        align_rgb=_align(align_rgb, channels, same_size, rules.fusion_flow),
+        align_depth=_align(config.fusion_alignment, channels, same_size, rules.fusion_flow),
+        # What the fourth block would feed back, nothing takes.
+        feedback=no_feedback if last else rules.feedback,
+    )
 
 
-def _align_rgb(config: FAFNetConfig, channels: int) -> nn.Module:
-    alignment: Alignment = "none" if config.warp == "depth_only" else config.fusion_alignment
-    return _align(alignment, channels, same_size)
-
-
-def _align(alignment: Alignment, channels: int, resize: Resize) -> nn.Module:
+def _align(alignment: Alignment, channels: int, resize: Resize, rules: FlowRules) -> nn.Module:
     if alignment == "none":
         return PassThrough(resize)
     module = FlowAlignment if alignment == "flow" else ZeroFlowAlignment
-    return module(channels, resize)
+    return module(channels, resize, rules)
+
+
+def _decoder(config: FAFNetConfig, channels: tuple[int, int, int, int]) -> nn.Module:
+    width, classes = config.decoder_channels, config.num_classes
+    if config.decoder == "deeplabv3plus":
+        pooling = AtrousPyramidPooling(channels[-1], width, config.output_stride, config.dropout)
+        return DeepLabDecoder(channels[0], width, classes, pooling)
+    rules = VARIANTS[config.variant].decoder_flow
+    return AlignedDecoder(
+        in_channels=channels[:-1],
+        channels=width,
+        num_classes=classes,
+        context=PyramidPooling(channels[-1], width, config.pooling_sizes, config.dropout),
+        align=[
+            _align(config.decoder_alignment, width, upsample_like, rules) for _ in channels[:-1]
+        ],
+    )

@@ -1,12 +1,14 @@
 """The Flow Alignment Module, FAM (section 3.4, fig. 5, equations 10-13).
 
 The same module aligns one modality to the other inside RGBDFuse, and a coarse map to a finer one in
-the decoder; only there are the sizes different, which is what `resize` is for.
+the decoder; only there are the sizes different, which is what `resize` is for. The paper and its
+authors' code do not agree on all of it: `FlowRules` holds what differs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -27,33 +29,123 @@ def upsample_like(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Where an offset leads, and what lies beyond the border (equations 12 and 13).
+
+    Attributes:
+        step: what an offset of one adds to a coordinate in [-1, 1], by the pixels of that side.
+        align_corners: -1 and 1 are the centres of the end pixels (eq. 11), or their outer edges.
+        padding_mode: as in `grid_sample`.
+    """
+
+    step: Callable[[int], float]
+    align_corners: bool
+    padding_mode: str
+
+    def pixels(self, size: int) -> float:
+        """How many pixels an offset of one moves along a side of `size` pixels."""
+        return self.step(size) * (size - 1 if self.align_corners else size) / 2
+
+
+def _one_pixel(size: int) -> float:
+    return 2 / (size - 1)
+
+
+def _one_part(size: int) -> float:
+    return 1 / size
+
+
+PIXELS = Sampling(_one_pixel, align_corners=True, padding_mode="border")
+"""The flow is in pixels, as "offset of pixels" says; no flow, no motion."""
+
+RELEASED = Sampling(_one_part, align_corners=False, padding_mode="zeros")
+"""As the authors' code has it: eq. 11's grid is read as if -1 and 1 were outer edges.
+
+A flow of zero is then not the identity: it stretches the map by W / (W - 1) about its centre, and
+the border row and column are mixed with zeros.
+"""
+
+
+@dataclass(frozen=True)
+class FlowRules:
+    """What sets the FAM of the paper apart from those of its authors' code.
+
+    Attributes:
+        projection: channels of both 1x1 convolutions, for maps of C channels; None: there are none
+            and the flow sees the maps themselves.
+        warps_projection: what is warped is X''_j (fig. 5), or X_j as it came.
+        sampling: where the flow leads.
+        starts_at_zero: Conv_flow starts at zero, or as PyTorch does it.
+    """
+
+    projection: Callable[[int], int] | None
+    warps_projection: bool
+    sampling: Sampling
+    starts_at_zero: bool
+
+
+def _same(channels: int) -> int:
+    return channels
+
+
+def _half(channels: int) -> int:
+    return channels // 2
+
+
+PAPER_FLOW = FlowRules(_same, warps_projection=True, sampling=PIXELS, starts_at_zero=True)
+"""Figure 5. The paper does not give the width of its 1x1 convolutions: they keep the map's."""
+
+RELEASED_FUSION_FLOW = FlowRules(
+    None, warps_projection=False, sampling=RELEASED, starts_at_zero=False
+)
+"""Inside the RGBDFuse of the authors' code: Conv_flow alone."""
+
+RELEASED_DECODER_FLOW = FlowRules(
+    _half, warps_projection=False, sampling=RELEASED, starts_at_zero=False
+)
+"""In the decoder of the authors' code: the coarse map itself is sampled at the fine places."""
+
+
 class FlowAlignment(nn.Module):
     """Moves the features of X_j to where those of X_i are, by a flow learned from both.
 
-    Where the paper is silent: the 1x1 convolutions keep the width and have neither bias nor norm.
-    Conv_flow is 3x3 without bias and starts at zero, so an untrained FAM moves nothing.
+    Where the paper is silent: the 1x1 convolutions have neither bias nor norm; Conv_flow is 3x3
+    without bias and starts at zero, so an untrained FAM moves nothing.
 
     Args:
         channels: C, channels of both maps.
         resize: brings X'_j to the size of X'_i.
+        rules: the paper's, or others.
     """
 
-    def __init__(self, channels: int, resize: Resize = same_size) -> None:
+    def __init__(
+        self, channels: int, resize: Resize = same_size, rules: FlowRules = PAPER_FLOW
+    ) -> None:
         super().__init__()
-        self.conv_i = nn.Conv2d(channels, channels, 1, bias=False)
-        self.conv_j = nn.Conv2d(channels, channels, 1, bias=False)
-        self.conv_flow = nn.Conv2d(2 * channels, 2, 3, padding=1, bias=False)
-        nn.init.zeros_(self.conv_flow.weight)
+        seen = channels
+        self.conv_i: nn.Conv2d | nn.Identity = nn.Identity()
+        self.conv_j: nn.Conv2d | nn.Identity = nn.Identity()
+        if rules.projection is not None:
+            seen = rules.projection(channels)
+            self.conv_i = nn.Conv2d(channels, seen, 1, bias=False)
+            self.conv_j = nn.Conv2d(channels, seen, 1, bias=False)
+        self.conv_flow = nn.Conv2d(2 * seen, 2, 3, padding=1, bias=False)
+        if rules.starts_at_zero:
+            nn.init.zeros_(self.conv_flow.weight)
         self.resize = resize
+        self.rules = rules
 
     def forward(self, x_i: Tensor, x_j: Tensor) -> Tensor:
         """X_i (B, C, H, W), X_j (B, C, h, w) -> X_warped (B, C, H, W)."""
         # 1x1 before the upsampling, as in fig. 5: on the smaller map it is the cheaper order.
-        x_j = self.resize(self.conv_j(x_j), x_i)  # X''_j
-        return warp(x_j, self.flow(x_i, x_j))
+        projected = self.resize(self.conv_j(x_j), x_i)  # X''_j
+        x_flow = self.flow(x_i, projected)
+        warped = projected if self.rules.warps_projection else x_j
+        return warp(warped, x_flow, self.rules.sampling)
 
     def flow(self, x_i: Tensor, x_j: Tensor) -> Tensor:
-        """X_i and X''_j, both (B, C, H, W) -> X_flow (B, 2, H, W): x and y offsets in pixels."""
+        """X_i and X''_j, both (B, C, H, W) -> X_flow (B, 2, H, W): x and y offsets."""
         x_flow: Tensor = self.conv_flow(torch.cat((self.conv_i(x_i), x_j), dim=1))  # Eq. 10.
         return x_flow
 
@@ -62,7 +154,7 @@ class ZeroFlowAlignment(FlowAlignment):
     """A `FlowAlignment` whose flow is zero: the ablation's control for the parameters it adds.
 
     It has the same parameters and warps, by nothing. X_i is not read: `conv_i` and `conv_flow`
-    get no gradient.
+    get no gradient, nor does `conv_j` where what is warped is not its result.
     """
 
     def flow(self, x_i: Tensor, x_j: Tensor) -> Tensor:
@@ -83,19 +175,19 @@ class PassThrough(nn.Module):
         return self.resize(x_j, x_i)
 
 
-def warp(features: Tensor, flow: Tensor) -> Tensor:
+def warp(features: Tensor, flow: Tensor, sampling: Sampling = PIXELS) -> Tensor:
     """Equations 11-13: the features found where the flow points.
 
-    The value at (u, v) is that of `features` at (u, v) + flow(u, v), bilinearly; a place beyond the
-    border has the border's value. A flow of zero is the identity.
-
-    The paper calls the flow an "offset of pixels" and adds it to coordinates in [-1, 1]; here it is
-    in pixels and is scaled by 2 / (W - 1), 2 / (H - 1) first.
+    With `PIXELS` the value at (u, v) is that of `features` at (u, v) + flow(u, v), bilinearly; a
+    place beyond the border has the border's value. A flow of zero is the identity. The paper calls
+    the flow an "offset of pixels" and adds it to coordinates in [-1, 1]; here it is scaled by
+    2 / (W - 1), 2 / (H - 1) first.
 
     Args:
-        features: (B, C, H, W), floating point.
-        flow: (B, 2, H, W), x offsets, then y, in pixels; H and W at least 2, as eq. 11 divides by
-            W - 1 and H - 1.
+        features: (B, C, h, w), floating point.
+        flow: (B, 2, H, W), x offsets, then y, in units of `sampling`; H and W at least 2, as
+            eq. 11 divides by W - 1 and H - 1.
+        sampling: where the flow leads.
 
     Returns:
         (B, C, H, W) in the type and memory format of `features`.
@@ -106,12 +198,16 @@ def warp(features: Tensor, flow: Tensor) -> Tensor:
     flow = flow.to(dtype)
     height, width = flow.shape[-2:]
     # Eq. 11 and 12, one axis at a time: Omega' = Omega + X_flow.
-    x = _axis(width, flow) + flow[:, 0] * (2 / (width - 1))
-    y = _axis(height, flow)[:, None] + flow[:, 1] * (2 / (height - 1))
+    x = _axis(width, flow) + flow[:, 0] * sampling.step(width)
+    y = _axis(height, flow)[:, None] + flow[:, 1] * sampling.step(height)
     omega = torch.stack((x, y), dim=-1)
-    # Eq. 13. align_corners=True is eq. 11's convention: -1 and 1 are the centres of end pixels.
+    # Eq. 13.
     warped = F.grid_sample(
-        features.to(dtype), omega, mode="bilinear", padding_mode="border", align_corners=True
+        features.to(dtype),
+        omega,
+        mode="bilinear",
+        padding_mode=sampling.padding_mode,
+        align_corners=sampling.align_corners,
     ).to(features.dtype)
     # Sampling returns NCHW whatever it was given; left so, every convolution after it would
     # convert back.

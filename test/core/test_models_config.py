@@ -55,9 +55,13 @@ def test_an_unknown_key_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("variant", "release", '"paper".*not available yet'),
-        ("variant", "other", '"paper"'),
-        ("backbone", "resnet152", "resnet18, resnet34, resnet50, resnet101"),
+        ("variant", "other", "paper, release"),
+        ("variant", None, "paper, release"),
+        ("modality", "depth", "rgbd, rgb, hha"),
+        ("fusion", "add", "rgbd_fuse, sum"),
+        ("decoder", "deeplab", "aligned, deeplabv3plus"),
+        ("backbone", "resnet200", "resnet18, .*resnet152_v1c, or timm/"),
+        ("backbone", "timm/", "or timm/<name of a timm network>"),
         ("backbone", ["resnet18"], "one of"),
         ("output_stride", 4, "8, 16, 32"),
         ("output_stride", "16", "8, 16, 32"),

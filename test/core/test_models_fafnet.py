@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fafnet_core.models import PRESETS, FAFNet, FAFNetConfig, build_model
+from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.fam import FlowAlignment
-from fafnet_core.models.rgbd_fuse import no_feedback
+from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
 
 TINY = FAFNetConfig(
     num_classes=5,
@@ -27,6 +28,11 @@ TINY = FAFNetConfig(
 def build(seed: int = 0, **changes: Any) -> FAFNet:
     torch.manual_seed(seed)
     return build_model(dataclasses.replace(TINY, **changes)).eval()
+
+
+def two_streams(model: FAFNet) -> TwoStreamEncoder:
+    assert isinstance(model.encoder, TwoStreamEncoder)
+    return model.encoder
 
 
 def images(batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -86,11 +92,14 @@ def test_wrong_inputs_are_named() -> None:
 def test_the_wiring_is_that_of_figure_2() -> None:
     model = randomise_flows(build())
     rgb, hha = images(2, 64, 96)
-    color, depth = model.rgb_stream.stem(rgb), model.depth_stream.stem(hha)
+    encoder = two_streams(model)
+    color, depth = encoder.rgb_stream.stem(rgb), encoder.depth_stream.stem(hha)
     feat_fused = []
-    for index, fuse in enumerate((model.fuse1, model.fuse2, model.fuse3, model.fuse4), start=1):
-        color = model.rgb_stream.get_submodule(f"layer{index}")(color)
-        depth = model.depth_stream.get_submodule(f"layer{index}")(depth)
+    for index in (1, 2, 3, 4):
+        fuse = encoder.get_submodule(f"fuse{index}")
+        assert isinstance(fuse, RGBDFuse)
+        color = encoder.get_submodule(f"rgb_stream.layer{index}")(color)
+        depth = encoder.get_submodule(f"depth_stream.layer{index}")(depth)
         rgb_fused, depth_fused = fuse.acfm(color, depth)
         rgb_warped = fuse.align_rgb(depth_fused, rgb_fused)
         depth_warped = fuse.align_depth(rgb_fused, depth_fused)
@@ -101,7 +110,7 @@ def test_the_wiring_is_that_of_figure_2() -> None:
 
 
 def test_the_fourth_block_computes_no_feedback() -> None:
-    assert build().fuse4.feedback is no_feedback
+    assert two_streams(build()).fuse4.feedback is no_feedback
 
 
 @pytest.mark.parametrize(
@@ -145,7 +154,8 @@ def test_the_same_seed_builds_the_same_weights() -> None:
     first, again, other = build(0).state_dict(), build(0).state_dict(), build(1).state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(
-        first["fuse1.align_rgb.conv_i.weight"], other["fuse1.align_rgb.conv_i.weight"]
+        first["encoder.fuse1.align_rgb.conv_i.weight"],
+        other["encoder.fuse1.align_rgb.conv_i.weight"],
     )
 
 
@@ -170,6 +180,7 @@ def test_without_alignment_is_zero_flow_with_1x1_convolutions_that_do_nothing() 
     assert all("align" in key for key in unexpected)
     for module in zero.modules():
         if isinstance(module, FlowAlignment):
+            assert isinstance(module.conv_j, nn.Conv2d)
             identity = torch.eye(module.conv_j.in_channels)[:, :, None, None]
             module.conv_j.weight.copy_(identity)
     rgb, hha = images(2, 64, 96)
@@ -186,7 +197,7 @@ def test_the_switches_take_their_parameters_with_them() -> None:
     everything = names()
     assert everything - names(acfm=False) == {n for n in everything if ".acfm." in n}
     assert everything - names(fusion_alignment="none") == {
-        n for n in everything if n.startswith("fuse") and ".align_" in n
+        n for n in everything if n.startswith("encoder.fuse") and ".align_" in n
     }
     assert everything - names(decoder_alignment="none") == {
         n for n in everything if n.startswith("decoder.align")

@@ -99,7 +99,7 @@ def small_flow_module() -> FlowAlignment:
     torch.manual_seed(0)
     module = FlowAlignment(4)
     with torch.no_grad():
-        module.conv_j.weight.copy_(torch.eye(4)[:, :, None, None])
+        module.get_parameter("conv_j.weight").copy_(torch.eye(4)[:, :, None, None])
         module.conv_flow.weight.normal_(std=0.02)
     return module
 
@@ -128,9 +128,9 @@ def test_equation_10_by_hand() -> None:
     x_i = torch.rand(2, 3, 9, 13, dtype=torch.float64)
     x_j = torch.rand(2, 3, 5, 7, dtype=torch.float64)
     conv = torch.nn.functional.conv2d
-    x_j_up = upsample_like(conv(x_j, module.conv_j.weight), x_i)
+    x_j_up = upsample_like(conv(x_j, module.get_parameter("conv_j.weight")), x_i)
     x_flow = conv(
-        torch.cat([conv(x_i, module.conv_i.weight), x_j_up], dim=1),
+        torch.cat([conv(x_i, module.get_parameter("conv_i.weight")), x_j_up], dim=1),
         module.conv_flow.weight,
         padding=1,
     )
