@@ -20,6 +20,8 @@ ROS_WHEELS = [
     "ros-jazzy-sensor-msgs>=5.3",
     "ros-jazzy-std-msgs>=5.3",
 ]
+HUB = ["huggingface_hub>=0.24"]
+TIMM = ["timm>=1.0"]
 DEV = [
     "colcon-common-extensions",
     "hypothesis>=6",
@@ -52,7 +54,13 @@ setup(
         (f"{SHARE}/config", files("config", "*.yaml", "*.xml", "*.rviz")),
     ],
     install_requires=["numpy>=1.21", "pyyaml", "safetensors>=0.4", "torch>=2.1", "tqdm>=4.57"],
-    extras_require={"opencv": OPENCV, "ros": OPENCV + ROS_WHEELS, "dev": DEV},
+    extras_require={
+        "opencv": OPENCV,
+        "ros": OPENCV + ROS_WHEELS,
+        "hub": HUB,
+        "timm": TIMM,
+        "dev": DEV + HUB,
+    },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",
     maintainer_email="maintainers@fafnet.invalid",

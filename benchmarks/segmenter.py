@@ -3,6 +3,7 @@
 python benchmarks/segmenter.py                                   # fafnet-nano on this machine
 python benchmarks/segmenter.py fafnet-lite --precision bfloat16
 python benchmarks/segmenter.py --threads 1                       # as the node on two cores
+python benchmarks/segmenter.py --give-back                       # without keep_memory
 
 The plain way is the network's `forward`, softmax and argmax at full size. Medians, in
 milliseconds, all from one run, the ways taking turns.
@@ -19,7 +20,7 @@ import torch
 
 from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
 from fafnet_core.inference import UNTRAINED, Segmenter
-from fafnet_core.inference.devices import use_threads
+from fafnet_core.inference.devices import keep_memory, use_threads
 from fafnet_core.models import PRESETS
 
 
@@ -32,11 +33,16 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch decides")
+    parser.add_argument(
+        "--give-back", action="store_true", help="as glibc handles memory by itself"
+    )
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("W", "H"))
     arguments = parser.parse_args()
     if arguments.threads:
         use_threads(arguments.threads)
+    if not arguments.give_back:
+        keep_memory()
     segmenter = Segmenter.from_checkpoint(
         UNTRAINED + arguments.preset, device=arguments.device, precision=arguments.precision
     )

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from fafnet_core import __version__
-from fafnet_core.cli import hha, segment
+from fafnet_core.cli import convert, hha, info, segment
 
-_VERBS = (segment, hha)
+_VERBS = (segment, hha, convert, info)
 
 
 def build_parser() -> argparse.ArgumentParser:

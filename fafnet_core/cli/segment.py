@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fafnet_core.data import FrameFolder, RgbdFrame, find_camera_file, read_camera_file, read_frame
@@ -26,7 +28,8 @@ examples:
   fafnet segment recordings/kitchen --out labelled --overlay --checkpoint nyu.safetensors
 
 Writes labels/NAME.png (8 bits, class ids, 255 = unlabelled) and label_names.json; with --overlay
-also overlay/NAME.png, the labels' colours over the image with a legend beside it.
+also overlay/NAME.png, the labels' colours over the image with a legend beside it; with --show flow
+also flow/NAME.png, what each flow alignment module of the network moved, and where to.
 """
 
 
@@ -53,6 +56,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--precision", default="auto", choices=("auto", "float32", "bfloat16", "float16")
     )
     parser.add_argument("--overlay", action="store_true", help="write overlays with a legend too")
+    parser.add_argument(
+        "--show",
+        action="append",
+        choices=("flow",),
+        default=[],
+        help="draw what happens inside the network too: flow, the alignment of its features",
+    )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.set_defaults(run=run, parser=parser)
 
@@ -60,13 +70,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Label what was asked for; 1 if any frame failed."""
     frames = _frames(arguments)
-    from fafnet_core.inference import Segmenter  # imports PyTorch: only once the input is there
+    # Imports PyTorch: only once the input is there.
+    from fafnet_core.inference import Segmenter, find_alignments, keep_memory
 
+    keep_memory()
     segmenter = Segmenter.from_checkpoint(
         arguments.checkpoint, device=arguments.device, precision=arguments.precision
     )
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)
+    if "flow" in arguments.show:
+        find_alignments(segmenter.model)  # none: says so before the first frame
     with written_beside(arguments.out / "label_names.json") as names:
         names.write_text(segmenter.label_set.to_json(), encoding="utf-8")
     seconds: list[float] = []
@@ -77,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             begun = time.perf_counter()
             result = segmenter.segment(frame.rgb, frame.depth_m, frame.camera_matrix)
             took = time.perf_counter() - begun
-            _write(arguments.out, name, frame, result, segmenter, overlay=arguments.overlay)
+            _write(arguments, name, frame, result, segmenter)
             seconds.append(took)
         except (ValueError, OSError) as error:
             failed[name] = str(error)
@@ -107,21 +121,39 @@ def _frames(arguments: argparse.Namespace) -> dict[str, Callable[[], RgbdFrame]]
 
 
 def _write(
-    out: Path,
+    arguments: argparse.Namespace,
     name: str,
     frame: RgbdFrame,
     result: Segmentation,
     segmenter: Segmenter,
-    *,
-    overlay: bool,
 ) -> None:
+    out: Path = arguments.out
+    write_png(out / "labels" / f"{name}.png", result.labels)
+    if arguments.overlay:
+        write_png(out / "overlay" / f"{name}.png", _overlay(name, frame, result, segmenter))
+    if "flow" in arguments.show:
+        write_png(out / "flow" / f"{name}.png", _flow(name, frame, result, segmenter))
+
+
+def _overlay(
+    name: str, frame: RgbdFrame, result: Segmentation, segmenter: Segmenter
+) -> NDArray[np.uint8]:
     from fafnet_core.inference import blend, legend, strip
 
-    write_png(out / "labels" / f"{name}.png", result.labels)
-    if overlay:
-        mixed = blend(frame.rgb, segmenter.label_set.colourise(result.labels), 0.5)
-        key = legend(segmenter.label_set, result.labels, mixed.shape[0])
-        write_png(out / "overlay" / f"{name}.png", strip([(name, mixed), ("labels", key)]))
+    mixed = blend(frame.rgb, segmenter.label_set.colourise(result.labels), 0.5)
+    key = legend(segmenter.label_set, result.labels, mixed.shape[0])
+    return strip([(name, mixed), ("labels", key)])
+
+
+def _flow(
+    name: str, frame: RgbdFrame, result: Segmentation, segmenter: Segmenter
+) -> NDArray[np.uint8]:
+    from fafnet_core.inference import alignment_sheet, record_alignments
+
+    # A pass of its own: recording takes time that is not the network's.
+    with record_alignments(segmenter.model) as alignments:
+        segmenter.predict(frame.rgb, result.hha)
+    return alignment_sheet(frame.rgb, list(alignments.values()), name)
 
 
 def _report(

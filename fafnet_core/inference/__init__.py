@@ -1,16 +1,23 @@
 """The door of the core: `Segmenter`, its result, and pictures of it."""
 
-from fafnet_core.inference.devices import use_threads
+from fafnet_core.inference.alignment import Alignment, find_alignments, record_alignments
+from fafnet_core.inference.alignment_pictures import alignment_sheet
+from fafnet_core.inference.devices import keep_memory, use_threads
 from fafnet_core.inference.pictures import blend, legend, strip
 from fafnet_core.inference.segmenter import DEFAULT_CHECKPOINT, UNTRAINED, Segmentation, Segmenter
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "UNTRAINED",
+    "Alignment",
     "Segmentation",
     "Segmenter",
+    "alignment_sheet",
     "blend",
+    "find_alignments",
+    "keep_memory",
     "legend",
+    "record_alignments",
     "strip",
     "use_threads",
 ]

@@ -24,6 +24,7 @@ from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.hha import HHAEncoder
 from fafnet_core.inference.devices import choose_device, choose_dtype
 from fafnet_core.models import FAFNet, build_model
+from fafnet_core.models.hub import resolve
 from fafnet_core.models.weights import load_checkpoint, read_metadata
 
 DEFAULT_CHECKPOINT = "default"
@@ -109,7 +110,8 @@ class Segmenter:
         """Load a checkpoint with all that belongs to it.
 
         Args:
-            path_or_name: a safetensors checkpoint; "default", the one that ships; or
+            path_or_name: a safetensors checkpoint, or a folder with one; "hf://owner/name", a
+                repository of the Hub; "default", the checkpoint that ships; or
                 "untrained:<preset>", seeded random weights.
             device: as for `Segmenter`.
             precision: as for `Segmenter`.
@@ -129,9 +131,10 @@ class Segmenter:
             )
             model = _untrained(preset)
             return cls(model, device=device, precision=precision, notice=notice)
-        metadata = read_metadata(name)
+        path = resolve(name)
+        metadata = read_metadata(path)
         return cls(
-            load_checkpoint(name),
+            load_checkpoint(path),
             metadata.label_set,
             metadata.normalisation,
             device=device,

@@ -19,6 +19,7 @@ Variant = Literal["paper", "release"]
 Modality = Literal["rgbd", "rgb", "hha"]
 Fusion = Literal["rgbd_fuse", "sum"]
 Decoder = Literal["aligned", "deeplabv3plus"]
+Join = Literal["concatenate", "sum"]
 OutputStride = Literal[8, 16, 32]
 Alignment = Literal["flow", "zero_flow", "none"]
 Warp = Literal["both", "depth_only"]
@@ -63,6 +64,11 @@ class FAFNetConfig:
             release does.
         decoder: "aligned", as in fig. 2, or the baseline's "deeplabv3plus".
         decoder_alignment: the FAMs of the aligned decoder; "none" upsamples bilinearly.
+        flow_reduction: None, the FAMs of the paper: their 1x1 convolutions keep the width C, and
+            what is warped is X''_j. A number: they go to C / flow_reduction, the flow alone sees
+            them, and X_j is warped as it came.
+        join: how the decoder's levels come together: "concatenate", then one convolution, as the
+            release does; "sum", of one convolution a level, which is cheaper.
         decoder_channels: width of the context and of every decoder level.
         pooling_sizes: side lengths of the pyramid pooling's grids (aligned decoder).
         dropout: probability of dropping a channel of the context, 0 up to, not with, 1.
@@ -84,6 +90,8 @@ class FAFNetConfig:
     warp: Warp = _VARIANT
     decoder: Decoder = "aligned"
     decoder_alignment: Alignment = "flow"
+    flow_reduction: int | None = None
+    join: Join = "concatenate"
     decoder_channels: int = 256
     pooling_sizes: tuple[int, ...] = (1, 2, 3, 6)
     dropout: float = 0.1
@@ -116,6 +124,12 @@ class FAFNetConfig:
             self.mlp_reduction is None or _is_int(self.mlp_reduction, 1),
             "a whole number from 1, or null for a single layer",
         )
+        self._check(
+            "flow_reduction",
+            self.flow_reduction is None or _is_int(self.flow_reduction, 1),
+            "a whole number from 1, or null for the FAMs of the paper",
+        )
+        self._check_choice("join", Join)
         self._check("decoder_channels", _is_int(self.decoder_channels, 1), "a whole number from 1")
         self._check(
             "pooling_sizes",
@@ -145,6 +159,7 @@ class FAFNetConfig:
             # The point of the release is to be the authors' network; its ablation is the paper's.
             fixed = {"output_stride": 16, "warp": "depth_only", "fusion": "rgbd_fuse"}
             fixed |= {"decoder": "aligned", "modality": "rgbd", "acfm": True}
+            fixed |= {"flow_reduction": None, "join": "concatenate"}
             for name, value in fixed.items():
                 if getattr(self, name) != value:
                     raise ValueError(
@@ -158,10 +173,11 @@ class FAFNetConfig:
     def smallest_input(self) -> int:
         """Least height and width, in pixels, of an image that the network accepts.
 
-        One pixel more than the output stride: the deepest map then has two pixels a side, and
-        eq. 11, which divides by W - 1 and H - 1, is defined on every map.
+        The deepest map then has two pixels a side, and eq. 11, which divides by W - 1 and H - 1, is
+        defined on every map. A ResNet rounds up, to which one pixel more than the output stride is
+        enough; networks of timm may round down.
         """
-        return self.output_stride + 1
+        return 2 * self.output_stride if self._is_timm else self.output_stride + 1
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values that JSON and YAML can hold; see `from_dict`."""
@@ -224,12 +240,19 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 width_multiplier=0.25,
                 output_stride=32,
                 mlp_reduction=4,
+                join="sum",
                 decoder_channels=64,
             ),
         ),
         "fafnet-lite": Preset(
-            "two ResNet-18s and a decoder of half the width: for an embedded GPU",
-            FAFNetConfig(backbone="resnet18", output_stride=32, decoder_channels=128),
+            "two ResNet-18s with narrow flows and a narrow decoder: for an embedded GPU",
+            FAFNetConfig(
+                backbone="resnet18",
+                output_stride=32,
+                flow_reduction=4,
+                join="sum",
+                decoder_channels=96,
+            ),
         ),
         "fafnet-r34": Preset(
             "two ResNet-34s at output stride 16: for a desktop GPU",
@@ -243,5 +266,20 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             "two ResNet-101s at output stride 16: the paper's network",
             FAFNetConfig(backbone="resnet101"),
         ),
+        "fafnet-release": Preset(
+            "the network that the paper's authors released, for their checkpoints",
+            FAFNetConfig(variant="release"),
+        ),
     }
 )
+
+
+def preset_config(name: str) -> FAFNetConfig:
+    """The configuration of a preset.
+
+    Raises:
+        ValueError: no preset has that name; the message names the nearest, or all.
+    """
+    if name not in PRESETS:
+        raise ValueError(unknown_name("preset", name, PRESETS))
+    return PRESETS[name].config

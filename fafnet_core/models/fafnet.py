@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fafnet_core.models.acfm import AttentionCrossFusion, IdentityFusion
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.baseline import AtrousPyramidPooling, DeepLabDecoder, ElementWiseSum
-from fafnet_core.models.config import PRESETS, Alignment, FAFNetConfig
+from fafnet_core.models.config import TIMM, Alignment, FAFNetConfig, preset_config
 from fafnet_core.models.context import PyramidPooling
-from fafnet_core.models.decoder import AlignedDecoder
+from fafnet_core.models.decoder import AlignedDecoder, ConcatenatedLevels, SummedLevels
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
 from fafnet_core.models.fam import (
     FlowAlignment,
@@ -21,16 +23,18 @@ from fafnet_core.models.fam import (
     PassThrough,
     Resize,
     ZeroFlowAlignment,
+    narrow_flow,
     same_size,
     upsample_like,
 )
+from fafnet_core.models.hub import HubMixin
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
+from fafnet_core.models.timm_backbone import TimmBackbone
 from fafnet_core.models.variants import VARIANTS
-from fafnet_core.nearest import unknown_name
 
 
-class FAFNet(nn.Module):
+class FAFNet(HubMixin, nn.Module):
     """RGB-D semantic segmentation: a colour and an HHA image in, scores of every class out.
 
     In the paper's variant the streams share no parameter. Every parameter has its part in the
@@ -103,12 +107,30 @@ def build_model(model: str | FAFNetConfig, *, num_classes: int | None = None) ->
             `num_classes` is not allowed.
     """
     if isinstance(model, str):
-        if model not in PRESETS:
-            raise ValueError(unknown_name("preset", model, PRESETS))
-        model = PRESETS[model].config
+        model = preset_config(model)
     if num_classes is not None:
         model = dataclasses.replace(model, num_classes=num_classes)
     return FAFNet(model)
+
+
+def build_empty(config: FAFNetConfig) -> FAFNet:
+    """A network whose tensors have shapes and no contents (PyTorch's meta device), to be filled.
+
+    It takes no memory and no random numbers, whatever its size.
+    """
+    with torch.device("meta"), _WithoutInitialisation():
+        return FAFNet(config)
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Leaves out the filling with random numbers; on the meta device it imports half of PyTorch."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _encoder(config: FAFNetConfig) -> tuple[nn.Module, tuple[int, int, int, int]]:
@@ -127,6 +149,8 @@ def _encoder(config: FAFNetConfig) -> tuple[nn.Module, tuple[int, int, int, int]
 
 
 def _backbone(config: FAFNetConfig) -> Backbone:
+    if config.backbone.startswith(TIMM):
+        return TimmBackbone(config.backbone.removeprefix(TIMM), output_stride=config.output_stride)
     return ResNet(
         config.backbone,
         width_multiplier=config.width_multiplier,
@@ -142,11 +166,12 @@ def _fuse(config: FAFNetConfig, channels: int, *, last: bool) -> nn.Module:
     acfm: nn.Module = IdentityFusion()
     if config.acfm:
         acfm = AttentionCrossFusion(channels, config.mlp_reduction, rules.cross_fuse)
+    flow = _flow_rules(config, rules.fusion_flow)
     align_rgb: Alignment = "none" if config.warp == "depth_only" else config.fusion_alignment
     return RGBDFuse(
         acfm=acfm,
-        align_rgb=_align(align_rgb, channels, same_size, rules.fusion_flow),
-        align_depth=_align(config.fusion_alignment, channels, same_size, rules.fusion_flow),
+        align_rgb=_align(align_rgb, channels, same_size, flow),
+        align_depth=_align(config.fusion_alignment, channels, same_size, flow),
         # What the fourth block would feed back, nothing takes.
         feedback=no_feedback if last else rules.feedback,
     )
@@ -164,13 +189,18 @@ def _decoder(config: FAFNetConfig, channels: tuple[int, int, int, int]) -> nn.Mo
     if config.decoder == "deeplabv3plus":
         pooling = AtrousPyramidPooling(channels[-1], width, config.output_stride, config.dropout)
         return DeepLabDecoder(channels[0], width, classes, pooling)
-    rules = VARIANTS[config.variant].decoder_flow
+    rules = _flow_rules(config, VARIANTS[config.variant].decoder_flow)
+    join = ConcatenatedLevels if config.join == "concatenate" else SummedLevels
     return AlignedDecoder(
         in_channels=channels[:-1],
         channels=width,
-        num_classes=classes,
         context=PyramidPooling(channels[-1], width, config.pooling_sizes, config.dropout),
         align=[
             _align(config.decoder_alignment, width, upsample_like, rules) for _ in channels[:-1]
         ],
+        join=join(len(channels), width, classes),
     )
+
+
+def _flow_rules(config: FAFNetConfig, of_variant: FlowRules) -> FlowRules:
+    return of_variant if config.flow_reduction is None else narrow_flow(config.flow_reduction)

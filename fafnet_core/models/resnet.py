@@ -175,8 +175,9 @@ class ResNet(Backbone):
 
     def stem(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> the map at a quarter of the size that `layer1` takes."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        pooled: Tensor = self.maxpool(x)
+        # The largest of four values behind a ReLU is the ReLU of the largest: behind the pooling
+        # it has a quarter of the work.
+        pooled: Tensor = self.relu(self.maxpool(self.bn1(self.conv1(x))))
         return pooled
 
     def share_shortcuts(self, other: ResNet) -> None:

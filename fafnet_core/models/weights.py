@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file with the weights and everything needed to use them.
 
 The metadata of the file holds, as JSON, the network's configuration, the label set and the input
-normalisation. Nothing is ever unpickled: a file from outside is data, not a program.
+normalisation. A tensor with several names is stored under the first. Nothing is ever unpickled: a
+file from outside is data, not a program.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.files import written_beside
 from fafnet_core.models.config import FAFNetConfig
-from fafnet_core.models.fafnet import FAFNet, build_model
+from fafnet_core.models.fafnet import FAFNet, build_empty
+from fafnet_core.models.hub import resolve
 
 FORMAT = "1"
 _FORMAT_KEY = "fafnet_format"
@@ -95,12 +98,31 @@ def save_checkpoint(
     metadata = CheckpointMetadata(
         model.config, label_set, normalisation or Normalisation(), notes or {}
     )
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    again = repeated_names(model)
+    tensors = {
+        name: tensor.contiguous()
+        for name, tensor in model.state_dict().items()
+        if name not in again
+    }
     header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
     content = save(tensors, header)
     with written_beside(path) as beside:
         # Not safetensors' own save_file, which makes the file readable by nobody else.
         beside.write_bytes(content)
+
+
+def repeated_names(model: nn.Module) -> dict[str, str]:
+    """Every name under which the state of `model` repeats a tensor, with its first name.
+
+    Modules that two parents share, as the release's shortcuts, have two names and one tensor.
+    """
+    first: dict[int, str] = {}
+    again = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        known_as = first.setdefault(id(tensor), name)
+        if known_as != name:
+            again[name] = known_as
+    return again
 
 
 def read_metadata(path: str | Path) -> CheckpointMetadata:
@@ -110,7 +132,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint of this project, or one of a newer format.
     """
-    path = Path(path)
+    path = resolve(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
@@ -139,11 +161,9 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAF
         FileNotFoundError: no such file.
         ValueError: not a checkpoint, or its weights do not fit its configuration.
     """
-    path = Path(path)
+    path = resolve(path)
     metadata = read_metadata(path)
-    # Without memory or random numbers: neither a huge configuration nor the caller's seed suffers.
-    with torch.device("meta"):
-        model = build_model(metadata.config)
+    model = build_empty(metadata.config)
     wanted = model.state_dict()
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -153,6 +173,11 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAF
                 f"{path}: {name} is {tensor.dtype}, not {wanted[name].dtype}; save the network in"
                 " float32, `precision` chooses the arithmetic when it is loaded"
             )
+    for name, known_as in repeated_names(model).items():
+        if name in state:
+            raise ValueError(f"{path}: {name} is {known_as} again; a checkpoint holds it once")
+        if known_as in state:
+            state[name] = state[known_as]
     try:
         model.load_state_dict(state, assign=True)
     except RuntimeError as error:

@@ -98,7 +98,7 @@ def test_what_is_asked_wrongly_ends_with_status_2(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["segment", "hha"])
+@pytest.mark.parametrize("verb", ["segment", "hha", "info", "convert"])
 def test_help_has_an_example_and_does_not_wait_for_pytorch(verb: str) -> None:
     code = (
         "import sys; from fafnet_core.cli.main import main\n"

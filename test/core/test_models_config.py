@@ -100,6 +100,7 @@ def test_presets_have_one_line_each() -> None:
         "fafnet-r34",
         "fafnet-r50",
         "fafnet-r101",
+        "fafnet-release",
     ]
     for preset in PRESETS.values():
         assert preset.description

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fafnet_core.models.context import PyramidPooling
-from fafnet_core.models.decoder import AlignedDecoder
+from fafnet_core.models.decoder import AlignedDecoder, ConcatenatedLevels, SummedLevels
 from fafnet_core.models.fam import FlowAlignment, PassThrough, upsample_like
 
 
@@ -54,23 +54,57 @@ def test_synchronised_norms_may_train_on_one_image_a_device() -> None:
     assert module.train()(torch.rand(1, 6, 5, 5)).isfinite().all()
 
 
-@torch.no_grad()
-def test_the_decoder_by_hand() -> None:
+def top_down() -> tuple[AlignedDecoder, list[Tensor]]:
+    """A decoder of three levels that gives its levels as they are, and maps for it."""
     torch.manual_seed(0)
     align = [FlowAlignment(8, upsample_like), PassThrough(upsample_like)]
     nn.init.normal_(align[0].get_parameter("conv_flow.weight"), std=0.1)
-    context = nn.Conv2d(5, 8, 1)
-    decoder = AlignedDecoder((3, 4), 8, num_classes=7, context=context, align=align).eval()
-    fine, middle, coarse = (
-        torch.rand(2, 3, 17, 21),
-        torch.rand(2, 4, 9, 11),
-        torch.rand(2, 5, 5, 6),
-    )
-    x3 = context(coarse)
+    decoder = AlignedDecoder((3, 4), 8, nn.Conv2d(5, 8, 1), align, join=nn.Identity()).eval()
+    return decoder, [torch.rand(2, 3, 17, 21), torch.rand(2, 4, 9, 11), torch.rand(2, 5, 5, 6)]
+
+
+@torch.no_grad()
+def test_the_top_down_path_by_hand() -> None:
+    decoder, (fine, middle, coarse) = top_down()
+    x3 = decoder.context(coarse)
     x_i = decoder.laterals[1](middle)
-    x2 = x_i + align[1](x_i, x3)
+    x2 = x_i + decoder.align[1](x_i, x3)
     x_i = decoder.laterals[0](fine)
-    x1 = x_i + align[0](x_i, x2)
-    y1, y2 = decoder.levels[0](x1), decoder.levels[1](x2)
+    x1 = x_i + decoder.align[0](x_i, x2)
+    for level, expected in zip(decoder((fine, middle, coarse)), (x1, x2, x3), strict=True):
+        torch.testing.assert_close(level, expected)
+
+
+def levels() -> list[Tensor]:
+    return [torch.rand(2, 8, 17, 21), torch.rand(2, 8, 9, 11), torch.rand(2, 8, 5, 6)]
+
+
+@torch.no_grad()
+def test_concatenated_levels_by_hand() -> None:
+    torch.manual_seed(0)
+    join = ConcatenatedLevels(3, 8, num_classes=7).eval()
+    x1, x2, x3 = levels()
+    y1, y2 = join.levels[0](x1), join.levels[1](x2)
     joined = torch.cat([y1, resized(y2, y1), resized(x3, y1)], dim=1)
-    torch.testing.assert_close(decoder((fine, middle, coarse)), decoder.classifier(joined))
+    torch.testing.assert_close(join((x1, x2, x3)), join.classifier(joined))
+
+
+@torch.no_grad()
+def test_summed_levels_are_one_convolution_of_the_concatenation() -> None:
+    # Of levels of one size, where there is nothing to upsample.
+    torch.manual_seed(0)
+    join = SummedLevels(3, 8, num_classes=7).eval()
+    maps = [torch.rand(2, 8, 9, 11) for _ in range(3)]
+    weights: list[Tensor] = [level.get_parameter("weight") for level in join.levels]
+    joined = F.conv2d(torch.cat(maps, dim=1), torch.cat(weights, dim=1), padding=1)
+    torch.testing.assert_close(join(maps), join.classifier(joined))
+
+
+@torch.no_grad()
+def test_summed_levels_upsample_what_their_convolutions_give() -> None:
+    torch.manual_seed(0)
+    join = SummedLevels(3, 8, num_classes=7).eval()
+    x1, x2, x3 = levels()
+    y1, y2, y3 = (level(x) for level, x in zip(join.levels, (x1, x2, x3), strict=True))
+    expected = join.classifier(y1 + resized(y2, y1) + resized(y3, y1))
+    torch.testing.assert_close(join((x1, x2, x3)), expected)

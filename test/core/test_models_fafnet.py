@@ -123,6 +123,8 @@ def test_the_fourth_block_computes_no_feedback() -> None:
         {"fusion_alignment": "none"},
         {"decoder_alignment": "none"},
         {"backbone": "resnet50", "output_stride": 16},
+        {"flow_reduction": 4, "join": "sum"},
+        {"variant": "release", "output_stride": 16, "warp": "depth_only"},
     ],
     ids=str,
 )
@@ -286,11 +288,12 @@ def count(name: str, **changes: Any) -> int:
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("fafnet-nano", 1_899_936),
-        ("fafnet-lite", 25_550_496),
+        ("fafnet-nano", 1_788_960),
+        ("fafnet-lite", 23_530_496),
         ("fafnet-r34", 49_761_952),
         ("fafnet-r50", 79_580_296),
         ("fafnet-r101", 117_564_552),
+        ("fafnet-release", 92_388_232),
     ],
 )
 def test_preset_parameter_counts(name: str, parameters: int) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from fafnet_core.models.fam import (
+    PIXELS,
+    RELEASED,
     FlowAlignment,
     PassThrough,
+    Sampling,
     ZeroFlowAlignment,
+    narrow_flow,
     upsample_like,
     warp,
 )
@@ -93,6 +99,40 @@ def test_the_warp_keeps_channels_last() -> None:
     assert warped.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(7, 9), (5, 4), (1, 6), (3, 1)])
+@torch.no_grad()
+def test_both_layouts_are_warped_alike(dtype: torch.dtype, size: tuple[int, int]) -> None:
+    # Channels last takes another way on a CPU; batches, far flows and coarse maps included.
+    features = torch.randn(3, 5, *size).to(dtype)
+    flow = torch.randn(3, 2, 7, 9).to(dtype) * 4
+    flow[0, 0, 0, 0] = 1e6
+    expected = warp(features, flow)
+    got = warp(features.to(memory_format=torch.channels_last), flow)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12 if dtype == torch.float64 else 1e-2
+    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
+
+
+@torch.no_grad()
+def test_a_broken_flow_breaks_only_its_pixels() -> None:
+    features = torch.rand(1, 4, 6, 7).to(memory_format=torch.channels_last)
+    flow = torch.zeros(1, 2, 6, 7)
+    flow[0, 0, 2, 3] = float("nan")
+    broken = warp(features, flow).isnan()
+    assert broken[..., 2, 3].all()
+    assert broken.sum() == 4
+
+
+def test_gradients_are_those_of_the_other_layout() -> None:
+    features = torch.rand(2, 3, 6, 7, requires_grad=True)
+    flow = torch.rand(2, 2, 6, 7, requires_grad=True)
+    expected = torch.autograd.grad(warp(features, flow).square().sum(), (features, flow))
+    nhwc = features.to(memory_format=torch.channels_last)
+    got = torch.autograd.grad(warp(nhwc, flow).square().sum(), (features, flow))
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.fixture
 def small_flow_module() -> FlowAlignment:
     """A FAM 640 pixels wide will use: X''_j is X_j, flows are some tenths of a pixel."""
@@ -156,6 +196,47 @@ def test_zero_flow_has_the_parameters_of_flow_and_its_untrained_result() -> None
     assert torch.equal(flow(x_i, x_j), zero(x_i, x_j))
     torch.nn.init.normal_(zero.conv_flow.weight)
     assert torch.equal(flow(x_i, x_j), zero(x_i, x_j))
+
+
+def test_a_narrow_flow_warps_the_map_itself() -> None:
+    torch.manual_seed(0)
+    module = FlowAlignment(8, upsample_like, narrow_flow(4))
+    assert module.get_parameter("conv_i.weight").shape == (2, 8, 1, 1)
+    x_i, x_j = torch.rand(1, 8, 12, 16), torch.rand(1, 8, 6, 8)
+    torch.testing.assert_close(module(x_i, x_j), upsample_like(x_j, x_i), rtol=0, atol=2e-5)
+    torch.nn.init.normal_(module.conv_flow.weight)
+    seen = upsample_like(module.conv_j(x_j), x_i)
+    torch.testing.assert_close(module(x_i, x_j), warp(x_j, module.flow(x_i, seen)))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (9, 5)])
+def test_the_released_sampling_is_that_of_its_formula(size: tuple[int, int]) -> None:
+    # Places between -0.5 and W - 0.5 for a flow of zero, W pixels for a flow of 2 W; zeros outside.
+    height, width = size
+    features = torch.rand(1, 2, height, width, dtype=torch.float64)
+    flow = torch.randn(1, 2, height, width, dtype=torch.float64) * 3
+    padded = torch.nn.functional.pad(features, (1, 1, 1, 1))
+    warped = warp(features, flow, RELEASED)
+    for v, u in [(0, 0), (0, width - 1), (2, 3), (height - 1, 1)]:
+        x = ((2 * u / (width - 1) - 1 + float(flow[0, 0, v, u]) / width + 1) * width - 1) / 2
+        y = ((2 * v / (height - 1) - 1 + float(flow[0, 1, v, u]) / height + 1) * height - 1) / 2
+        x0, y0 = math.floor(x), math.floor(y)
+        expected = torch.zeros(2, dtype=torch.float64)
+        for row, share_y in ((y0, 1 - (y - y0)), (y0 + 1, y - y0)):
+            for column, share_x in ((x0, 1 - (x - x0)), (x0 + 1, x - x0)):
+                if -1 <= row <= height and -1 <= column <= width:
+                    expected += share_y * share_x * padded[0, :, row + 1, column + 1]
+        torch.testing.assert_close(warped[0, :, v, u], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("sampling", "pixels"), [(PIXELS, 1.0), (RELEASED, 0.5)])
+def test_how_far_an_offset_of_one_leads(sampling: Sampling, pixels: float) -> None:
+    assert sampling.pixels(17) == pytest.approx(pixels)
+    ramp = torch.arange(17.0).expand(1, 1, 17, 17)
+    moved = warp(ramp, constant_flow(ramp, 2, 0), sampling) - warp(
+        ramp, constant_flow(ramp, 0, 0), sampling
+    )
+    torch.testing.assert_close(moved[0, 0, 8, 4:12], torch.full((8,), 2 * pixels))
 
 
 def test_pass_through_is_the_map_or_its_upsampling() -> None:

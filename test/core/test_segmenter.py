@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +211,28 @@ def test_a_segmentation_is_a_plain_value() -> None:
     labels = np.zeros((2, 2), np.uint8)
     result = Segmentation(labels, labels.astype(np.float32), picture(2, 2, 0))
     assert result.seconds == {}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
+def test_kept_memory_is_not_asked_for_again() -> None:
+    # The process's own count of the pages that the system had to give it.
+    code = """if True:
+        import resource, sys, torch
+        from fafnet_core.inference import keep_memory
+        if sys.argv[1] == "keep":
+            keep_memory()
+        def frame():
+            return [torch.ones(2**22) for _ in range(8)]
+        frame()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            frame()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    pages = {
+        how: int(subprocess.check_output([sys.executable, "-c", code, how]))
+        for how in ("keep", "give back")
+    }
+    one_frame = 8 * 2**22 * 4 // resource.getpagesize()
+    assert pages["keep"] < 2 * one_frame
+    assert pages["keep"] < pages["give back"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import fafnet_core
 from fafnet_core import FAFNetConfig, build_model, load_checkpoint, save_checkpoint
@@ -24,6 +25,13 @@ CONFIG = FAFNetConfig(
     num_classes=37,
     decoder_channels=16,
     mlp_reduction=4,
+)
+SHARING = FAFNetConfig(
+    variant="release",
+    backbone="resnet18",
+    width_multiplier=0.125,
+    num_classes=37,
+    decoder_channels=16,
 )
 
 
@@ -54,6 +62,41 @@ def test_weights_configuration_labels_and_normalisation_travel_together(
     with torch.inference_mode():
         torch.testing.assert_close(loaded(*images), model(*images))
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_shared_modules_are_stored_once_and_shared_again(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = build_model(SHARING).eval()
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, label_set=SUN37)
+    stored = load_file(path)
+    state = model.state_dict()
+    shared = {name for name in state if re.search(r"depth_stream\..*\.downsample\.", name)}
+    assert len(shared) == 3 * 6
+    assert stored.keys() == state.keys() - shared
+    loaded = load_checkpoint(path)
+    assert len(list(loaded.parameters())) == len(list(model.parameters()))
+    tensors = loaded.state_dict(keep_vars=True)
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in state.items())
+    assert all(tensors[name] is tensors[name.replace("depth_", "rgb_")] for name in shared)
+
+
+def test_a_file_that_repeats_or_lacks_a_shared_tensor_is_refused(tmp_path: Path) -> None:
+    model = build_model(SHARING)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, label_set=SUN37)
+    metadata = {"fafnet_format": "1", "fafnet": read_text(path.read_bytes())}
+    stored = load_file(path)
+    first, again = (
+        f"encoder.{stream}_stream.layer2.0.downsample.0.weight" for stream in ("rgb", "depth")
+    )
+    save_file({**stored, again: stored[first].clone()}, path, metadata)
+    with pytest.raises(ValueError, match=f"{again} is {first} again"):
+        load_checkpoint(path)
+    del stored[first]
+    save_file(stored, path, metadata)
+    with pytest.raises(ValueError, match="do not fit its configuration"):
+        load_checkpoint(path)
 
 
 def test_a_label_set_of_another_size_is_refused_and_nothing_written(

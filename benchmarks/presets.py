@@ -1,0 +1,111 @@
+"""How long the networks take, side by side, and beside those of others.
+
+python benchmarks/presets.py                                     # ours
+python benchmarks/presets.py --esanet FOLDER --release FOLDER    # and checkouts of theirs
+python benchmarks/presets.py --networks fafnet-nano fafnet-lite/no-fam --threads 1
+
+One image through the whole network to logits of its size, eager, channels last, in inference mode;
+networks take turns. Medians, and how many times as long as ESANet (or the first network). With
+--cpu-time what is measured is the processor time of the process, which other programs on the
+machine disturb less; use one thread then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import peers
+import torch
+from torch import nn
+
+from fafnet_core.inference.devices import choose_device, choose_dtype, use_threads
+from fafnet_core.models import PRESETS, ablation, build_model
+
+ESANET = "ESANet R34-NBt1D"
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--networks", nargs="+", default=list(PRESETS), metavar="PRESET[/ARM]")
+    parser.add_argument("--esanet", type=Path, metavar="FOLDER")
+    parser.add_argument("--release", type=Path, metavar="FOLDER")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch decides")
+    parser.add_argument("--frames", type=int, default=15)
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("W", "H"))
+    parser.add_argument("--cpu-time", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        use_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    dtype = choose_dtype(arguments.precision, device)
+
+    networks: dict[str, tuple[nn.Module, int]] = {}
+    if arguments.esanet:
+        networks[ESANET] = peers.esanet(arguments.esanet), 1
+    for name in arguments.networks:
+        preset, _, arm = name.partition("/")
+        networks[name] = build_model(ablation(preset, arm) if arm else preset).eval(), 3
+    if arguments.release:
+        networks["the authors' code"] = peers.release(arguments.release), 3
+    width, height = arguments.size
+    rgb = channels_last(torch.randn(1, 3, height, width), device, dtype)
+    depth = {
+        channels: channels_last(torch.randn(1, channels, height, width), device, dtype)
+        for channels in (1, 3)
+    }
+    for network, _ in networks.values():
+        network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
+    seconds = measure(
+        {name: (network, rgb, depth[channels]) for name, (network, channels) in networks.items()},
+        arguments.frames,
+        clock,
+    )
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    first = next(iter(medians))
+    print(
+        f"{width}x{height}, {device} {arguments.precision}, {torch.get_num_threads()} threads,"
+        f" {'processor' if arguments.cpu_time else 'wall clock'} time,"
+        f" median of {arguments.frames}\n"
+    )
+    print(f"| network | parameters | ms | times {first} |\n|---|---|---|---|")
+    for name, median in medians.items():
+        parameters = sum(p.numel() for p in networks[name][0].parameters())
+        share = median / medians[first]
+        print(f"| {name} | {parameters / 1e6:.2f} M | {1e3 * median:.0f} | {share:.2f} |")
+
+
+def channels_last(images: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """The images as the networks take them."""
+    return images.to(device, dtype, memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def measure(
+    calls: dict[str, tuple[Any, ...]], frames: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """Seconds of each call, taking turns; two rounds to warm up are left out."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for frame in range(frames + 2):
+        for name, (network, rgb, depth) in calls.items():
+            begun = clock()
+            network(rgb, depth)
+            if rgb.is_cuda:
+                torch.cuda.synchronize()
+            if frame >= 2:
+                seconds[name].append(clock() - begun)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

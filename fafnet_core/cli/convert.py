@@ -1,0 +1,91 @@
+"""`fafnet convert`: a checkpoint of the authors' training script becomes one of this project."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from fafnet_core.data import NYU40, SUN37
+
+_LABEL_SETS = {labels.name: labels for labels in (NYU40, SUN37)}
+
+_EXAMPLES = """\
+examples:
+  fafnet convert best_faf_d_nyuv2.pth nyu.safetensors
+  fafnet convert best_faf_d_sunrgbd.pth sun.safetensors --labels sun37
+
+The result computes what the authors' code computes (variant: release); `fafnet segment
+--checkpoint nyu.safetensors` uses it. Nothing in IN is run: only tensors are taken from it.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to `fafnet`."""
+    parser = verbs.add_parser(
+        "convert",
+        help="convert a checkpoint of the authors' code",
+        description="Convert a checkpoint that the authors' training script wrote.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "input",
+        type=Path,
+        metavar="IN",
+        help="file of their script, or the network's state alone, also as safetensors",
+    )
+    parser.add_argument("output", type=Path, metavar="OUT", help="safetensors file to write")
+    parser.add_argument(
+        "--labels",
+        choices=list(_LABEL_SETS),
+        help="what the classes are (default: by their number)",
+    )
+    parser.add_argument("--json", action="store_true", help="print what was taken as JSON")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert; nothing is written unless all of it fits."""
+    source: Path = arguments.input
+    out: Path = arguments.output
+    if not source.is_file():
+        arguments.parser.error(f"there is no file {source}")
+    if out.is_dir():
+        arguments.parser.error(f"OUT is a folder, {out}; wanted a file")
+    if out.exists() and out.samefile(source):
+        arguments.parser.error(f"OUT is IN itself, {source}")
+    # Imports PyTorch: only once the input is there.
+    from fafnet_core import save_checkpoint
+    from fafnet_core.models.release import NORMALISATION, convert_release
+    from fafnet_core.models.release_file import read_release_file
+
+    file = read_release_file(source)
+    try:
+        converted = convert_release(file.state, _LABEL_SETS.get(arguments.labels))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    model, label_set = converted.model, converted.label_set
+    notes = {"source": "checkpoint of the authors' code", "iterations": file.iterations}
+    save_checkpoint(out, model, label_set=label_set, normalisation=NORMALISATION, notes=notes)
+    report = {
+        "tensors": converted.taken,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "backbone": model.config.backbone,
+        "classes": len(label_set),
+        "label_set": label_set.name,
+        "iterations": file.iterations,
+        "ignored": list(converted.ignored),
+        "out": str(out),
+    }
+    if arguments.json:
+        print(json.dumps(report))
+        return 0
+    print(
+        "taken: {tensors} tensors ({backbone}, {parameters:,} parameters, {classes} classes:"
+        " {label_set})".format(**report)
+    )
+    if converted.ignored:
+        print(f"ignored, as the authors' network never uses them: {', '.join(converted.ignored)}")
+    print(f"written: {out}")
+    return 0

@@ -1,0 +1,331 @@
+"""`fafnet info`: what a network is made of and what it costs; several of them in a table."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from fafnet_core.models import FAFNetConfig
+    from fafnet_core.models.summary import ModelSummary
+    from fafnet_core.models.weights import CheckpointMetadata
+
+_EXAMPLES = """\
+examples:
+  fafnet info                                  the presets
+  fafnet info fafnet-nano                      a line for each stage
+  fafnet info fafnet-lite fafnet-r34 --compare a table of these; of all presets without a name
+  fafnet info fafnet-lite --ablation           a table of its rows of the paper's table 1
+  fafnet info fafnet-lite/zero-flow            one of those rows
+  fafnet info nyu.safetensors --size 240x320
+  fafnet info fafnet-r50 --set output_stride=8 --set decoder_channels=128 --json
+
+Multiply-adds are those of convolutions and linear layers. Peak memory is the most that the tensors
+of one float32 inference hold at one time, without weights and workspaces. A MB is 1,000,000 bytes.
+"""
+
+_CHECKPOINT = ".safetensors"
+_YAML = (".yaml", ".yml")
+_PREFIX = "fafnet-"
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A network to report on.
+
+    Attributes:
+        name: as in the tables.
+        description: one line.
+        config: what it is made of.
+        metadata: what its checkpoint says, if it is one.
+    """
+
+    name: str
+    description: str
+    config: FAFNetConfig
+    metadata: CheckpointMetadata | None = None
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to `fafnet`."""
+    parser = verbs.add_parser(
+        "info",
+        help="show what a network is made of and what it costs",
+        description="Parameters, multiply-adds and memory of networks; nothing is computed.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model",
+        nargs="*",
+        help="a preset ('fafnet-' may be left out), PRESET/ARM of the ablation, a .safetensors "
+        "checkpoint, or a .yaml file with a configuration (none: list presets and arms)",
+    )
+    parser.add_argument("--compare", action="store_true", help="print a table, a line a network")
+    parser.add_argument("--ablation", action="store_true", help="compare all arms of each network")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=(480, 640),
+        metavar="HEIGHTxWIDTH",
+        help="of the images, in pixels (default: 480x640)",
+    )
+    parser.add_argument(
+        "--classes", type=int, metavar="N", help="as --set num_classes=N (default: the network's)"
+    )
+    parser.add_argument(
+        "--set",
+        type=_change,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a field of the configuration; the value as in YAML",
+    )
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Report on what was asked for."""
+    if not arguments.model and not arguments.compare:
+        return _list(arguments)
+    from fafnet_core.models.summary import summarise  # imports PyTorch
+
+    models = _models(arguments)
+    least = max(model.config.smallest_input for model in models)
+    if min(arguments.size) < least:
+        arguments.parser.error(f"--size is too small: wanted at least {least}x{least}")
+    summaries = [summarise(model.config, arguments.size) for model in models]
+    if arguments.json:
+        reports = [_report(*pair) for pair in zip(models, summaries, strict=True)]
+        print(json.dumps({"models": reports}))
+    elif arguments.compare or arguments.ablation:
+        print(_comparison(models, summaries))
+        if arguments.ablation:
+            print(f"\n{_arms()}")
+    else:
+        texts = [_text(*pair) for pair in zip(models, summaries, strict=True)]
+        print("\n\n".join(texts))
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size; wanted HEIGHTxWIDTH, as 480x640")
+    return int(match[1]), int(match[2])
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    try:
+        if key and separator:
+            return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is no change; wanted KEY=VALUE, the value in YAML")
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    """Print the names that may be asked about."""
+    from fafnet_core.models import ABLATION, PRESETS
+
+    if arguments.ablation or arguments.set or arguments.classes is not None:
+        arguments.parser.error(f"which network? wanted one or more of {', '.join(PRESETS)}")
+    presets = {name: preset.description for name, preset in PRESETS.items()}
+    if arguments.json:
+        arms = {name: arm.description for name, arm in ABLATION.items()}
+        print(json.dumps({"presets": presets, "ablation": arms}))
+        return 0
+    print("presets:")
+    print(_table([[f"  {name}", what] for name, what in presets.items()], "<<"))
+    print(f"\narms of the ablation, as in PRESET/ARM:\n{_arms()}\n")
+    print("fafnet info PRESET shows one, fafnet info --compare all, fafnet info --help more")
+    return 0
+
+
+def _arms() -> str:
+    from fafnet_core.models import ABLATION
+
+    return _table([[f"  {name}", arm.description] for name, arm in ABLATION.items()], "<<")
+
+
+def _models(arguments: argparse.Namespace) -> list[_Model]:
+    """Return what to report on; ends with exit status 2 if that cannot be told."""
+    from fafnet_core.models import ABLATION, PRESETS, ablation
+
+    models = []
+    for name in arguments.model or PRESETS:
+        model = _find(name, arguments)
+        try:
+            model = _changed(model, arguments)
+            if not arguments.ablation:
+                models.append(model)
+                continue
+            models += [
+                _Model(
+                    f"{model.name}/{arm}", ABLATION[arm].description, ablation(model.config, arm)
+                )
+                for arm in ABLATION
+            ]
+        except ValueError as error:
+            arguments.parser.error(f"{name}: {error}")
+    return models
+
+
+def _find(name: str, arguments: argparse.Namespace) -> _Model:
+    """The network of that name or file, before `--set`."""
+    parser: argparse.ArgumentParser = arguments.parser
+    path = Path(name)
+    if path.suffix in (_CHECKPOINT, *_YAML):
+        if not path.is_file():
+            parser.error(f"there is no {name}")
+        return _read(path)
+    try:
+        return _look_up(*name.split("/", 1))
+    except ValueError as error:
+        if path.exists():
+            wanted = ", ".join((_CHECKPOINT, *_YAML))
+            parser.error(f"{name} is no file that info reads; wanted {wanted}")
+        parser.error(str(error))
+
+
+def _read(path: Path) -> _Model:
+    """The network of a checkpoint or of a configuration file; ValueError where it is neither."""
+    from fafnet_core.models import FAFNetConfig
+    from fafnet_core.models.weights import read_metadata
+
+    if path.suffix == _CHECKPOINT:
+        metadata = read_metadata(path)
+        return _Model(str(path), "a checkpoint", metadata.config, metadata)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("wanted the fields of a network's configuration, KEY: VALUE")
+        return _Model(str(path), "a configuration", FAFNetConfig.from_dict(values))
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _look_up(preset: str, arm: str | None = None) -> _Model:
+    """A preset, or an arm of its ablation; ValueError where there is no such thing."""
+    from fafnet_core.models import ABLATION, PRESETS, ablation
+    from fafnet_core.models.config import preset_config
+
+    if f"{_PREFIX}{preset}" in PRESETS:
+        preset = f"{_PREFIX}{preset}"
+    config = preset_config(preset)
+    if arm is None:
+        return _Model(preset, PRESETS[preset].description, config)
+    config = ablation(preset, arm)
+    return _Model(f"{preset}/{arm}", ABLATION[arm].description, config)
+
+
+def _changed(model: _Model, arguments: argparse.Namespace) -> _Model:
+    """The same with what `--set` and `--classes` say; ValueError where that is not allowed."""
+    changes = dict(arguments.set)
+    if arguments.classes is not None:
+        changes["num_classes"] = arguments.classes
+    if not changes:
+        return model
+    # Through a dictionary, where an unknown key is an error that names the nearest.
+    config = type(model.config).from_dict(model.config.to_dict() | changes)
+    description = f"{model.description}; changed: {_assignments(changes)}"
+    return dataclasses.replace(model, description=description, config=config)
+
+
+def _report(model: _Model, summary: ModelSummary) -> dict[str, Any]:
+    report = {"name": model.name, "description": model.description, **summary.to_dict()}
+    if model.metadata is not None:
+        report["label_set"] = model.metadata.label_set.to_dict()
+        report["normalisation"] = model.metadata.normalisation.to_dict()
+        report["notes"] = model.metadata.notes
+    return report
+
+
+def _text(model: _Model, summary: ModelSummary) -> str:
+    """One network: what it is, a line for each stage, and the sums."""
+    rows = [["stage", "output", "parameters", "multiply-adds (M)"]]
+    rows += [
+        [
+            stage.name,
+            " x ".join(map(str, stage.shape[1:])),
+            f"{stage.parameters:,}",
+            f"{stage.multiply_adds / 1e6:,.1f}",
+        ]
+        for stage in summary.stages
+    ]
+    rows.append(["all", "", f"{summary.parameters:,}", f"{summary.multiply_adds / 1e6:,.1f}"])
+    height, width = summary.size
+    return "\n".join(
+        (
+            f"{model.name}: {model.description}",
+            *_wrap(_assignments(model.config.to_dict())),
+            *_checkpoint_lines(model.metadata),
+            "",
+            _table(rows, "<>>>"),
+            "",
+            f"weights {summary.weight_bytes / 1e6:,.1f} MB, peak of the tensors"
+            f" {summary.peak_bytes / 1e6:,.1f} MB (float32, one image of {height} x {width})",
+        )
+    )
+
+
+def _assignments(values: dict[str, Any]) -> str:
+    """As `--set` takes them."""
+    return " ".join(f"{key}={_plain(value)}" for key, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _checkpoint_lines(metadata: CheckpointMetadata | None) -> Iterator[str]:
+    if metadata is None:
+        return
+    labels = metadata.label_set
+    yield from _wrap(f"label set {labels.name}, {len(labels)} classes: {', '.join(labels.names)}")
+    for name, values in metadata.normalisation.to_dict().items():
+        yield f"{name}: {' '.join(f'{value:g}' for value in values)}"
+    for name, note in metadata.notes.items():
+        yield from _wrap(f"{name}: {_plain(note)}")
+
+
+def _comparison(models: Sequence[_Model], summaries: Sequence[ModelSummary]) -> str:
+    rows = [
+        ["network", "parameters", "multiply-adds", "weights", "peak"],
+        ["", "M", "G", "MB", "MB"],
+    ]
+    rows += [
+        [
+            model.name,
+            f"{summary.parameters / 1e6:,.2f}",
+            f"{summary.multiply_adds / 1e9:,.2f}",
+            f"{summary.weight_bytes / 1e6:,.1f}",
+            f"{summary.peak_bytes / 1e6:,.1f}",
+        ]
+        for model, summary in zip(models, summaries, strict=True)
+    ]
+    height, width = summaries[0].size
+    return f"{_table(rows, '<>>>>')}\n\nfloat32, one image of {height} x {width}"
+
+
+def _table(rows: Sequence[Sequence[str]], columns: str) -> str:
+    """Columns side by side: "<" in `columns` is one flush left, ">" one flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    formats = [f"{{:{side}{width}}}" for side, width in zip(columns, widths, strict=True)]
+    return "\n".join("  ".join(formats).format(*row).rstrip() for row in rows)
+
+
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)

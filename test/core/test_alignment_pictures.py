@@ -1,0 +1,298 @@
+"""What each FAM did to an image: recorded as it was, in the image's pixels, and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fafnet_core import FAFNet, FAFNetConfig, save_checkpoint
+from fafnet_core.cli.main import main
+from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_core.inference import (
+    Alignment,
+    alignment_sheet,
+    find_alignments,
+    record_alignments,
+)
+from fafnet_core.inference.alignment_pictures import colour_features, colour_flow
+from fafnet_core.models.config import Alignment as AlignmentKind
+from fafnet_core.models.config import Decoder, Modality, Variant
+from fafnet_core.models.fam import FlowAlignment, warp
+
+HEIGHT, WIDTH = 64, 96
+RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+IN_ORDER = [
+    *(f"encoder.fuse{i}.align_{which}" for i in (1, 2, 3, 4) for which in ("rgb", "depth")),
+    *(f"decoder.align.{i}" for i in (2, 1, 0)),
+]
+
+
+def network(
+    variant: Variant = "paper",
+    *,
+    alignment: AlignmentKind = "flow",
+    decoder: Decoder = "aligned",
+    modality: Modality = "rgbd",
+    flow_reduction: int | None = None,
+) -> FAFNet:
+    torch.manual_seed(0)
+    config = FAFNetConfig(
+        variant=variant,
+        backbone="resnet18",
+        width_multiplier=1 / 16,
+        mlp_reduction=4,
+        decoder_channels=8,
+        decoder=decoder,
+        modality=modality,
+        fusion_alignment=alignment,
+        decoder_alignment=alignment,
+        flow_reduction=flow_reduction,
+    )
+    return FAFNet(config).eval()
+
+
+def with_flow(model: FAFNet) -> FAFNet:
+    """The same network with a flow that differs from place to place."""
+    for module in find_alignments(model).values():
+        torch.nn.init.normal_(module.conv_flow.weight, std=0.5)
+    return model
+
+
+def recorded(model: FAFNet) -> dict[str, Alignment]:
+    generator = torch.Generator().manual_seed(1)
+    with torch.inference_mode(), record_alignments(model) as alignments:
+        model(*torch.randn(2, 1, 3, HEIGHT, WIDTH, generator=generator))
+    return alignments
+
+
+def hooks(model: FAFNet) -> int:
+    return sum(len(module._forward_hooks) for module in model.modules())
+
+
+def test_hooks_are_gone_afterwards_also_after_an_error() -> None:
+    model = network()
+    with record_alignments(model):
+        assert hooks(model) == len(IN_ORDER)
+    assert hooks(model) == 0
+    with pytest.raises(ZeroDivisionError), record_alignments(model):
+        raise ZeroDivisionError
+    assert hooks(model) == 0
+
+
+def test_recording_does_not_change_the_result() -> None:
+    model = with_flow(network())
+    images = torch.randn(2, 1, 3, HEIGHT, WIDTH)
+    with torch.inference_mode():
+        expected = model(*images)
+        with record_alignments(model):
+            assert torch.equal(model(*images), expected)
+
+
+@pytest.mark.parametrize(
+    ("variant", "flow_reduction"), [("paper", None), ("paper", 2), ("release", None)]
+)
+def test_the_map_before_warped_by_the_flow_is_the_map_after(
+    variant: Variant, flow_reduction: int | None
+) -> None:
+    model = with_flow(network(variant, flow_reduction=flow_reduction))
+    fams = find_alignments(model)
+    alignments = recorded(model)
+    assert list(alignments) == [name for name in IN_ORDER if name in fams]
+    for name, alignment in alignments.items():
+        sampling = fams[name].rules.sampling
+        _, height, width = alignment.target.shape
+        assert alignment.after.shape == alignment.target.shape
+        assert alignment.flow.shape == (2, height, width)
+        assert np.abs(alignment.flow).max() > 0.1
+        units = [alignment.place.stride * sampling.pixels(size) for size in (width, height)]
+        flow = torch.from_numpy(alignment.flow) / torch.tensor(units)[:, None, None]
+        warped = warp(torch.from_numpy(alignment.before)[None], flow[None], sampling)[0]
+        scale = np.abs(alignment.after).max()
+        np.testing.assert_allclose(warped.numpy(), alignment.after, atol=1e-3 * scale)
+
+
+def constant_flow(self: FlowAlignment, x_i: Tensor, x_j: Tensor) -> Tensor:
+    """An offset of (3, -2) in the FAM's own units."""
+    flow = x_i.new_tensor((3.0, -2.0)).view(1, 2, 1, 1)
+    return flow.expand(len(x_i), 2, *x_i.shape[-2:])
+
+
+# The paper's offsets are pixels of the map, the authors' half pixels.
+@pytest.mark.parametrize(("variant", "unit"), [("paper", 1.0), ("release", 0.5)])
+def test_offsets_are_in_pixels_of_the_image(
+    variant: Variant, unit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FlowAlignment, "flow", constant_flow)
+    alignments = recorded(network(variant))
+    for alignment in alignments.values():
+        stride = alignment.place.stride
+        assert alignment.target.shape[1:] == (HEIGHT // stride, WIDTH // stride)
+        np.testing.assert_allclose(alignment.flow[0], 3 * unit * stride, rtol=1e-5)
+        np.testing.assert_allclose(alignment.flow[1], -2 * unit * stride, rtol=1e-5)
+    strides = {name: alignment.place.stride for name, alignment in alignments.items()}
+    assert strides["encoder.fuse1.align_depth"] == strides["decoder.align.0"] == 4
+    assert strides["encoder.fuse2.align_depth"] == strides["decoder.align.1"] == 8
+    assert strides["encoder.fuse4.align_depth"] == strides["decoder.align.2"] == 16
+
+
+def test_an_offset_points_to_where_features_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FlowAlignment, "flow", constant_flow)
+    for alignment in recorded(network()).values():
+        source = alignment.before[:, :-2, 3:]
+        np.testing.assert_allclose(alignment.after[:, 2:, :-3], source, atol=1e-3)
+
+
+def test_titles_say_what_is_moved_where() -> None:
+    alignments = recorded(network())
+    titles = {name: alignment.place.title for name, alignment in alignments.items()}
+    assert titles["encoder.fuse1.align_depth"] == "RGBDFuse 1: depth to colour"
+    assert titles["encoder.fuse4.align_rgb"] == "RGBDFuse 4: colour to depth"
+    assert titles["decoder.align.0"] == "Decoder: level 2 to level 1"
+
+
+def test_the_control_of_the_ablation_moves_nothing() -> None:
+    alignments = recorded(network(alignment="zero_flow"))
+    assert len(alignments) == len(IN_ORDER)
+    for alignment in alignments.values():
+        assert not alignment.flow.any()
+
+
+def test_networks_with_fewer_fams_show_those() -> None:
+    assert len(recorded(network("release"))) == 4 + 3
+    assert len(recorded(network(modality="rgb"))) == 3
+    assert len(recorded(network(decoder="deeplabv3plus"))) == 8
+
+
+def test_a_network_without_fams_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no FAM to show.*'none'.*deeplabv3plus"):
+        find_alignments(network(alignment="none", decoder="deeplabv3plus"))
+
+
+def colour(x: float, y: float, full_length: float = 1.0) -> list[int]:
+    flow = np.array((x, y), np.float32).reshape(2, 1, 1)
+    pixel: list[int] = colour_flow(flow, full_length)[0, 0].tolist()
+    return pixel
+
+
+def test_the_colour_wheel() -> None:
+    assert colour(1, 0) == [255, 0, 0]
+    right, down, left, up = colour(1, 0), colour(0, 1), colour(-1, 0), colour(0, -1)
+    assert down == [255, 234, 0]  # nearly yellow, as with Baker et al.
+    assert left == [0, 197, 255]
+    assert up == [103, 0, 255]
+    for one, opposite in ((right, left), (down, up), (colour(1, 1), colour(-1, -1))):
+        assert np.abs(np.subtract(one, opposite)).max() > 150
+    assert colour(1, -1e-9) == right
+
+
+def test_the_length_is_the_saturation() -> None:
+    assert colour(0, 0) == [255, 255, 255]
+    assert colour(2, 0, 4) == [255, 128, 128]
+    assert colour(9, 0, 4) == colour(4, 0, 4) == [255, 0, 0]
+    assert colour(1, 1, 0) == [255, 255, 255]
+
+
+def test_equal_features_have_equal_colours() -> None:
+    features = np.random.default_rng(0).normal(size=(5, 12, 16)).astype(np.float32)
+    before, after = colour_features([features, features.copy()])
+    np.testing.assert_array_equal(before, after)
+    assert before.std(axis=(0, 1)).min() > 20
+    coarse, moved = colour_features([features[:, ::2, ::2], features])
+    np.testing.assert_array_equal(coarse, moved[::2, ::2])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 40])
+def test_flat_or_few_channels_have_colours_too(channels: int) -> None:
+    flat = np.ones((channels, 2, 3), np.float32)
+    for picture in colour_features([flat, flat]):
+        assert picture.shape == (2, 3, 3)
+
+
+def rows_of(sheet: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The panels of each row, (rows, height, width, 3), for images of HEIGHT x WIDTH."""
+    height = round(HEIGHT * 320 / WIDTH)
+    rows = sheet[(len(sheet) % (30 + 28 + height)) :].reshape(-1, 30 + 28 + height, 1940, 3)
+    return rows[:, 30 + 28 :]
+
+
+def test_the_sheet_of_a_network_without_training_is_white() -> None:
+    sheet = alignment_sheet(RGB, list(recorded(network()).values()), "room")
+    assert sheet.dtype == np.uint8
+    assert sheet.shape == (172 + 11 * (30 + 28 + 213), 1940, 3)
+    rows = rows_of(sheet)
+    assert (rows[:, :, :320] == 255).all()
+    # Nothing moved, so both pictures of the features and of the edges are the same.
+    for one, other in ((648, 972), (1296, 1620)):
+        before, after = (rows[:, :, left : left + 320].astype(int) for left in (one, other))
+        assert np.abs(before - after).max() <= 1
+
+
+@pytest.mark.parametrize("variant", ["paper", "release"])
+def test_the_sheet_shows_the_flow_in_its_colour(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FlowAlignment, "flow", constant_flow)
+    sheet = alignment_sheet(RGB, list(recorded(network(variant)).values()))
+    rows = rows_of(sheet)
+    assert (np.abs(rows[:, :, :320].astype(int) - colour(3, -2, 3.6)) <= 2).all()
+    assert (rows[:, :, 648:968] != rows[:, :, 972:1292]).any(axis=(1, 2, 3)).all()
+
+
+def test_nothing_recorded_is_nothing_to_draw() -> None:
+    with pytest.raises(ValueError, match="record_alignments"):
+        alignment_sheet(RGB, [])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "room"
+    for name in ("color", "depth"):
+        (root / name).mkdir(parents=True)
+    camera = PinholeCamera(WIDTH, HEIGHT)
+    for i in range(2):
+        seen = render(studio(), camera, sway(i / 2))
+        cv2.imwrite(str(root / f"color/{i}.png"), seen.rgb[..., ::-1])
+        cv2.imwrite(str(root / f"depth/{i}.png"), (seen.depth_m * 1000).astype(np.uint16))
+    (root / "camera.yaml").write_text("fx: 60\nfy: 60\ncx: 48\ncy: 32\n")
+    return root
+
+
+def test_the_command_writes_a_sheet_a_frame(folder: Path, tmp_path: Path) -> None:
+    checkpoint, out = tmp_path / "tiny.safetensors", tmp_path / "out"
+    save_checkpoint(checkpoint, with_flow(network()))
+    asked = ["segment", str(folder), "--out", str(out), "--checkpoint", str(checkpoint)]
+    assert main([*asked, "--show", "flow", "--show", "flow", "--overlay"]) == 0
+    for i in range(2):
+        sheet = cv2.imread(str(out / f"flow/{i}.png"))
+        assert sheet is not None
+        assert sheet.shape == (172 + 11 * (30 + 28 + 213), 1940, 3)
+        assert (out / f"labels/{i}.png").is_file()
+        assert (out / f"overlay/{i}.png").is_file()
+    assert main([*asked[:2], "--out", str(tmp_path / "other"), *asked[4:]]) == 0
+    assert not (tmp_path / "other/flow").exists()
+
+
+def test_the_command_says_that_there_is_no_fam(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, out = tmp_path / "tiny.safetensors", tmp_path / "out"
+    save_checkpoint(checkpoint, network(alignment="none"))
+    asked = ["segment", str(folder), "--out", str(out), "--checkpoint", str(checkpoint)]
+    assert main([*asked, "--show", "flow"]) == 1
+    assert "no FAM to show" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_what_cannot_be_shown_is_asked_wrongly(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as wrong:
+        main(["segment", str(folder), "--out", "x", "--show", "fow"])
+    assert wrong.value.code == 2
+    assert "flow" in capsys.readouterr().err

@@ -1,0 +1,236 @@
+"""`fafnet info` as a user runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from fafnet_core.cli.main import main
+from fafnet_core.data import SUN37
+from fafnet_core.models import ABLATION, PRESETS, FAFNet, FAFNetConfig, ablation, summary
+from fafnet_core.models.weights import save_checkpoint
+
+TINY = FAFNetConfig(
+    num_classes=37,
+    backbone="resnet18",
+    width_multiplier=1 / 16,
+    output_stride=32,
+    decoder_channels=8,
+)
+
+
+@pytest.fixture(scope="module")
+def nano() -> summary.ModelSummary:
+    return summary.summarise("fafnet-nano", (64, 96))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, nano: summary.ModelSummary) -> None:
+    """Every network costs what the smallest one does: for what is about names and tables."""
+
+    def summarise(config: FAFNetConfig, size: tuple[int, int]) -> summary.ModelSummary:
+        return dataclasses.replace(nano, config=config, size=size)
+
+    monkeypatch.setattr(summary, "summarise", summarise)
+
+
+def reports(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    assert main(["info", *arguments, "--json"]) == 0
+    models: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["models"]
+    return models
+
+
+def test_without_a_name_it_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    for name, preset in PRESETS.items():
+        assert f"  {name} " in printed
+        assert preset.description in printed
+    for name, arm in ABLATION.items():
+        assert f"  {name} " in printed
+        assert arm.description in printed
+    assert main(["info", "--json"]) == 0
+    names = json.loads(capsys.readouterr().out)
+    assert list(names["presets"]) == list(PRESETS)
+    assert list(names["ablation"]) == list(ABLATION)
+
+
+def test_one_network_has_a_line_for_each_stage(
+    nano: summary.ModelSummary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", "fafnet-nano", "--size", "64x96"]) == 0
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert lines[0] == f"fafnet-nano: {PRESETS['fafnet-nano'].description}"
+    assert "backbone=resnet18 width_multiplier=0.25" in " ".join(lines)
+    rows = {line.split()[0]: line for line in lines if line}
+    for stage in nano.stages:
+        assert f"{stage.parameters:,}" in rows[stage.name]
+        assert " x ".join(map(str, stage.shape[1:])) in rows[stage.name]
+    assert f"{nano.parameters:,}" in rows["all"]
+    assert f"peak of the tensors {nano.peak_bytes / 1e6:,.1f} MB" in printed
+    assert "64 x 96" in lines[-1]
+
+
+@pytest.mark.usefixtures("quick")
+def test_json_has_it_all(nano: summary.ModelSummary, capsys: pytest.CaptureFixture[str]) -> None:
+    (report,) = reports(["fafnet-nano", "--size", "64x96"], capsys)
+    expected = json.loads(json.dumps(nano.to_dict()))
+    assert report == expected | {
+        "name": "fafnet-nano",
+        "description": PRESETS["fafnet-nano"].description,
+    }
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_table_of_several(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--compare"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["network", "parameters", "multiply-adds", "weights", "peak"]
+    assert lines[1].split() == ["M", "G", "MB", "MB"]
+    assert [line.split()[0] for line in lines[2 : 2 + len(PRESETS)]] == list(PRESETS)
+    assert main(["info", "fafnet-lite", "nano/no-fam", "--compare", "--size", "64x64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["fafnet-lite", "fafnet-nano/no-fam"]
+    assert lines[-1] == "float32, one image of 64 x 64"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_table_of_the_ablation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "fafnet-nano", "--ablation", "--set", "num_classes=3"]) == 0
+    printed = capsys.readouterr().out
+    for name, arm in ABLATION.items():
+        assert f"fafnet-nano/{name} " in printed
+        assert arm.description in printed
+    found = reports(["fafnet-nano", "--ablation", "--classes", "3"], capsys)
+    base = dataclasses.replace(PRESETS["fafnet-nano"].config, num_classes=3)
+    assert {report["name"]: report["config"] for report in found} == {
+        f"fafnet-nano/{arm}": ablation(base, arm).to_dict() for arm in ABLATION
+    }
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("name", "full", "config"),
+    [
+        ("nano", "fafnet-nano", PRESETS["fafnet-nano"].config),
+        ("release", "fafnet-release", FAFNetConfig(variant="release")),
+        ("nano/zero-flow", "fafnet-nano/zero-flow", ablation("fafnet-nano", "zero-flow")),
+    ],
+)
+def test_names(
+    name: str, full: str, config: FAFNetConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (report,) = reports([name], capsys)
+    assert report["name"] == full
+    assert FAFNetConfig.from_dict(report["config"]) == config
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_folder_of_a_presets_name_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fafnet-nano").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (report,) = reports(["fafnet-nano"], capsys)
+    assert report["name"] == "fafnet-nano"
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_set_is_changed_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["--set", "pooling_sizes=[1, 2]", "--set", "mlp_reduction=null", "--classes", "9"]
+    (report,) = reports(["nano", *changes], capsys)
+    assert FAFNetConfig.from_dict(report["config"]) == dataclasses.replace(
+        PRESETS["fafnet-nano"].config, pooling_sizes=(1, 2), mlp_reduction=None, num_classes=9
+    )
+    changed = "changed: pooling_sizes=[1,2] mlp_reduction=null num_classes=9"
+    assert report["description"].endswith(changed)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_checkpoint_tells_what_it_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sun.safetensors"
+    torch.manual_seed(0)
+    notes = {"mean_iou": 0.5, "trained on": "synthetic rooms"}
+    save_checkpoint(path, FAFNet(TINY), label_set=SUN37, notes=notes)
+    assert main(["info", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{path}: a checkpoint\n")
+    assert "label set sun37, 37 classes: wall, floor, cabinet" in printed
+    assert "rgb_mean: 0.485 0.456 0.406" in printed
+    assert "mean_iou: 0.5" in printed
+    assert "trained on: synthetic rooms" in printed
+    (report,) = reports([str(path)], capsys)
+    assert FAFNetConfig.from_dict(report["config"]) == TINY
+    assert report["notes"] == notes
+    assert report["label_set"] == SUN37.to_dict()
+    assert report["normalisation"]["hha_deviation"] == [0.229, 0.224, 0.225]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_configuration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY.to_dict()), encoding="utf-8")
+    (report,) = reports([str(path)], capsys)
+    assert FAFNetConfig.from_dict(report["config"]) == TINY
+    found = reports([str(path), "--ablation"], capsys)
+    assert [entry["name"] for entry in found] == [f"{path}/{arm}" for arm in ABLATION]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("broken.safetensors", "nothing", "not a safetensors file"),
+        ("wrong.yaml", "bakbone: resnet18", "did you mean 'backbone'"),
+        ("wrong.yaml", "backbone: resnet19", "backbone must be one of"),
+        ("wrong.yaml", "- resnet18", "KEY: VALUE"),
+        ("wrong.yaml", "{", "wrong.yaml: "),
+    ],
+)
+def test_a_file_that_does_not_fit_fails(
+    name: str, content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    assert main(["info", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert str(path) in error
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fafnet-nanno"], "unknown preset 'fafnet-nanno': did you mean 'fafnet-nano'?"),
+        (["nano/zero-flw"], "unknown arm of the ablation 'zero-flw': did you mean 'zero-flow'?"),
+        (["no.safetensors"], "there is no no.safetensors"),
+        (["no.yaml"], "there is no no.yaml"),
+        ([str(Path(__file__))], "wanted .safetensors, .yaml"),
+        (["nano", "--size", "480"], "'480' is no size"),
+        (["nano", "--size", "480x-1"], "is no size"),
+        (["nano", "--size", "32x64"], "wanted at least 33x33"),
+        (["nano", "--set", "acfm"], "wanted KEY=VALUE"),
+        (["nano", "--set", "pooling_sizes=[1"], "wanted KEY=VALUE"),
+        (["nano", "--set", "acmf=false"], "did you mean 'acfm'?"),
+        (["nano", "--set", "acfm=7"], "acfm must be true or false"),
+        (["nano", "--classes", "256"], "num_classes must be a whole number, 1 to 255"),
+        (["release", "--ablation"], "variant release"),
+        (["--ablation"], "which network?"),
+        (["--set", "acfm=false"], "which network?"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as wrong:
+        main(["info", *arguments])
+    assert wrong.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,225 @@
+"""Folders and repositories of the Hub: what is written, read, uploaded, and said without it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from fafnet_core import FAFNet, FAFNetConfig, build_model, load_checkpoint, save_checkpoint
+from fafnet_core.data import NYU40, SUN37, Normalisation
+from fafnet_core.inference import Segmenter
+from fafnet_core.models import hub
+from fafnet_core.models.weights import read_metadata
+
+CONFIG = FAFNetConfig(
+    backbone="resnet18",
+    width_multiplier=0.0625,
+    output_stride=32,
+    num_classes=37,
+    decoder_channels=8,
+    mlp_reduction=4,
+)
+NORMALISATION = Normalisation(hha_mean=(0.5, 0.25, 0.125))
+
+
+@pytest.fixture(scope="module")
+def model() -> FAFNet:
+    torch.manual_seed(3)
+    return build_model(CONFIG).eval()
+
+
+@pytest.fixture
+def folder(model: FAFNet, tmp_path: Path) -> Path:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    notes = {"mean_iou": 0.5, "trained on": "a|b"}
+    model.save_pretrained(
+        tmp_path / "net", label_set=SUN37, normalisation=NORMALISATION, notes=notes
+    )
+    return tmp_path / "net"
+
+
+def same(one: FAFNet, other: FAFNet) -> bool:
+    theirs = other.state_dict()
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in one.state_dict().items())
+
+
+def test_a_folder_brings_everything_back(model: FAFNet, folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+    loaded = FAFNet.from_pretrained(folder)
+    assert loaded.config == CONFIG
+    assert same(loaded, model)
+    assert not loaded.training
+    metadata = read_metadata(folder / "model.safetensors")
+    assert (metadata.label_set, metadata.normalisation) == (SUN37, NORMALISATION)
+    content = json.loads((folder / "config.json").read_text())["fafnet"]
+    assert FAFNetConfig.from_dict(content["config"]) == CONFIG
+    assert content["notes"]["mean_iou"] == 0.5
+
+
+def test_the_card_says_what_it_is(folder: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.library_name == "fafnet_ros"
+    assert card.data.pipeline_tag == "image-segmentation"
+    for said in (
+        "colour first, then HHA",
+        "label set `sun37`",
+        "| 36 | bag |",
+        "| hha | 0.5, 0.25, 0.125 | 0.229, 0.224, 0.225 |",
+        "| width_multiplier | 0.0625 |",
+        "| trained on | a/b |",
+    ):
+        assert said in card.text
+
+
+def test_saving_again_keeps_an_edited_card(model: FAFNet, folder: Path) -> None:
+    (folder / "README.md").write_text("mine")
+    model.save_pretrained(folder, label_set=SUN37)
+    assert (folder / "README.md").read_text() == "mine"
+    assert read_metadata(folder / "model.safetensors").normalisation == Normalisation()
+
+
+def test_a_label_set_of_another_size_writes_nothing(model: FAFNet, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    with pytest.raises(ValueError, match="37 classes, but label set 'nyu40' names 40"):
+        model.save_pretrained(tmp_path / "net", label_set=NYU40)
+    assert not (tmp_path / "net").exists()
+
+
+def test_what_would_be_uploaded(model: FAFNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    calls: list[tuple[str, Any]] = []
+
+    class Api:
+        def __init__(self, token: str | None = None) -> None:
+            calls.append(("token", token))
+
+        def create_repo(self, repo_id: str, private: bool | None, exist_ok: bool) -> Any:
+            calls.append(("repository", (repo_id, private, exist_ok)))
+            return SimpleNamespace(repo_id=repo_id)
+
+        def upload_folder(self, *, folder_path: Path, **told: Any) -> str:
+            calls.append(("files", sorted(path.name for path in folder_path.iterdir())))
+            assert read_metadata(folder_path / "model.safetensors").label_set == SUN37
+            assert same(load_checkpoint(folder_path / "model.safetensors"), model)
+            calls.append(("told", {key: value for key, value in told.items() if value is not None}))
+            return "hub/commit/1"
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    address = model.push_to_hub("me/net", label_set=SUN37, private=True, branch="next")
+    assert address == "hub/commit/1"
+    assert calls == [
+        ("token", None),
+        ("repository", ("me/net", True, True)),
+        ("files", ["README.md", "config.json", "model.safetensors"]),
+        (
+            "told",
+            {
+                "repo_id": "me/net",
+                "repo_type": "model",
+                "commit_message": "Add a FAFNet",
+                "revision": "next",
+            },
+        ),
+    ]
+
+
+@pytest.fixture
+def repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A Hub of one repository, me/net, that is `folder`; returns what is asked of it."""
+    from huggingface_hub.utils import LocalEntryNotFoundError
+
+    asked: list[tuple[Any, ...]] = []
+
+    def download(repo_id: str, filename: str, revision: str | None = None, **_: Any) -> str:
+        asked.append((repo_id, filename, revision))
+        if repo_id != "me/net":
+            raise OSError("cannot reach the Hub")
+        if not (folder / filename).is_file():
+            raise LocalEntryNotFoundError(f"{filename} is not there")
+        return str(folder / filename)
+
+    monkeypatch.setattr("fafnet_core.models.hub_library.hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
+    return asked
+
+
+@pytest.mark.parametrize("name", ["me/net", "hf://me/net@v1", Path("hf://me/net@v1")])
+def test_a_repository(model: FAFNet, repository: list[Any], name: str | Path) -> None:
+    assert same(FAFNet.from_pretrained(name), model)
+    revision = "v1" if "@" in str(name) else None
+    assert repository == [
+        ("me/net", "config.json", revision),
+        ("me/net", "model.safetensors", revision),
+    ]
+
+
+def test_resolving(folder: Path, repository: list[Any], tmp_path: Path) -> None:
+    checkpoint = folder / "model.safetensors"
+    for source in (checkpoint, folder, str(folder), "hf://me/net", "hf-hub:me/net"):
+        assert hub.resolve(source) == checkpoint
+    assert hub.resolve("hf://me/net", ("none.bin", "config.json")) == folder / "config.json"
+    assert hub.resolve(tmp_path / "none") == tmp_path / "none"
+    with pytest.raises(FileNotFoundError, match=r"no none.bin of hf://me/net: none.bin is not"):
+        hub.resolve("hf://me/net", ("none.bin",))
+    with pytest.raises(OSError, match="hf://you/net: cannot reach the Hub"):
+        hub.resolve("hf://you/net")
+
+
+def test_a_segmenter_of_a_folder_or_a_repository(folder: Path, repository: list[Any]) -> None:
+    for source in (folder, "hf://me/net"):
+        segmenter = Segmenter.from_checkpoint(source, device="cpu")
+        assert segmenter.label_set == SUN37
+    assert repository == [("me/net", "model.safetensors", None)]
+
+
+def test_a_folder_that_is_not_there(folder: Path, tmp_path: Path) -> None:
+    for source in (tmp_path / "none", folder / "model.safetensors"):
+        with pytest.raises(FileNotFoundError, match=r"no folder .* load_checkpoint reads a file"):
+            FAFNet.from_pretrained(source)
+
+
+@pytest.mark.parametrize("name", ["hf://", "hf://net", "hf://a/b/c", "hf-hub:net"])
+def test_names_that_are_no_repository(name: str) -> None:
+    with pytest.raises(ValueError, match="names no repository of the Hub; write hf://owner/name"):
+        hub.resolve(name)
+
+
+def test_without_the_library(
+    model: FAFNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    monkeypatch.delitem(sys.modules, "fafnet_core.models.hub_library", raising=False)
+    monkeypatch.delattr("fafnet_core.models.hub_library", raising=False)
+    save_checkpoint(tmp_path / "model.safetensors", model, label_set=SUN37)
+    assert Segmenter.from_checkpoint(tmp_path, device="cpu").label_set == SUN37
+    remedy = r"pip install 'fafnet_ros\[hub\]'"
+    with pytest.raises(ValueError, match=remedy):
+        FAFNet.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=remedy):
+        model.save_pretrained(tmp_path / "net", label_set=SUN37)
+    with pytest.raises(ValueError, match=remedy):
+        model.push_to_hub("me/net", label_set=SUN37)
+    with pytest.raises(ValueError, match=remedy):
+        hub.resolve("hf://me/net")
+
+
+def test_the_optional_libraries_are_not_imported_by_the_way() -> None:
+    code = (
+        "import sys, fafnet_core.models.pretrained, fafnet_core.inference;"
+        "print([name for name in ('huggingface_hub', 'timm') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
