@@ -251,7 +251,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 output_stride=32,
                 flow_reduction=4,
                 join="sum",
-                decoder_channels=96,
+                decoder_channels=80,
             ),
         ),
         "fafnet-r34": Preset(

@@ -109,7 +109,7 @@ class SummedLevels(nn.Module):
         """All levels, finest first, (B, C, h, w) -> (B, num_classes, H, W) of the first."""
         finest, *coarser = (level(x) for level, x in zip(self.levels, levels, strict=True))
         for x in coarser:
-            finest = finest + upsample_like(x, finest)
+            finest.add_(upsample_like(x, finest))
         logits: Tensor = self.classifier(finest)
         return logits
 

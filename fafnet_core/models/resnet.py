@@ -42,7 +42,7 @@ class _Block(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        return F.relu(self.residual(x) + shortcut, inplace=True)
+        return F.relu(self.residual(x).add_(shortcut), inplace=True)
 
 
 class BasicBlock(_Block):

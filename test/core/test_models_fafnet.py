@@ -289,7 +289,7 @@ def count(name: str, **changes: Any) -> int:
     ("name", "parameters"),
     [
         ("fafnet-nano", 1_788_960),
-        ("fafnet-lite", 23_530_496),
+        ("fafnet-lite", 23_364_144),
         ("fafnet-r34", 49_761_952),
         ("fafnet-r50", 79_580_296),
         ("fafnet-r101", 117_564_552),
