@@ -3,6 +3,8 @@
 python benchmarks/presets.py                                     # ours
 python benchmarks/presets.py --esanet FOLDER --release FOLDER    # and checkouts of theirs
 python benchmarks/presets.py --networks fafnet-nano fafnet-lite/no-fam --threads 1
+python benchmarks/presets.py --networks 2*resnet18 fafnet-lite fafnet-lite,warp=depth_only
+                                                       # the bare backbones; a field changed
 
 One image through the whole network to logits of its size, eager, channels last, in inference mode;
 networks take turns. Medians, and how many times as long as ESANet (or the first network). With
@@ -21,10 +23,13 @@ from typing import Any
 
 import peers
 import torch
+import yaml
 from torch import nn
 
 from fafnet_core.inference.devices import choose_device, choose_dtype, use_threads
-from fafnet_core.models import PRESETS, ablation, build_model
+from fafnet_core.models import PRESETS, FAFNetConfig, ablation, build_model
+from fafnet_core.models.config import preset_config
+from fafnet_core.models.resnet import ResNet
 
 ESANET = "ESANet R34-NBt1D"
 
@@ -34,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--networks", nargs="+", default=list(PRESETS), metavar="PRESET[/ARM]")
+    parser.add_argument("--networks", nargs="+", default=list(PRESETS), metavar="NAME")
     parser.add_argument("--esanet", type=Path, metavar="FOLDER")
     parser.add_argument("--release", type=Path, metavar="FOLDER")
     parser.add_argument("--device", default="auto")
@@ -53,8 +58,7 @@ def main() -> None:
     if arguments.esanet:
         networks[ESANET] = peers.esanet(arguments.esanet), 1
     for name in arguments.networks:
-        preset, _, arm = name.partition("/")
-        networks[name] = build_model(ablation(preset, arm) if arm else preset).eval(), 3
+        networks[name] = build(name).eval(), 3
     if arguments.release:
         networks["the authors' code"] = peers.release(arguments.release), 3
     width, height = arguments.size
@@ -83,6 +87,30 @@ def main() -> None:
         parameters = sum(p.numel() for p in networks[name][0].parameters())
         share = median / medians[first]
         print(f"| {name} | {parameters / 1e6:.2f} M | {1e3 * median:.0f} | {share:.2f} |")
+
+
+class Backbones(nn.Module):
+    """Both streams of an encoder with nothing between them: what no fusion can go below."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.rgb_stream, self.depth_stream = ResNet(name), ResNet(name)
+
+    def forward(self, rgb: torch.Tensor, hha: torch.Tensor) -> tuple[Any, Any]:
+        """The maps of both."""
+        return self.rgb_stream(rgb), self.depth_stream(hha)
+
+
+def build(name: str) -> nn.Module:
+    """PRESET, PRESET/ARM, either with ",KEY=VALUE" behind it; or "2*resnet18"."""
+    if name.startswith("2*"):
+        return Backbones(name.removeprefix("2*"))
+    network, *changes = name.split(",")
+    preset, _, arm = network.partition("/")
+    config = ablation(preset, arm) if arm else preset_config(preset)
+    values = dict(change.split("=") for change in changes)
+    fields = {key: yaml.safe_load(value) for key, value in values.items()}
+    return build_model(FAFNetConfig.from_dict(config.to_dict() | fields))
 
 
 def channels_last(images: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

@@ -194,7 +194,7 @@ def _library() -> Any:
         from fafnet_core.models import hub_library
     except ImportError as error:
         raise ValueError(
-            f"this needs the library huggingface_hub ({error}): pip install 'fafnet_ros[hub]';"
+            f"this needs the library huggingface_hub ({error}): pip install huggingface_hub;"
             " load_checkpoint reads a folder or a file without it"
         ) from error
     return hub_library

@@ -212,8 +212,8 @@ def _create(name: str, output_stride: int) -> Any:
         import timm
     except ImportError as error:
         raise ValueError(
-            f"backbone 'timm/{name}' needs the library timm ({error}): pip install"
-            " 'fafnet_ros[timm]', or take a ResNet as backbone"
+            f"backbone 'timm/{name}' needs the library timm ({error}): pip install timm,"
+            " or take a ResNet as backbone"
         ) from error
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
