@@ -41,11 +41,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         use_threads(arguments.threads)
-    if not arguments.give_back:
-        keep_memory()
     segmenter = Segmenter.from_checkpoint(
         UNTRAINED + arguments.preset, device=arguments.device, precision=arguments.precision
     )
+    if not arguments.give_back:
+        keep_memory()
     camera = PinholeCamera(*arguments.size)
     seen = render(studio(), camera, sway(0.2))
     times: defaultdict[str, list[float]] = defaultdict(list)

@@ -6,6 +6,7 @@ See `fafnet_core.data.frames` for what a folder looks like.
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from fafnet_core.data import FrameFolder, RgbdFrame
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.rgbd_camera import DEPTH_ENCODINGS, RELIABILITIES, RgbdCamera
+
+_DISCOVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class FramePlayer(Node):
         # One frame is decoded ahead, so that the timer only publishes.
         self._reader = ThreadPoolExecutor(1, "frame reader")
         self._published = 0
+        self._alone_until = time.monotonic()
         self._next: Future[RgbdFrame] = self._reader.submit(self._read, 0)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1 / settings.rate, self._tick, clock=steady)
@@ -81,7 +85,7 @@ class FramePlayer(Node):
 
     def _tick(self) -> None:
         settings, done = self._settings, self._published
-        if done == 0 and self._camera.subscribers < settings.wait_for_subscribers:
+        if done == 0 and not self._has_listeners():
             return
         if done == len(self._frames) and not settings.loop:
             self._end()
@@ -92,6 +96,17 @@ class FramePlayer(Node):
             self._stamp(),
         )
         self._published += 1
+
+    def _has_listeners(self) -> bool:
+        """Whether as many as were asked for have subscribed, and had time to know us as well.
+
+        Discovery goes one way at a time: a subscriber that we see may not see us yet, and would
+        lose the first frame, or its camera_info, which is announced on its own.
+        """
+        wanted, now = self._settings.wait_for_subscribers, time.monotonic()
+        if self._camera.subscribers < wanted:
+            self._alone_until = now
+        return wanted == 0 or now - self._alone_until >= _DISCOVERY_S
 
     def _stamp(self) -> Time:
         if self._clock_publisher is None:

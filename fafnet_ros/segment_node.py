@@ -19,7 +19,7 @@ from rclpy.lifecycle import LifecycleState
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 
-from fafnet_core.inference import Segmenter, keep_memory, use_threads
+from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_threads
 from fafnet_ros.camera_info import camera_matrix
 from fafnet_ros.diagnostics import (
     Finding,
@@ -143,10 +143,10 @@ class SegmentNode(SturdyLifecycleNode):
         # PyTorch's threads wait for each other by spinning. With a thread on every core, any other
         # busy process (there always is one: the camera) stalls all of them, tenfold and more.
         use_threads(parameters.threads or max((os.cpu_count() or 1) - 1, 1))
-        keep_memory()
         self._segmenter = segmenter = Segmenter.from_checkpoint(
             parameters.checkpoint, device=parameters.device, precision=parameters.precision
         )
+        keep_memory()
         if segmenter.notice:
             self.get_logger().warning(segmenter.notice)
         self._outputs = Outputs(self, segmenter.label_set)
@@ -215,6 +215,7 @@ class SegmentNode(SturdyLifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
         self._outputs = self._segmenter = None
+        give_memory_back()
 
     def close(self) -> None:
         """Stop the worker: it must not publish into a context that is gone."""

@@ -73,10 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     # Imports PyTorch: only once the input is there.
     from fafnet_core.inference import Segmenter, find_alignments, keep_memory
 
-    keep_memory()
     segmenter = Segmenter.from_checkpoint(
         arguments.checkpoint, device=arguments.device, precision=arguments.precision
     )
+    keep_memory()
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)
     if "flow" in arguments.show:

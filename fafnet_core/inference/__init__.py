@@ -2,7 +2,7 @@
 
 from fafnet_core.inference.alignment import Alignment, find_alignments, record_alignments
 from fafnet_core.inference.alignment_pictures import alignment_sheet
-from fafnet_core.inference.devices import keep_memory, use_threads
+from fafnet_core.inference.devices import give_memory_back, keep_memory, use_threads
 from fafnet_core.inference.pictures import blend, legend, strip
 from fafnet_core.inference.segmenter import DEFAULT_CHECKPOINT, UNTRAINED, Segmentation, Segmenter
 
@@ -15,6 +15,7 @@ __all__ = [
     "alignment_sheet",
     "blend",
     "find_alignments",
+    "give_memory_back",
     "keep_memory",
     "legend",
     "record_alignments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from typing import Literal, get_args
 
@@ -68,15 +69,22 @@ def keep_memory() -> None:
     """Let this process keep the memory that it frees, for the next frame.
 
     glibc gives large blocks back to the system and asks for them again, and the system clears every
-    page of them each time: a tenth of what a frame of `fafnet-nano` takes on a CPU. Elsewhere than
-    with glibc this does nothing.
+    page of them each time: a tenth of what a frame of `fafnet-nano` takes on a CPU. Call it when
+    the network is loaded, or what loading took is kept too. Elsewhere than with glibc this does
+    nothing.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+    _glibc("mallopt", _M_TRIM_THRESHOLD, 2**31 - 1)
+    _glibc("mallopt", _M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+
+
+def give_memory_back() -> None:
+    """Give what is free back to the system, as when the network is not needed any more."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *arguments: int) -> None:
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library, or system
+        getattr(ctypes.CDLL(None), function)(*arguments)
 
 
 def _has_native_bfloat16(device: torch.device) -> bool:

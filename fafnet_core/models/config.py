@@ -28,6 +28,11 @@ RESNETS = tuple(f"resnet{depth}{stem}" for stem in ("", "_v1c") for depth in (18
 TIMM = "timm/"
 """What the name of a backbone from timm begins with."""
 
+# A configuration may come from a stranger's file: what no machine could build is refused at once.
+_WIDEST = 4096
+_LARGEST_GRID = 64
+_MOST_GRIDS = 16
+
 _VARIANT: Any = None
 """Default of a field whose value is the variant's own."""
 
@@ -72,6 +77,9 @@ class FAFNetConfig:
         decoder_channels: width of the context and of every decoder level.
         pooling_sizes: side lengths of the pyramid pooling's grids (aligned decoder).
         dropout: probability of dropping a channel of the context, 0 up to, not with, 1.
+
+    In `dataclasses.replace(config, variant=...)` give `backbone=None, warp=None` too, or they stay
+    those of the other variant.
 
     Raises:
         ValueError: a field has a value that is not allowed; the message says what is.
@@ -121,22 +129,26 @@ class FAFNetConfig:
         self._check("acfm", isinstance(self.acfm, bool), "true or false")
         self._check(
             "mlp_reduction",
-            self.mlp_reduction is None or _is_int(self.mlp_reduction, 1),
-            "a whole number from 1, or null for a single layer",
+            self.mlp_reduction is None or _is_int(self.mlp_reduction, 1, _WIDEST),
+            f"a whole number, 1 to {_WIDEST}, or null for a single layer",
         )
         self._check(
             "flow_reduction",
-            self.flow_reduction is None or _is_int(self.flow_reduction, 1),
-            "a whole number from 1, or null for the FAMs of the paper",
+            self.flow_reduction is None or _is_int(self.flow_reduction, 1, _WIDEST),
+            f"a whole number, 1 to {_WIDEST}, or null for the FAMs of the paper",
         )
         self._check_choice("join", Join)
-        self._check("decoder_channels", _is_int(self.decoder_channels, 1), "a whole number from 1")
+        self._check(
+            "decoder_channels",
+            _is_int(self.decoder_channels, 1, _WIDEST),
+            f"a whole number, 1 to {_WIDEST}",
+        )
         self._check(
             "pooling_sizes",
             isinstance(self.pooling_sizes, (tuple, list))
-            and len(self.pooling_sizes) > 0
-            and all(_is_int(size, 1) for size in self.pooling_sizes),
-            "a list of one or more whole numbers from 1",
+            and 0 < len(self.pooling_sizes) <= _MOST_GRIDS
+            and all(_is_int(size, 1, _LARGEST_GRID) for size in self.pooling_sizes),
+            f"a list of one to {_MOST_GRIDS} whole numbers, 1 to {_LARGEST_GRID}",
         )
         self._check(
             "dropout", _is_number(self.dropout, 0, 1) and self.dropout < 1, "a number, 0 <= p < 1"
@@ -164,7 +176,7 @@ class FAFNetConfig:
                 if getattr(self, name) != value:
                     raise ValueError(
                         f"{name} of variant release must be {value}; got {getattr(self, name)!r}"
-                        " (leave it out, or use variant paper)"
+                        " (leave it out, or give None or null for the variant's own)"
                     )
             if self._is_timm:
                 raise ValueError("variant release takes a ResNet as backbone, not one of timm")
@@ -193,6 +205,10 @@ class FAFNetConfig:
             ValueError: a key is unknown (the message names the nearest, or all), or a value is
                 not allowed.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(
+                f"a FAFNet configuration is keys with values; got {type(values).__name__}"
+            )
         known = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
@@ -208,7 +224,7 @@ class FAFNetConfig:
 
     def _check(self, name: str, right: bool, wanted: str) -> None:
         if not right:
-            raise ValueError(f"{name} must be {wanted}; got {getattr(self, name)!r}")
+            raise ValueError(f"{name} must be {wanted}; got {getattr(self, name)!r:.100}")
 
 
 def _is_int(value: object, least: int, most: int | None = None) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fafnet_core.models.fam import upsample_like
+from fafnet_core.models.inplace import added_to
 
 
 class AlignedDecoder(nn.Module):
@@ -109,7 +110,7 @@ class SummedLevels(nn.Module):
         """All levels, finest first, (B, C, h, w) -> (B, num_classes, H, W) of the first."""
         finest, *coarser = (level(x) for level, x in zip(self.levels, levels, strict=True))
         for x in coarser:
-            finest.add_(upsample_like(x, finest))
+            finest = added_to(finest, upsample_like(x, finest))
         logits: Tensor = self.classifier(finest)
         return logits
 

@@ -55,7 +55,7 @@ class FAFNet(HubMixin, nn.Module):
 
         Args:
             rgb: colour images, (B, 3, H, W), already normalised. H and W may be any, odd ones too,
-                from `config.smallest_input`.
+                from `config.smallest_input` (some networks of timm want multiples of 32).
             hha: HHA images of the same size, (B, 3, H, W), already normalised.
 
         Returns:
@@ -73,7 +73,10 @@ class FAFNet(HubMixin, nn.Module):
         )
 
     def coarse_logits(self, rgb: Tensor, hha: Tensor) -> Tensor:
-        """As `forward`, before the last upsampling: (B, num_classes, ceil(H / 4), ceil(W / 4))."""
+        """As `forward`, before the last upsampling: (B, num_classes, ceil(H / 4), ceil(W / 4)).
+
+        Some networks of timm round down instead.
+        """
         # A trace records tensors only: this check would be a constant in it, and a warning.
         if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             self._check_inputs(rgb, hha)

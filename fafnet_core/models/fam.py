@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -89,8 +90,8 @@ def _same(channels: int) -> int:
     return channels
 
 
-def _half(channels: int) -> int:
-    return channels // 2
+def _reduced(channels: int, reduction: int) -> int:
+    return max(1, channels // reduction)
 
 
 PAPER_FLOW = FlowRules(_same, warps_projection=True, sampling=PIXELS, starts_at_zero=True)
@@ -102,7 +103,7 @@ RELEASED_FUSION_FLOW = FlowRules(
 """Inside the RGBDFuse of the authors' code: Conv_flow alone."""
 
 RELEASED_DECODER_FLOW = FlowRules(
-    _half, warps_projection=False, sampling=RELEASED, starts_at_zero=False
+    partial(_reduced, reduction=2), warps_projection=False, sampling=RELEASED, starts_at_zero=False
 )
 """In the decoder of the authors' code: the coarse map itself is sampled at the fine places."""
 
@@ -114,7 +115,7 @@ def narrow_flow(reduction: int) -> FlowRules:
     keeps the meaning that the next stage's ImageNet weights expect.
     """
     return FlowRules(
-        lambda channels: max(1, channels // reduction),
+        partial(_reduced, reduction=reduction),
         warps_projection=False,
         sampling=PIXELS,
         starts_at_zero=True,
@@ -217,7 +218,8 @@ def warp(features: Tensor, flow: Tensor, sampling: Sampling = PIXELS) -> Tensor:
     # Eq. 13.
     channels_last = features.is_contiguous(memory_format=torch.channels_last)
     source = features.to(dtype)
-    if channels_last and sampling is PIXELS and _runs_plainly_on_a_cpu(source, flow):
+    # Equal, not the same: a copied or unpickled network has a copy.
+    if channels_last and sampling == PIXELS and _runs_plainly_on_a_cpu(source, flow):
         return _gather(source, x, y).to(features.dtype)
     warped = F.grid_sample(
         source,
@@ -236,7 +238,8 @@ def _runs_plainly_on_a_cpu(features: Tensor, flow: Tensor) -> bool:
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return False
     wants_gradient = torch.is_grad_enabled() and (features.requires_grad or flow.requires_grad)
-    return features.device.type == "cpu" and not wants_gradient
+    fits = features.device.type == flow.device.type == "cpu" and len(features) == len(flow)
+    return fits and not wants_gradient
 
 
 def _gather(features: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -258,7 +261,8 @@ def _gather(features: Tensor, x: Tensor, y: Tensor) -> Tensor:
     left = x.to(torch.int32).clamp_(0, max(width - 2, 0))
     top = y.to(torch.int32).clamp_(0, max(height - 2, 0))
     right, below = x - left, y - top
-    image = torch.arange(batch, dtype=torch.int32)[:, None, None] * (height * width)
+    image = torch.arange(batch, dtype=torch.int32, device=x.device)[:, None, None]
+    image = image * (height * width)
     corner = image + top * width + left
     to_right, to_below = min(width - 1, 1), min(height - 1, 1) * width
     rows = (corner, corner + to_right, corner + to_below, corner + to_below + to_right)

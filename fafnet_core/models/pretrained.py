@@ -78,8 +78,8 @@ def load_backbone(model: FAFNet, source: str | Path) -> LoadReport:
     Args:
         model: the network; all but its backbones stays as it is.
         source: a safetensors or a PyTorch file, a folder with `model.safetensors` or
-            `pytorch_model.bin`, or "hf://owner/name". A prefix before all names ("module.",
-            "backbone.") does not matter, nor does a classifier.
+            `pytorch_model.bin`, or "hf://owner/name". One or two outer modules before all names
+            ("module.", "model.backbone.") do not matter, nor does a classifier.
 
     Raises:
         FileNotFoundError: no such file.
@@ -98,6 +98,7 @@ def load_backbone(model: FAFNet, source: str | Path) -> LoadReport:
     first = next(iter(streams.values()))
     state = _read(resolve(source, _FILENAMES))
     match = _match(first, state)
+    _check_values(str(source), match.values)
     _check_fit(str(source), config.backbone, first, match, state)
     for stream in streams.values():
         stream.load_state_dict(match.values, strict=False)
@@ -154,11 +155,13 @@ class _Match:
     """The tensors of a file against the names of a backbone.
 
     Attributes:
+        whole: the prefixes under which the file has all of the backbone.
         values: under the backbone's names.
         left: names that have nothing to do with the backbone.
         beyond: names of its parts that it does not have: it is a smaller network, or another.
     """
 
+    whole: list[str]
     values: dict[str, Tensor]
     left: list[str]
     beyond: list[str]
@@ -168,13 +171,18 @@ def _match(stream: nn.Module, state: Mapping[str, Tensor]) -> _Match:
     own = stream.state_dict()
     # Tables that timm wrote into its files once and makes anew now.
     tables = {name for name, _ in stream.named_buffers()} - set(own)
+    needed = {name for name in own if not name.endswith(_COUNTER)}
     places: dict[str, str] = {}
+    whole = []
     for prefix in _prefixes(state):
         bare = [name.removeprefix(prefix) for name in state if name.startswith(prefix)]
         found = {prefix + name: place for name, place in _places(stream, bare).items()}
         if len(own.keys() & found.values()) > len(own.keys() & places.values()):
             places = found
+        if needed <= set(found.values()):
+            whole.append(prefix)
     return _Match(
+        whole=whole,
         values={place: state[name] for name, place in places.items() if place in own},
         left=[name for name in state if name not in places or places[name] in tables],
         beyond=[name for name, place in places.items() if place not in own and place not in tables],
@@ -201,6 +209,11 @@ def _prefixes(names: Iterable[str]) -> list[str]:
 def _check_fit(
     source: str, backbone: str, stream: nn.Module, match: _Match, state: Mapping[str, Tensor]
 ) -> None:
+    if len(match.whole) > 1:
+        raise ValueError(
+            f"{source} has {len(match.whole)} such networks, under {_listed(match.whole)}: give a"
+            " file with one of them"
+        )
     problems = _problems(stream, match)
     if not problems:
         return
@@ -244,6 +257,14 @@ def _problems(stream: nn.Module, match: _Match) -> list[str]:
             f" {wanted[name].dtype})"
         )
     return problems
+
+
+def _check_values(source: str, values: Mapping[str, Tensor]) -> None:
+    for name, tensor in values.items():
+        if tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta:
+            raise ValueError(f"{source}: {name} is a sparse, nested or empty kind of tensor")
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise ValueError(f"{source}: {name} has values that are not finite")
 
 
 def _resnet_of(state: Mapping[str, Tensor]) -> str | None:

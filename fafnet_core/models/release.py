@@ -118,8 +118,8 @@ def convert_release(state: Mapping[str, Tensor], label_set: LabelSet | None = No
                 " module, so this is not a state that it wrote"
             )
     for mean, bias in _LATERAL_BIAS.items():
-        # conv + bias - mean = conv - (mean - bias). Nothing is lost: in training the batch's own
-        # mean takes the bias away, and the running mean stays as far below theirs as it began.
+        # conv + bias - mean = conv - (mean - bias). In training the batch's own mean takes the
+        # bias away; all that is lost is the weight decay of a bias without effect.
         converted[mean] -= _copied(bias, state[bias], wanted[mean])
     for name in filter(_DECODER_FLOW.fullmatch, wanted):
         # They join coarse and fine; eq. 10 joins X_i and X_j, which are fine and coarse.
@@ -197,7 +197,8 @@ def _check_names(state: Mapping[str, Tensor], wanted: set[str]) -> None:
     missing = sorted(wanted - state.keys())
     unexpected = sorted(state.keys() - wanted - _NEVER_USED)
     complaints = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
+        f"{len(names)} {what} ({', '.join(f'{n!r:.100}' for n in names[:3])}"
+        f"{', ...' if names[3:] else ''})"
         for names, what in ((missing, "missing"), (unexpected, "unknown"))
         if names
     ]

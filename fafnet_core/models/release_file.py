@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ class ReleaseFile:
         iterations: how long it was trained, where the file says so.
     """
 
-    state: Mapping[str, Tensor]
+    state: dict[str, Tensor]
     iterations: int | None = None
 
 
@@ -51,13 +50,15 @@ def read_release_file(path: str | Path) -> ReleaseFile:
     # Whatever is not a zip archive never reaches torch.load: it would try formats of before 2020,
     # where weights_only does not hold in PyTorch before 2.6 (CVE-2025-32434).
     content = _read_zip(path) if is_zip else _read_safetensors(path)
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a network's state")
+    # An OrderedDict of a stranger may carry attributes of its own in place of its methods.
+    content = dict(dict.items(content))
     state = content.get("model_state", content)
-    if not isinstance(state, Mapping):
+    if not isinstance(state, dict):
         raise ValueError(f"{path}: its model_state is a {type(state).__name__}, not a state")
     iterations = content.get("cur_itrs")
-    return ReleaseFile(state, iterations if isinstance(iterations, int) else None)
+    return ReleaseFile(dict(dict.items(state)), iterations if isinstance(iterations, int) else None)
 
 
 class _Unread:
@@ -87,8 +88,10 @@ def _read_zip(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [name.rpartition("/")[2] for name in archive.namelist()]
-        if "data.pkl" not in members or "constants.pkl" in members:
+            stored = all(member.compress_type == zipfile.ZIP_STORED for member in archive.filelist)
+        if "data.pkl" not in members or "constants.pkl" in members or not stored:
             # The second is TorchScript's, which the same PyTorch would load in spite of it.
+            # torch.save compresses nothing: what is compressed may be a bomb.
             raise ValueError("not a file of torch.save")
         with nullcontext() if safe_globals is None else safe_globals(_NUMPY_NUMBER):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -107,8 +110,8 @@ def _read_zip(path: Path) -> Any:
                 " safely; use PyTorch 2.5 or newer"
             ) from error
         raise ValueError(
-            f"{path} asks for {found[1]}, which is no part of a checkpoint of weights; nothing of"
-            " it was run"
+            f"{path} asks for {found[1]!r:.100}, which is no part of a checkpoint of weights;"
+            " nothing of it was run"
         ) from error
 
 

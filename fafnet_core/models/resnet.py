@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fafnet_core.models.backbone import Backbone
+from fafnet_core.models.inplace import added_to
 
 DEEP_STEM = "_v1c"
 """What a name ends with when its stem is three 3x3 convolutions in place of one 7x7."""
@@ -42,7 +43,7 @@ class _Block(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        return F.relu(self.residual(x).add_(shortcut), inplace=True)
+        return F.relu(added_to(self.residual(x), shortcut), inplace=True)
 
 
 class BasicBlock(_Block):

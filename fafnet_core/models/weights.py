@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.normalisation import Normalisation
@@ -55,15 +55,24 @@ class CheckpointMetadata:
             )
 
     def to_json(self) -> str:
-        """Return the text that goes into the file."""
-        return json.dumps(
-            {
-                "config": self.config.to_dict(),
-                "label_set": self.label_set.to_dict(),
-                "normalisation": self.normalisation.to_dict(),
-                "notes": self.notes,
-            }
-        )
+        """Return the text that goes into the file.
+
+        Raises:
+            ValueError: the notes hold what JSON does not.
+        """
+        values = {
+            "config": self.config.to_dict(),
+            "label_set": self.label_set.to_dict(),
+            "normalisation": self.normalisation.to_dict(),
+            "notes": self.notes,
+        }
+        try:
+            return json.dumps(values, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"notes take text, finite numbers, true, false, null, and lists and dictionaries of"
+                f" them: {error}"
+            ) from error
 
     @classmethod
     def from_json(cls, text: str) -> CheckpointMetadata:
@@ -90,7 +99,9 @@ def save_checkpoint(
     The file is written beside its place and renamed, so an interrupted save loses nothing.
 
     Raises:
-        ValueError: not a FAFNet, or the label set has not its number of classes.
+        ValueError: not a FAFNet, or one that is not as its configuration would build it (in half
+            precision, with modules of its own), the label set has not its number of classes, or
+            the notes are not plain JSON values.
     """
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper renames every tensor
     if not isinstance(model, FAFNet):
@@ -98,17 +109,39 @@ def save_checkpoint(
     metadata = CheckpointMetadata(
         model.config, label_set, normalisation or Normalisation(), notes or {}
     )
-    again = repeated_names(model)
-    tensors = {
-        name: tensor.contiguous()
-        for name, tensor in model.state_dict().items()
-        if name not in again
-    }
     header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
+    tensors = _storable(model)
     content = save(tensors, header)
     with written_beside(path) as beside:
         # Not safetensors' own save_file, which makes the file readable by nobody else.
         beside.write_bytes(content)
+
+
+def _storable(model: FAFNet) -> dict[str, Tensor]:
+    """The tensors of a checkpoint; ValueError where `load_checkpoint` would refuse them.
+
+    Better now than when the network that was trained is gone.
+    """
+    state, again = model.state_dict(), repeated_names(model)
+    empty = build_empty(model.config)
+    wanted = empty.state_dict()
+    if again != repeated_names(empty):
+        raise ValueError("the network shares tensors that its configuration does not share")
+    if strange := state.keys() ^ wanted.keys():
+        raise ValueError(
+            "the network is not as its configuration would build it:"
+            f" {', '.join(sorted(strange)[:3])} should, or should not, be there"
+        )
+    for name, tensor in state.items():
+        if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
+            raise ValueError(
+                f"{name} is {tensor.dtype} {tuple(tensor.shape)}, wanted {wanted[name].dtype}"
+                f" {tuple(wanted[name].shape)}; a checkpoint holds the network of its configuration"
+                " in float32 (model.float())"
+            )
+        if tensor.is_meta:
+            raise ValueError(f"{name} has no values: the network is on PyTorch's meta device")
+    return {name: tensor.contiguous() for name, tensor in state.items() if name not in again}
 
 
 def repeated_names(model: nn.Module) -> dict[str, str]:

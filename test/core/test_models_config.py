@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -79,9 +80,13 @@ def test_an_unknown_key_names_the_nearest() -> None:
         ("fusion_alignment", None, "flow, zero_flow, none"),
         ("decoder_alignment", "bilinear", "flow, zero_flow, none"),
         ("warp", "rgb_only", "both, depth_only"),
-        ("decoder_channels", 0, "from 1"),
-        ("pooling_sizes", [], "one or more"),
-        ("pooling_sizes", [1, 0], "from 1"),
+        ("decoder_channels", 0, "1 to 4096"),
+        ("decoder_channels", 10**12, "1 to 4096"),
+        ("flow_reduction", 0, "null for the FAMs of the paper"),
+        ("join", "add", "concatenate, sum"),
+        ("pooling_sizes", [], "one to 16"),
+        ("pooling_sizes", [1, 0], "1 to 64"),
+        ("pooling_sizes", [99999999999], "1 to 64"),
         ("pooling_sizes", 6, "list"),
         ("pooling_sizes", "12", "list"),
         ("dropout", 1.0, "0 <= p < 1"),
@@ -109,3 +114,33 @@ def test_presets_have_one_line_each() -> None:
 
 def test_the_smallest_input_follows_the_output_stride() -> None:
     assert [FAFNetConfig(output_stride=s).smallest_input for s in (8, 16, 32)] == [9, 17, 33]
+
+
+def test_what_the_variant_decides() -> None:
+    release = FAFNetConfig(variant="release")
+    assert (release.backbone, release.warp) == ("resnet101_v1c", "depth_only")
+    own: dict[str, Any] = {"backbone": None, "warp": None}
+    assert dataclasses.replace(release, variant="paper", **own) == FAFNetConfig()
+    assert dataclasses.replace(FAFNetConfig(), variant="release", **own) == release
+    with pytest.raises(ValueError, match="warp of variant release must be depth_only; got 'both'"):
+        dataclasses.replace(FAFNetConfig(), variant="release")
+
+
+@pytest.mark.parametrize("values", [None, [], "resnet18"])
+def test_a_configuration_is_keys_with_values(values: Any) -> None:
+    with pytest.raises(ValueError, match="keys with values; got"):
+        FAFNetConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"backbone": "timm/convnext_atto", "width_multiplier": 0.5}, "width_multiplier is for"),
+        ({"variant": "release", "backbone": "timm/convnext_atto"}, "takes a ResNet"),
+        ({"variant": "release", "join": "sum"}, "join of variant release must be concatenate"),
+        ({"variant": "release", "output_stride": 32}, "output_stride of variant release"),
+    ],
+)
+def test_fields_that_do_not_go_together(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FAFNetConfig.from_dict(fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import warnings
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_the_fourth_block_computes_no_feedback() -> None:
         {"decoder_alignment": "none"},
         {"backbone": "resnet50", "output_stride": 16},
         {"flow_reduction": 4, "join": "sum"},
-        {"variant": "release", "output_stride": 16, "warp": "depth_only"},
+        {"variant": "release", "output_stride": 16, "warp": None},
     ],
     ids=str,
 )
@@ -254,6 +255,38 @@ def test_channels_last_is_kept_throughout() -> None:
         module.register_forward_hook(note)
     model(*(x.contiguous(memory_format=torch.channels_last) for x in images(2, 96, 128)))
     assert not lost
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_every_preset_can_be_pickled(preset: str) -> None:
+    # As data loaders' and launchers' processes do it.
+    with torch.device("meta"):
+        model = build_model(preset)
+    assert pickle.loads(pickle.dumps(model)).config == model.config
+
+
+def test_in_training_what_a_hook_kept_stays_as_it_was() -> None:
+    model = build(join="sum").train()
+    seen: list[tuple[Tensor, Tensor]] = []
+    for name, module in model.named_modules():
+        if name.endswith((".bn2", "join.levels.0")):
+            module.register_forward_hook(lambda _, __, out: seen.append((out, out.clone())))
+            module.register_full_backward_hook(lambda *_: None)
+    model(*images(2, 64, 96)).square().mean().backward()
+    assert len(seen) == 2 * 8 + 1
+    assert all(torch.equal(kept, copied) for kept, copied in seen)
+
+
+@torch.no_grad()
+def test_a_default_device_of_others_does_not_matter() -> None:
+    model, inputs = build(), [x.to(memory_format=torch.channels_last) for x in images(1, 64, 96)]
+    expected = model(*inputs)
+    torch.set_default_device("meta")
+    try:
+        got = model(*inputs)
+    finally:
+        torch.set_default_device(None)
+    torch.testing.assert_close(got, expected)
 
 
 def test_a_batch_of_one_cannot_be_trained_and_says_why() -> None:

@@ -207,6 +207,34 @@ def test_what_would_run_is_refused_unrun(
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x.to_sparse(), "sparse, nested or empty"),
+        (lambda x: x.to("meta"), "sparse, nested or empty"),
+        (lambda x: torch.full_like(x, float("nan")), "not finite"),
+        (lambda x: x[..., :2], "another shape"),
+    ],
+)
+def test_a_file_with_one_bad_tensor_leaves_the_network_as_it_was(
+    state: State, tmp_path: Path, change: Callable[[Tensor], Tensor], message: str
+) -> None:
+    name = "layer4.1.conv2.weight"
+    torch.save(state | {name: change(state[name])}, tmp_path / "w.pth")
+    model = network()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        load_backbone(model, tmp_path / "w.pth")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_file_with_two_such_networks_is_refused(tmp_path: Path) -> None:
+    trained = network()
+    save_file(trained.state_dict(), tmp_path / "ours.safetensors")
+    with pytest.raises(ValueError, match=r"2 such networks, under .*rgb_stream.*depth_stream"):
+        load_backbone(network(), tmp_path / "ours.safetensors")
+
+
 def test_broken_and_missing_files(state: State, tmp_path: Path) -> None:
     model = network()
     torch.save(state, tmp_path / "w.pth")

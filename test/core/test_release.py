@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,23 @@ def test_a_state_of_its_own_and_safetensors_are_read(tmp_path: Path) -> None:
         assert file.iterations == (41000 if name == "theirs.pth" else None)
 
 
+def test_a_state_whose_methods_are_overwritten_is_read_all_the_same(tmp_path: Path) -> None:
+    class Overwritten:
+        def __reduce__(self) -> Any:
+            methods = {"items": 5, "get": 5}
+            return OrderedDict, (), methods, None, iter(flat_state().items())
+
+    path = write(tmp_path / "theirs.pth", Overwritten())  # type: ignore[arg-type]
+    read = read_release_file(path).state
+    assert read.keys() == SHAPES.keys()
+
+
+def test_what_a_stranger_named_is_shown_without_its_control_characters() -> None:
+    with pytest.raises(ValueError, match=r"unknown \('a\\x1b\[2Jb'") as refused:
+        convert_release(flat_state() | {"a\x1b[2Jb": torch.zeros(1)})
+    assert "\x1b" not in str(refused.value)
+
+
 def test_the_callers_tensors_stay_as_they_are(state: State, converted: Converted) -> None:
     again = random_state({"head.fpn_in.0.1.running_mean": (256,)}, REFERENCE["seed"])
     assert all(torch.equal(state[name], tensor) for name, tensor in again.items())
@@ -190,10 +208,10 @@ NAN = torch.full((256,), torch.nan)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"head.conv_last.0.1.bias": None}, r": 1 missing \(head.conv_last.0.1.bias\)$"),
+        ({"head.conv_last.0.1.bias": None}, r": 1 missing \('head.conv_last.0.1.bias'\)$"),
         (
             {"backbone.bn1.bias": None, "extra.weight": NAN},
-            r": 1 missing .* 1 unknown \(extra.weight\)",
+            r": 1 missing .* 1 unknown \('extra.weight'\)",
         ),
         ({"head.conv_last.1.weight": None}, "no head.conv_last.1.weight"),
         ({"head.conv_last.0.1.bias": torch.zeros(255)}, r"\(255,\), wanted \(256,\)"),
@@ -241,6 +259,8 @@ def bad_files(folder: Path, marker: Path) -> dict[str, tuple[Path, str]]:
     with zipfile.ZipFile(folder / "program", "w") as archive:  # as TorchScript writes it
         archive.writestr("program/data.pkl", pickle.dumps(Malicious(marker)))
         archive.writestr("program/constants.pkl", pickle.dumps(()))
+    with zipfile.ZipFile(folder / "packed", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("packed/data.pkl", bytes(1_000_000))
     torch.save(flat_state(), folder / "old", _use_new_zipfile_serialization=False)
     torch.save([1, 2], folder / "list")
     for name, written in {
@@ -261,9 +281,10 @@ def bad_files(folder: Path, marker: Path) -> dict[str, tuple[Path, str]]:
         "pickle": "neither a file of torch.save",
         "old": "neither a file of torch.save",
         "safetensors": "cut short",
-        "code": "mkdir, which is no part of a checkpoint",
-        "numpy": "_reconstruct, which is no part of a checkpoint",
+        "code": "mkdir', which is no part of a checkpoint",
+        "numpy": "_reconstruct', which is no part of a checkpoint",
         "program": "cannot be read as a checkpoint",
+        "packed": "cannot be read as a checkpoint",
         "list": "holds a list",
         "state": "its model_state is a list",
     }

@@ -20,6 +20,7 @@ from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmentation, Segmenter, blend, legend, strip
 from fafnet_core.inference.segmenter import classify
+from fafnet_core.models import fam
 
 CAMERA = PinholeCamera(160, 120)
 MATRIX = CAMERA.camera_matrix
@@ -213,6 +214,19 @@ def test_a_segmentation_is_a_plain_value() -> None:
     assert result.seconds == {}
 
 
+def test_maps_are_warped_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    gather = fam._gather
+
+    def counted(*arguments: torch.Tensor) -> torch.Tensor:
+        calls.append(arguments)
+        return gather(*arguments)
+
+    monkeypatch.setattr(fam, "_gather", counted)
+    Segmenter.from_checkpoint("default", device="cpu").segment(RGB, DEPTH, MATRIX)
+    assert len(calls) == 2 * 4 + 3
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
 def test_kept_memory_is_not_asked_for_again() -> None:
     # The process's own count of the pages that the system had to give it.
@@ -236,3 +250,25 @@ def test_kept_memory_is_not_asked_for_again() -> None:
     one_frame = 8 * 2**22 * 4 // resource.getpagesize()
     assert pages["keep"] < 2 * one_frame
     assert pages["keep"] < pages["give back"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
+def test_kept_memory_can_be_given_back() -> None:
+    code = """if True:
+        import pathlib, torch
+        from fafnet_core.inference import give_memory_back, keep_memory
+
+        def resident():
+            return int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        keep_memory()
+        tensors = [torch.ones(2**22) for _ in range(8)]
+        held = resident()
+        del tensors
+        kept = resident()
+        give_memory_back()
+        print(held, kept, resident())
+    """
+    held, kept, left = map(int, subprocess.check_output([sys.executable, "-c", code]).split())
+    pages = 8 * 2**22 * 4 // resource.getpagesize()
+    assert held - kept < pages / 4
+    assert kept - left > pages / 2

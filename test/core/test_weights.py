@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import fafnet_core
 from fafnet_core import FAFNetConfig, build_model, load_checkpoint, save_checkpoint
 from fafnet_core.data import NYU40, SUN37, Normalisation
 from fafnet_core.models import FAFNet
+from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.weights import read_metadata
 
 CONFIG = FAFNetConfig(
@@ -212,3 +215,57 @@ def read_text(whole: bytes) -> str:
 def test_unknown_attributes_of_the_package_are_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = fafnet_core.nonsense
+
+
+def halve(model: FAFNet) -> None:
+    model.half()
+
+
+def tie(model: FAFNet) -> None:
+    encoder = model.encoder
+    assert isinstance(encoder, TwoStreamEncoder)
+    encoder.depth_stream.layer1 = encoder.rgb_stream.layer1
+
+
+def extend(model: FAFNet) -> None:
+    model.add_module("auxiliary", torch.nn.Conv2d(1, 1, 1))
+
+
+def empty(model: FAFNet) -> None:
+    model.to("meta")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (halve, r"torch.float16 .*wanted torch.float32 .*model.float\(\)"),
+        (tie, "shares tensors"),
+        (extend, "auxiliary.bias, auxiliary.weight should, or should not, be there"),
+        (empty, "has no values"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_written(
+    model: FAFNet, tmp_path: Path, change: Callable[[FAFNet], None], message: str
+) -> None:
+    changed = copy.deepcopy(model)
+    change(changed)
+    with pytest.raises(ValueError, match=message):
+        save_checkpoint(tmp_path / "model.safetensors", changed, label_set=SUN37)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("note", [float("nan"), Path("here"), {1j}])
+def test_notes_that_json_cannot_hold_are_refused(
+    model: FAFNet, tmp_path: Path, note: object
+) -> None:
+    with pytest.raises(ValueError, match="notes take text, finite numbers"):
+        save_checkpoint(
+            tmp_path / "model.safetensors", model, label_set=SUN37, notes={"figure": note}
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_stands_for_the_checkpoint_in_it(model: FAFNet, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "model.safetensors", model, label_set=SUN37)
+    assert load_checkpoint(tmp_path).config == model.config
+    assert read_metadata(tmp_path).label_set == SUN37
