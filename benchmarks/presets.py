@@ -28,8 +28,9 @@ from torch import nn
 
 from fafnet_core.inference.devices import choose_device, choose_dtype, use_threads
 from fafnet_core.models import PRESETS, FAFNetConfig, ablation, build_model
-from fafnet_core.models.config import preset_config
+from fafnet_core.models.config import RESNETS, preset_config
 from fafnet_core.models.resnet import ResNet
+from fafnet_core.nearest import unknown_name
 
 ESANET = "ESANet R34-NBt1D"
 
@@ -44,24 +45,29 @@ def main() -> None:
     parser.add_argument("--release", type=Path, metavar="FOLDER")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch decides")
-    parser.add_argument("--frames", type=int, default=15)
-    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("W", "H"))
+    parser.add_argument("--threads", type=count, default=0, help="0: as PyTorch decides")
+    parser.add_argument("--frames", type=count, default=15)
+    parser.add_argument("--size", type=count, nargs=2, default=(640, 480), metavar=("W", "H"))
     parser.add_argument("--cpu-time", action="store_true")
     arguments = parser.parse_args()
+    width, height = arguments.size
+    if 0 in (arguments.frames, width, height):
+        parser.error("--frames and --size: wanted at least 1")
+    try:
+        device = choose_device(arguments.device)
+        dtype = choose_dtype(arguments.precision, device)
+        ours = {name: build(name).eval() for name in arguments.networks}
+    except ValueError as error:
+        parser.error(str(error))
     if arguments.threads:
         use_threads(arguments.threads)
-    device = choose_device(arguments.device)
-    dtype = choose_dtype(arguments.precision, device)
 
     networks: dict[str, tuple[nn.Module, int]] = {}
     if arguments.esanet:
         networks[ESANET] = peers.esanet(arguments.esanet), 1
-    for name in arguments.networks:
-        networks[name] = build(name).eval(), 3
+    networks |= {name: (network, 3) for name, network in ours.items()}
     if arguments.release:
         networks["the authors' code"] = peers.release(arguments.release), 3
-    width, height = arguments.size
     rgb = channels_last(torch.randn(1, 3, height, width), device, dtype)
     depth = {
         channels: channels_last(torch.randn(1, channels, height, width), device, dtype)
@@ -101,16 +107,39 @@ class Backbones(nn.Module):
         return self.rgb_stream(rgb), self.depth_stream(hha)
 
 
+def count(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"wanted a whole number from 0; got '{text}'")
+    return int(text)
+
+
 def build(name: str) -> nn.Module:
-    """PRESET, PRESET/ARM, either with ",KEY=VALUE" behind it; or "2*resnet18"."""
+    """PRESET, PRESET/ARM, either with ",KEY=VALUE" behind it; or "2*resnet18".
+
+    Raises:
+        ValueError: no such network, or a change that is none.
+    """
     if name.startswith("2*"):
-        return Backbones(name.removeprefix("2*"))
+        backbone = name.removeprefix("2*")
+        if backbone not in RESNETS:
+            raise ValueError(unknown_name("backbone", backbone, RESNETS))
+        return Backbones(backbone)
     network, *changes = name.split(",")
     preset, _, arm = network.partition("/")
     config = ablation(preset, arm) if arm else preset_config(preset)
-    values = dict(change.split("=") for change in changes)
-    fields = {key: yaml.safe_load(value) for key, value in values.items()}
-    return build_model(FAFNetConfig.from_dict(config.to_dict() | fields))
+    return build_model(FAFNetConfig.from_dict(config.to_dict() | dict(map(changed, changes))))
+
+
+def changed(text: str) -> tuple[str, Any]:
+    """A field and its value, of "KEY=VALUE"."""
+    key, separator, value = text.partition("=")
+    try:
+        if key and separator:
+            return key, yaml.safe_load(value)
+    except (RecursionError, yaml.YAMLError):
+        pass
+    raise ValueError(f"'{text}' is no change; wanted KEY=VALUE, the value in YAML")
 
 
 def channels_last(images: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

@@ -27,6 +27,7 @@ examples:
   fafnet info fafnet-lite --ablation           a table of its rows of the paper's table 1
   fafnet info fafnet-lite/zero-flow            one of those rows
   fafnet info nyu.safetensors --size 240x320
+  fafnet info hf://owner/name                  a checkpoint on the Hugging Face Hub
   fafnet info fafnet-r50 --set output_stride=8 --set decoder_channels=128 --json
 
 Multiply-adds are those of convolutions and linear layers. Peak memory is the most that the tensors
@@ -35,6 +36,8 @@ of one float32 inference hold at one time, without weights and workspaces. A MB 
 
 _CHECKPOINT = ".safetensors"
 _YAML = (".yaml", ".yml")
+_SIZE = (480, 640)
+_LARGEST = 16384
 _PREFIX = "fafnet-"
 _WIDTH = 100
 
@@ -68,15 +71,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "model",
         nargs="*",
-        help="a preset ('fafnet-' may be left out), PRESET/ARM of the ablation, a .safetensors "
-        "checkpoint, or a .yaml file with a configuration (none: list presets and arms)",
+        help="a preset ('fafnet-' may be left out), PRESET/ARM of the ablation, a .yaml file with "
+        "a configuration, or a checkpoint: a file, a folder or hf://owner/name (none: list presets "
+        "and arms)",
     )
     parser.add_argument("--compare", action="store_true", help="print a table, a line a network")
     parser.add_argument("--ablation", action="store_true", help="compare all arms of each network")
     parser.add_argument(
         "--size",
         type=_size,
-        default=(480, 640),
         metavar="HEIGHTxWIDTH",
         help="of the images, in pixels (default: 480x640)",
     )
@@ -102,13 +105,14 @@ def run(arguments: argparse.Namespace) -> int:
     from fafnet_core.models.summary import summarise  # imports PyTorch
 
     models = _models(arguments)
+    size: tuple[int, int] = arguments.size or _SIZE
     least = max(model.config.smallest_input for model in models)
-    if min(arguments.size) < least:
+    if min(size) < least:
         arguments.parser.error(f"--size is too small: wanted at least {least}x{least}")
-    summaries = [summarise(model.config, arguments.size) for model in models]
+    summaries = [summarise(model.config, size) for model in models]
     if arguments.json:
         reports = [_report(*pair) for pair in zip(models, summaries, strict=True)]
-        print(json.dumps({"models": reports}))
+        print(_json({"models": reports}))
     elif arguments.compare or arguments.ablation:
         print(_comparison(models, summaries))
         if arguments.ablation:
@@ -120,9 +124,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    match = re.fullmatch(r"([0-9]+)x([0-9]+)", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no size; wanted HEIGHTxWIDTH, as 480x640")
+    if max(len(match[1]), len(match[2])) > 9 or max(map(int, match.groups())) > _LARGEST:
+        raise argparse.ArgumentTypeError(f"too large: wanted at most {_LARGEST}x{_LARGEST}")
     return int(match[1]), int(match[2])
 
 
@@ -131,16 +137,18 @@ def _change(text: str) -> tuple[str, Any]:
     try:
         if key and separator:
             return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (RecursionError, ValueError, yaml.YAMLError):
         pass
-    raise argparse.ArgumentTypeError(f"'{text}' is no change; wanted KEY=VALUE, the value in YAML")
+    shown = text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."
+    raise argparse.ArgumentTypeError(f"'{shown}' is no change; wanted KEY=VALUE, the value in YAML")
 
 
 def _list(arguments: argparse.Namespace) -> int:
     """Print the names that may be asked about."""
     from fafnet_core.models import ABLATION, PRESETS
 
-    if arguments.ablation or arguments.set or arguments.classes is not None:
+    asked = (arguments.size, arguments.classes)
+    if arguments.ablation or arguments.set or any(value is not None for value in asked):
         arguments.parser.error(f"which network? wanted one or more of {', '.join(PRESETS)}")
     presets = {name: preset.description for name, preset in PRESETS.items()}
     if arguments.json:
@@ -184,37 +192,51 @@ def _models(arguments: argparse.Namespace) -> list[_Model]:
 
 
 def _find(name: str, arguments: argparse.Namespace) -> _Model:
-    """The network of that name or file, before `--set`."""
+    """The network of that name, file or repository, before `--set`."""
+    from fafnet_core.models.hub import named_repository
+
     parser: argparse.ArgumentParser = arguments.parser
+    try:
+        repository = named_repository(name)
+    except ValueError as error:
+        parser.error(str(error))
+    if repository is not None:
+        return _read_checkpoint(name)
     path = Path(name)
-    if path.suffix in (_CHECKPOINT, *_YAML):
-        if not path.is_file():
+    if path.suffix.lower() in (_CHECKPOINT, *_YAML):
+        if not path.exists():
             parser.error(f"there is no {name}")
-        return _read(path)
+        is_checkpoint = path.is_dir() or path.suffix.lower() == _CHECKPOINT
+        return _read_checkpoint(path) if is_checkpoint else _read_configuration(path)
     try:
         return _look_up(*name.split("/", 1))
     except ValueError as error:
-        if path.exists():
-            wanted = ", ".join((_CHECKPOINT, *_YAML))
-            parser.error(f"{name} is no file that info reads; wanted {wanted}")
-        parser.error(str(error))
+        # A preset comes before a file or a folder of its name.
+        if not name or not path.exists():
+            parser.error(str(error))
+    return _read_checkpoint(path)
 
 
-def _read(path: Path) -> _Model:
-    """The network of a checkpoint or of a configuration file; ValueError where it is neither."""
-    from fafnet_core.models import FAFNetConfig
+def _read_checkpoint(source: str | Path) -> _Model:
     from fafnet_core.models.weights import read_metadata
 
-    if path.suffix == _CHECKPOINT:
-        metadata = read_metadata(path)
-        return _Model(str(path), "a checkpoint", metadata.config, metadata)
+    metadata = read_metadata(source)
+    return _Model(str(source), "a checkpoint", metadata.config, metadata)
+
+
+def _read_configuration(path: Path) -> _Model:
+    from fafnet_core.models import FAFNetConfig
+
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError("wanted the fields of a network's configuration, KEY: VALUE")
         return _Model(str(path), "a configuration", FAFNetConfig.from_dict(values))
+    except RecursionError as error:
+        raise ValueError(f"{path}: nested too deeply for a configuration") from error
     except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        # YAML's errors show the place in lines of their own.
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 
 
 def _look_up(preset: str, arm: str | None = None) -> _Model:
@@ -238,10 +260,17 @@ def _changed(model: _Model, arguments: argparse.Namespace) -> _Model:
         changes["num_classes"] = arguments.classes
     if not changes:
         return model
+    if model.metadata is not None and "num_classes" in changes:
+        raise ValueError("the classes of a checkpoint are those of its label set; leave them")
     # Through a dictionary, where an unknown key is an error that names the nearest.
     config = type(model.config).from_dict(model.config.to_dict() | changes)
     description = f"{model.description}; changed: {_assignments(changes)}"
     return dataclasses.replace(model, description=description, config=config)
+
+
+def _json(values: Any) -> str:
+    """As JSON; NaN and infinities, which JSON has not and an old file's notes may, as null."""
+    return json.dumps(json.loads(json.dumps(values), parse_constant=lambda _: None))
 
 
 def _report(model: _Model, summary: ModelSummary) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fafnet_core.models.config import FAFNetConfig
 from fafnet_core.models.fafnet import FAFNet
 from fafnet_core.models.fam import FlowAlignment
 
@@ -20,6 +21,12 @@ FloatMap = NDArray[np.float32]
 
 _IN_FUSION = re.compile(r"encoder\.fuse(\d)\.align_(rgb|depth)")
 _IN_DECODER = re.compile(r"decoder\.align\.(\d)")
+
+# What a configuration has whose network has FAMs: in its fusion, or in its decoder.
+_WITH_FAM = (
+    {"modality": "rgbd", "fusion": "rgbd_fuse", "fusion_alignment": "flow"},
+    {"decoder": "aligned", "decoder_alignment": "flow"},
+)
 
 
 @dataclass(frozen=True)
@@ -74,14 +81,22 @@ def find_alignments(model: FAFNet) -> dict[str, FlowAlignment]:
     """
     found = {name: m for name, m in model.named_modules() if isinstance(m, FlowAlignment)}
     if not found:
-        config = model.config
+        ways = [_changes(model.config, fields) for fields in _WITH_FAM]
         raise ValueError(
-            "this network has no FAM to show: its fusion is"
-            f" '{config.fusion}' with fusion_alignment '{config.fusion_alignment}', its decoder"
-            f" '{config.decoder}' with decoder_alignment '{config.decoder_alignment}'; take a"
-            " checkpoint whose fusion 'rgbd_fuse' or decoder 'aligned' has 'flow'"
+            "this network has no FAM to show: take a checkpoint of a network with"
+            f" {', or one with '.join(ways)}"
         )
     return found
+
+
+def _changes(config: FAFNetConfig, fields: Mapping[str, str]) -> str:
+    """Return which of these fields the configuration has otherwise, for an error."""
+    found = {name: getattr(config, name) for name in fields}
+    return " and ".join(
+        f"{name} '{wanted}' (here '{found[name]}')"
+        for name, wanted in fields.items()
+        if found[name] != wanted
+    )
 
 
 @contextmanager

@@ -75,13 +75,24 @@ def alignment_sheet(rgb: Picture, alignments: Sequence[Alignment], name: str = "
         The sheet, 1940 pixels wide, with a legend on top.
 
     Raises:
-        ValueError: no alignments.
+        ValueError: no alignments, or what the network computed is not finite.
     """
     if not alignments:
         raise ValueError("there is nothing to draw: run the network inside of record_alignments")
+    for alignment in alignments:
+        _check_finite(alignment)
     rows = [_row(rgb, alignment) for alignment in alignments]
     still = all(_usual_length(alignment.flow) == 0 for alignment in alignments)
     return np.vstack([_head(name, still, rows[0].shape[1]), *rows])
+
+
+def _check_finite(alignment: Alignment) -> None:
+    title = alignment.place.title
+    if not np.isfinite(alignment.flow).all():
+        raise ValueError(f"the network's flow is not finite ({title})")
+    for features in (alignment.target, alignment.before, alignment.after):
+        if not np.isfinite(features).all():
+            raise ValueError(f"the network's features are not finite ({title})")
 
 
 def colour_flow(flow: FloatMap, full_length: float) -> Picture:
@@ -233,7 +244,9 @@ def _arrows(image: Picture, offsets: NDArray[Any]) -> Picture:
             length = math.hypot(dx, dy)
             if length >= 2:
                 tip = min(6 / length, 0.4)
-                end = round(x + dx), round(y + dy)
+                # OpenCV takes no end that is too far away: out of the picture is enough.
+                short = min(1, (width + height) / length)
+                end = round(x + short * dx), round(y + short * dy)
                 cv2.arrowedLine(drawn, (x, y), end, (255, 255, 255), 1, cv2.LINE_AA, tipLength=tip)
     return drawn
 

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 CHECKPOINT = "model.safetensors"
 """The checkpoint in a folder or a repository."""
 
+SCHEME = "hf://"
+"""What the name of a repository begins with where it must not be taken for a folder."""
+
 # One slash: pathlib makes "hf:/owner/name" of "hf://owner/name".
 _IDENTIFIER = re.compile(
     r"(?:hf://?|hf[-_]hub:)(?P<repo_id>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>\S+))?"
 )
 _REPOSITORY = re.compile(r"[^/@\s]+/[^/@\s]+")
-_SCHEME = re.compile(r"hf:/|hf[-_]hub:")
+_ANY_SCHEME = re.compile(r"hf:/|hf[-_]hub:")
 
 
 class HubMixin:
@@ -50,8 +53,8 @@ class HubMixin:
         """Load a network from a folder or from the Hub, in evaluation mode.
 
         Args:
-            source: a folder, or a repository as "owner/name" or "hf://owner/name"; a folder of
-                that name comes first.
+            source: a folder, or a repository as "owner/name" or "hf://owner/name"; a folder
+                "owner/name" comes before the repository, "hf://" is never a folder.
             device: where to put it.
             revision: branch, tag or commit of the repository.
             token: as `huggingface_hub` takes it.
@@ -60,17 +63,21 @@ class HubMixin:
             local_files_only: use what is kept, and no network.
 
         Raises:
-            ValueError: `huggingface_hub` is not installed, or it is not a checkpoint.
+            ValueError: `huggingface_hub` is not installed, it is not a checkpoint, or the device
+                cannot be used.
             OSError: no such folder, repository or revision, or it cannot be reached.
         """
-        repo_id, in_name = _repository(source) or (str(source), None)
-        if not Path(repo_id).is_dir() and not _REPOSITORY.fullmatch(repo_id):
+        model_id, in_name = str(source), None
+        if repository := named_repository(source):
+            model_id, in_name = f"{SCHEME}{repository[0]}", repository[1]
+        elif not Path(source).is_dir() and not _REPOSITORY.fullmatch(model_id):
             raise FileNotFoundError(
-                f"no folder {repo_id}, and it is no repository's name, owner/name; load_checkpoint"
+                f"no folder {model_id}, and it is no repository's name, owner/name; load_checkpoint"
                 " reads a file"
             )
-        held = _library().HeldModel.from_pretrained(
-            repo_id,
+        # Not the mixin's own from_pretrained: that one reads config.json first, and depends on it.
+        held = _library().HeldModel._from_pretrained(
+            model_id=model_id,
             revision=revision or in_name,
             token=token,
             cache_dir=cache_dir,
@@ -119,6 +126,8 @@ class HubMixin:
     ) -> str:
         """Upload what `save_pretrained` writes to a repository, which is made if need be.
 
+        A card that the repository has stays.
+
         Args:
             repo_id: "owner/name".
             label_set: as for `save_pretrained`.
@@ -166,7 +175,7 @@ def resolve(source: str | Path, filenames: Sequence[str] = (CHECKPOINT,)) -> Pat
         ValueError: not a repository's name, or `huggingface_hub` is not installed.
         OSError: the Hub cannot be reached.
     """
-    repository = _repository(source)
+    repository = named_repository(source)
     if repository is not None:
         return Path(_library().download(*repository, filenames))
     path = Path(source)
@@ -178,10 +187,14 @@ def resolve(source: str | Path, filenames: Sequence[str] = (CHECKPOINT,)) -> Pat
     raise FileNotFoundError(f"no {' or '.join(filenames)} in the folder {path}")
 
 
-def _repository(source: str | Path) -> tuple[str, str | None] | None:
-    """Identifier and revision of a repository; None for anything else."""
+def named_repository(source: str | Path) -> tuple[str, str | None] | None:
+    """Identifier and revision of what is "hf://owner/name@revision"; None for anything else.
+
+    Raises:
+        ValueError: it begins so, and names no repository.
+    """
     text = str(source)
-    if not _SCHEME.match(text):
+    if not _ANY_SCHEME.match(text):
         return None
     found = _IDENTIFIER.fullmatch(text)
     if found is None:

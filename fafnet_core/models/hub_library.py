@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
-from huggingface_hub.utils import EntryNotFoundError
+import torch
+from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
+from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
 
 from fafnet_core.data.labels import LabelSet
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.files import written_beside
 from fafnet_core.models.fafnet import FAFNet
-from fafnet_core.models.hub import CHECKPOINT
+from fafnet_core.models.hub import CHECKPOINT, SCHEME
 from fafnet_core.models.weights import (
     CheckpointMetadata,
     load_checkpoint,
@@ -23,6 +26,7 @@ from fafnet_core.models.weights import (
 )
 
 CONFIGURATION = "config.json"
+CARD = "README.md"
 
 
 class HeldModel(ModelHubMixin):
@@ -60,7 +64,7 @@ class HeldModel(ModelHubMixin):
             normalisation=metadata.normalisation,
             notes=metadata.notes,
         )
-        # For readers and for the Hub's own counts: the checkpoint says all of it again.
+        # For people and other programs: the checkpoint says all of it again.
         content = json.dumps({"fafnet": json.loads(metadata.to_json())}, indent=2)
         with written_beside(save_directory / CONFIGURATION) as beside:
             beside.write_text(content + "\n", encoding="utf-8")
@@ -79,13 +83,15 @@ class HeldModel(ModelHubMixin):
         **further: Any,
     ) -> HeldModel:
         del further  # Older versions of the library hand over more.
+        _check_device(device)
+        repo_id = model_id.removeprefix(SCHEME)
         path = Path(model_id) / CHECKPOINT
-        if not Path(model_id).is_dir():
+        if repo_id != model_id or not Path(model_id).is_dir():
             path = Path(
-                hf_hub_download(
-                    model_id,
-                    CHECKPOINT,
-                    revision=revision,
+                download(
+                    repo_id,
+                    revision,
+                    (CHECKPOINT,),
                     cache_dir=cache_dir,
                     force_download=force_download,
                     local_files_only=local_files_only,
@@ -95,6 +101,23 @@ class HeldModel(ModelHubMixin):
         metadata = read_metadata(path)
         model = load_checkpoint(path, device)
         return cls(model, metadata.label_set, metadata.normalisation, metadata.notes)
+
+    def push_to_hub(self, repo_id: str, **told: Any) -> str:
+        """Upload to a repository, which is made if need be; its card stays if it has one.
+
+        Args:
+            repo_id: "owner/name".
+            told: as the mixin takes it.
+
+        Raises:
+            OSError: the Hub cannot be reached, or refuses.
+        """
+        with _asking(repo_id):
+            api = HfApi(token=told["token"])
+            made = api.create_repo(repo_id=repo_id, private=told["private"], exist_ok=True)
+            has_card = api.file_exists(made.repo_id, CARD, revision=told["branch"])
+            kept = [CARD] if has_card else None
+            return str(super().push_to_hub(made.repo_id, ignore_patterns=kept, **told))
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """The README.md of the folder."""
@@ -107,8 +130,22 @@ class HeldModel(ModelHubMixin):
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_card(self.model, self.metadata)}")
 
 
-def download(repo_id: str, revision: str | None, filenames: Sequence[str]) -> str:
+def download(
+    repo_id: str,
+    revision: str | None,
+    filenames: Sequence[str],
+    *,
+    local_files_only: bool = False,
+    **further: Any,
+) -> str:
     """Download the first of these files that the repository has; return where it is.
+
+    Args:
+        repo_id: "owner/name".
+        revision: branch, tag or commit; None, the main one.
+        filenames: what to look for.
+        local_files_only: use what is kept, and no network.
+        further: as `hf_hub_download` takes it.
 
     Raises:
         FileNotFoundError: it has none of them.
@@ -116,14 +153,55 @@ def download(repo_id: str, revision: str | None, filenames: Sequence[str]) -> st
     """
     for filename in filenames:
         try:
-            return str(hf_hub_download(repo_id, filename, revision=revision))
+            with _asking(repo_id):
+                return str(
+                    hf_hub_download(
+                        repo_id,
+                        filename,
+                        revision=revision,
+                        local_files_only=local_files_only,
+                        **further,
+                    )
+                )
         except EntryNotFoundError as error:
             missing = error
-        except OSError as error:
-            raise OSError(f"hf://{repo_id}: {error}") from error
+    if isinstance(missing, LocalEntryNotFoundError):
+        reached = "" if local_files_only else "cannot be reached, and "
+        raise OSError(f"{SCHEME}{repo_id} {reached}is not kept here") from missing
     raise FileNotFoundError(
-        f"no {' or '.join(filenames)} of hf://{repo_id}: {missing}"
+        f"no {' or '.join(filenames)} of {SCHEME}{repo_id}: {_one_line(missing)}"
     ) from missing
+
+
+@contextmanager
+def _asking(repo_id: str) -> Iterator[None]:
+    """Ask the Hub for something: retries are not logged, and failures are OSErrors of one line."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(max(level, logging.ERROR))
+    try:
+        yield
+    except (EntryNotFoundError, TypeError, ValueError):
+        raise
+    except Exception as error:
+        # Those of the connection come from the library below, whose name differs by version.
+        raise OSError(f"{SCHEME}{repo_id}: {_one_line(error)}") from error
+    finally:
+        logger.setLevel(level)
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device '{device}' cannot be used here; use cpu, cuda or cuda:0 ({reason})"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _card(model: FAFNet, metadata: CheckpointMetadata) -> str:
@@ -175,10 +253,12 @@ Pixels without a class have the id {labels.ignore_index}.
 def _table(*rows: Sequence[object]) -> str:
     head, *body = rows
     cells = [head, ["---"] * len(head), *body]
-    # A bar inside a cell would end it.
-    return "\n".join(
-        f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in cells
-    )
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in cells)
+
+
+def _cell(value: object) -> str:
+    # A bar would end the cell, a line break the row.
+    return " ".join(str(value).replace("|", "/").splitlines())
 
 
 def _numbers(values: Sequence[float]) -> str:

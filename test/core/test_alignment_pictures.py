@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 
 import cv2
@@ -174,6 +176,27 @@ def test_a_network_without_fams_is_refused() -> None:
         find_alignments(network(alignment="none", decoder="deeplabv3plus"))
 
 
+@pytest.mark.parametrize(
+    ("model", "remedy"),
+    [
+        (
+            network(modality="hha", decoder="deeplabv3plus"),
+            "modality 'rgbd' (here 'hha'), or one with decoder 'aligned' (here 'deeplabv3plus')",
+        ),
+        (
+            network(alignment="none"),
+            "fusion_alignment 'flow' (here 'none'), or one with decoder_alignment 'flow' (here"
+            " 'none')",
+        ),
+    ],
+)
+def test_a_refusal_says_what_to_change(model: FAFNet, remedy: str) -> None:
+    with pytest.raises(
+        ValueError, match=re.escape(f"take a checkpoint of a network with {remedy}")
+    ):
+        find_alignments(model)
+
+
 def colour(x: float, y: float, full_length: float = 1.0) -> list[int]:
     flow = np.array((x, y), np.float32).reshape(2, 1, 1)
     pixel: list[int] = colour_flow(flow, full_length)[0, 0].tolist()
@@ -247,6 +270,25 @@ def test_the_sheet_shows_the_flow_in_its_colour(
 def test_nothing_recorded_is_nothing_to_draw() -> None:
     with pytest.raises(ValueError, match="record_alignments"):
         alignment_sheet(RGB, [])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_drawn(value: float) -> None:
+    first, *others = recorded(network()).values()
+    flow, after = first.flow.copy(), first.after.copy()
+    flow[0, 0, 0] = after[0, 0, 0] = value
+    with pytest.raises(ValueError, match=r"the network's flow is not finite \(RGBDFuse 1: "):
+        alignment_sheet(RGB, [*others, dataclasses.replace(first, flow=flow)])
+    with pytest.raises(ValueError, match=r"the network's features are not finite \(RGBDFuse 1: "):
+        alignment_sheet(RGB, [dataclasses.replace(first, after=after)])
+
+
+def test_single_offsets_far_beyond_the_image_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FlowAlignment, "flow", constant_flow)
+    first = next(iter(recorded(network()).values()))
+    flow = first.flow.copy()
+    flow[:, 2, 2] = 1e30
+    alignment_sheet(RGB, [dataclasses.replace(first, flow=flow)])
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ import yaml
 
 from fafnet_core.cli.main import main
 from fafnet_core.data import SUN37
-from fafnet_core.models import ABLATION, PRESETS, FAFNet, FAFNetConfig, ablation, summary
-from fafnet_core.models.weights import save_checkpoint
+from fafnet_core.models import ABLATION, PRESETS, FAFNet, FAFNetConfig, ablation, summary, weights
+from fafnet_core.models.weights import CheckpointMetadata, save_checkpoint
 
 TINY = FAFNetConfig(
     num_classes=37,
@@ -176,8 +177,59 @@ def test_a_checkpoint_tells_what_it_holds(
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_checkpoint_is_known_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "net.yaml"
+    folder.mkdir()
+    save_checkpoint(folder / "model.safetensors", FAFNet(TINY), label_set=SUN37)
+    (tmp_path / "nano").write_bytes((folder / "model.safetensors").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for name in ("./nano", "net.yaml", str(folder)):
+        (report,) = reports([name], capsys)
+        assert FAFNetConfig.from_dict(report["config"]) == TINY
+    (report,) = reports(["nano"], capsys)
+    assert report["name"] == "fafnet-nano"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(tmp_path / "model.safetensors", FAFNet(TINY), label_set=SUN37)
+    library = SimpleNamespace(download=lambda *_: str(tmp_path / "model.safetensors"))
+    monkeypatch.setattr("fafnet_core.models.hub._library", lambda: library)
+    (report,) = reports(["hf://me/net.yaml@v1"], capsys)
+    assert report["name"] == "hf://me/net.yaml@v1"
+    assert FAFNetConfig.from_dict(report["config"]) == TINY
+
+
+@pytest.mark.usefixtures("quick")
+def test_json_of_notes_that_are_no_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = {"loss": float("nan"), "best": [float("-inf"), 1.5]}
+    metadata = CheckpointMetadata(TINY, SUN37, notes=notes)
+    monkeypatch.setattr(weights, "read_metadata", lambda _: metadata)
+    (report,) = reports([str(tmp_path)], capsys)
+    assert report["notes"] == {"loss": None, "best": [None, 1.5]}
+
+
+@pytest.mark.parametrize("change", [["--classes", "37"], ["--set", "num_classes=5"]])
+def test_the_classes_of_a_checkpoint_are_its_own(
+    change: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sun.safetensors"
+    save_checkpoint(path, FAFNet(TINY), label_set=SUN37)
+    with pytest.raises(SystemExit) as wrong:
+        main(["info", str(path), *change])
+    assert wrong.value.code == 2
+    assert "classes of a checkpoint are those of its label set" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_configuration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "tiny.yaml"
+    path = tmp_path / "tiny.YAML"
     path.write_text(yaml.safe_dump(TINY.to_dict()), encoding="utf-8")
     (report,) = reports([str(path)], capsys)
     assert FAFNetConfig.from_dict(report["config"]) == TINY
@@ -192,18 +244,30 @@ def test_a_configuration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("wrong.yaml", "bakbone: resnet18", "did you mean 'backbone'"),
         ("wrong.yaml", "backbone: resnet19", "backbone must be one of"),
         ("wrong.yaml", "- resnet18", "KEY: VALUE"),
-        ("wrong.yaml", "{", "wrong.yaml: "),
+        ("wrong.yaml", "{", "wrong.yaml: while parsing"),
+        ("wrong.yaml", "[" * 20_000, "wrong.yaml: nested too deeply"),
+        ("none.bin", "nothing", "not a safetensors file"),
+        ("folder/readme", "nothing", "not a safetensors file"),
     ],
 )
 def test_a_file_that_does_not_fit_fails(
     name: str, content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(content, encoding="utf-8")
     assert main(["info", str(path)]) == 1
     error = capsys.readouterr().err
     assert str(path) in error
     assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_without_a_checkpoint_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(tmp_path)]) == 1
+    assert f"no model.safetensors in the folder {tmp_path}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -213,18 +277,25 @@ def test_a_file_that_does_not_fit_fails(
         (["nano/zero-flw"], "unknown arm of the ablation 'zero-flw': did you mean 'zero-flow'?"),
         (["no.safetensors"], "there is no no.safetensors"),
         (["no.yaml"], "there is no no.yaml"),
-        ([str(Path(__file__))], "wanted .safetensors, .yaml"),
+        (["hf://net"], "names no repository of the Hub; write hf://owner/name"),
+        ([""], "unknown preset ''"),
         (["nano", "--size", "480"], "'480' is no size"),
         (["nano", "--size", "480x-1"], "is no size"),
         (["nano", "--size", "32x64"], "wanted at least 33x33"),
+        (["nano", "--size", "480x16385"], "wanted at most 16384x16384"),
+        (["nano", "--size", f"{'9' * 5000}x480"], "wanted at most 16384x16384"),
         (["nano", "--set", "acfm"], "wanted KEY=VALUE"),
         (["nano", "--set", "pooling_sizes=[1"], "wanted KEY=VALUE"),
+        (["nano", "--set", f"acfm={'[' * 20_000}"], "[[...' is no change; wanted KEY=VALUE"),
+        (["nano", "--set", "acfm=2020-99-99"], "wanted KEY=VALUE"),
         (["nano", "--set", "acmf=false"], "did you mean 'acfm'?"),
         (["nano", "--set", "acfm=7"], "acfm must be true or false"),
         (["nano", "--classes", "256"], "num_classes must be a whole number, 1 to 255"),
         (["release", "--ablation"], "variant release"),
         (["--ablation"], "which network?"),
         (["--set", "acfm=false"], "which network?"),
+        (["--classes", "9"], "which network?"),
+        (["--size", "64x96", "--json"], "which network?"),
     ],
 )
 def test_what_is_asked_wrongly_ends_with_status_2(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
         assert said in card.text
 
 
+def test_notes_do_not_break_the_cards_tables(model: FAFNet, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    model.save_pretrained(tmp_path, label_set=SUN37, notes={"a\nb": "one\r\n\n## two|"})
+    assert "| a b | one  ## two/ |\n" in (tmp_path / "README.md").read_text()
+
+
 def test_saving_again_keeps_an_edited_card(model: FAFNet, folder: Path) -> None:
     (folder / "README.md").write_text("mine")
     model.save_pretrained(folder, label_set=SUN37)
@@ -98,7 +105,10 @@ def test_a_label_set_of_another_size_writes_nothing(model: FAFNet, tmp_path: Pat
     assert not (tmp_path / "net").exists()
 
 
-def test_what_would_be_uploaded(model: FAFNet, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("has_card", [False, True])
+def test_what_would_be_uploaded(
+    model: FAFNet, has_card: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
     calls: list[tuple[str, Any]] = []
 
@@ -110,6 +120,10 @@ def test_what_would_be_uploaded(model: FAFNet, monkeypatch: pytest.MonkeyPatch) 
             calls.append(("repository", (repo_id, private, exist_ok)))
             return SimpleNamespace(repo_id=repo_id)
 
+        def file_exists(self, repo_id: str, filename: str, *, revision: str | None) -> bool:
+            calls.append(("asked", (repo_id, filename, revision)))
+            return has_card
+
         def upload_folder(self, *, folder_path: Path, **told: Any) -> str:
             calls.append(("files", sorted(path.name for path in folder_path.iterdir())))
             assert read_metadata(folder_path / "model.safetensors").label_set == SUN37
@@ -117,12 +131,15 @@ def test_what_would_be_uploaded(model: FAFNet, monkeypatch: pytest.MonkeyPatch) 
             calls.append(("told", {key: value for key, value in told.items() if value is not None}))
             return "hub/commit/1"
 
+    monkeypatch.setattr("fafnet_core.models.hub_library.HfApi", Api)
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
     address = model.push_to_hub("me/net", label_set=SUN37, private=True, branch="next")
     assert address == "hub/commit/1"
+    made = [("token", None), ("repository", ("me/net", True, True))]
     assert calls == [
-        ("token", None),
-        ("repository", ("me/net", True, True)),
+        *made,
+        ("asked", ("me/net", "README.md", "next")),
+        *made,
         ("files", ["README.md", "config.json", "model.safetensors"]),
         (
             "told",
@@ -131,24 +148,46 @@ def test_what_would_be_uploaded(model: FAFNet, monkeypatch: pytest.MonkeyPatch) 
                 "repo_type": "model",
                 "commit_message": "Add a FAFNet",
                 "revision": "next",
+                **({"ignore_patterns": ["README.md"]} if has_card else {}),
             },
         ),
     ]
 
 
+def test_uploading_without_a_network(model: FAFNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+
+    class UnreachableError(Exception):
+        """As that of httpx, which is no OSError."""
+
+    class Api:
+        def __init__(self, token: str | None = None) -> None:
+            pass
+
+        def create_repo(self, **_: Any) -> Any:
+            raise UnreachableError("no such host\n\nsee the manual")
+
+    monkeypatch.setattr("fafnet_core.models.hub_library.HfApi", Api)
+    with pytest.raises(OSError, match=r"^hf://me/net: no such host see the manual$"):
+        model.push_to_hub("me/net", label_set=SUN37)
+
+
 @pytest.fixture
 def repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """A Hub of one repository, me/net, that is `folder`; returns what is asked of it."""
-    from huggingface_hub.utils import LocalEntryNotFoundError
+    from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
 
     asked: list[tuple[Any, ...]] = []
 
     def download(repo_id: str, filename: str, revision: str | None = None, **_: Any) -> str:
         asked.append((repo_id, filename, revision))
+        if repo_id == "far/away":
+            logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s")
+            raise LocalEntryNotFoundError("check your connection")
         if repo_id != "me/net":
-            raise OSError("cannot reach the Hub")
+            raise OSError("401 Client Error\n\nno such repository")
         if not (folder / filename).is_file():
-            raise LocalEntryNotFoundError(f"{filename} is not there")
+            raise EntryNotFoundError(f"404 Client Error\n\n{filename} is not there")
         return str(folder / filename)
 
     monkeypatch.setattr("fafnet_core.models.hub_library.hf_hub_download", download)
@@ -160,10 +199,47 @@ def repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any,
 def test_a_repository(model: FAFNet, repository: list[Any], name: str | Path) -> None:
     assert same(FAFNet.from_pretrained(name), model)
     revision = "v1" if "@" in str(name) else None
-    assert repository == [
-        ("me/net", "config.json", revision),
-        ("me/net", "model.safetensors", revision),
-    ]
+    assert repository == [("me/net", "model.safetensors", revision)]
+
+
+def test_a_scheme_is_never_a_folder(
+    model: FAFNet, repository: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("me/net").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at me/net/model.safetensors"):
+        FAFNet.from_pretrained("me/net")
+    assert not repository
+    assert same(FAFNet.from_pretrained("hf://me/net@v1"), model)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"model": {}, "device": "cuda"}'])
+def test_the_configuration_beside_the_checkpoint_is_not_needed(
+    model: FAFNet, folder: Path, content: str | None
+) -> None:
+    (folder / "config.json").unlink()
+    if content is not None:
+        (folder / "config.json").write_text(content)
+    assert same(FAFNet.from_pretrained(folder), model)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_devices_that_are_not_there(repository: list[Any], device: str) -> None:
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used here; use cpu"):
+        FAFNet.from_pretrained("me/net", device=device)
+    assert not repository
+
+
+def test_without_a_network(repository: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+    level = logging.getLogger("huggingface_hub").level
+    unreachable = r"^hf://far/away cannot be reached, and is not kept here$"
+    for ask in (hub.resolve, FAFNet.from_pretrained):
+        with pytest.raises(OSError, match=unreachable):
+            ask("hf://far/away")
+    with pytest.raises(OSError, match=r"^hf://far/away is not kept here$"):
+        FAFNet.from_pretrained("far/away", local_files_only=True)
+    assert not caplog.records
+    assert logging.getLogger("huggingface_hub").level == level
 
 
 def test_resolving(folder: Path, repository: list[Any], tmp_path: Path) -> None:
@@ -172,9 +248,9 @@ def test_resolving(folder: Path, repository: list[Any], tmp_path: Path) -> None:
         assert hub.resolve(source) == checkpoint
     assert hub.resolve("hf://me/net", ("none.bin", "config.json")) == folder / "config.json"
     assert hub.resolve(tmp_path / "none") == tmp_path / "none"
-    with pytest.raises(FileNotFoundError, match=r"no none.bin of hf://me/net: none.bin is not"):
-        hub.resolve("hf://me/net", ("none.bin",))
-    with pytest.raises(OSError, match="hf://you/net: cannot reach the Hub"):
+    with pytest.raises(FileNotFoundError, match=r"no a or b of hf://me/net: 404 .* b is not there"):
+        hub.resolve("hf://me/net", ("a", "b"))
+    with pytest.raises(OSError, match=r"^hf://you/net: 401 Client Error no such repository$"):
         hub.resolve("hf://you/net")
 
 
@@ -205,7 +281,7 @@ def test_without_the_library(
     monkeypatch.delattr("fafnet_core.models.hub_library", raising=False)
     save_checkpoint(tmp_path / "model.safetensors", model, label_set=SUN37)
     assert Segmenter.from_checkpoint(tmp_path, device="cpu").label_set == SUN37
-    remedy = r"pip install 'fafnet_ros\[hub\]'"
+    remedy = "pip install huggingface_hub;"
     with pytest.raises(ValueError, match=remedy):
         FAFNet.from_pretrained(tmp_path)
     with pytest.raises(ValueError, match=remedy):

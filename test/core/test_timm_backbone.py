@@ -203,7 +203,7 @@ def test_names_near_and_far(library: dict[str, Any]) -> None:
 
 def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ValueError, match=r"needs the library timm .*'fafnet_ros\[timm\]'"):
+    with pytest.raises(ValueError, match=r"needs the library timm .*pip install timm,"):
         build("resnet18")
 
 
