@@ -7,9 +7,9 @@ python benchmarks/presets.py --networks 2*resnet18 fafnet-lite fafnet-lite,warp=
                                                        # the bare backbones; a field changed
 
 One image through the whole network to logits of its size, eager, channels last, in inference mode;
-networks take turns. Medians, and how many times as long as ESANet (or the first network). With
---cpu-time what is measured is the processor time of the process, which other programs on the
-machine disturb less; use one thread then.
+networks take turns. Medians, and how many times as long as ESANet (or the first network): the
+median of the ratios of all rounds. With --cpu-time what is measured is the processor time of the
+process, which other programs on the machine disturb less; use one thread then.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def main() -> None:
     print(f"| network | parameters | ms | times {first} |\n|---|---|---|---|")
     for name, median in medians.items():
         parameters = sum(p.numel() for p in networks[name][0].parameters())
-        share = median / medians[first]
+        # Round by round: a machine that others use is slower in one minute than in the next.
+        rounds = zip(seconds[name], seconds[first], strict=True)
+        share = statistics.median(own / others for own, others in rounds)
         print(f"| {name} | {parameters / 1e6:.2f} M | {1e3 * median:.0f} | {share:.2f} |")
 
 

@@ -6,18 +6,20 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from fafnet_core.models.inplace import added_to
+
 Feedback = Callable[[Tensor, Tensor], Tensor]
-"""What a stream goes on with, from its own map (first) and the warped one (second)."""
+"""What a stream goes on with, from its own map (first) and the warped one, which it may reuse."""
 
 
 def add_feedback(feat: Tensor, warped: Tensor) -> Tensor:
     """Equations 2 and 3: a plain sum, with no ReLU behind it."""
-    return feat + warped
+    return added_to(warped, feat)
 
 
 def mean_feedback(feat: Tensor, warped: Tensor) -> Tensor:
     """What the authors' code does in place of equations 2 and 3: the mean."""
-    return (feat + warped) / 2
+    return added_to(warped, feat) / 2
 
 
 def no_feedback(feat: Tensor, warped: Tensor) -> Tensor:
