@@ -85,7 +85,7 @@ class ConcatenatedLevels(nn.Module):
 
 
 class SummedLevels(nn.Module):
-    """The same with the upsampling behind the joint convolution: a third of the work.
+    """The same with the upsampling behind the joint convolution: a quarter of the work.
 
     A convolution of maps side by side is the sum of one convolution a map. Upsampling does not
     quite commute with those, but a coarse level has little to say about one fine pixel; so each is
