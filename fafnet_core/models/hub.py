@@ -109,6 +109,7 @@ class HubMixin:
                 classes.
         """
         held = _library().HeldModel(self, label_set, normalisation, notes)
+        held.check()
         held.save_pretrained(folder)
 
     def push_to_hub(
@@ -147,6 +148,7 @@ class HubMixin:
             OSError: the Hub cannot be reached, or refuses.
         """
         held = _library().HeldModel(self, label_set, normalisation, notes)
+        held.check()
         address: str = held.push_to_hub(
             repo_id,
             private=private,

@@ -23,6 +23,7 @@ from fafnet_core.models.weights import (
     load_checkpoint,
     read_metadata,
     save_checkpoint,
+    storable_tensors,
 )
 
 CONFIGURATION = "config.json"
@@ -54,6 +55,15 @@ class HeldModel(ModelHubMixin):
         self.metadata = CheckpointMetadata(
             model.config, label_set, normalisation or Normalisation(), notes or {}
         )
+
+    def check(self) -> None:
+        """Refuse now what `save_checkpoint` would refuse, before a folder or a repository is made.
+
+        Raises:
+            ValueError: as `save_checkpoint`.
+        """
+        self.metadata.to_json()
+        storable_tensors(self.model)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         metadata = self.metadata

@@ -110,14 +110,14 @@ def save_checkpoint(
         model.config, label_set, normalisation or Normalisation(), notes or {}
     )
     header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
-    tensors = _storable(model)
+    tensors = storable_tensors(model)
     content = save(tensors, header)
     with written_beside(path) as beside:
         # Not safetensors' own save_file, which makes the file readable by nobody else.
         beside.write_bytes(content)
 
 
-def _storable(model: FAFNet) -> dict[str, Tensor]:
+def storable_tensors(model: FAFNet) -> dict[str, Tensor]:
     """The tensors of a checkpoint; ValueError where `load_checkpoint` would refuse them.
 
     Better now than when the network that was trained is gone.

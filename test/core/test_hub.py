@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import subprocess
@@ -103,6 +104,14 @@ def test_a_label_set_of_another_size_writes_nothing(model: FAFNet, tmp_path: Pat
     with pytest.raises(ValueError, match="37 classes, but label set 'nyu40' names 40"):
         model.save_pretrained(tmp_path / "net", label_set=NYU40)
     assert not (tmp_path / "net").exists()
+
+
+def test_what_no_checkpoint_can_hold_makes_no_folder(model: FAFNet, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="notes take text"):
+        model.save_pretrained(tmp_path / "a", label_set=SUN37, notes={"path": tmp_path})
+    with pytest.raises(ValueError, match="float16"):
+        copy.deepcopy(model).half().save_pretrained(tmp_path / "b", label_set=SUN37)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("has_card", [False, True])
