@@ -53,7 +53,7 @@ class AlignedDecoder(nn.Module):
         stages = zip(self.laterals, self.align, fine, strict=True)
         for lateral, align, fused in reversed(list(stages)):
             x_i = lateral(fused)
-            levels.insert(0, added_to(x_i, align(x_i, levels[0])))
+            levels.insert(0, x_i + align(x_i, levels[0]))
         logits: Tensor = self.join(levels)
         return logits
 

@@ -6,20 +6,18 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from fafnet_core.models.inplace import added_to
-
 Feedback = Callable[[Tensor, Tensor], Tensor]
-"""What a stream goes on with, from its own map (first) and the warped one, which it may reuse."""
+"""What a stream goes on with, from its own map (first) and the warped one (second)."""
 
 
 def add_feedback(feat: Tensor, warped: Tensor) -> Tensor:
     """Equations 2 and 3: a plain sum, with no ReLU behind it."""
-    return added_to(warped, feat)
+    return feat + warped
 
 
 def mean_feedback(feat: Tensor, warped: Tensor) -> Tensor:
     """What the authors' code does in place of equations 2 and 3: the mean."""
-    return added_to(warped, feat) / 2
+    return (feat + warped) / 2
 
 
 def no_feedback(feat: Tensor, warped: Tensor) -> Tensor:

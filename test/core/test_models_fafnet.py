@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fafnet_core.models import PRESETS, FAFNet, FAFNetConfig, build_model
+from fafnet_core.models.acfm import AttentionCrossFusion
 from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.fam import FlowAlignment
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
@@ -274,6 +275,24 @@ def test_in_training_what_a_hook_kept_stays_as_it_was() -> None:
             module.register_full_backward_hook(lambda *_: None)
     model(*images(2, 64, 96)).square().mean().backward()
     assert len(seen) == 2 * 8 + 1
+    assert all(torch.equal(kept, copied) for kept, copied in seen)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("changes", [{}, {"join": "sum", "flow_reduction": 2}])
+def test_the_papers_maps_stay_as_they_were_in_inference_too(changes: dict[str, Any]) -> None:
+    model = randomise_flows(build(**changes))
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        maps = (*inputs, *(output if isinstance(output, tuple) else (output,)))
+        seen.extend((x, x.clone()) for x in maps)
+
+    for module in model.modules():
+        if isinstance(module, (AttentionCrossFusion, FlowAlignment)):
+            module.register_forward_hook(keep)
+    model(*images(1, 64, 96))
+    assert len(seen) == 4 * 4 + 11 * 3
     assert all(torch.equal(kept, copied) for kept, copied in seen)
 
 
