@@ -20,6 +20,9 @@ ROS_WHEELS = [
     "ros-jazzy-sensor-msgs>=5.3",
     "ros-jazzy-std-msgs>=5.3",
 ]
+# Reading the original downloads; training's log; pictures of results.
+DATA = ["h5py>=3.6", "scipy>=1.8"]
+TRAIN = [*DATA, "matplotlib>=3.5", "tensorboard>=2.10"]
 HUB = ["huggingface_hub>=0.24"]
 TIMM = ["timm>=1.0"]
 DEV = [
@@ -29,6 +32,8 @@ DEV = [
     "pytest>=8",
     "pytest-rerunfailures>=14",
     "ruff>=0.8",
+    "scipy-stubs",
+    "torchmetrics>=1.4",
     "types-PyYAML",
     "types-tqdm",
 ]
@@ -57,9 +62,11 @@ setup(
     extras_require={
         "opencv": OPENCV,
         "ros": OPENCV + ROS_WHEELS,
+        "data": DATA,
+        "train": TRAIN,
         "hub": HUB,
         "timm": TIMM,
-        "dev": DEV + HUB,
+        "dev": DEV + HUB + TRAIN,
     },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",

@@ -1,4 +1,4 @@
-"""Label sets, and frames from files."""
+"""Label sets, frames from files, and labelled samples of data sets."""
 
 from fafnet_core.data.frames import (
     CameraFile,
@@ -12,6 +12,7 @@ from fafnet_core.data.frames import (
 )
 from fafnet_core.data.labels import NYU40, SUN37, UNLABELLED, LabelSet
 from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
 
 __all__ = [
     "NYU40",
@@ -22,6 +23,8 @@ __all__ = [
     "LabelSet",
     "Normalisation",
     "RgbdFrame",
+    "RgbdSample",
+    "RgbdSegmentationDataset",
     "find_camera_file",
     "read_camera_file",
     "read_depth",
