@@ -18,7 +18,7 @@ from collections import defaultdict
 
 import torch
 
-from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.inference import UNTRAINED, Segmenter
 from fafnet_core.inference.devices import keep_memory, use_threads
 from fafnet_core.models import PRESETS
@@ -47,7 +47,8 @@ def main() -> None:
     if not arguments.give_back:
         keep_memory()
     camera = PinholeCamera(*arguments.size)
-    seen = render(studio(), camera, sway(0.2))
+    tour = Tour.of(1)
+    seen = render(tour.room.scene, camera, tour.pose(0.2))
     times: defaultdict[str, list[float]] = defaultdict(list)
     for frame in range(arguments.frames + 3):
         begun = time.perf_counter()

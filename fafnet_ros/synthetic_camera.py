@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from fafnet_core.data import RgbdFrame
-from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_core.data.synthetic import PinholeCamera, SensorConfig, Tour
+from fafnet_core.data.synthetic.dataset import photograph
+from fafnet_core.data.synthetic.sensor import calibration_error
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.rgbd_camera import DEPTH_ENCODINGS, RELIABILITIES, RgbdCamera
@@ -32,20 +35,32 @@ class SyntheticCameraParameters:
         minimum=2,
         maximum=5000,
     )
+    seed: int = parameter(0, "Which room.", minimum=0, maximum=2**31 - 1)
+    baseline_m: float = parameter(0.05, "Metres between the two cameras.", minimum=0.0, maximum=0.5)
+    calibration_error_px: float = parameter(
+        2.0, "Error of depth registered to colour, in pixels 640 wide.", minimum=0.0, maximum=32.0
+    )
+    faults: float = parameter(
+        1.0, "Factor on noise, steps of depth and holes; 0 is perfect.", minimum=0.0, maximum=4.0
+    )
     frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
     depth_encoding: str = parameter("16UC1", "Encoding of depth.", choices=DEPTH_ENCODINGS)
     reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
 
 
 class SyntheticCamera(Node):
-    """Publishes a camera's view of the synthetic room."""
+    """Publishes what a colour and a depth camera see of a synthetic room."""
 
     def __init__(self) -> None:
         super().__init__("synthetic_camera")
         declare_parameters(self, SyntheticCameraParameters)
         self._settings = settings = read_parameters(self, SyntheticCameraParameters)
-        self._scene = studio()
+        self._tour = Tour.of(settings.seed)
+        self._sensor = _sensor(settings)
         self._view = PinholeCamera(settings.width, settings.height)
+        # One calibration, and so one error, as a camera has.
+        rng = np.random.default_rng(settings.seed)
+        self._error, _ = calibration_error(self._sensor, self._view, rng)
         self._rendered: dict[int, RgbdFrame] = {}
         self._ticks = 0
         self._camera = RgbdCamera(self, settings.reliability, settings.depth_encoding)
@@ -66,14 +81,29 @@ class SyntheticCamera(Node):
         index = last - abs(tick % (2 * last) - last)  # 0, 1, ... last, last - 1, ... 1, 0
         if index not in self._rendered:
             # Half of the path in two seconds of 30 Hz is a calm walk.
-            seen = render(self._scene, self._view, sway(0.5 * index / self._settings.frames))
+            pose = self._tour.pose(0.5 * index / self._settings.frames)
+            noise = np.random.default_rng([self._settings.seed, index])
+            seen = photograph(self._tour.room.scene, self._view, pose, self._sensor, noise)
             self._rendered[index] = RgbdFrame(
                 seen.rgb,
-                seen.depth_m,
+                seen.registered(self._sensor, self._error),
                 self._view.camera_matrix,
                 frame_id=self._settings.frame_id,
             )
         return self._rendered[index]
+
+
+def _sensor(settings: SyntheticCameraParameters) -> SensorConfig:
+    error, faults = settings.calibration_error_px, settings.faults
+    return SensorConfig(
+        baseline_m=settings.baseline_m,
+        calibration_error_px=(error, error),
+        depth_noise=faults,
+        quantisation=faults,
+        dropout=faults,
+        colour_noise=faults,
+        colour_blur=0.4 if faults else 0.0,
+    )
 
 
 def main() -> int:

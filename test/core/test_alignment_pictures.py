@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fafnet_core import FAFNet, FAFNetConfig, save_checkpoint
 from fafnet_core.cli.main import main
-from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.inference import (
     Alignment,
     alignment_sheet,
@@ -297,8 +297,9 @@ def folder(tmp_path: Path) -> Path:
     for name in ("color", "depth"):
         (root / name).mkdir(parents=True)
     camera = PinholeCamera(WIDTH, HEIGHT)
+    tour = Tour.of(1)
     for i in range(2):
-        seen = render(studio(), camera, sway(i / 2))
+        seen = render(tour.room.scene, camera, tour.pose(i / 2))
         cv2.imwrite(str(root / f"color/{i}.png"), seen.rgb[..., ::-1])
         cv2.imwrite(str(root / f"depth/{i}.png"), (seen.depth_m * 1000).astype(np.uint16))
     (root / "camera.yaml").write_text("fx: 60\nfy: 60\ncx: 48\ncy: 32\n")

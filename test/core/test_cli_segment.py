@@ -13,7 +13,7 @@ import pytest
 
 from fafnet_core.cli.main import main
 from fafnet_core.data import NYU40
-from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 
 CAMERA = PinholeCamera(96, 72)
 
@@ -23,8 +23,9 @@ def folder(tmp_path: Path) -> Path:
     root = tmp_path / "room"
     for name in ("color", "depth"):
         (root / name).mkdir(parents=True)
+    tour = Tour.of(1)
     for i in range(2):
-        seen = render(studio(), CAMERA, sway(i / 2))
+        seen = render(tour.room.scene, CAMERA, tour.pose(i / 2))
         cv2.imwrite(str(root / f"color/{i}.png"), seen.rgb[..., ::-1])
         cv2.imwrite(str(root / f"depth/{i}.png"), (seen.depth_m * 1000).astype(np.uint16))
     matrix = CAMERA.camera_matrix

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fafnet_core import build_model, save_checkpoint
 from fafnet_core.data import NYU40, SUN37, LabelSet, Normalisation
-from fafnet_core.data.synthetic import PinholeCamera, render, studio, sway
+from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmentation, Segmenter, blend, legend, strip
 from fafnet_core.inference.segmenter import classify
@@ -24,7 +24,8 @@ from fafnet_core.models import fam
 
 CAMERA = PinholeCamera(160, 120)
 MATRIX = CAMERA.camera_matrix
-RENDERED = render(studio(), CAMERA, sway(0.2))
+TOUR = Tour.of(1)
+RENDERED = render(TOUR.room.scene, CAMERA, TOUR.pose(0.2))
 RGB, DEPTH = RENDERED.rgb, RENDERED.depth_m
 
 

@@ -7,79 +7,172 @@ import pytest
 
 from fafnet_core.data.synthetic import (
     Box,
-    Cylinder,
+    Ellipsoid,
+    Frustum,
+    Lamp,
     PinholeCamera,
     Scene,
+    Tour,
     look_at,
+    make_room,
     render,
-    studio,
-    sway,
 )
+from fafnet_core.data.synthetic.furniture import blob, box, tube
+from fafnet_core.data.synthetic.render import Rendering, look, render_depth
+from fafnet_core.data.synthetic.solids import Solid, tilt, turn
 
 CAMERA = PinholeCamera(width=81, height=61, horizontal_fov_deg=60)
-LAMP = (0.0, 1.0, 5.0)
+AHEAD = look_at((0, 0, 0), (0, 1, 0))
+GREY = (100.0, 100.0, 100.0)
+
+
+def see(*solids: Solid, lamp: Lamp | None = None) -> Rendering:
+    return render(Scene(solids, lamp or Lamp((0, 1, 5))), CAMERA, AHEAD)
 
 
 def test_a_wall_ahead_has_one_depth_everywhere() -> None:
-    wall = Box(0, (100, 100, 100), (0, 3.5, -10), (20, 1, 20))
-    seen = render(Scene((wall,), LAMP), CAMERA, look_at((0, 0, 0), (0, 1, 0)))
+    seen = see(box("wall", GREY, (0, 3.5, -10), (20, 1, 20)))
     np.testing.assert_allclose(seen.depth_m, 3.0, rtol=1e-5)
     assert set(np.unique(seen.labels)) == {0}
 
 
 def test_depth_and_place_of_a_turned_box_are_exact() -> None:
-    box = Box(7, (200, 0, 0), (0, 4, -0.5), (1, 1, 1), yaw_deg=45)
-    seen = render(Scene((box,), LAMP), CAMERA, look_at((0, 0, 0), (0, 1, 0)))
+    seen = see(box("door", GREY, (0, 4, -0.5), (1, 1, 1), rotation=turn(45)))
     # Its nearest edge is half a diagonal before the middle.
     assert seen.depth_m[30, 40] == pytest.approx(4 - np.sqrt(0.5), rel=1e-5)
     assert seen.labels[30, 40] == 7
-    assert seen.labels[0, 0] == 255
-    assert seen.depth_m[0, 0] == 0
+    assert (seen.labels[0, 0], seen.depth_m[0, 0]) == (255, 0)
+    assert seen.rgb[0, 0].tolist() == [0, 0, 0]
     # The outermost corners lie at x = +-sqrt(0.5), 4 m away.
     half_width = CAMERA.camera_matrix[0, 0] * np.sqrt(0.5) / 4
     assert abs((seen.labels[30] == 7).sum() - 2 * half_width) <= 1
 
 
-def test_a_cylinder_shows_its_side_and_its_lid() -> None:
-    tin = Cylinder(5, (0, 200, 0), (0, 3, -1), 0.5, 1.0)
-    ahead = render(Scene((tin,), LAMP), CAMERA, look_at((0, 0, -0.5), (0, 3, -0.5)))
+def test_a_column_shows_its_side_and_its_lid() -> None:
+    tin = tube("bag", GREY, (0, 3, -1), 0.5, 1.0)
+    scene = Scene((tin,), Lamp((0, 1, 5)))
+    ahead = render(scene, CAMERA, look_at((0, 0, -0.5), (0, 3, -0.5)))
     assert ahead.depth_m[30, 40] == pytest.approx(2.5, rel=1e-5)
-    above = render(Scene((tin,), LAMP), CAMERA, look_at((0, 2.99, 2), (0, 3, 0)))
+    above = render(scene, CAMERA, look_at((0, 2.99, 2), (0, 3, 0)))
     assert above.depth_m[30, 40] == pytest.approx(2.0, rel=1e-3)
 
 
+@pytest.mark.parametrize("radii", [(0.5, 0.2), (0.2, 0.5), (0.4, 0.0)])
+def test_a_cone_cut_off_is_as_wide_as_its_radius_at_each_height(
+    radii: tuple[float, float],
+) -> None:
+    cone = tube("lamp", GREY, (0, 4, -0.5), radii, 1.0)
+    depth, _ = render_depth((cone,), CAMERA, AHEAD)
+    for row in (24, 30, 36):
+        height = -(row - 30) / CAMERA.focal
+        mean, growth = sum(radii) / 2, radii[1] - radii[0]
+        # The ray in the middle column goes (0, 1, height) t; it meets the near side where
+        # 4 - t = radius(z = height * t).
+        t = (4 - mean) / (1 + growth * height)
+        assert depth[row, 40] == pytest.approx(t, rel=1e-4), row
+
+
+def test_an_ellipsoid_has_its_half_axes() -> None:
+    egg = blob("pillow", GREY, (0, 3, -0.25), (2, 0.6, 0.5))
+    depth, _ = render_depth((egg,), CAMERA, AHEAD)
+    assert depth[30, 40] == pytest.approx(2.7, rel=1e-5)
+    standing = blob("pillow", GREY, (0, 3, -0.25), (2, 0.6, 0.5), rotation=turn(90))
+    depth, _ = render_depth((standing,), CAMERA, AHEAD)
+    assert depth[30, 40] == pytest.approx(2.0, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "solid",
+    [
+        box("box", GREY, (0.1, 3, -0.4), (0.8, 0.9, 0.7), rotation=turn(30) @ tilt(20)),
+        tube("box", GREY, (0.1, 3, -0.4), (0.5, 0.3), 0.8, rotation=tilt(35)),
+        blob("box", GREY, (0.1, 3, -0.4), (0.9, 0.5, 0.7), rotation=turn(30) @ tilt(20)),
+    ],
+    ids=["box", "frustum", "ellipsoid"],
+)
+def test_hits_lie_on_the_surface_and_normals_are_across_it(solid: Solid) -> None:
+    assert isinstance(solid, Box | Frustum | Ellipsoid)
+    depth, _ = render_depth((solid,), CAMERA, AHEAD)
+    rows, columns = np.nonzero(depth)
+    assert rows.size > 50
+    x, y = CAMERA.slopes
+    rays = np.stack([x[columns], np.ones_like(y[rows]), -y[rows]])
+    points = solid.rotation.T @ (rays * depth[rows, columns] - solid.centre[:, None])
+    normals, _, _ = solid.surface(points)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=0), 1, rtol=1e-4)
+    assert (np.einsum("in,in->n", normals, solid.rotation.T @ rays) < 1e-3).all()  # faces us
+    # A hair along the normal is outside: a ray from there along it never comes back.
+    outside = points + 1e-3 * normals
+    for point, normal in zip(outside.T[::17], normals.T[::17], strict=True):
+        ways = tuple(np.array([[value]], np.float32) for value in normal)
+        with np.errstate(all="ignore"):
+            again = solid.cast(point.astype(np.float32), (ways[0], ways[1], ways[2]))
+        assert np.isinf(again).all()
+
+
 def test_the_nearer_solid_hides_the_farther_whatever_their_order() -> None:
-    near = Box(1, (1, 1, 1), (0, 2, -1), (1, 0.1, 2))
-    far = Box(2, (1, 1, 1), (0, 4, -5), (9, 0.1, 9))
-    pose = look_at((0, 0, 0), (0, 1, 0))
-    one, other = (render(Scene(s, LAMP), CAMERA, pose) for s in ((near, far), (far, near)))
+    near = box("floor", GREY, (0, 2, -1), (1, 0.1, 2))
+    far = box("cabinet", GREY, (0, 4, -5), (9, 0.1, 9))
+    one, other = see(near, far), see(far, near)
     np.testing.assert_array_equal(one.labels, other.labels)
     assert one.labels[30, 40] == 1
     assert one.labels[30, 0] == 2
 
 
+def test_what_stands_before_the_lamp_throws_a_shadow() -> None:
+    ground = box("floor", GREY, (0, 3, -1.1), (6, 6, 0.1))
+    above = box("table", GREY, (0, 3, 1.5), (1, 1, 0.1))  # out of sight
+    lamp = Lamp((0.0, 3.0, 4.0), strength=1.0, ambient=0.1)
+    lit, dark = see(ground, lamp=lamp), see(ground, above, lamp=lamp)
+    row = 30 + round(CAMERA.focal / 3)  # the ground under the table, 3 m away and 1 m down
+    assert dark.labels[row, 40] == lit.labels[row, 40] == 1
+    assert dark.rgb[row, 40, 0] < 0.3 * lit.rgb[row, 40, 0]
+    aside = (60, 2)
+    assert dark.rgb[aside].tolist() == lit.rgb[aside].tolist()
+
+
 def test_depth_reprojects_onto_the_floor_plane() -> None:
-    camera, pose = PinholeCamera(160, 120), sway(0.3)
-    seen = render(studio(), camera, pose)
+    camera, tour = PinholeCamera(160, 120), Tour.of(1)
+    pose = tour.pose(0.3)
+    seen = render(tour.room.scene, camera, pose)
     rows, columns = np.nonzero(seen.labels == 1)
-    matrix = camera.camera_matrix
-    depth = seen.depth_m[rows, columns]
-    x = (columns - matrix[0, 2]) / matrix[0, 0] * depth
-    y = (rows - matrix[1, 2]) / matrix[1, 1] * depth
-    points = np.stack([x, y, depth], 1) @ pose.axes + pose.position
-    np.testing.assert_allclose(points[:, 2], 0.01, atol=1e-3)
+    assert rows.size > 500
+    x, y = camera.slopes
+    rays = np.stack([x[columns], y[rows], np.ones(rows.size, np.float32)], 1)
+    points = rays * seen.depth_m[rows, columns, None] @ pose.axes + pose.position
+    np.testing.assert_allclose(points[:, 2], 0, atol=1e-3)
 
 
-def test_the_room_is_closed_furnished_and_seen_from_a_closed_path() -> None:
-    camera, room = PinholeCamera(160, 120), studio()
-    classes: set[int] = set()
-    for phase in np.linspace(0, 1, 9)[:-1]:
-        seen = render(room, camera, sway(float(phase)))
-        assert (seen.depth_m > 0.3).all()
+def test_a_tour_is_a_closed_path_through_a_closed_room() -> None:
+    camera, tour = PinholeCamera(64, 48), Tour.of(2)
+    for phase in np.linspace(0, 1, 5)[:-1]:
+        seen = render(tour.room.scene, camera, tour.pose(float(phase)))
+        assert (seen.depth_m > 0).all()
         assert not (seen.labels == 255).any()
-        classes |= set(np.unique(seen.labels))
-    assert len(classes) >= 20
-    start, end = sway(0), sway(1)
+    start, end = tour.pose(0), tour.pose(1)
     np.testing.assert_allclose(start.position, end.position, atol=1e-6)
     np.testing.assert_allclose(start.axes, end.axes, atol=1e-6)
     np.testing.assert_allclose(start.axes @ start.axes.T, np.eye(3), atol=1e-6)
+
+
+def test_rooms_differ_and_a_seed_makes_the_same_one() -> None:
+    camera = PinholeCamera(48, 36)
+
+    def labels(seed: int) -> bytes:
+        rng = np.random.default_rng(seed)
+        room = make_room(rng)
+        return look(room.scene.solids, camera, look_at((0, -1, 1.5), (0, 1, 1)))[0].tobytes()
+
+    assert labels(3) == labels(3)
+    assert len({labels(seed) for seed in range(5)}) == 5
+
+
+def test_nothing_stands_in_anything_else_or_in_a_wall() -> None:
+    for seed in range(20):
+        room = make_room(np.random.default_rng(seed))
+        width, length, _ = room.size
+        for index, (a, b, c, d) in enumerate(room.taken):
+            assert -width / 2 - 0.02 <= a < b <= width / 2 + 0.02
+            assert -length / 2 - 0.02 <= c < d <= length / 2 + 0.02
+            for e, f, g, h in room.taken[:index]:
+                assert b <= e or f <= a or d <= g or h <= c, seed

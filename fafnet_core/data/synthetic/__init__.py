@@ -1,17 +1,27 @@
-"""Synthetic rooms: ray-cast colour, exact metric depth and exact labels from a moving camera."""
+"""Synthetic rooms: ray-cast colour, true depth and exact labels from two separate cameras."""
 
-from fafnet_core.data.synthetic.camera import PinholeCamera, look_at, sway
-from fafnet_core.data.synthetic.rooms import studio
-from fafnet_core.data.synthetic.scene import Box, Cylinder, Rendering, Scene, render
+from fafnet_core.data.synthetic.camera import PinholeCamera, Pose, look_at
+from fafnet_core.data.synthetic.render import Lamp, Rendering, Scene, render
+from fafnet_core.data.synthetic.rooms import Room, make_room
+from fafnet_core.data.synthetic.sensor import SensorConfig
+from fafnet_core.data.synthetic.solids import Box, Ellipsoid, Frustum, Shell
+from fafnet_core.data.synthetic.views import Tour, choose_view
 
 __all__ = [
     "Box",
-    "Cylinder",
+    "Ellipsoid",
+    "Frustum",
+    "Lamp",
     "PinholeCamera",
+    "Pose",
     "Rendering",
+    "Room",
     "Scene",
+    "SensorConfig",
+    "Shell",
+    "Tour",
+    "choose_view",
     "look_at",
+    "make_room",
     "render",
-    "studio",
-    "sway",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,11 +25,22 @@ class PinholeCamera:
     horizontal_fov_deg: float = 62.0
 
     @property
+    def focal(self) -> float:
+        """The focal length in pixels, the same across and down."""
+        return self.width / 2 / math.tan(math.radians(self.horizontal_fov_deg) / 2)
+
+    @property
     def camera_matrix(self) -> NDArray[np.float64]:
         """The (3, 3) float64 matrix, its principal point in the middle of the image."""
-        focal = self.width / 2 / math.tan(math.radians(self.horizontal_fov_deg) / 2)
         cx, cy = (self.width - 1) / 2, (self.height - 1) / 2
-        return np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]], np.float64)
+        return np.array([[self.focal, 0, cx], [0, self.focal, cy], [0, 0, 1]], np.float64)
+
+    @cached_property
+    def slopes(self) -> tuple[Vector, Vector]:
+        """x of each column's rays (W,) and y of each row's (H,), at one metre's depth."""
+        x = (np.arange(self.width) - (self.width - 1) / 2) / self.focal
+        y = (np.arange(self.height) - (self.height - 1) / 2) / self.focal
+        return x.astype(np.float32), y.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,18 @@ class Pose:
 
     position: Vector
     axes: Vector
+
+    def rolled(self, degrees: float) -> Pose:
+        """Turned about its own forward axis."""
+        c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        right, down, forward = self.axes
+        axes = np.stack([c * right + s * down, c * down - s * right, forward])
+        return Pose(self.position, axes.astype(np.float32))
+
+    def moved(self, right: float = 0.0, down: float = 0.0, forward: float = 0.0) -> Pose:
+        """Moved along its own axes, in metres."""
+        step = np.array([right, down, forward], np.float32) @ self.axes
+        return Pose(self.position + step, self.axes)
 
 
 def look_at(position: ArrayLike, target: ArrayLike) -> Pose:
@@ -48,18 +72,3 @@ def look_at(position: ArrayLike, target: ArrayLike) -> Pose:
     right /= np.linalg.norm(right)
     axes = np.stack([right, np.cross(forward, right), forward])
     return Pose(eye.astype(np.float32), axes.astype(np.float32))
-
-
-def sway(phase: float) -> Pose:
-    """Return the pose on a closed path through the `studio`; one round for phase 0 to 1.
-
-    The camera is carried by a person near the door: it sways sideways and looks around.
-    """
-    angle = 2 * math.pi * phase
-    position = (
-        0.9 * math.sin(angle),
-        0.45 + 0.25 * math.cos(angle),
-        1.45 + 0.1 * math.sin(2 * angle),
-    )
-    target = (0.7 * math.sin(angle + 0.9), 4.2, 0.75 + 0.12 * math.cos(angle))
-    return look_at(position, target)

@@ -1,162 +1,334 @@
-"""A furnished room in NYU-40 classes."""
+"""Rooms at random: fixtures, furniture along the walls, things in the middle, things on tables.
+
+A room has its floor at z = 0 and its middle at x = y = 0. The same generator state makes the same
+room.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fafnet_core.data.labels import NYU40
-from fafnet_core.data.synthetic.scene import Box, Cylinder, Scene, Solid, Texture, plain
+from fafnet_core.data.synthetic import furniture, textures
+from fafnet_core.data.synthetic.fixtures import FIXTURES, door, window
+from fafnet_core.data.synthetic.furniture import Kit, Piece, box, label
+from fafnet_core.data.synthetic.render import Lamp, Scene
+from fafnet_core.data.synthetic.solids import Array, Shell, Solid, turn
 
-Array = NDArray[np.float32]
+_THEMES: dict[str, tuple[str, ...]] = {
+    "bedroom": ("bed", "bed", "cabinet", "dresser", "desk"),
+    "living room": ("sofa", "sofa", "television", "bookshelf", "lamp"),
+    "kitchen": ("counter", "refrigerator", "table", "counter"),
+    "study": ("desk", "bookshelf", "cabinet", "box", "desk"),
+}
+_FAVOUR = 3.0
+_ASIDE = 0.06
+"""Free floor that each thing keeps around it, in metres."""
+_LOW = 1.0
+"""What is lower than this may stand before a window, in metres."""
 
-_WIDTH, _LENGTH, _HEIGHT = 5.0, 6.0, 2.6
+
+@dataclass(frozen=True)
+class _Wall:
+    """One wall: its inner face is `distance` from the middle; pieces there are turned by `yaw`."""
+
+    yaw_deg: float
+    distance: float
+    length: float
+
+    def at(self, along: float, depth: float) -> tuple[float, float]:
+        """Return x, y of a piece of this depth with its back to the wall."""
+        x, y, _ = turn(self.yaw_deg) @ np.array([along, self.distance - depth / 2, 0], np.float32)
+        return float(x), float(y)
 
 
-def studio() -> Scene:
-    """Return a one-room flat of 5 x 6 x 2.6 m with some thirty pieces of furniture.
+@dataclass
+class _Plan:
+    """What stands where so far."""
 
-    The camera is meant to stand near y = 0.5 and to look along +y.
+    width: float
+    length: float
+    solids: list[Solid] = field(default_factory=list)
+    taken: list[tuple[float, float, float, float]] = field(default_factory=list)
+    tops: list[tuple[Piece, float, float, float]] = field(default_factory=list)
+
+    def footprint(
+        self, piece: Piece, x: float, y: float, yaw_deg: float
+    ) -> tuple[float, float, float, float]:
+        """Return the rectangle x0, x1, y0, y1 around the floor that a piece takes."""
+        c, s = abs(np.cos(np.radians(yaw_deg))), abs(np.sin(np.radians(yaw_deg)))
+        w, d = (c * piece.width + s * piece.depth) / 2, (s * piece.width + c * piece.depth) / 2
+        return x - w, x + w, y - d, y + d
+
+    def is_free(self, area: tuple[float, float, float, float], aside: float = _ASIDE) -> bool:
+        """Whether a rectangle lies in the room and away from all that stands there."""
+        x0, x1, y0, y1 = area
+        reach = 0.01
+        if x0 < -self.width / 2 - reach or x1 > self.width / 2 + reach:
+            return False
+        if y0 < -self.length / 2 - reach or y1 > self.length / 2 + reach:
+            return False
+        return all(
+            x1 + aside <= a or x0 - aside >= b or y1 + aside <= c or y0 - aside >= d
+            for a, b, c, d in self.taken
+        )
+
+    def put(self, piece: Piece, x: float, y: float, yaw_deg: float) -> bool:
+        """Place a piece where there is room for it; False: there is not."""
+        area = self.footprint(piece, x, y, yaw_deg)
+        if not self.is_free(area):
+            return False
+        self.taken.append(area)
+        self.solids += piece.placed(x, y, 0.0, yaw_deg)
+        if piece.top is not None:
+            self.tops.append((piece, x, y, yaw_deg))
+        return True
+
+
+@dataclass(frozen=True)
+class Room:
+    """A furnished room.
+
+    Attributes:
+        scene: what to render.
+        size: width (x), length (y) and height (z) in metres.
+        taken: rectangles x0, x1, y0, y1 of floor where things stand.
     """
-    return Scene((*_shell(), *_sleeping(), *_working(), *_living()), lamp=(0.0, 2.4, 2.45))
+
+    scene: Scene
+    size: tuple[float, float, float]
+    taken: tuple[tuple[float, float, float, float], ...]
+
+    def distance(self, x: float, y: float) -> float:
+        """Return how far a point lies from the nearest thing that stands, in metres."""
+        return min(
+            (
+                float(np.hypot(max(a - x, x - b, 0), max(c - y, y - d, 0)))
+                for a, b, c, d in self.taken
+            ),
+            default=np.inf,
+        )
 
 
-def _label(name: str) -> int:
-    return NYU40.names.index(name)
+def make_room(rng: np.random.Generator, *, lies: float = 0.5) -> Room:
+    """Return a room.
 
-
-def _box(
-    name: str,
-    colour: int,
-    position: tuple[float, float, float],
-    size: tuple[float, float, float],
-    *,
-    texture: Texture = plain,
-    yaw_deg: float = 0.0,
-) -> Box:
-    rgb = (colour >> 16, colour >> 8 & 255, colour & 255)
-    return Box(_label(name), rgb, position, size, yaw_deg=yaw_deg, texture=texture)
-
-
-def _shell() -> list[Solid]:
-    middle = (0.0, _LENGTH / 2, 0.0)
-    size = (_WIDTH, _LENGTH, _HEIGHT)
-    back = _LENGTH - 0.02
-    return [
-        Box(_label("wall"), (206, 202, 190), middle, size, inside=True, texture=plaster),
-        _box("floor", 0xA97B50, (0, 3, -0.05), (5, 6, 0.06), texture=planks),
-        _box("ceiling", 0xEDEBE6, (0, 3, 2.59), (5, 6, 0.05)),
-        _box("door", 0x7C5A3C, (2.48, 1.6, 0.01), (0.04, 0.9, 2.05), texture=panels),
-        _box("window", 0xBFE0F5, (-0.1, back, 0.95), (1.5, 0.04, 1.25), texture=panels),
-        _box("curtain", 0x8E3B4A, (-1.05, back - 0.05, 0.3), (0.4, 0.1, 2.1), texture=folds),
-        _box("curtain", 0x8E3B4A, (0.85, back - 0.05, 0.3), (0.4, 0.1, 2.1), texture=folds),
-        _box("picture", 0xD9A441, (-2.47, 2.3, 1.35), (0.04, 0.9, 0.6), texture=waves),
-        _box("picture", 0x4F86A8, (1.7, back, 1.45), (0.7, 0.04, 0.5), texture=waves),
-        _box("floor mat", 0x7F3F5C, (0, 2.9, 0.012), (1.8, 1.2, 0.012), texture=rug),
+    Args:
+        rng: decides everything.
+        lies: the share of surfaces, 0 to 1, whose texture says nothing about what they are.
+    """
+    kit = Kit(rng, lies)
+    width, length, height = kit.uniform(3.4, 5.6), kit.uniform(3.4, 5.6), kit.uniform(2.35, 2.9)
+    plan = _Plan(width, length)
+    theme = list(_THEMES)[rng.integers(len(_THEMES))]
+    walls = [
+        _Wall(0.0, length / 2, width),
+        _Wall(-90.0, width / 2, length),
+        _Wall(180.0, length / 2, width),
+        _Wall(90.0, width / 2, length),
     ]
+    # The wall with the door comes first: what stands elsewhere leaves the way to it free.
+    first = int(rng.integers(4))
+    for index, wall in enumerate(walls[first:] + walls[:first]):
+        _furnish_wall(kit, plan, wall, theme, with_door=index == 0)
+    _fill_middle(kit, plan)
+    _lay_things_down(kit, plan)
+    shell = _shell(kit, (width, length, height))
+    return Room(
+        Scene((shell, *plan.solids), _lamp(kit, height)),
+        (width, length, height),
+        tuple(plan.taken),
+    )
 
 
-def _sleeping() -> list[Solid]:
-    return [
-        _box("bed", 0x5F7FA8, (-1.45, 4.7, 0.0), (1.6, 2.1, 0.5), texture=quilt),
-        _box("bed", 0x6B4A2F, (-1.45, 5.86, 0.0), (1.7, 0.1, 1.05), texture=planks),
-        _box("pillow", 0xF1EBDD, (-1.8, 5.5, 0.5), (0.6, 0.4, 0.14), yaw_deg=4),
-        _box("pillow", 0xE3C9C0, (-1.1, 5.52, 0.5), (0.6, 0.38, 0.15), yaw_deg=-6),
-        _box("night stand", 0x80583A, (-0.35, 5.7, 0.0), (0.45, 0.45, 0.5), texture=panels),
-        Cylinder(_label("lamp"), (240, 220, 150), (-0.35, 5.7, 0.5), 0.03, 0.25),
-        Cylinder(_label("lamp"), (255, 236, 170), (-0.35, 5.7, 0.72), 0.13, 0.2),
-    ]
+def _shell(kit: Kit, size: tuple[float, float, float]) -> Shell:
+    wall = kit.texture(textures.uneven, textures.uneven, textures.stripes, textures.mural)
+    floor = kit.texture(textures.planks, textures.tiles, textures.cloth)
+    ceiling = textures.uneven(kit.rng)
+    half: Array = np.array(size, np.float32) / np.float32(2)
+    return Shell(
+        label("wall"),
+        kit.colour(),
+        np.array([0, 0, half[2]], np.float32),
+        half,
+        texture=wall,
+        floor=(label("floor"), kit.colour(), floor),
+        ceiling=(label("ceiling"), kit.colour(), ceiling),
+    )
 
 
-def _working() -> list[Solid]:
-    legs = [(x, y, 0.0) for x in (1.2, 2.3) for y in (4.95, 5.55)]
-    return [
-        _box("desk", 0xC08A52, (1.75, 5.25, 0.7), (1.25, 0.75, 0.05), texture=planks),
-        *(_box("desk", 0x6E4B2D, leg, (0.05, 0.05, 0.7)) for leg in legs),
-        _box("television", 0x23262B, (1.75, 5.45, 0.85), (0.75, 0.05, 0.45)),
-        _box("television", 0x33363B, (1.75, 5.45, 0.75), (0.2, 0.15, 0.1)),
-        _box("books", 0xB5483A, (1.3, 5.2, 0.75), (0.2, 0.27, 0.09), yaw_deg=15),
-        _box("chair", 0x2F6F5E, (1.6, 4.45, 0.42), (0.46, 0.46, 0.07), yaw_deg=20),
-        _box("chair", 0x2F6F5E, (1.7, 4.23, 0.49), (0.46, 0.06, 0.5), yaw_deg=20),
-        Cylinder(_label("chair"), (70, 72, 76), (1.6, 4.45, 0.0), 0.04, 0.42),
-        Cylinder(_label("chair"), (60, 62, 66), (1.6, 4.45, 0.0), 0.26, 0.04),
-        _box("bookshelf", 0x7A5230, (2.3, 3.3, 0.0), (0.38, 1.2, 1.9), texture=books),
-    ]
+def _lamp(kit: Kit, height: float) -> Lamp:
+    """Bright or dim, warm or cold: a dim room is dark in the image."""
+    level = kit.uniform(0.35, 1.15)
+    share = kit.uniform(0.3, 0.75)
+    warm = kit.uniform(-0.15, 0.25)
+    position = (kit.uniform(-0.8, 0.8), kit.uniform(-0.8, 0.8), height - 0.12)
+    tint = (1 + 0.4 * warm, 1.0, 1 - warm)
+    return Lamp(position, 1.3 * level * share, 1.1 * level * (1 - share) + 0.05, tint)
 
 
-def _living() -> list[Solid]:
-    table_legs = [(x, y, 0.0) for x in (-0.4, 0.4) for y in (2.7, 3.2)]
-    return [
-        _box("sofa", 0x5B6B43, (-2.0, 2.35, 0.0), (0.85, 1.8, 0.42), texture=quilt),
-        _box("sofa", 0x52613C, (-2.37, 2.35, 0.42), (0.2, 1.8, 0.42)),
-        _box("sofa", 0x52613C, (-2.0, 1.55, 0.42), (0.85, 0.2, 0.2)),
-        _box("sofa", 0x52613C, (-2.0, 3.15, 0.42), (0.85, 0.2, 0.2)),
-        _box("pillow", 0xD98E3F, (-2.1, 2.85, 0.42), (0.3, 0.36, 0.34), yaw_deg=12),
-        _box("table", 0xB58556, (0, 2.95, 0.42), (1.0, 0.65, 0.04), texture=planks),
-        *(_box("table", 0x77552F, leg, (0.05, 0.05, 0.42)) for leg in table_legs),
-        _box("books", 0x356A9C, (0.2, 2.9, 0.46), (0.26, 0.2, 0.07), yaw_deg=-20),
-        Cylinder(_label("otherprop"), (200, 90, 70), (-0.25, 3.0, 0.46), 0.05, 0.12),
-        _box("box", 0xB89563, (0.55, 4.55, 0.0), (0.5, 0.4, 0.38), yaw_deg=28),
-        _box("refrigerator", 0xD9DEE1, (2.15, 2.2, 0.0), (0.65, 0.65, 1.7), texture=panels),
-        _box("bag", 0x3E4F8A, (1.05, 3.55, 0.0), (0.32, 0.22, 0.42), yaw_deg=-35),
-    ]
+def _furnish_wall(kit: Kit, plan: _Plan, wall: _Wall, theme: str, *, with_door: bool) -> None:
+    """Set fixtures, then furniture along the wall, then hang things where it is empty."""
+    closed: list[tuple[float, float]] = []  # nothing stands or hangs here
+    lit: list[tuple[float, float]] = []  # only low things stand here
+    if with_door:
+        piece = door(kit)
+        along = _somewhere(kit, wall, piece.width)
+        plan.solids += piece.placed(*wall.at(along, piece.depth), 0.0, wall.yaw_deg)
+        closed.append((along - piece.width / 2 - 0.1, along + piece.width / 2 + 0.1))
+        x, y = wall.at(along, 0.9)
+        plan.taken.append(plan.footprint(Piece([], piece.width, 0.9, 0), x, y, wall.yaw_deg))
+    if kit.chance(0.6):
+        piece = window(kit)
+        along = _somewhere(kit, wall, piece.width)
+        span = (along - piece.width / 2, along + piece.width / 2)
+        if not _overlaps(span, closed):
+            plan.solids += piece.placed(*wall.at(along, piece.depth), 0.0, wall.yaw_deg)
+            lit.append(span)
+    tall = _stand_along(kit, plan, wall, theme, closed, lit)
+    _hang(kit, plan, wall, [*closed, *lit, *tall])
 
 
-def plaster(u: Array, v: Array) -> Array:
-    """Faint unevenness of a painted wall."""
-    return _factor(1 + 0.02 * np.sin(7.1 * u + 2 * np.sin(3.3 * v)) * np.sin(5.7 * v))
+def _stand_along(
+    kit: Kit,
+    plan: _Plan,
+    wall: _Wall,
+    theme: str,
+    closed: Sequence[tuple[float, float]],
+    lit: Sequence[tuple[float, float]],
+) -> list[tuple[float, float]]:
+    """Stand furniture along the wall; return the spans of what is too tall to hang things over."""
+    names = list(furniture.AT_WALL)
+    weights = np.array([_FAVOUR if name in _THEMES[theme] else 1.0 for name in names])
+    weights /= weights.sum()
+    tall = []
+    cursor = -wall.length / 2 + kit.uniform(0.02, 0.6)
+    wanted = kit.rng.permutation(_THEMES[theme])[:2].tolist()
+    for attempt in range(10):
+        name = wanted[attempt] if attempt < len(wanted) else str(kit.rng.choice(names, p=weights))
+        piece = furniture.AT_WALL[name](kit)
+        along = cursor + piece.width / 2
+        span = (cursor, cursor + piece.width)
+        blocked = _overlaps(span, closed) or (piece.height > _LOW and _overlaps(span, lit))
+        gap = kit.uniform(0.02, 0.12)
+        x, y = wall.at(along, piece.depth + 2 * gap)
+        if span[1] > wall.length / 2 or blocked or not plan.put(piece, x, y, wall.yaw_deg):
+            cursor += kit.uniform(0.1, 0.5)
+            continue
+        if piece.height > _LOW + 0.1:
+            tall.append(span)
+        if name == "bed":
+            _beside_bed(kit, plan, wall, span)
+        if name in ("desk", "table"):
+            _chair_at(kit, plan, piece, (x, y), wall.yaw_deg, 180.0)
+        cursor = span[1] + kit.uniform(0.08, 0.6)
+    return tall
 
 
-def planks(u: Array, v: Array) -> Array:
-    """Boards of 12 cm, each of another shade, with dark joints."""
-    board = np.floor(u / 0.12)
-    shade = 0.9 + 0.2 * _hash(board)
-    grain = 1 + 0.05 * np.sin(90 * u + 6 * np.sin(2 * v + 5 * _hash(board)))
-    joint = np.where(u / 0.12 - board < 0.06, 0.6, 1.0)
-    return _factor(shade * grain * joint)
+def _beside_bed(kit: Kit, plan: _Plan, wall: _Wall, span: tuple[float, float]) -> None:
+    for side in (-1, 1):
+        if kit.chance(0.75):
+            stand = furniture.night_stand(kit)
+            edge = span[0] if side < 0 else span[1]
+            x, y = wall.at(edge + side * (stand.width / 2 + 0.08), stand.depth + 0.1)
+            plan.put(stand, x, y, wall.yaw_deg)
 
 
-def panels(u: Array, v: Array) -> Array:
-    """A frame around fields of half a metre."""
-    near_edge = np.minimum(np.mod(u, 0.5), np.mod(v, 0.62)) < 0.04
-    return _factor(np.where(near_edge, 0.78, 1.0))
+def _chair_at(
+    kit: Kit, plan: _Plan, piece: Piece, place: tuple[float, float], yaw_deg: float, side_deg: float
+) -> None:
+    """Put a chair before one side of a table, seen from which it looks at the table."""
+    chair = furniture.chair(kit)
+    way = yaw_deg + side_deg
+    reach = piece.depth if side_deg % 180 == 0 else piece.width
+    out = reach / 2 + chair.depth / 2 + kit.uniform(0.07, 0.3)
+    aside = kit.uniform(-0.15, 0.15)
+    x, y, _ = turn(way) @ np.array([aside, out, 0], np.float32)
+    plan.put(chair, place[0] + float(x), place[1] + float(y), way + kit.uniform(-25, 25))
 
 
-def folds(u: Array, v: Array) -> Array:
-    """Hanging cloth."""
-    return _factor(0.85 + 0.2 * np.sin(75 * u))
+def _fill_middle(kit: Kit, plan: _Plan) -> None:
+    """A mat, a table with chairs, people, and whatever lies about."""
+    if kit.chance(0.6):
+        _lay_mat(kit, plan)
+    names = ["table"] * int(kit.chance(0.5)) + ["person"] * int(kit.chance(0.45))
+    others = list(furniture.FREE)
+    names += [str(name) for name in kit.rng.choice(others, int(kit.rng.integers(2, 6)))]
+    for name in names:
+        piece = furniture.FREE[name](kit)
+        for _ in range(8):
+            x = kit.uniform(-plan.width / 2 + 0.4, plan.width / 2 - 0.4)
+            y = kit.uniform(-plan.length / 2 + 0.4, plan.length / 2 - 0.4)
+            yaw = kit.uniform(-180, 180)
+            if plan.put(piece, x, y, yaw):
+                if name == "table":
+                    for side in (0.0, 90.0, 180.0, 270.0):
+                        if kit.chance(0.6):
+                            _chair_at(kit, plan, piece, (x, y), yaw, side)
+                break
 
 
-def waves(u: Array, v: Array) -> Array:
-    """An abstract painting."""
-    return _factor(0.8 + 0.35 * np.sin(12 * u + 4 * np.sin(9 * v)))
+def _lay_mat(kit: Kit, plan: _Plan) -> None:
+    """Lay a mat on the floor: flat, so nothing else minds it."""
+    size = (kit.uniform(0.8, 2.2), kit.uniform(0.6, 1.6), 0.015)
+    x = kit.uniform(-plan.width / 4, plan.width / 4)
+    y = kit.uniform(-plan.length / 4, plan.length / 4)
+    mat = box(
+        "floor mat",
+        kit.colour(),
+        (0, 0, 0),
+        size,
+        texture=kit.texture(textures.patches, textures.blotches, textures.checks),
+    )
+    plan.solids += Piece([mat], size[0], size[1], size[2]).placed(x, y, 0, kit.uniform(-30, 30))
 
 
-def rug(u: Array, v: Array) -> Array:
-    """Concentric rectangles."""
-    ring = np.minimum(np.minimum(u, 1.8 - u), np.minimum(v, 1.2 - v))
-    return _factor(np.where(np.mod(ring, 0.16) < 0.05, 1.45, 1.0))
+def _hang(kit: Kit, plan: _Plan, wall: _Wall, full: list[tuple[float, float]]) -> None:
+    """Hang pictures, shelves, boards where nothing tall stands."""
+    for _ in range(4):
+        name = str(kit.rng.choice(list(FIXTURES)))
+        piece = FIXTURES[name](kit)
+        if piece.width > wall.length - 0.3:
+            continue
+        along = _somewhere(kit, wall, piece.width)
+        span = (along - piece.width / 2 - 0.06, along + piece.width / 2 + 0.06)
+        if not _overlaps(span, full):
+            full.append(span)
+            plan.solids += piece.placed(*wall.at(along, piece.depth), 0.0, wall.yaw_deg)
 
 
-def quilt(u: Array, v: Array) -> Array:
-    """Stitched squares."""
-    return _factor(0.92 + 0.1 * np.sin(24 * u) * np.sin(24 * v))
+def _lay_things_down(kit: Kit, plan: _Plan) -> None:
+    """Put books, lamps and boxes on the tops of furniture."""
+    for piece, x, y, yaw_deg in plan.tops:
+        along = -piece.width / 2 + 0.2
+        while along < piece.width / 2 - 0.15:
+            thing = kit.rng.choice(["books", "books", "lamp", "box", "nothing", "nothing"])
+            if thing != "nothing":
+                made = {
+                    "books": furniture.books,
+                    "lamp": furniture.table_lamp,
+                    "box": _small_box,
+                }[str(thing)](kit)
+                back = kit.uniform(-0.1, 0.1) * piece.depth
+                local = turn(yaw_deg) @ np.array([along, back, 0], np.float32)
+                place = (x + float(local[0]), y + float(local[1]))
+                assert piece.top is not None
+                plan.solids += made.placed(*place, piece.top, yaw_deg + kit.uniform(-20, 20))
+            along += kit.uniform(0.38, 0.7)
 
 
-def books(u: Array, v: Array) -> Array:
-    """Shelves of 32 cm with spines of different shades."""
-    spine = _hash(np.floor(u / 0.045) + 57 * np.floor(v / 0.32))
-    board = np.mod(v, 0.32) < 0.03
-    return _factor(np.where(board, 0.8, 0.55 + 1.1 * spine))
+def _small_box(kit: Kit) -> Piece:
+    size = (kit.uniform(0.2, 0.32), kit.uniform(0.18, 0.28), kit.uniform(0.14, 0.26))
+    solid = box("box", kit.colour(), (0, 0, 0), size, texture=kit.texture(textures.uneven))
+    return Piece([solid], *size)
 
 
-def _hash(cell: Array) -> Array:
-    """Return a repeatable number 0..1 for each cell."""
-    return _factor(np.mod(np.sin(cell * 12.9898) * 43758.5, 1))
+def _somewhere(kit: Kit, wall: _Wall, width: float) -> float:
+    room = max((wall.length - width) / 2 - 0.1, 0.0)
+    return kit.uniform(-room, room)
 
 
-def _factor(values: Any) -> Array:
-    factor: Array = np.asarray(values, np.float32)
-    return factor
+def _overlaps(span: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
+    return any(span[0] < high and span[1] > low for low, high in others)

@@ -1,0 +1,226 @@
+"""Two cameras, their faults, registration, and the data set `synthetic`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fafnet_core.data.synthetic import Lamp, PinholeCamera, Scene, SensorConfig, look_at
+from fafnet_core.data.synthetic.dataset import RigFrame, SyntheticData, photograph, reduced
+from fafnet_core.data.synthetic.furniture import box
+from fafnet_core.data.synthetic.sensor import calibration_error, measure_depth
+from fafnet_core.registration import register_depth
+
+CAMERA = PinholeCamera(160, 120)
+AHEAD = look_at((0, 0, 0), (0, 1, 0))
+SMALL = SyntheticData(seed=5, frames=3, width=96, height=72)
+PERFECT = SensorConfig.perfect()
+GREY = (120.0, 120.0, 120.0)
+
+
+def take(config: SensorConfig, seed: int = 0) -> RigFrame:
+    """A board 2 m away before a wall at 4 m."""
+    solids = (
+        box("wall", GREY, (0, 4.5, -5), (20, 1, 10)),
+        box("door", GREY, (0, 2.05, -0.5), (0.6, 0.1, 1)),
+    )
+    scene = Scene(solids, Lamp((0, 1, 4)))
+    return photograph(scene, CAMERA, AHEAD, config, np.random.default_rng(seed))
+
+
+def test_without_faults_the_registered_depth_is_the_truth() -> None:
+    frame = take(PERFECT)
+    np.testing.assert_array_equal(frame.registered(PERFECT, np.eye(3)), frame.true_depth_m)
+
+
+def test_two_cameras_leave_a_shadow_beside_what_is_near_and_the_rest_is_true() -> None:
+    config = replace(PERFECT, baseline_m=0.1)
+    frame = take(config)
+    depth = frame.registered(config, np.eye(3))
+    middle = depth[60]
+    missing = np.flatnonzero(middle == 0)
+    # Seen by the colour camera only: left of the board, f b (1/2 - 1/4) wide; and what lies left
+    # of the depth camera's field of view, f b / 4 wide.
+    beside = missing[missing > 20]
+    assert beside.size == pytest.approx(CAMERA.focal * 0.1 / 4, abs=1.5)
+    assert (frame.label[60, beside] == 0).all()
+    assert frame.label[60, beside.max() + 1] == 7
+    assert missing[missing <= 20].size == pytest.approx(CAMERA.focal * 0.1 / 4, abs=1.5)
+    there = depth > 0
+    wrong = np.abs(depth - frame.true_depth_m)[there] > 0.01
+    assert wrong.mean() < 0.01  # along the board's edges
+
+
+@pytest.mark.parametrize("error_px", [4.0, 12.0])
+def test_a_calibration_error_moves_depth_by_what_it_says(error_px: float) -> None:
+    config = replace(PERFECT, calibration_error_px=(error_px, error_px))
+    frame = take(config)
+    error, shift = calibration_error(config, CAMERA, np.random.default_rng(3))
+    assert np.hypot(*shift) == pytest.approx(error_px * 160 / 640)
+    moved = frame.registered(config, error)
+    board = np.argwhere(np.abs(moved - 2.0) < 0.2).mean(axis=0)
+    truth = np.argwhere(frame.label == 7).mean(axis=0)
+    np.testing.assert_allclose(board - truth, shift[::-1], atol=0.35)
+
+
+def test_the_direction_of_the_error_does_not_depend_on_its_size() -> None:
+    shifts = [
+        calibration_error(
+            replace(PERFECT, calibration_error_px=(px, px)), CAMERA, np.random.default_rng(9)
+        )[1]
+        for px in (2.0, 8.0)
+    ]
+    np.testing.assert_allclose(shifts[0] * 4, shifts[1])
+
+
+def test_a_finer_colour_image_has_no_grid_of_holes() -> None:
+    depth = np.full((60, 80), 2.0, np.float32)
+    coarse, fine = PinholeCamera(80, 60), PinholeCamera(152, 114)
+    registered = register_depth(
+        depth, coarse.camera_matrix, fine.camera_matrix, np.eye(3), (0.03, 0, 0), (114, 152)
+    )
+    assert (registered[5:-5, 8:-8] == 2.0).all()
+    with pytest.raises(ValueError, match=r"3\.0 times as fine"):
+        register_depth(
+            depth,
+            coarse.camera_matrix,
+            PinholeCamera(240, 180).camera_matrix,
+            np.eye(3),
+            (0, 0, 0),
+            (180, 240),
+        )
+
+
+def test_of_points_on_one_pixel_the_nearest_stays() -> None:
+    depth = np.zeros((5, 9), np.float32)
+    depth[2, 4], depth[2, 5] = 4.0, 1.0  # the nearer one is moved farther: onto the other's pixel
+    matrix = np.array([[10.0, 0, 4], [0, 10.0, 2], [0, 0, 1]])
+    registered = register_depth(depth, matrix, matrix, np.eye(3), (-0.1, 0, 0), (5, 9))
+    assert registered[2, 4] == 1.0
+    assert set(np.unique(registered)) <= {0.0, 1.0, 4.0}
+
+
+def test_noise_grows_with_the_square_of_the_range() -> None:
+    config = replace(PERFECT, depth_noise=1.0)
+    deviations = []
+    for metres in (1.0, 2.0, 4.0):
+        truth = np.full((200, 200), metres, np.float32)
+        rng = np.random.default_rng(0)
+        measured = measure_depth(truth, np.zeros_like(truth), config, 500, rng)
+        deviations.append(measured.std())
+        assert measured.mean() == pytest.approx(metres, rel=0.01)
+    assert deviations[1] / deviations[0] == pytest.approx(4, rel=0.1)
+    assert deviations[2] / deviations[1] == pytest.approx(4, rel=0.1)
+
+
+def test_quantised_depth_has_a_kinects_steps() -> None:
+    config = replace(PERFECT, quantisation=1.0)
+    truth = np.linspace(3.9, 4.1, 10000, dtype=np.float32).reshape(100, 100)
+    rng = np.random.default_rng(0)
+    levels = np.unique(measure_depth(truth, np.zeros_like(truth), config, 500, rng))
+    assert np.diff(levels) == pytest.approx(4**2 / 43.5 / 8, rel=0.1)
+
+
+def test_holes_come_on_glass_at_edges_and_out_of_range() -> None:
+    config = replace(PERFECT, dropout=1.0)
+    truth = np.full((120, 160), 2.0, np.float32)
+    glass = np.zeros_like(truth)
+    glass[:, :80] = 0.6
+    measured = measure_depth(truth, glass, config, 130, np.random.default_rng(1))
+    lost = measured == 0
+    assert lost[:, :80].mean() > 5 * lost[:, 80:].mean()
+    truth[:, 120:] = 4.0
+    edge = measure_depth(truth, glass * 0, config, 130, np.random.default_rng(1)) == 0
+    assert edge[:, 119:121].mean() > 0.4
+    far = replace(PERFECT, range_m=(0.5, 3.0))
+    assert (measure_depth(truth, glass, far, 130, np.random.default_rng(1))[:, 120:] == 0).all()
+
+
+def test_a_frame_is_the_same_in_every_process_and_differs_from_all_others() -> None:
+    one, again = SMALL.open("train"), SMALL.open("train")
+    frames = [one.read(i) for i in range(3)]
+    np.testing.assert_array_equal(frames[2].rgb, again.read(2).rgb)
+    others = [SMALL.open("val").read(2), replace(SMALL, seed=6).open("train").read(2), *frames[:2]]
+    for other in others:
+        assert (other.label != frames[2].label).mean() > 0.2
+
+
+def test_a_sample_has_everything() -> None:
+    sample = SMALL.open("train").read(0)
+    assert sample.rgb.shape == (72, 96, 3)
+    assert sample.hha is not None
+    assert sample.depth_m is not None
+    assert sample.camera_matrix is not None
+    assert sample.hha.shape == (72, 96, 3)
+    assert (sample.hha[sample.depth_m == 0] == 0).all()
+    assert sample.label.max() < 40
+    assert sample.sensor == "synthetic"
+    assert sample.name == "train-5-00000"
+
+
+def test_the_sensor_changes_neither_the_room_nor_the_camera() -> None:
+    clean = replace(SMALL, sensor=PERFECT).open("train").read(1)
+    noisy = replace(SMALL, sensor=SensorConfig(calibration_error_px=(8, 8))).open("train").read(1)
+    np.testing.assert_array_equal(clean.label, noisy.label)
+    np.testing.assert_array_equal(clean.camera_matrix, noisy.camera_matrix)
+
+
+def test_frames_that_were_made_are_kept_and_equal(tmp_path: Path) -> None:
+    kept = replace(SMALL, cache=str(tmp_path / "rooms")).open("train")
+    made, read = kept.read(1), kept.read(1)
+    files = list(tmp_path.rglob("*.npy"))
+    assert len(files) == 1
+    for field in ("rgb", "label", "depth_m", "camera_matrix", "hha", "name", "sensor"):
+        np.testing.assert_array_equal(getattr(made, field), getattr(read, field))
+    files[0].write_bytes(files[0].read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"00001\.npy is damaged.*delete it"):
+        kept.read(1)
+    # Other settings never meet these files.
+    other = replace(SMALL, cache=str(tmp_path / "rooms"), lies=0.1).open("train")
+    other.read(1)
+
+
+def test_reducing_averages_colour_and_hha_and_picks_a_label() -> None:
+    sample = SMALL.open("train").read(0)
+    assert sample.hha is not None
+    small = reduced(sample, 2)
+    assert small.hha is not None
+    assert small.size == (36, 48)
+    np.testing.assert_array_equal(small.label, sample.label[1::2, 1::2])
+    whole = sample.hha.any(axis=2).reshape(36, 2, 48, 2).all(axis=(1, 3))
+    mean = sample.hha.reshape(36, 2, 48, 2, 3).mean(axis=(1, 3))
+    assert np.abs(small.hha - mean)[whole].max() <= 0.51
+    none = ~sample.hha.any(axis=2).reshape(36, 2, 48, 2).any(axis=(1, 3))
+    assert (small.hha[none] == 0).all()
+    assert small.camera_matrix is not None
+    assert small.camera_matrix[0, 2] == pytest.approx((48 - 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": 0}, "frames is 0"),
+        ({"width": 16}, "too small"),
+        ({"reduce": 5}, "cannot be reduced by 5"),
+        ({"lies": 1.5}, "lies is 1.5"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth_noise": -1}, "depth_noise is -1"),
+        ({"calibration_error_px": (3, 1)}, "calibration_error_px is"),
+        ({"baseline_m": 5}, "baseline_m is 5"),
+    ],
+)
+def test_faults_that_cannot_be_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(PERFECT, **change)  # type: ignore[arg-type]
