@@ -161,22 +161,22 @@ class SyntheticRooms(RgbdSegmentationDataset):
         """What both cameras saw, before registration."""
         room_seed, sensor_seed, _ = self._seeds(index)
         rng = np.random.default_rng(room_seed)
+        camera = self._camera(rng)
         room = make_room(rng, lies=self.config.lies)
         pose = choose_view(room, rng)
-        camera = self._camera(rng)
         sensor_rng = np.random.default_rng(sensor_seed)
         return photograph(room.scene, camera, pose, self.config.sensor, sensor_rng)
 
-    def calibration_error(
-        self, index: int, camera: PinholeCamera
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The error of this frame's registration: see `sensor.calibration_error`.
+    def calibration_error(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The error of this frame's registration, before it is reduced.
 
         Its direction is the same whatever the configuration, so frames with other amounts of it
-        can be compared.
+        can be compared. See `sensor.calibration_error`.
         """
-        rng = np.random.default_rng(self._seeds(index)[2])
-        return calibration_error(self.config.sensor, camera, rng)
+        room_seed, _, error_seed = self._seeds(index)
+        # The camera's draw comes first of all: it is known without its room.
+        camera = self._camera(np.random.default_rng(room_seed))
+        return calibration_error(self.config.sensor, camera, np.random.default_rng(error_seed))
 
     def _seeds(self, index: int) -> list[np.random.SeedSequence]:
         """Seeds of the room, the sensor's noise and the calibration: none disturbs another."""
@@ -188,7 +188,7 @@ class SyntheticRooms(RgbdSegmentationDataset):
 
     def _make(self, index: int) -> RgbdSample:
         frame = self.frame(index)
-        error, _ = self.calibration_error(index, frame.camera)
+        error, _ = self.calibration_error(index)
         sample = RgbdSample(
             frame.rgb,
             frame.label,
