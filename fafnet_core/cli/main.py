@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from fafnet_core import __version__
-from fafnet_core.cli import convert, hha, info, segment
+from fafnet_core.cli import convert, evaluate, hha, info, prepare, segment, train
 
-_VERBS = (segment, hha, convert, info)
+_VERBS = (segment, hha, prepare, train, evaluate, convert, info)
 
 
 def build_parser() -> argparse.ArgumentParser:

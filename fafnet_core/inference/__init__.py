@@ -4,7 +4,8 @@ from fafnet_core.inference.alignment import Alignment, find_alignments, record_a
 from fafnet_core.inference.alignment_pictures import alignment_sheet
 from fafnet_core.inference.devices import give_memory_back, keep_memory, use_threads
 from fafnet_core.inference.pictures import blend, legend, strip
-from fafnet_core.inference.segmenter import DEFAULT_CHECKPOINT, UNTRAINED, Segmentation, Segmenter
+from fafnet_core.inference.segmenter import UNTRAINED, Segmentation, Segmenter
+from fafnet_core.models.shipped import DEFAULT_CHECKPOINT
 
 __all__ = [
     "DEFAULT_CHECKPOINT",

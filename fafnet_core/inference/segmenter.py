@@ -24,14 +24,12 @@ from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.hha import HHAEncoder
 from fafnet_core.inference.devices import choose_device, choose_dtype
 from fafnet_core.models import FAFNet, build_model
-from fafnet_core.models.hub import resolve
-from fafnet_core.models.weights import load_checkpoint, read_metadata
+from fafnet_core.models.shipped import DEFAULT_CHECKPOINT
+from fafnet_core.models.weights import CheckpointMetadata, load_checkpoint, read_metadata
 
-DEFAULT_CHECKPOINT = "default"
 UNTRAINED = "untrained:"
 """Prefix of a preset's name that asks for seeded random weights, to try speed and wiring."""
 
-_DEFAULT_PRESET = "fafnet-nano"
 _SEED = 5  # with these weights a room gets a dozen labels, so that pictures show something
 _BAND_ROWS = 16
 
@@ -86,13 +84,13 @@ class Segmenter:
                 f" '{label_set.name}' has {len(label_set)}; give the set it was trained for"
             )
         self.label_set = label_set
+        self.normalisation = normalisation = normalisation or Normalisation()
         self.notice = notice
         self.device = choose_device(device)
         self.dtype = choose_dtype(precision, self.device)
         self.model = copy.deepcopy(model).eval().to(self.device, self.dtype)
         # PyTorch's type information lacks this form of `to`.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        normalisation = normalisation or Normalisation()
         self._rgb_affine = self._affine(normalisation.rgb_mean, normalisation.rgb_deviation)
         self._hha_affine = self._affine(normalisation.hha_mean, normalisation.hha_deviation)
         self._encoder: HHAEncoder | None = None
@@ -121,8 +119,6 @@ class Segmenter:
             ValueError: not a checkpoint, no such preset, or no such device here.
         """
         name = str(path_or_name)
-        if name == DEFAULT_CHECKPOINT:
-            name = UNTRAINED + _DEFAULT_PRESET
         if name.startswith(UNTRAINED):
             preset = name.removeprefix(UNTRAINED)
             notice = (
@@ -131,14 +127,14 @@ class Segmenter:
             )
             model = _untrained(preset)
             return cls(model, device=device, precision=precision, notice=notice)
-        path = resolve(name)
-        metadata = read_metadata(path)
+        metadata = read_metadata(name)
         return cls(
-            load_checkpoint(path),
+            load_checkpoint(name),
             metadata.label_set,
             metadata.normalisation,
             device=device,
             precision=precision,
+            notice=_notice(metadata),
         )
 
     def segment(
@@ -265,6 +261,12 @@ def classify(logits: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         labels[band] = index[:, 0]
         torch.sum(scores.sub_(best).exp_(), dim=1, out=total[band])
     return labels, total.reciprocal_()
+
+
+def _notice(metadata: CheckpointMetadata) -> str | None:
+    """Return the line that the checkpoint's author wants every user to see."""
+    notice = metadata.notes.get("notice")
+    return notice if isinstance(notice, str) else None
 
 
 def _untrained(preset: str) -> FAFNet:

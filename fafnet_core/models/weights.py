@@ -22,7 +22,7 @@ from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.files import written_beside
 from fafnet_core.models.config import FAFNetConfig
 from fafnet_core.models.fafnet import FAFNet, build_empty
-from fafnet_core.models.hub import resolve
+from fafnet_core.models.shipped import checkpoint_file
 
 FORMAT = "1"
 _FORMAT_KEY = "fafnet_format"
@@ -93,15 +93,26 @@ def save_checkpoint(
     label_set: LabelSet = NYU40,
     normalisation: Normalisation | None = None,
     notes: dict[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Write weights, configuration, label set and normalisation to a safetensors file.
 
     The file is written beside its place and renamed, so an interrupted save loses nothing.
 
+    Args:
+        path: the file.
+        model: the network, in float32.
+        label_set: the classes of its outputs.
+        normalisation: what its inputs went through in training.
+        notes: free entries; plain JSON values.
+        half: store the weights of convolutions and linear layers in float16, which halves the
+            file; they are float32 again when it is loaded. Norms stay float32: a variance may lie
+            outside of what float16 holds.
+
     Raises:
         ValueError: not a FAFNet, or one that is not as its configuration would build it (in half
-            precision, with modules of its own), the label set has not its number of classes, or
-            the notes are not plain JSON values.
+            precision, with modules of its own), the label set has not its number of classes, a
+            weight is too large for float16, or the notes are not plain JSON values.
     """
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper renames every tensor
     if not isinstance(model, FAFNet):
@@ -111,10 +122,21 @@ def save_checkpoint(
     )
     header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
     tensors = storable_tensors(model)
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     content = save(tensors, header)
     with written_beside(path) as beside:
         # Not safetensors' own save_file, which makes the file readable by nobody else.
         beside.write_bytes(content)
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    if tensor.ndim < 2 or tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    if not torch.equal(half.isfinite(), tensor.isfinite()):
+        raise ValueError(f"{name} has a weight that float16 cannot hold; save it without half=True")
+    return half
 
 
 def storable_tensors(model: FAFNet) -> dict[str, Tensor]:
@@ -165,7 +187,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint of this project, or one of a newer format.
     """
-    path = resolve(path)
+    path = checkpoint_file(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
@@ -194,7 +216,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAF
         FileNotFoundError: no such file.
         ValueError: not a checkpoint, or its weights do not fit its configuration.
     """
-    path = resolve(path)
+    path = checkpoint_file(path)
     metadata = read_metadata(path)
     model = build_empty(metadata.config)
     wanted = model.state_dict()
@@ -202,6 +224,9 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAF
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     for name, tensor in state.items():
         if name in wanted and tensor.dtype != wanted[name].dtype:
+            if tensor.dtype == torch.float16 and wanted[name].dtype == torch.float32:
+                state[name] = tensor.float()  # stored with `half`
+                continue
             raise ValueError(
                 f"{path}: {name} is {tensor.dtype}, not {wanted[name].dtype}; save the network in"
                 " float32, `precision` chooses the arithmetic when it is loaded"

@@ -269,3 +269,24 @@ def test_a_folder_stands_for_the_checkpoint_in_it(model: FAFNet, tmp_path: Path)
     save_checkpoint(tmp_path / "model.safetensors", model, label_set=SUN37)
     assert load_checkpoint(tmp_path).config == model.config
     assert read_metadata(tmp_path).label_set == SUN37
+
+
+def test_half_storage_rounds_weights_once_and_keeps_norms(model: FAFNet, tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    save_checkpoint(whole, model, label_set=SUN37)
+    save_checkpoint(half, model, label_set=SUN37, half=True)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = load_checkpoint(half).state_dict()
+    for name, tensor in model.state_dict().items():
+        assert loaded[name].dtype == tensor.dtype
+        wanted = tensor.half().float() if tensor.ndim > 1 else tensor
+        assert torch.equal(loaded[name], wanted), name
+
+
+def test_what_float16_cannot_hold_is_not_halved(model: FAFNet, tmp_path: Path) -> None:
+    changed = copy.deepcopy(model)
+    name, weight = next((n, p) for n, p in changed.named_parameters() if p.ndim > 1)
+    weight.data[(0,) * weight.ndim] = 1e6
+    with pytest.raises(ValueError, match=f"{name} has a weight that float16 cannot hold"):
+        save_checkpoint(tmp_path / "half.safetensors", changed, label_set=SUN37, half=True)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,242 @@
+"""`fafnet prepare`: from a data set's original files to a folder that training reads quickly."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from fafnet_core.data.prepare import Preparation
+
+_EXAMPLES = """\
+examples:
+  fafnet prepare nyuv2 downloads/nyuv2 --out nyuv2
+  fafnet prepare sunrgbd downloads/sunrgbd --out sunrgbd --jobs 8
+  fafnet prepare synthetic --out rooms --frames 100 --seed 1
+  fafnet prepare verify nyuv2
+
+Writes rgb/, depth/ (16 bits, millimetres), hha/, labels/ (255 = unlabelled) and, where it is known
+which depth is in-painted, missing/, all as NAME.png; train.txt, test.txt, and manifest.json with
+cameras and checksums. Run again after any interruption, it goes on where it was.
+"""
+
+_NO_CONTENT = {"root", "validation", "cache"}
+"""Settings of a data set that do not change what its official splits hold."""
+
+_NAMED = 5
+_PRINTED = 20
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to `fafnet`."""
+    parser = verbs.add_parser(
+        "prepare",
+        help="turn the original files of a data set into a folder for training",
+        description="Prepare a data set: PNGs with ready HHA, on all cores.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(title="what", metavar="<what>", required=True)
+    nyuv2 = _add(kinds, "nyuv2", "NYU-Depth V2: nyu_depth_v2_labeled.mat and its two small files")
+    nyuv2.add_argument("originals", type=Path, help="folder of the downloaded files")
+    nyuv2.add_argument(
+        "--crop", action="store_true", help="without the white border (most figures are with it)"
+    )
+    sunrgbd = _add(kinds, "sunrgbd", "SUN RGB-D: SUNRGBD/ and SUNRGBDtoolbox/")
+    sunrgbd.add_argument("originals", type=Path, help="folder of the unpacked downloads")
+    synthetic = _add(kinds, "synthetic", "made-up rooms, for trials")
+    synthetic.add_argument("--frames", type=int, help="training frames")
+    synthetic.add_argument("--seed", type=int, help="another seed, other rooms")
+    for kind in (nyuv2, sunrgbd, synthetic):
+        kind.add_argument("--out", type=Path, required=True, help="folder to make or go on with")
+        kind.add_argument("--jobs", type=int, help="processes (default: one for each core)")
+        kind.add_argument(
+            "--verify",
+            action="store_true",
+            help="compare checksums of what is done already, and make anew what differs",
+        )
+        kind.set_defaults(run=run)
+    verify = _add(kinds, "verify", "compare the checksum of every file of a prepared folder")
+    verify.add_argument("folder", type=Path, help="the prepared folder")
+    verify.set_defaults(run=run_verify)
+
+
+def _add(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_: str
+) -> argparse.ArgumentParser:
+    parser = kinds.add_parser(
+        name,
+        help=help_,
+        description=f"{help_[0].upper()}{help_[1:]}.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print counts as JSON")
+    parser.set_defaults(parser=parser, what=name)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepare a data set; 1 if any frame failed."""
+    if arguments.jobs is not None and arguments.jobs < 1:
+        arguments.parser.error(f"--jobs is {arguments.jobs}; wanted at least 1")
+    if arguments.out.exists() and not arguments.out.is_dir():
+        arguments.parser.error(f"--out is a file, {arguments.out}; wanted a folder")
+    config = _config(arguments)
+    # Imports OpenCV and the readers of original files: only once the question makes sense.
+    from fafnet_core.data.prepare import prepare
+
+    try:
+        with _terminated_as_interrupted():
+            result = prepare(
+                {"train": config.open("train"), "test": config.open("test")},
+                arguments.out,
+                source=_source(arguments.what, config),
+                jobs=arguments.jobs,
+                verify=arguments.verify,
+                progress=sys.stderr.isatty(),
+                warn=_Warnings(),
+            )
+    except KeyboardInterrupt:
+        print(
+            "fafnet: interrupted; what is done is kept, the same command goes on", file=sys.stderr
+        )
+        return 1
+    _report(arguments, result)
+    return 1 if result.failed else 0
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """Check a prepared folder; 1 if any file is damaged."""
+    folder: Path = arguments.folder
+    if not folder.is_dir():
+        arguments.parser.error(f"there is no folder {folder}")
+    from fafnet_core.data.prepare import verify
+
+    faults = verify(folder, progress=sys.stderr.isatty())
+    if arguments.json:
+        print(json.dumps({"folder": str(folder), "faults": faults}))
+    for fault in faults:
+        print(f"fafnet prepare: {fault}", file=sys.stderr)
+    if faults:
+        print(
+            f"{len(faults)} files of {folder} are not as they were written; the command that made"
+            " it makes them anew with --verify",
+            file=sys.stderr,
+        )
+    elif not arguments.json:
+        print(f"{folder} is as it was written")
+    return 1 if faults else 0
+
+
+def _config(arguments: argparse.Namespace) -> Any:
+    """The data set's settings, whole official splits; ends with exit status 2 if they cannot be."""
+    from fafnet_core.data.catalogue import DATA_SETS
+
+    values: dict[str, Any] = {}
+    if arguments.what == "synthetic":
+        given = {"frames": arguments.frames, "seed": arguments.seed}
+        values = {name: value for name, value in given.items() if value is not None}
+    else:
+        originals: Path = arguments.originals
+        if not originals.is_dir():
+            arguments.parser.error(f"there is no folder {originals}")
+        values = {"root": str(originals), "layout": "original", "validation": 0.0}
+        if arguments.what == "nyuv2":
+            values["crop"] = arguments.crop
+    try:
+        return DATA_SETS[arguments.what](**values)
+    except ValueError as error:
+        arguments.parser.error(str(error))
+
+
+def _source(name: str, config: Any) -> dict[str, Any]:
+    """What tells one way to read a data set from another: only what is not the default.
+
+    So a setting that a later version adds does not part it from folders made before.
+    """
+    values: dict[str, Any] = {"data": name}
+    for field in fields(config):
+        factory = field.default_factory
+        default = field.default if factory is MISSING else factory()
+        value = getattr(config, field.name)
+        if field.name not in _NO_CONTENT and value != default:
+            values[field.name] = value
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=repr))
+    return plain
+
+
+def _report(arguments: argparse.Namespace, result: Preparation) -> None:
+    from fafnet_core.data.prepare.space import in_units
+
+    out: Path = arguments.out
+    if arguments.json:
+        report = {
+            "frames": result.frames,
+            "written": result.written,
+            "kept": result.kept,
+            "failed": result.failed,
+            "bytes": result.bytes,
+            "seconds": round(result.seconds, 3),
+            "out": str(out),
+        }
+        print(json.dumps(report))
+        return
+    if result.failed:
+        some = ", ".join(list(result.failed)[:_NAMED])
+        more = f" and {len(result.failed) - _NAMED} more" if len(result.failed) > _NAMED else ""
+        print(
+            f"{out} is not complete: {len(result.failed)} of {result.frames} frames failed"
+            f" ({some}{more}). The others are kept: mend these and run it again",
+            file=sys.stderr,
+        )
+    elif not result.written:
+        print(f"{out} is complete, nothing to do: {result.frames} frames, {in_units(result.bytes)}")
+    else:
+        kept = f", {result.kept} of them there already" if result.kept else ""
+        print(
+            f"{out}: {result.frames} frames{kept}, {in_units(result.bytes)},"
+            f" in {result.seconds:.0f} s"
+        )
+
+
+class _Warnings:
+    """Prints a line about each of the first frames that fail, above the bar."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, message: str) -> None:
+        self._count += 1
+        if self._count <= _PRINTED:
+            tqdm.write(f"fafnet prepare: {message}", file=sys.stderr)
+        elif self._count == _PRINTED + 1:
+            tqdm.write("fafnet prepare: and more; --json has them all", file=sys.stderr)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: half written files go, what is done stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,98 @@
+"""`fafnet train`: a configuration in, a trained network out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fafnet_core.training.loop import Outcome
+
+_EXAMPLES = """\
+examples:
+  fafnet train config/synthetic.yaml --out runs/rooms
+  fafnet train config/nyuv2.yaml --out runs/nyu --set train.seed=3 --set model.preset=fafnet-r34
+  fafnet train config/nyuv2.yaml --out runs/nyu --resume
+  torchrun --nproc_per_node 2 -m fafnet_core train config/nyuv2.yaml --out runs/nyu
+
+DIR gets best.safetensors (by validation mIoU) and last.safetensors for `fafnet segment` and
+`fafnet evaluate`, states/ for --resume, the resolved config.yaml, log.jsonl, tensorboard/ and
+pictures/. SIGTERM or Ctrl-C end the running iteration, write a state and leave with exit status 1;
+a second one leaves at once.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to `fafnet`."""
+    parser = verbs.add_parser(
+        "train",
+        help="train a network",
+        description="Train a network as a configuration file says.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", help="YAML file: see docs/training.md"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on from DIR's newest state")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY.PATH=VALUE",
+        help="change one key of CONFIG; may be repeated",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    parser.add_argument("--json", action="store_true", help="print how it ended as JSON")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; 1 if a signal ended it before the last iteration."""
+    config_path: Path = arguments.config
+    out: Path = arguments.out
+    if not config_path.is_file():
+        arguments.parser.error(f"there is no file {config_path}")
+    if out.exists() and not out.is_dir():
+        arguments.parser.error(f"--out is a file, {out}; wanted a folder")
+    # Imports PyTorch: only once the input is there.
+    from fafnet_core.training.config import read_config
+    from fafnet_core.training.loop import train
+
+    config = read_config(config_path, arguments.overrides)
+    outcome = train(config, out, resume=arguments.resume, device=arguments.device)
+    if outcome.is_first:
+        _report(arguments, outcome)
+    return 0 if outcome.finished else 1
+
+
+def _report(arguments: argparse.Namespace, outcome: Outcome) -> None:
+    if arguments.json:
+        report: dict[str, Any] = {
+            "iteration": outcome.iteration,
+            "finished": outcome.finished,
+            "stopped_by": outcome.stopped_by,
+            "best": outcome.best,
+            "out": str(outcome.out),
+        }
+        print(json.dumps(report))
+    elif outcome.finished:
+        best = outcome.best
+        figures = (
+            f"; best mIoU {100 * best['mean_iou']:.2f} % on the validation split, in iteration"
+            f" {best['iteration']}"
+            if best
+            else ""
+        )
+        print(f"trained: {outcome.iteration} iterations{figures}: {outcome.out}")
+    if not outcome.finished:
+        print(
+            f"fafnet: stopped by {outcome.stopped_by} after iteration {outcome.iteration}; its"
+            f" state is in {outcome.out}: --resume goes on with it",
+            file=sys.stderr,
+        )

@@ -1,0 +1,187 @@
+"""Folders that `fafnet prepare` made: ready HHA, metric depth, labels and cameras, quick to read.
+
+The layout is described in `fafnet_core.data.prepare.layout` and docs/datasets.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fafnet_core.data.frames import read_depth, read_rgb
+from fafnet_core.data.label_images import read_label_counts, to_class_ids
+from fafnet_core.data.labels import LabelSet
+from fafnet_core.data.prepare.journal import JOURNAL_FILE
+from fafnet_core.data.prepare.layout import (
+    DEPTH,
+    HHA,
+    LABELS,
+    MANIFEST_FILE,
+    MISSING,
+    RGB,
+    list_file,
+    picture_path,
+    read_list,
+)
+from fafnet_core.data.prepare.records import FrameRecord, Manifest
+from fafnet_core.data.prepare.verification import verify
+from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.data.splits import Split, choose_frames, runs_of_numbers
+
+_NAMED = 3
+
+
+class PreparedFolder(RgbdSegmentationDataset):
+    """A split of a folder that `fafnet prepare` made.
+
+    Args:
+        root: the folder.
+        split: "train", "val" or "test".
+        validation: fraction of the official training split that becomes "val"; scenes stay whole
+            where they are known.
+        depth: read depth and the in-painted pixels too; without, a frame is read in half the time,
+            and has HHA alone.
+
+    Attributes:
+        scenes: the scene of each frame, "" where not known.
+        manifest: what the folder holds, and what it was made from.
+
+    Raises:
+        FileNotFoundError: no folder, no manifest, no list, or a picture that is not there.
+        ValueError: a list that does not fit the manifest, a damaged manifest, or one of another
+            version.
+    """
+
+    def __init__(
+        self, root: str | Path, split: Split, *, validation: float = 0.1, depth: bool = True
+    ) -> None:
+        self._root = Path(root)
+        self._depth = depth
+        self.manifest = _read_manifest(self._root)
+        self.label_set: LabelSet = self.manifest.label_set
+        train, test = (_listed(self._root, self.manifest, name) for name in ("train", "test"))
+        self._records = choose_frames(
+            split, train, test, groups=_groups(train), validation=validation
+        )
+        _check_pictures(self._root, self._records)
+        self.names = [record.name for record in self._records]
+        self.sensors = [record.sensor for record in self._records]
+        self.scenes = [record.scene for record in self._records]
+
+    def read(self, index: int) -> RgbdSample:
+        """Read one frame; see `RgbdSegmentationDataset.read`."""
+        record = self._records[index]
+        paths = {kind: Path(picture_path(self._root, kind, record.name)) for kind in record.files}
+        depth_m: NDArray[np.float32] | None = None
+        missing: NDArray[np.bool_] | None = None
+        if self._depth:
+            depth_m = _sized(read_depth(paths[DEPTH]), record, paths[DEPTH])
+            if MISSING in paths:
+                mask = read_label_counts(paths[MISSING])
+                missing = _sized(mask, record, paths[MISSING]) > 0
+        counts = _sized(read_label_counts(paths[LABELS]), record, paths[LABELS])
+        return RgbdSample(
+            rgb=_sized(read_rgb(paths[RGB]), record, paths[RGB]),
+            label=to_class_ids(counts, self.label_set, 0, paths[LABELS]),
+            depth_m=depth_m,
+            missing=missing,
+            camera_matrix=record.matrix,
+            hha=_sized(read_rgb(paths[HHA]), record, paths[HHA]),
+            gravity=None if record.gravity is None else np.array(record.gravity, np.float64),
+            sensor=record.sensor,
+            name=record.name,
+        )
+
+    def verify(self) -> list[str]:
+        """Compare the checksum of every file of the folder; see `fafnet_core.data.prepare.verify`.
+
+        Returns:
+            A line about each damaged file; none where all is well.
+        """
+        return verify(self._root)
+
+
+def is_prepared(root: str | Path) -> bool:
+    """Tell whether `fafnet prepare` made this folder, or has begun to."""
+    return any((Path(root) / name).is_file() for name in (MANIFEST_FILE, JOURNAL_FILE))
+
+
+def _read_manifest(root: Path) -> Manifest:
+    if not (root / MANIFEST_FILE).is_file():
+        if not root.is_dir():
+            raise FileNotFoundError(f"there is no folder {root}")
+        if is_prepared(root):
+            raise FileNotFoundError(
+                f"{root} is not complete: run the `fafnet prepare` that began it once more"
+            )
+        raise FileNotFoundError(
+            f"{root} has no {MANIFEST_FILE}: it is no folder that `fafnet prepare` made"
+        )
+    return Manifest.read(root)
+
+
+def _listed(root: Path, manifest: Manifest, split: str) -> list[FrameRecord]:
+    """The records of a split; its list has to name these and no others."""
+    path = root / list_file(split)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is gone: run `fafnet prepare` again, it writes it anew")
+    records = {record.name: record for record in manifest.of_split(split)}
+    names = read_list(path)
+    for what, strange in (
+        (
+            "names {}, which its manifest does not have there",
+            [n for n in names if n not in records],
+        ),
+        ("lacks {}, which its manifest has there", sorted(records.keys() - set(names))),
+    ):
+        if strange:
+            more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
+            found = ", ".join(strange[:_NAMED]) + more
+            raise ValueError(
+                f"{path} {what.format(found)}: run `fafnet prepare` again, it writes it anew"
+            )
+    return [records[name] for name in names]
+
+
+def _groups(records: Sequence[FrameRecord]) -> Sequence[Hashable]:
+    """What validation must not part: scenes, or frames that were recorded one after another."""
+    if all(record.scene for record in records):
+        return [record.scene for record in records]
+    return runs_of_numbers([record.name for record in records])
+
+
+def _check_pictures(root: Path, records: Sequence[FrameRecord]) -> None:
+    """Refuse a split whose pictures are not all there, before training has begun."""
+    # A listing of each folder, not a look at each file: that takes minutes over a network.
+    listings: dict[str, set[str]] = {}
+    absent: list[str] = []
+    for record in records:
+        for kind in record.files:
+            path = picture_path(root, kind, record.name)
+            folder, _, file = path.rpartition("/")
+            if folder not in listings:
+                there = Path(folder).is_dir()
+                listings[folder] = set(os.listdir(folder)) if there else set()  # noqa: PTH208
+            if file not in listings[folder]:
+                absent.append(path)
+    if absent:
+        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        raise FileNotFoundError(
+            f"not there: {', '.join(absent[:_NAMED])}{more}. Run the `fafnet prepare` that made"
+            " the folder again: it makes them anew"
+        )
+
+
+def _sized(picture: NDArray[Any], record: FrameRecord, path: Path) -> NDArray[Any]:
+    if picture.shape[:2] != record.size:
+        (height, width), (wanted_height, wanted_width) = picture.shape[:2], record.size
+        raise ValueError(
+            f"{path} is {width}x{height}, the manifest says {wanted_width}x{wanted_height}: the"
+            " pictures of a prepared folder are not to be resized"
+        )
+    return picture

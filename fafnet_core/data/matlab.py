@@ -1,0 +1,128 @@
+"""MATLAB's two file formats: version 5 (SciPy reads it) and version 7.3, which is HDF5 (h5py).
+
+Both libraries come with the extra "data"; nothing here is imported before a file is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HDF5_OFFSETS = (0, 512, 1024, 2048)
+_VERSION_5 = b"MATLAB 5.0 MAT-file"
+
+
+class MissingLibraryError(OSError):
+    """A library of an extra is not installed; the message says which."""
+
+
+def read_matlab5(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Read some variables of a MATLAB 5 file; nested cells and structs come squeezed.
+
+    Args:
+        path: the file.
+        names: the variables that have to be in it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: version 7.3, no MATLAB file, a damaged one, or a variable is not there.
+        MissingLibraryError: SciPy is not installed.
+    """
+    _check_version(path, wanted=5)
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise _missing(path, "scipy") from error
+    wanted = list(names)
+    try:
+        values: Any = loadmat(path, variable_names=wanted, squeeze_me=True, struct_as_record=False)
+    except Exception as error:  # SciPy raises what it meets: zlib.error, TypeError, IndexError
+        raise ValueError(f"{path} is damaged: {error}; download it again") from error
+    if absent := [name for name in wanted if name not in values]:
+        raise ValueError(f"{path} has no variable {', '.join(absent)}; is it another file?")
+    return {name: values[name] for name in wanted}
+
+
+class MatlabFile73:
+    """A MATLAB 7.3 file, opened for reading when it is first read.
+
+    Each process opens it for itself: a handle that crossed a fork would share its position in the
+    file. It can be pickled, as workers that are spawned need.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: Any = None
+        self._process = 0
+        self._inherited: list[Any] = []
+
+    def open(self) -> Any:
+        """Return the `h5py.File` of this process.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: version 5, no MATLAB file, or one that is cut short.
+            MissingLibraryError: h5py is not installed.
+        """
+        if self._file is not None and self._process == os.getpid():
+            return self._file
+        if self._file is not None:
+            # Let go of it without closing: closing belongs to the process that opened it.
+            self._inherited.append(self._file)
+            self._file = None
+        _check_version(self.path, wanted=7)
+        try:
+            import h5py
+        except ImportError as error:
+            raise _missing(self.path, "h5py") from error
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise ValueError(
+                f"{self.path} cannot be opened: {error}; a file that is cut short has to be"
+                " downloaded again"
+            ) from error
+        self._process = os.getpid()
+        return self._file
+
+    def close(self) -> None:
+        """Close this process's handle; the next `open` opens the file again."""
+        if self._file is not None and self._process == os.getpid():
+            self._file.close()
+            self._file = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_file": None, "_process": 0, "_inherited": []}
+
+
+def _check_version(path: Path, *, wanted: int) -> None:
+    """Refuse a file of the other version, or one that MATLAB did not write."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    with path.open("rb") as file:
+        begin = file.read(max(_HDF5_OFFSETS) + len(_HDF5_SIGNATURE))
+    signature = len(_HDF5_SIGNATURE)
+    if any(begin[offset : offset + signature] == _HDF5_SIGNATURE for offset in _HDF5_OFFSETS):
+        version = 7
+    elif begin.startswith(_VERSION_5):
+        version = 5
+    else:
+        raise ValueError(
+            f"{path} is no MATLAB file (it begins with {begin[:16]!r} and has"
+            f" {path.stat().st_size} bytes); download it again"
+        )
+    if version != wanted:
+        names = {5: "MATLAB 5", 7: "MATLAB 7.3 (HDF5)"}
+        raise ValueError(
+            f"{path} has the wrong .mat version: {names[version]}, but the original is"
+            f" {names[wanted]}; it was saved anew, so take the original download"
+        )
+
+
+def _missing(path: Path, library: str) -> MissingLibraryError:
+    return MissingLibraryError(
+        f"reading {path.name} needs {library}: pip install 'fafnet_ros[data]'"
+    )

@@ -1,0 +1,124 @@
+"""Training, validation and test frames.
+
+The test split is the official one and is used to choose nothing. The validation split is carved
+from the official training split: whole scenes where the scene is known, else blocks of frames that
+were recorded one after another, so that validation does not see what training saw from a step
+aside. It depends on the list and the fraction alone; with the fraction 0, training has every frame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from typing import Literal, TypeVar, get_args
+
+from fafnet_core.nearest import unknown_name
+
+Split = Literal["train", "val", "test"]
+
+Frame = TypeVar("Frame")
+
+_LONGEST_RUN = 50
+_BLOCK = 20
+
+_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+
+
+def choose_frames(
+    split: Split,
+    train: Sequence[Frame],
+    test: Sequence[Frame],
+    *,
+    groups: Sequence[Hashable],
+    validation: float,
+) -> list[Frame]:
+    """Return the frames of a split, in the order of the official list.
+
+    Args:
+        split: "train", "val" or "test".
+        train: the official training frames.
+        test: the official test frames.
+        groups: for each training frame, what it must not be parted from.
+        validation: fraction of the training frames that becomes "val", 0 up to, not with, 1.
+
+    Raises:
+        ValueError: no such split, a fraction that cannot be, or a split without frames.
+    """
+    if split not in get_args(Split):
+        raise ValueError(unknown_name("split", str(split), get_args(Split)))
+    if isinstance(validation, bool) or not isinstance(validation, (int, float)):
+        raise ValueError(f"validation is {validation!r}; wanted a fraction such as 0.1")
+    if not 0 <= validation < 1:
+        raise ValueError(
+            f"validation is {validation}; wanted the fraction of the training split that becomes"
+            " the validation split, 0 up to, not with, 1"
+        )
+    if split == "test":
+        chosen = list(test)
+    else:
+        held_out = held_out_groups(groups, validation)
+        chosen = [
+            frame
+            for frame, group in zip(train, groups, strict=True)
+            if (group in held_out) == (split == "val")
+        ]
+    if not chosen:
+        raise ValueError(
+            f"the {split} split has no frame: {len(train)} training frames in"
+            f" {len(set(groups))} scenes or blocks, validation {validation}, {len(test)} test"
+            " frames; choose another fraction"
+        )
+    return chosen
+
+
+def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable]:
+    """Choose whole groups that hold about `fraction` of the frames, evenly through the list.
+
+    In the order of their first frames, a group is taken whenever that brings the frames taken so
+    far nearer to the fraction of those passed. Evenly also means by sensor, where a list has one
+    sensor after another.
+    """
+    sizes: dict[Hashable, int] = {}
+    for group in groups:
+        sizes[group] = sizes.get(group, 0) + 1
+    taken: set[Hashable] = set()
+    frames_taken = frames_passed = 0
+    for group, size in sizes.items():
+        frames_passed += size
+        if frames_taken + size / 2 < fraction * frames_passed:
+            taken.add(group)
+            frames_taken += size
+    return taken
+
+
+def runs_of_numbers(names: Sequence[str]) -> list[str]:
+    """Group names whose last numbers follow one another without a gap.
+
+    In NYUv2 the frames of a scene follow one another and a scene is in one split as a whole: where
+    the training list has a gap, a test scene lies, and a run between gaps is made of whole scenes.
+    Runs longer than 50 are cut into blocks of 50. Names without numbers: blocks of 20.
+    """
+    matches = [_LAST_NUMBER.search(name) for name in names]
+    numbers = [int(match.group()) for match in matches if match]
+    if len(numbers) < len(names) or len(set(numbers)) < len(names):
+        return blocks(names)
+    groups = [""] * len(names)
+    run, length, last = 0, 0, None
+    for place in sorted(range(len(names)), key=numbers.__getitem__):
+        if last is not None and (numbers[place] != last + 1 or length == _LONGEST_RUN):
+            run, length = run + 1, 0
+        groups[place] = f"run {run}"
+        last, length = numbers[place], length + 1
+    return groups
+
+
+def blocks(names: Sequence[str]) -> list[str]:
+    """Group each 20 names that follow one another in one folder (the part up to the last slash)."""
+    seen: dict[str, int] = {}
+    groups = []
+    for name in names:
+        folder = name.rpartition("/")[0]
+        place = seen.get(folder, 0)
+        seen[folder] = place + 1
+        groups.append(f"{folder}, block {place // _BLOCK}")
+    return groups

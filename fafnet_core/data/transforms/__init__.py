@@ -1,0 +1,41 @@
+"""Joint transforms: what happens to colour, HHA, labels and camera of a sample, together."""
+
+from fafnet_core.data.transforms.config import ColourJitter, TransformConfig
+from fafnet_core.data.transforms.depth_faults import (
+    DepthFaults,
+    add_depth_noise,
+    drop_depth,
+    drop_depth_edges,
+    misalign_depth,
+)
+from fafnet_core.data.transforms.geometry import (
+    Window,
+    crop_sample,
+    flip_sample,
+    scale_and_crop,
+    scale_sample,
+)
+from fafnet_core.data.transforms.photometry import change_colour, jitter_colour
+from fafnet_core.data.transforms.pipelines import EvalTransform, TrainTransform
+from fafnet_core.data.transforms.tensors import Batch, ToTensors
+
+__all__ = [
+    "Batch",
+    "ColourJitter",
+    "DepthFaults",
+    "EvalTransform",
+    "ToTensors",
+    "TrainTransform",
+    "TransformConfig",
+    "Window",
+    "add_depth_noise",
+    "change_colour",
+    "crop_sample",
+    "drop_depth",
+    "drop_depth_edges",
+    "flip_sample",
+    "jitter_colour",
+    "misalign_depth",
+    "scale_and_crop",
+    "scale_sample",
+]

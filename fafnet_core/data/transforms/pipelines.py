@@ -1,0 +1,91 @@
+"""From a sample to tensors: with augmentation for training, without for evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.data.samples import RgbdSample
+from fafnet_core.data.transforms.config import TransformConfig
+from fafnet_core.data.transforms.depth_faults import DepthFaults
+from fafnet_core.data.transforms.geometry import (
+    SCALE_STEPS,
+    Window,
+    flip_sample,
+    scale_and_crop,
+    scaled_size,
+)
+from fafnet_core.data.transforms.photometry import jitter_colour
+from fafnet_core.data.transforms.tensors import Batch, ToTensors
+
+
+class TrainTransform:
+    """Depth faults, HHA, scale, crop, flip, colour jitter, tensors: in this order.
+
+    Section 4.2 of the paper names random scaling, cropping, horizontal flipping and normalisation;
+    everything else is off by default. Ready HHA is used where no fault befell the depth.
+
+    Args:
+        config: what is drawn, and from which ranges.
+        normalisation: the network's.
+    """
+
+    def __init__(self, config: TransformConfig, normalisation: Normalisation) -> None:
+        self.config = config
+        self._faults = DepthFaults(config)
+        self._to_tensors = ToTensors(normalisation, pad=config.pad, pad_label=config.pad_label)
+
+    def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> Batch:
+        """The tensors of one augmented sample; the result depends on nothing but both arguments.
+
+        Raises:
+            ValueError: the sample has neither HHA nor depth, or no metric depth where a fault
+                needs it.
+        """
+        config = self.config
+        sample = self._faults(sample, rng).with_hha()
+        # Nobody needs the depth any more: it does not have to be scaled.
+        sample = replace(sample, depth_m=None, missing=None)
+        factor = self._factor(rng)
+        sample = scale_and_crop(sample, factor, self._window(sample.size, factor, rng))
+        if rng.random() < config.flip:
+            sample = flip_sample(sample)
+        sample = jitter_colour(sample, config.colour_jitter, rng)
+        return self._to_tensors(sample, config.crop)
+
+    def _factor(self, rng: np.random.Generator) -> float:
+        smallest, largest = self.config.scale
+        factor = float(rng.uniform(smallest, largest))
+        # Near enough, and several times faster: see `scale_and_crop`.
+        stepped = round(factor * SCALE_STEPS) / SCALE_STEPS
+        return stepped if smallest <= stepped <= largest else factor
+
+    def _window(self, size: tuple[int, int], factor: float, rng: np.random.Generator) -> Window:
+        """A random place of the crop in the scaled image, or as much of the image as there is."""
+        height, width = scaled_size(size, factor)
+        rows, columns = self.config.crop or (height, width)
+        rows, columns = min(rows, height), min(columns, width)
+        top = int(rng.integers(height - rows + 1))
+        left = int(rng.integers(width - columns + 1))
+        return Window(top, left, rows, columns)
+
+
+class EvalTransform:
+    """HHA and tensors, the whole frame at its own size.
+
+    Args:
+        normalisation: the network's.
+    """
+
+    def __init__(self, normalisation: Normalisation) -> None:
+        self._to_tensors = ToTensors(normalisation)
+
+    def __call__(self, sample: RgbdSample) -> Batch:
+        """The tensors of one sample, without the first dimension of `Batch`.
+
+        Raises:
+            ValueError: the sample has neither HHA nor metric depth with a camera matrix.
+        """
+        return self._to_tensors(sample.with_hha())

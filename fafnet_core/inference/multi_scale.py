@@ -1,0 +1,110 @@
+"""Test-time scales and flips: one network run several times on one image, and the mean of it.
+
+The paper's figures are multi-scale ones (section 4.1); single-scale figures are lower, and the two
+are not to be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fafnet_core.nearest import unknown_name
+
+Average = Literal["logits", "softmax"]
+
+_LARGEST_SCALE = 8.0
+
+
+@dataclass(frozen=True)
+class MultiScale:
+    """How often a network sees an image, and what is averaged.
+
+    At each scale the normalised images are resized, the logits are resized back, and their mean,
+    or that of their softmax, is the result; all with bilinear interpolation, align_corners=False,
+    no antialiasing. Sizes are rounded to whole pixels and not to a multiple of the output stride:
+    FAFNet takes any size, and a multiple would stretch the image. At scale 1 nothing is resized, so
+    with `scales=(1.0,)` and no flip the result is the network's own, bit by bit.
+
+    Attributes:
+        scales: factors of the image's height and width. The authors' code takes 1, .5, .75, 1.5,
+            1.75 for NYUv2.
+        flip: also run each scale on the image turned left to right, its result turned back; each
+            run has the same weight.
+        average: "logits", as the authors' code does, or "softmax", the probabilities.
+
+    Raises:
+        ValueError: no scales, one that is not a number above 0 and up to 8, one twice, or no such
+            average.
+    """
+
+    scales: Sequence[float] = (1.0,)
+    flip: bool = False
+    average: Average = "logits"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", check_scales(self.scales))
+        if self.average not in get_args(Average):
+            raise ValueError(unknown_name("average", str(self.average), get_args(Average)))
+
+    def __call__(
+        self,
+        model: Callable[[Tensor, Tensor], Tensor],
+        rgb: Tensor,
+        hha: Tensor,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Return the mean logits, or probabilities, (B, C, H, W).
+
+        Args:
+            model: takes rgb and hha, returns logits of their size.
+            rgb: (B, 3, H, W), normalised.
+            hha: (B, 3, H, W), normalised.
+            size: (H, W) of the result where it is not that of the images.
+        """
+        wanted = size or (rgb.shape[-2], rgb.shape[-1])
+        total: Tensor | None = None
+        runs = 0
+        for scale in self.scales:
+            inputs = [_resized(image, self._scaled_size(image, scale)) for image in (rgb, hha)]
+            for turned in (False, True) if self.flip else (False,):
+                images = [image.flip(-1) for image in inputs] if turned else inputs
+                logits = model(*images)
+                result = _resized(logits.flip(-1) if turned else logits, wanted)
+                if self.average == "softmax":
+                    result = result.softmax(dim=1)
+                # Not in place: the first result may be a tensor that the network keeps.
+                total = result if total is None else total + result
+                runs += 1
+        assert total is not None  # there is a scale
+        return total if runs == 1 else total / runs
+
+    @staticmethod
+    def _scaled_size(image: Tensor, scale: float) -> tuple[int, int]:
+        height, width = image.shape[-2:]
+        return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def check_scales(scales: object) -> tuple[float, ...]:
+    """Return the scales as numbers; ValueError where they are none."""
+    if not isinstance(scales, (list, tuple)) or not scales:
+        raise ValueError(f"scales is {scales!r:.100}; wanted a list of one or more, such as [1.0]")
+    for scale in scales:
+        number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+        if not number or not 0 < scale <= _LARGEST_SCALE:  # NaN is not
+            raise ValueError(
+                f"scales has {scale!r:.100}; wanted numbers above 0, up to {_LARGEST_SCALE:g}"
+            )
+    if len(set(scales)) < len(scales):
+        raise ValueError(f"scales {list(scales)} has one of them twice; it would count double")
+    return tuple(float(scale) for scale in scales)
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)

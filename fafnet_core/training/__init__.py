@@ -1,0 +1,1 @@
+"""Training and evaluation: configuration, loop, losses, metrics. Importing it costs nothing."""

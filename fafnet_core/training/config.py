@@ -1,0 +1,296 @@
+"""What a training is made of: the sections of `config/*.yaml`, typed and checked.
+
+model:          a preset, and any field of `FAFNetConfig`
+data:           `name` of a data set, and the fields of its configuration
+normalisation:  what both inputs go through
+transform:      the augmentation
+train:          iterations, batches, arithmetic, optimiser, schedule, what is written when
+evaluate:       the validation that chooses the best network
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from fafnet_core.data.catalogue import DATA_SETS, DataConfig
+from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.data.transforms import TransformConfig
+from fafnet_core.models.ablation import ablation
+from fafnet_core.models.config import FAFNetConfig, preset_config
+from fafnet_core.nearest import unknown_name
+from fafnet_core.training.evaluation import EvaluateConfig
+from fafnet_core.training.loss import LossConfig
+from fafnet_core.training.optimiser import OptimiserConfig
+from fafnet_core.training.schedule import ScheduleConfig
+from fafnet_core.training.settings import (
+    Setting,
+    SettingsError,
+    blamed_on,
+    field_types,
+    keys_of,
+    plain_values,
+    read_section,
+    read_settings,
+    read_value,
+    read_values,
+)
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Range = Literal["imagenet", "unit"]
+
+_OWN_MODEL_KEYS: Mapping[str, Any] = {
+    "preset": str,
+    "arm": str | None,
+    "pretrained": str | None,
+    "init": str | None,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network, and what its weights start from.
+
+    Attributes:
+        preset: the name of a preset (`fafnet info` lists them).
+        arm: an arm of the paper's ablation, such as "no-fam", applied to the preset.
+        pretrained: ImageNet weights for the backbones: a file, a folder or "hf://owner/name".
+        init: a checkpoint of this project to start from; all of its weights, or none.
+        changes: fields of `FAFNetConfig` that differ from the preset's.
+    """
+
+    preset: str = "fafnet-nano"
+    arm: str | None = None
+    pretrained: str | None = None
+    init: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pretrained is not None and self.init is not None:
+            raise ValueError(
+                "pretrained and init both fill the backbones; init holds the whole network, so"
+                " leave pretrained out"
+            )
+        self.network()
+
+    def network(self, num_classes: int | None = None) -> FAFNetConfig:
+        """The network's configuration, for so many classes.
+
+        Raises:
+            ValueError: the configuration itself names another number of classes.
+        """
+        config = preset_config(self.preset)
+        if self.arm is not None:
+            config = ablation(config, self.arm)
+        config = dataclasses.replace(config, **self.changes)
+        if num_classes is None:
+            return config
+        if self.changes.get("num_classes", num_classes) != num_classes:
+            raise ValueError(
+                f"model.num_classes is {self.changes['num_classes']}, but the data set has"
+                f" {num_classes} classes; leave the key out"
+            )
+        return dataclasses.replace(config, num_classes=num_classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The section as it would be written."""
+        own = {name: getattr(self, name) for name in _OWN_MODEL_KEYS}
+        return {**own, **plain_values(self.changes)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalisationConfig:
+    """What the 8-bit images go through; it travels in every checkpoint.
+
+    Attributes:
+        rgb: "imagenet", ImageNet's mean and deviation; "unit", divided by 255 only.
+        hha: the same; the release of the paper's authors takes "unit" here.
+    """
+
+    rgb: Range = "imagenet"
+    hha: Range = "imagenet"
+
+    def build(self) -> Normalisation:
+        """The normalisation as networks and checkpoints have it."""
+        imagenet = Normalisation()
+        numbers = {
+            "imagenet": (imagenet.rgb_mean, imagenet.rgb_deviation),
+            "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        }
+        return Normalisation(*numbers[self.rgb], *numbers[self.hha])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training itself.
+
+    Attributes:
+        iterations: updates of the weights.
+        batch_size: frames of one update, over all processes and micro-batches.
+        accumulate: micro-batches that the share of a process is split into.
+        seed: of the first weights, of order and augmentation, and of dropout.
+        precision: arithmetic of forward and backward; weights and their updates are float32.
+            float16 needs a GPU, and scales the loss.
+        optimiser: kind, rate, momentum, weight decay.
+        schedule: the rate over the iterations.
+        loss: what is added up over the labelled pixels.
+        clip_norm: largest norm of the gradient; None: any.
+        sync_batch_norm: batch statistics over all processes, where there are several.
+        freeze_norm: batch norms use their running statistics and leave them; scales and shifts
+            still learn. Without it the statistics are those of one micro-batch.
+        ema: decay of a running average of the weights, which is then what is validated and
+            written; None: without.
+        validate_every: iterations between validations; also after the last one. 0: never.
+        save_every: iterations between states to resume from; also after the last one.
+        log_every: iterations of one line in the log.
+        keep: states to keep.
+        pictures: frames of the validation split that are drawn at every validation.
+        workers: processes that read and augment, for each process that trains.
+        threads: processor threads of PyTorch; None: its own choice.
+        channels_last: memory layout that convolutions like.
+        compile: compile the network with `torch.compile`.
+        deterministic: refuse operations whose results vary from run to run (slower on a GPU).
+    """
+
+    iterations: int = 40_000
+    batch_size: int = 8
+    accumulate: int = 1
+    seed: int = 0
+    precision: Precision = "float32"
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    clip_norm: float | None = None
+    sync_batch_norm: bool = True
+    freeze_norm: bool = False
+    ema: float | None = None
+    validate_every: int = 1000
+    save_every: int = 500
+    log_every: int = 20
+    keep: int = 2
+    pictures: int = 4
+    workers: int = 2
+    threads: int | None = None
+    channels_last: bool = True
+    compile: bool = False
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "batch_size", "accumulate", "save_every", "log_every", "keep"):
+            self._check(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("seed", "validate_every", "pictures", "workers"):
+            self._check(name, getattr(self, name) >= 0, "0 or more")
+        self._check("threads", self.threads is None or self.threads >= 1, "1 or more, or null")
+        self._check("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1, or null")
+        self._check(
+            "clip_norm", self.clip_norm is None or self.clip_norm > 0, "above 0, or null for none"
+        )
+        self.micro_batch(world=1)
+
+    def micro_batch(self, world: int) -> int:
+        """Frames of one forward pass of one of `world` processes.
+
+        Raises:
+            ValueError: the batch does not divide evenly.
+        """
+        parts = world * self.accumulate
+        if self.batch_size % parts:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split evenly over {world}"
+                f" {'processes' if world > 1 else 'process'} with {self.accumulate} micro-batches"
+                f" each (accumulate); take a multiple of {parts}"
+            )
+        return self.batch_size // parts
+
+    def _check(self, name: str, right: bool, wanted: str) -> None:
+        if not right:
+            raise ValueError(f"{name} is {getattr(self, name)}; it has to be {wanted}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole training; the sections of the file, in its order."""
+
+    data: DataConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
+    normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    @property
+    def data_name(self) -> str:
+        """The name of the data set in the `data` section."""
+        names = [name for name, kind in DATA_SETS.items() if kind is type(self.data)]
+        return names[0] if names else type(self.data).__name__
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as plain values; `read_config` reads them again from a file."""
+        values: dict[str, Any] = {
+            "model": self.model.to_dict(),
+            "data": {"name": self.data_name, **plain_values(self.data)},
+        }
+        for name in ("normalisation", "transform", "train", "evaluate"):
+            values[name] = plain_values(getattr(self, name))
+        return values
+
+    def to_yaml(self) -> str:
+        """The text of a file that `read_config` reads as this configuration."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a training's configuration.
+
+    Args:
+        path: a YAML file.
+        overrides: `key.path=value`, as in "train.schedule.kind=poly"; the last one wins.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an unknown key, a wrong value, a missing one; the message names the file, the
+            line and the key, and the nearest known one.
+    """
+    settings = read_settings(path, overrides)
+    sections = keys_of(settings, "the configuration")
+    known = field_types(Config)
+    for key, found in sections.items():
+        if key not in known:
+            raise found.error(unknown_name("section", key, known))
+    source = str(path)
+    return Config(
+        model=_read_model(sections.get("model")),
+        data=_read_data(sections.get("data"), source),
+        **{
+            name: read_section(known[name], sections.get(name), name, source)
+            for name in ("normalisation", "transform", "train", "evaluate")
+        },
+    )
+
+
+def _read_model(setting: Setting | None) -> ModelConfig:
+    wanted = {**_OWN_MODEL_KEYS, **field_types(FAFNetConfig)}
+    values = read_values(wanted, setting, "model")
+    own = {key: values.pop(key) for key in _OWN_MODEL_KEYS if key in values}
+    with blamed_on(setting, "model"):
+        return ModelConfig(**own, changes=values)
+
+
+def _read_data(setting: Setting | None, source: str) -> DataConfig:
+    keys = dict(keys_of(setting, "data"))
+    if setting is None or "name" not in keys:
+        raise SettingsError(
+            f"{setting.origin if setting else source}: data lacks the key 'name'; known:"
+            f" {', '.join(DATA_SETS)}"
+        )
+    chosen = keys.pop("name")
+    name = read_value(str, chosen, "data.name")
+    if name not in DATA_SETS:
+        raise chosen.error(unknown_name("data set", name, DATA_SETS))
+    rest = dataclasses.replace(setting, value=keys)
+    return read_section(DATA_SETS[name], rest, "data", source)

@@ -1,0 +1,255 @@
+"""Batches for training, the same ones however they are read.
+
+Which frame is where, and the random numbers of its augmentation, depend on nothing but the seed,
+the iteration and the position in the batch. So a resumed run, one with more workers, and one
+shared by several processes all see the same data.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import re
+import signal
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.data.transforms import Batch
+
+Transform = Callable[[RgbdSample, np.random.Generator], Batch]
+
+_LARGEST_SEED = 2**32 - 1
+"""A seed is one word of NumPy's SeedSequence, and so is an iteration."""
+
+_ORDER = 1
+"""Keeps the random numbers of an epoch's order apart from those of the samples."""
+
+
+class _Place(NamedTuple):
+    """Which frame stands where."""
+
+    frame: int
+    iteration: int
+    position: int
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A frame that cannot be used, on its way from a worker to the process that trains."""
+
+    kind: type[ValueError] | type[OSError]
+    message: str
+    traceback: str = ""
+
+    def error(self) -> Exception:
+        error = self.kind(self.message)
+        if self.traceback:
+            error.__cause__ = _TracebackOfWorker(self.traceback)
+        return error
+
+
+class _TracebackOfWorker(Exception):  # noqa: N818  it is no error of its own
+    """Shows, under the error, where in the worker it came from."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class _Augmented(Dataset["Batch | _Failure"]):
+    """The data set as the workers see it: an index is a place, an item an augmented sample."""
+
+    def __init__(self, dataset: RgbdSegmentationDataset, transform: Transform, seed: int) -> None:
+        self._dataset = dataset
+        self._transform = transform
+        self._seed = seed
+
+    def __getitem__(self, place: _Place) -> Batch | _Failure:
+        entropy = [self._seed, place.iteration, place.position]
+        rng = np.random.default_rng(np.random.SeedSequence(entropy))
+        try:
+            return self._transform(self._dataset.read(place.frame), rng)
+        except (ValueError, OSError) as error:
+            # PyTorch would put the traceback into the message; this way it stays one line.
+            name = self._dataset.names[place.frame]
+            kind = OSError if isinstance(error, OSError) else ValueError
+            named = str(error).startswith((f"{name}:", f"{name} "))
+            message = str(error) if named else f"frame {name}: {error}"
+            return _Failure(kind, message, traceback.format_exc())
+
+
+def training_batches(
+    dataset: RgbdSegmentationDataset,
+    transform: Transform,
+    *,
+    batch_size: int,
+    seed: int,
+    start: int,
+    stop: int,
+    rank: int = 0,
+    world: int = 1,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Read and augment one batch for each iteration start <= i < stop.
+
+    Epochs are permutations laid end to end: no frame is left out at the end of one, and a batch may
+    hold the last frames of an epoch and the first of the next.
+
+    Args:
+        dataset: the labelled frames; with workers, one that can be pickled.
+        transform: what a sample goes through, e.g. `TrainTransform`.
+        batch_size: frames of one iteration over all processes; a multiple of `world`.
+        seed: 0 to 2**32 - 1; decides order and augmentation.
+        start: the first iteration, above 0 in a resumed run.
+        stop: one past the last iteration.
+        rank: which of `world` processes this is; it gets its equal share of each batch, in order.
+        world: processes that train together.
+        workers: processes that read and augment for this one; 0: none, it does so itself. They
+            live until the iterator ends or is dropped. They are not forked from this process,
+            whose threads a fork would leave half way, so a script that starts them needs its
+            `if __name__ == "__main__":`.
+        pin_memory: copy the batches to page-locked memory, for a faster way to a GPU.
+
+    Yields:
+        `Batch`es of batch_size / world samples.
+
+    Raises:
+        ValueError: an argument that cannot be; or, when its turn comes, a frame that cannot be
+            used: the message names it.
+        OSError: a frame that cannot be read; or a worker died (ChildProcessError).
+    """
+    if len(dataset) == 0:
+        raise ValueError("the data set has no frames; there is nothing to train on")
+    if world < 1 or not 0 <= rank < world:
+        raise ValueError(f"rank {rank} is not one of {world} processes, counted from 0")
+    if batch_size < 1 or batch_size % world:
+        raise ValueError(f"batch_size is {batch_size}; it has to be a multiple of {world} (world)")
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; it has to be 0 to {_LARGEST_SEED}")
+    if not 0 <= start <= stop:
+        raise ValueError(f"iterations {start} to {stop}: start has to be 0 or more, stop not less")
+    if workers < 0:
+        raise ValueError(f"workers is {workers}; it has to be 0 or more")
+    order = _Order(len(dataset), batch_size, seed, start, stop, rank, world)
+    loader: DataLoader[Batch | _Failure] = DataLoader(
+        _Augmented(dataset, transform, seed),
+        batch_sampler=order,
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_prepare_worker if workers else None,
+        multiprocessing_context=_start_method() if workers else None,
+    )
+    return _batches(loader)
+
+
+class _Order:
+    """Which frames make which batch: an iterable of the places of each."""
+
+    def __init__(
+        self,
+        frames: int,
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        rank: int,
+        world: int,
+    ) -> None:
+        self._frames = frames
+        self._batch_size = batch_size
+        self._iterations = range(start, stop)
+        share = batch_size // world
+        self._positions = range(rank * share, (rank + 1) * share)
+        # A batch may span two epochs, or more where there are few frames.
+        self._permutation = lru_cache(maxsize=2)(lambda epoch: _permutation(frames, seed, epoch))
+
+    def __len__(self) -> int:
+        return len(self._iterations)
+
+    def __iter__(self) -> Iterator[list[_Place]]:
+        for iteration in self._iterations:
+            yield [
+                _Place(self._frame(iteration * self._batch_size + position), iteration, position)
+                for position in self._positions
+            ]
+
+    def _frame(self, count: int) -> int:
+        epoch, place = divmod(count, self._frames)
+        return int(self._permutation(epoch)[place])
+
+
+def _permutation(frames: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    entropy = np.random.SeedSequence([seed, epoch], spawn_key=(_ORDER,))
+    return np.random.default_rng(entropy).permutation(frames)
+
+
+def _collate(samples: Sequence[Batch | _Failure]) -> Batch | _Failure:
+    batch = []
+    for sample in samples:
+        if isinstance(sample, _Failure):
+            return sample
+        batch.append(sample)
+    if len(sizes := sorted({tuple(sample.label.shape) for sample in batch})) > 1:
+        found = " and ".join(f"{width}x{height}" for height, width in sizes)
+        return _Failure(ValueError, f"samples of one batch differ in size, {found}: set a crop")
+    # It stacks right into the memory that workers share with the process that trains.
+    stacked: Batch = default_collate(batch)
+    return stacked
+
+
+def _batches(loader: DataLoader[Batch | _Failure]) -> Iterator[Batch]:
+    try:
+        with warnings.catch_warnings():
+            # PyTorch's advice here is to fork.
+            warnings.filterwarnings("ignore", "Got pickle error")
+            batches = iter(loader)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"the data set or the transform cannot be sent to worker processes ({error}): make it"
+            " one that can be pickled, which open files and local functions cannot, or take 0"
+            " workers"
+        ) from error
+    try:
+        for batch in batches:
+            if isinstance(batch, _Failure):
+                raise batch.error()
+            yield batch
+    except RuntimeError as error:
+        if not (died := re.search(r"DataLoader worker \(pid\(?s?\)?:? ?([\d, ]+)\)", str(error))):
+            raise
+        raise ChildProcessError(
+            f"a worker process that reads training data died (process {died[1]}); where it said"
+            " nothing above, memory ran out most likely: use fewer workers (0 reads in this"
+            " process), or give more memory, in a container shared memory too (--shm-size)"
+        ) from error
+    finally:
+        # The workers end with it: now, not when the traceback of an error is let go.
+        del batches
+
+
+def _start_method() -> str:
+    """A server process, from which workers are forked before it has threads; else new processes."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return "spawn"
+    # The server then imports PyTorch once, not each worker for itself.
+    multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
+    return "forkserver"
+
+
+def _prepare_worker(worker: int) -> None:
+    """One worker, one thread; and Ctrl-C is for the process that trains, which then ends them."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

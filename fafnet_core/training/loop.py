@@ -1,0 +1,381 @@
+"""The training loop: batches in, a trained network out, whatever interrupts it on the way.
+
+A training is a folder:
+
+    config.yaml             the configuration, resolved
+    log.jsonl, tensorboard/ figures
+    pictures/               predictions of some frames of the validation split
+    states/                 what `--resume` goes on from
+    last.safetensors        the network as of the last state (the averaged one with `ema`)
+    best.safetensors        the network with the best validation mIoU
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from fafnet_core.data.transforms import Batch, TrainTransform
+from fafnet_core.files import written_beside
+from fafnet_core.models import FAFNet
+from fafnet_core.models.weights import repeated_names, save_checkpoint
+from fafnet_core.training.building import (
+    build_network,
+    fill_network,
+    place_network,
+    wrap_network,
+)
+from fafnet_core.training.config import Config
+from fafnet_core.training.distributed import Processes, processes
+from fafnet_core.training.ema import AveragedModel
+from fafnet_core.training.loader import training_batches
+from fafnet_core.training.monitor import FolderMonitor, Monitor, Window, say
+from fafnet_core.training.optimiser import build_optimiser, set_learning_rate
+from fafnet_core.training.resume import CONFIG, LAST, check_folder, check_same
+from fafnet_core.training.schedule import learning_rate
+from fafnet_core.training.state import TrainingState, read_state, remove_partial, write_state
+from fafnet_core.training.step import NonFiniteError, Step, Update, check_precision
+from fafnet_core.training.stop import StopRequest
+from fafnet_core.training.validation import Validation
+from fafnet_core.training.versions import versions
+
+BEST = "best.safetensors"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        iteration: how many iterations are done.
+        finished: whether those are all, and validated.
+        stopped_by: the signal that ended it before, or None.
+        best: `iteration` and figures of the best validation; None without one.
+        out: the folder.
+        is_first: whether this process is the one that reports.
+    """
+
+    iteration: int
+    finished: bool
+    stopped_by: str | None
+    best: dict[str, Any] | None
+    out: Path
+    is_first: bool = True
+
+
+def train(
+    config: Config,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    progress: bool = True,
+) -> Outcome:
+    """Train a network; under `torchrun` together with the other processes.
+
+    SIGTERM or SIGINT ends it after the running iteration, with a state to resume from.
+
+    Args:
+        config: all of it; `read_config` reads one from a file.
+        out: folder of the training.
+        resume: go on from the folder's newest state.
+        device: "auto", "cpu" or "cuda".
+        progress: show bars, where standard error is a terminal.
+
+    Raises:
+        ValueError: the configuration does not fit the data, the device or the state; the loss is
+            not finite (`NonFiniteError`).
+        OSError: the folder holds another training, or none to resume; data cannot be read, or the
+            folder not be written.
+    """
+    with processes(device) as own:
+        return Trainer(config, Path(out), own, resume=resume, progress=progress).run()
+
+
+class Trainer:
+    """One training in one process.
+
+    Args:
+        config: all of it.
+        out: folder of the training; only the first process writes there.
+        own: this process among the others; None: alone, on the CPU.
+        resume: go on from the folder's newest state.
+        progress: show bars, where standard error is a terminal.
+
+    Attributes:
+        model: the network, without the wrappers of distribution and compilation.
+        averaged: its running average, or None.
+        optimiser: of its parameters.
+        iteration: how many iterations are done.
+        best: `iteration` and figures of the best validation so far, or None.
+
+    Raises:
+        ValueError: as for `train`.
+        OSError: as for `train`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        out: Path,
+        own: Processes | None = None,
+        *,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> None:
+        own = own or Processes(torch.device("cpu"))
+        settings = config.train
+        check_precision(settings.precision, own.device)
+        settings.micro_batch(own.world)
+        state = _found_state(config, out, own, resume)
+        self.config, self.out, self._own, self._progress = config, out, own, progress
+        self._settings = settings
+        _prepare_torch(config, own.device)
+        self._dataset = config.data.open("train")
+        self._normalisation = config.normalisation.build()
+        self._validation = self._build_validation() if settings.validate_every else None
+        self._versions = versions()
+        model = build_network(config.model, len(self._dataset.label_set), settings.seed)
+        taken = fill_network(model, config.model) if state is None else None
+        if taken and own.is_first:
+            say(taken)
+        self.model = place_network(model, settings, own)
+        self.averaged = (
+            AveragedModel(self.model, settings.ema) if settings.ema is not None else None
+        )
+        self.optimiser = build_optimiser(self.model, settings.optimiser)
+        network = wrap_network(self.model, settings, own)
+        self._step = Step(network, self.optimiser, settings, own)
+        self.iteration = 0
+        self.best: dict[str, Any] | None = None
+        self._figures: dict[str, Any] = {}
+        self._saved = self._validated = 0
+        if state is not None:
+            self._restore(state)
+
+    @property
+    def network(self) -> FAFNet:
+        """The network that is validated and written: the averaged one where there is one."""
+        return self.averaged.model if self.averaged is not None else self.model
+
+    def run(self) -> Outcome:
+        """Train to the last iteration, or until a signal stops it.
+
+        Raises:
+            NonFiniteError: the loss is not finite; the batch has been saved.
+            ValueError: a frame cannot be used.
+            OSError: data cannot be read, or the folder not be written.
+        """
+        with StopRequest() as request, self._monitor() as monitor:
+            # A signal may have come before it: a training that goes on leaves no validation out.
+            stopped = not self._validate(monitor, request) or self._iterate(monitor, request)
+        finished = self.iteration == self._settings.iterations and not stopped
+        stopped_by = None if finished else request.signal or "another process"
+        return Outcome(
+            self.iteration, finished, stopped_by, self.best, self.out, self._own.is_first
+        )
+
+    def _iterate(self, monitor: Monitor, request: StopRequest) -> bool:
+        """Make the iterations; return whether a signal stopped them."""
+        window = Window(self._settings.batch_size)
+        for batch in self._batches():
+            rate = learning_rate(self._settings.schedule, self.iteration, self._settings.iterations)
+            update = self._update(batch, rate, stop=request.signal is not None)
+            self.iteration += 1
+            window.add(update.loss, update.gradient_norm)
+            monitor.step()
+            if self._is_due(self._settings.log_every):
+                figures = {"learning_rate": rate, **window.take()}
+                monitor.figures(self.iteration, "train", figures)
+            # One process decides alone; several have decided together in the update.
+            stop = update.stop if self._own.world > 1 else request.signal is not None
+            stop = stop or not self._validate(monitor, request)
+            if stop or self._is_due(self._settings.save_every):
+                self._save()
+            window.resume()
+            if stop:
+                return True
+        return False
+
+    def _batches(self) -> Iterator[Batch]:
+        return training_batches(
+            self._dataset,
+            TrainTransform(self.config.transform, self._normalisation),
+            batch_size=self._settings.batch_size,
+            seed=self._settings.seed,
+            start=self.iteration,
+            stop=self._settings.iterations,
+            rank=self._own.rank,
+            world=self._own.world,
+            workers=self._settings.workers,
+            pin_memory=self._own.device.type == "cuda",
+        )
+
+    def _update(self, batch: Batch, rate: float, *, stop: bool) -> Update:
+        set_learning_rate(self.optimiser, rate)
+        try:
+            update = self._step(batch, self.iteration, stop=stop)
+        except NonFiniteError as error:
+            path = self._keep_batch(batch)
+            raise NonFiniteError(
+                f"{error} in iteration {self.iteration} at learning rate {rate:.4g}; training"
+                f" stopped before it changed the weights, and its batch is in {path}. Lower the"
+                " rate, set train.clip_norm, or take another train.precision; --resume goes on"
+                " from the last state"
+            ) from error
+        if self.averaged is not None:
+            self.averaged.update(self.model, self.iteration)
+        return update
+
+    def _keep_batch(self, batch: Batch) -> Path:
+        rank = f"-rank{self._own.rank}" if self._own.world > 1 else ""
+        path = self.out / f"nonfinite-{self.iteration:08d}{rank}.safetensors"
+        tensors = {name: tensor.contiguous() for name, tensor in batch._asdict().items()}
+        with written_beside(path) as beside:
+            beside.write_bytes(save(tensors, {"iteration": str(self.iteration)}))
+        return path
+
+    def _is_due(self, every: int) -> bool:
+        done = self.iteration
+        return done > 0 and (done % every == 0 or done == self._settings.iterations)
+
+    def _validate(self, monitor: Monitor, request: StopRequest) -> bool:
+        """Validate where it is due and not done; return False where a signal ended it."""
+        validation = self._validation
+        if validation is None or self._validated == self.iteration:
+            return True
+        if not self._is_due(self._settings.validate_every):
+            return True
+        found = validation(self.network, request)
+        if found is None:
+            return False
+        self._validated = self.iteration
+        self._figures = {"iteration": self.iteration, **found.scores}
+        score, before = found.scores["mean_iou"], (self.best or {}).get("mean_iou")
+        if score is not None and (before is None or score > before):
+            self.best = dict(self._figures)
+            self._write_network(BEST)
+        monitor.figures(self.iteration, "val", found.scores)
+        if found.sheet is not None:
+            monitor.picture(self.iteration, found.sheet)
+        return True
+
+    def _save(self) -> None:
+        if self._saved == self.iteration:
+            return
+        if self._own.is_first:
+            self._write_network(LAST)
+            write_state(self.out, self.state(), self._settings.keep)
+        self._saved = self.iteration
+        # Nobody leaves before it is written: torchrun ends the first process with the others.
+        self._own.wait()
+
+    def state(self) -> TrainingState:
+        """All that the next iteration depends on; its tensors are the training's own."""
+        return TrainingState(
+            iteration=self.iteration,
+            model=_tensors(self.model),
+            optimiser=self.optimiser.state_dict(),
+            ema={} if self.averaged is None else _tensors(self.averaged.model),
+            scaler=self._step.scaler.state_dict(),
+            best=self.best,
+            validated=self._validated,
+            config=self.config.to_dict(),
+            notes={"versions": self._versions, "processes": self._own.world},
+        )
+
+    def _restore(self, state: TrainingState) -> None:
+        _fill(self.model, state.model)
+        if self.averaged is not None:
+            _fill(self.averaged.model, state.ema)
+        self.optimiser.load_state_dict(dict(state.optimiser))
+        for parameter, entries in self.optimiser.state.items():
+            for name, value in entries.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    # In the parameter's memory layout: another one is slower.
+                    entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        self._step.scaler.load_state_dict(dict(state.scaler))
+        self.iteration = self._saved = state.iteration
+        self.best = None if state.best is None else dict(state.best)
+        self._validated = state.validated
+
+    def _write_network(self, name: str) -> None:
+        if not self._own.is_first:
+            return
+        notes = {
+            "data": self.config.data_name,
+            "iterations": self.iteration,
+            "seed": self._settings.seed,
+            "figures": self._figures,
+            "versions": self._versions,
+            "training": self.config.to_dict(),
+        }
+        save_checkpoint(
+            self.out / name,
+            self.network,
+            label_set=self._dataset.label_set,
+            normalisation=self._normalisation,
+            notes=notes,
+        )
+
+    def _build_validation(self) -> Validation:
+        return Validation(
+            self.config.data.open("val"),
+            self._normalisation,
+            self._own,
+            pictures=self._settings.pictures,
+            workers=self.config.evaluate.workers,
+            progress=self._progress,
+        )
+
+    def _monitor(self) -> Monitor:
+        if not self._own.is_first:
+            return Monitor()
+        remove_partial(self.out)
+        with written_beside(self.out / CONFIG) as beside:
+            beside.write_text(self.config.to_yaml(), encoding="utf-8")
+        iterations = self._settings.iterations
+        return FolderMonitor(
+            self.out, start=self.iteration, iterations=iterations, progress=self._progress
+        )
+
+
+def _found_state(config: Config, out: Path, own: Processes, resume: bool) -> TrainingState | None:
+    """The state to go on from; None for a training that begins."""
+    path = check_folder(out, resume=resume)
+    if path is None:
+        return None
+    state = read_state(path)
+    check_same(config, state, out)
+    before = state.notes.get("processes")
+    if before != own.world and own.is_first:
+        say(f"{out} was trained by {before} processes, is by {own.world}: dropout differs")
+    return state
+
+
+def _prepare_torch(config: Config, device: torch.device) -> None:
+    settings = config.train
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    # warn_only: sampling at a flow has no repeatable gradient on a GPU.
+    torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+    if device.type == "cuda":
+        # Crops have one size, so trying the algorithms out pays; the fastest may differ by run.
+        torch.backends.cudnn.benchmark = not settings.deterministic
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a network, each under its first name."""
+    again = repeated_names(model)
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in again}
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    again = repeated_names(model)
+    model.load_state_dict({**tensors, **{name: tensors[first] for name, first in again.items()}})

@@ -1,0 +1,121 @@
+"""Cross entropy over the labelled pixels, as a sum and a count.
+
+A sum and a count, not a mean: micro-batches and processes hold different numbers of labelled
+pixels, and only the sums over all of them divide to the mean over all pixels. The paper does not
+give its loss. The release's launch file takes focal loss with gamma 0, which is cross entropy, and
+divides by all pixels, the unlabelled ones too (`average_over: all`): a defect, for the less of an
+image is labelled the less it then weighs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fafnet_core.data.labels import UNLABELLED
+
+AverageOver = Literal["valid", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What is added up, and what it is divided by.
+
+    Attributes:
+        average_over: "valid", the labelled pixels; "all", every pixel, as the release does.
+        class_weights: one number a class, above 0 for one at least; a pixel then counts as much
+            as its class weighs. None: all the same.
+        label_smoothing: share of the target that is spread over all classes, 0 up to, not with, 1.
+
+    Raises:
+        ValueError: a field has a value that is not allowed; the message says what is.
+    """
+
+    average_over: AverageOver = "valid"
+    class_weights: tuple[float, ...] | None = None
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        choices = get_args(AverageOver)
+        self._check("average_over", self.average_over in choices, f"one of {', '.join(choices)}")
+        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "0 or more, and below 1")
+        if self.class_weights is not None:
+            weights = tuple(self.class_weights)
+            usable = all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0
+            self._check("class_weights", usable, "numbers from 0, one a class, not all of them 0")
+            object.__setattr__(self, "class_weights", weights)
+
+    def _check(self, name: str, right: bool, wanted: str) -> None:
+        if not right:
+            raise ValueError(f"{name} is {getattr(self, name)!r}; it has to be {wanted}")
+
+
+def summed_loss(
+    logits: Tensor, label: Tensor, config: LossConfig | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy summed over the labelled pixels, and the number of pixels it is the sum of.
+
+    The mean is sum / count; where no pixel is labelled both are 0, and so are the gradients.
+
+    Args:
+        logits: (B, C, H, W), any floating-point type; computed in float32.
+        label: (B, H, W) int64, 0..C-1, or 255 where a pixel does not count.
+        config: what counts, and how much; by default all labelled pixels alike.
+
+    Returns:
+        The sum and the count, both float32 and without dimensions, on the device of the logits.
+
+    Raises:
+        ValueError: the shapes do not fit each other, or not the class weights.
+    """
+    config = config or LossConfig()
+    if logits.dim() != 4 or label.shape != (logits.shape[0], *logits.shape[2:]):
+        raise ValueError(
+            "the loss takes logits (batch, classes, height, width) and labels (batch, height,"
+            f" width); got {tuple(logits.shape)} and {tuple(label.shape)}"
+        )
+    logits = logits.float()
+    # Summed in a second step: the sum that PyTorch fuses into the loss of images is not
+    # repeatable on a GPU.
+    losses = F.cross_entropy(
+        logits,
+        label,
+        weight=_class_weights(config, logits),
+        ignore_index=UNLABELLED,
+        reduction="none",
+        label_smoothing=config.label_smoothing,
+    )
+    return losses.sum(), counted_pixels(label, config)
+
+
+def counted_pixels(label: Tensor, config: LossConfig) -> Tensor:
+    """The count of `summed_loss` alone, which needs no logits.
+
+    Args:
+        label: of any shape, class ids or 255.
+        config: what counts, and how much.
+    """
+    if config.average_over == "all":
+        return torch.tensor(float(label.numel()), device=label.device)
+    labelled = label != UNLABELLED
+    if config.class_weights is None:
+        return labelled.sum().float()
+    weights = torch.tensor(config.class_weights, device=label.device)
+    # Not label[labelled]: a GPU would have to wait for its size.
+    return (weights[label.where(labelled, 0)] * labelled).sum()
+
+
+def _class_weights(config: LossConfig, logits: Tensor) -> Tensor | None:
+    if config.class_weights is None:
+        return None
+    if len(config.class_weights) != logits.shape[1]:
+        raise ValueError(
+            f"class_weights has {len(config.class_weights)} numbers, but the network tells"
+            f" {logits.shape[1]} classes apart; give one a class"
+        )
+    return logits.new_tensor(config.class_weights)

@@ -1,0 +1,90 @@
+"""Whether a folder may be trained in: nothing is overwritten, and a resumed run is the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fafnet_core.training.config import Config
+from fafnet_core.training.state import FOLDER, TrainingState, latest_state
+
+CONFIG = "config.yaml"
+LAST = "last.safetensors"
+
+_FREE = frozenset(
+    {
+        "model.pretrained",
+        "model.init",
+        "data.root",
+        "data.cache",
+        "evaluate",
+        "train.save_every",
+        "train.log_every",
+        "train.validate_every",
+        "train.keep",
+        "train.pictures",
+        "train.workers",
+        "train.threads",
+        "train.compile",
+        "train.channels_last",
+        "train.deterministic",
+    }
+)
+"""Keys that may differ when a training goes on: where it is read, when it is written, how fast."""
+
+_SHOWN = 5
+
+
+def check_folder(out: Path, *, resume: bool) -> Path | None:
+    """Return the state to go on from; None for a training that begins.
+
+    Raises:
+        FileExistsError: a training is there, and is not to be resumed.
+        FileNotFoundError: none is there to resume.
+    """
+    state = latest_state(out)
+    if not resume and state is not None:
+        raise FileExistsError(
+            f"{out} holds a training of {int(state.stem)} iterations: --resume goes on with it;"
+            " or take another folder"
+        )
+    if resume and state is None and not (out / CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{out} holds no training to resume: no state in {out / FOLDER}; leave --resume out to"
+            " begin one"
+        )
+    return state
+
+
+def check_same(config: Config, state: TrainingState, out: Path) -> None:
+    """Refuse to go on with another training than the one that was saved.
+
+    Raises:
+        ValueError: the configurations differ; the message names the keys.
+    """
+    now, then = dict(_flat(config.to_dict())), dict(_flat(state.config))
+    differ = [
+        f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(now.keys() | then.keys())
+        if now.get(key) != then.get(key) and not _is_free(key)
+    ]
+    if differ:
+        more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
+        raise ValueError(
+            f"{out} was trained with another configuration: {'; '.join(differ[:_SHOWN])}{more}."
+            f" Go on with {out / CONFIG}, or begin another training from its weights, with"
+            f" model.init={out / LAST}"
+        )
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in _FREE)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

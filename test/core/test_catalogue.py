@@ -1,0 +1,105 @@
+"""The data sets of a configuration: names, fields, and what opens."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from originals import write_nyuv2, write_sunrgbd
+
+from fafnet_core.data import NYU40, SUN37
+from fafnet_core.data.catalogue import DATA_SETS, NYUv2Data, SUNRGBDData
+from fafnet_core.data.splits import Split
+
+
+def test_the_data_sets_are_frozen_dataclasses_with_documented_defaults() -> None:
+    assert list(DATA_SETS) == ["nyuv2", "sunrgbd", "synthetic"]
+    for data in DATA_SETS.values():
+        assert dataclasses.is_dataclass(data)
+    fields = {field.name: field.default for field in dataclasses.fields(NYUv2Data)}
+    fields.pop("root")
+    assert fields == {
+        "layout": "auto",
+        "validation": 0.1,
+        "hha_order": "check",
+        "first_label": None,
+        "crop": False,
+    }
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        NYUv2Data(root="x").crop = True  # type: ignore[misc]
+
+
+def test_importing_the_catalogue_is_cheap() -> None:
+    code = (
+        "import sys, fafnet_core.data.catalogue\n"
+        "print([name for name in ('torch', 'h5py', 'scipy', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"root": ""}, "root is ''; wanted the data set's folder"),
+        ({"layout": "esanett"}, "unknown layout 'esanett': did you mean 'esanet'"),
+        ({"hha_order": "gbr"}, "unknown hha_order 'gbr'"),
+        ({"validation": 1}, "validation is 1; wanted 0 up to, not with, 1"),
+        ({"validation": "0.1"}, "validation is '0.1'; wanted a fraction"),
+        ({"first_label": 2}, "first_label is 2; wanted 0, 1 or null"),
+        ({"first_label": True}, "first_label is True"),
+        ({"crop": 1}, "crop is 1; wanted true or false"),
+    ],
+)
+def test_fields_are_checked_before_anything_is_read(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NYUv2Data(**{"root": "x", **fields})
+
+
+def test_the_original_nyuv2_is_found(tmp_path: Path) -> None:
+    written = write_nyuv2(tmp_path / "nyu")
+    data = NYUv2Data(root=str(written.root), validation=0.5)
+    opened = {split: data.open(split) for split in get_args(Split)}
+    names = [*opened["train"].names, *opened["val"].names]
+    assert sorted(names) == [f"{i:04d}" for i in written.train]
+    assert list(opened["test"].names) == [f"{i:04d}" for i in written.test]
+    cropped = NYUv2Data(root=str(written.root), crop=True).open("test")
+    assert cropped[0].size == (427, 561)
+    assert cropped.label_set is NYU40
+    with pytest.raises(ValueError, match="hha_order and first_label are for folders made for"):
+        NYUv2Data(root=str(written.root), first_label=1).open("test")
+
+
+def test_the_original_sunrgbd_is_found(tmp_path: Path) -> None:
+    written = write_sunrgbd(tmp_path / "sun")
+    dataset = SUNRGBDData(root=str(written.root)).open("test")
+    assert dataset.label_set is SUN37
+    assert len(dataset) == len(written.test)
+    assert np.linalg.norm(dataset[0].gravity) == pytest.approx(1)  # type: ignore[arg-type]
+
+
+def test_roots_are_relative_to_the_working_directory_or_to_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sunrgbd(tmp_path / "data" / "sun")
+    monkeypatch.chdir(tmp_path)
+    assert len(SUNRGBDData(root="data/sun").open("test")) == 2
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(SUNRGBDData(root="~/data/sun").open("test")) == 2
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nothing"):
+        NYUv2Data(root=str(tmp_path / "nothing")).open("train")
+
+
+def test_synthetic_rooms_are_opened_by_name() -> None:
+    data: Any = DATA_SETS["synthetic"]
+    assert {"seed", "frames"} <= {field.name for field in dataclasses.fields(data)}

@@ -1,0 +1,312 @@
+"""`fafnet evaluate` as a user runs it, on rooms that are made up."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fafnet_core import save_checkpoint
+from fafnet_core.cli.evaluate import _check_labels
+from fafnet_core.cli.main import main
+from fafnet_core.data import NYU40, SUN37, LabelSet, Normalisation
+from fafnet_core.models import FAFNet, FAFNetConfig, build_model
+from fafnet_core.training.config import read_config
+from fafnet_core.training.evaluation import EvaluateConfig, evaluate
+from fafnet_core.training.metrics import ConfusionMatrix
+
+NORMALISATION = Normalisation(hha_mean=(0.4, 0.4, 0.4))
+CONFIG = """\
+data: {name: synthetic, seed: 7, frames: 3, width: 64, height: 48, cache: CACHE}
+evaluate: {workers: 0, scales: [1, 1.5], boundary_px: 10}
+"""
+
+
+def a_network(num_classes: int = 40) -> FAFNet:
+    """A network whose batch norms have seen noise, so that its labels vary."""
+    torch.manual_seed(3)
+    model = build_model(
+        FAFNetConfig(
+            backbone="resnet18",
+            width_multiplier=1 / 16,
+            output_stride=32,
+            decoder_channels=8,
+            num_classes=num_classes,
+        )
+    ).train()
+    with torch.no_grad():
+        for _ in range(20):
+            model(torch.randn(4, 3, 48, 64), torch.randn(4, 3, 48, 64))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("evaluate")
+    (root / "rooms.yaml").write_text(CONFIG.replace("CACHE", str(root / "cache")))
+    save_checkpoint(root / "net.safetensors", a_network(), normalisation=NORMALISATION)
+    sun = a_network(37)
+    save_checkpoint(root / "sun.safetensors", sun, label_set=SUN37)
+    return root
+
+
+def command(folder: Path, *more: str, checkpoint: str = "net.safetensors") -> list[str]:
+    config = str(folder / "rooms.yaml")
+    return ["evaluate", config, "--checkpoint", str(folder / checkpoint), *more]
+
+
+def report(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    assert main(command(folder, "--json", *more)) == 0
+    values: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return values
+
+
+def test_json_has_the_figures_of_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = report(folder, capsys)
+    dataset = read_config(folder / "rooms.yaml").data.open("val")
+    assert (values["data"], values["split"], values["frames"]) == ("synthetic", "val", 3)
+    assert [p["name"] for p in values["protocols"]] == ["single scale", "multi-scale"]
+    for protocol, scales in zip(values["protocols"], ((1.0,), (1.0, 1.5)), strict=True):
+        result = evaluate(
+            a_network(),
+            dataset,
+            normalisation=NORMALISATION,
+            config=EvaluateConfig(scales=scales, boundary_px=10, workers=0),
+            progress=False,
+        )
+        assert protocol["scales"] == list(scales)
+        assert protocol["confusion"] == result.confusion.matrix.tolist()
+        assert protocol["mean_iou"] == result.scores.mean_iou
+        assert protocol["sensors"] == {
+            "synthetic": {"frames": 3, **result.scores.to_dict()},
+        }
+        assert result.boundary is not None
+        assert protocol["boundary"] == {"width_px": 10, **result.boundary.to_dict()}
+        iou = [entry["iou"] for entry in protocol["classes"]]
+        assert [math.nan if v is None else v for v in iou] == pytest.approx(
+            result.scores.iou.tolist(), nan_ok=True
+        )
+        assert None in iou  # a class that does not occur
+        assert [entry["name"] for entry in protocol["classes"]] == list(NYU40.names)
+
+
+def test_protocols_are_reported_one_by_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = report(folder, capsys, "--protocols", "multi-flip,single,single-flip")
+    found = [(p["name"], p["scales"], p["flip"]) for p in values["protocols"]]
+    assert found == [
+        ("multi-scale, flip", [1.0, 1.5], True),
+        ("single scale", [1.0], False),
+        ("single scale, flip", [1.0], True),
+    ]
+    assert len({p["mean_iou"] for p in values["protocols"]}) == 3
+
+
+def test_test_and_val_are_different_frames(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = report(folder, capsys, "--protocols", "single")
+    other = report(folder, capsys, "--protocols", "single", "--split", "test")
+    assert (one["split"], other["split"]) == ("val", "test")
+    assert one["protocols"][0]["confusion"] != other["protocols"][0]["confusion"]
+
+
+def test_the_table_is_in_percent_and_names_everything(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--split", "test", "--set", "evaluate.blank=hha")
+    values = report(folder, capsys, *arguments)
+    assert main(command(folder, *arguments)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "synthetic, split test, 3 frames, 40 classes (nyu40)" in lines[1]
+    assert "scales      1, 1.5" in lines
+    assert "averaged    logits, every run with the same weight" in lines
+    assert "blank       hha: that input is 0 everywhere" in lines
+    assert any("to report, not to choose by" in line for line in lines)
+    for protocol in values["protocols"]:
+        row = next(line for line in lines if line.startswith(protocol["name"] + " "))
+        names = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
+        figures = [f"{100 * protocol[name]:.2f}" for name in names]
+        assert row.removeprefix(protocol["name"]).split()[:4] == figures
+    walls = next(line for line in lines if line.startswith("wall ")).split()
+    wall = [p["classes"][0] for p in values["protocols"]]
+    shown = [f"{100 * c[key]:.2f}" for c in wall for key in ("iou", "accuracy")]
+    assert walls[2:] == shown
+    absent = next(c["name"] for c in values["protocols"][0]["classes"] if c["iou"] is None)
+    assert next(line for line in lines if line.startswith(absent)).split()[-2:] != ["0.00", "0.00"]
+
+
+def test_csv_has_a_line_for_every_protocol_scope_and_class(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new/classes.csv"
+    values = report(folder, capsys, "--csv", str(file))
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert len(rows) == 2 * 3 * 41
+    assert {row["scope"] for row in rows} == {"all", "boundary", "synthetic"}
+    means = [row for row in rows if row["class"] == "" and row["scope"] == "all"]
+    for row, protocol in zip(means, values["protocols"], strict=True):
+        assert row["protocol"] == protocol["name"]
+        assert float(row["iou"]) == protocol["mean_iou"]
+        assert float(row["accuracy"]) == protocol["mean_accuracy"]
+        assert float(row["pixel_accuracy"]) == protocol["pixel_accuracy"]
+        assert int(row["pixels"]) == sum(c["pixels"] for c in protocol["classes"])
+    for row, entry in zip(rows[1:41], values["protocols"][0]["classes"], strict=True):
+        assert (row["class"], int(row["pixels"])) == (entry["name"], entry["pixels"])
+        assert row["iou"] == ("" if entry["iou"] is None else str(entry["iou"]))
+
+
+def test_pictures_are_written(folder: Path, tmp_path: Path) -> None:
+    confusion, sheet = tmp_path / "confusion.png", tmp_path / "sheet.png"
+    single = ("--protocols", "single", "--sheet", str(sheet))
+    assert main(command(folder, *single, "--confusion", str(confusion))) == 0
+    assert cv2.imread(str(confusion)) is not None
+    all_three = cv2.imread(str(sheet))
+    assert main(command(folder, *single, "--frames", "2,0")) == 0
+    two = cv2.imread(str(sheet))
+    assert all_three is not None
+    assert two is not None
+    rows = 28 + 240
+    # The first row of the one is the last of the other: frame 2, with its prediction.
+    last = all_three[28 + 2 * 244 :][:240]
+    assert np.array_equal(two[28:rows], last)
+
+
+def test_an_untrained_network_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", str(folder / "rooms.yaml"), "--checkpoint", "untrained:fafnet-nano"]
+    assert main([*arguments, "--protocols", "single", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "random weights" in printed.err
+    assert sum(map(sum, json.loads(printed.out)["protocols"][0]["confusion"])) > 0
+
+
+def test_a_network_for_other_classes_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(folder, checkpoint="sun.safetensors")) == 1
+    error = capsys.readouterr().err
+    assert "label set 'sun37', the data set has 'nyu40': 37 classes against 40" in error
+
+
+def test_classes_count_and_not_the_names_or_colours_of_their_set() -> None:
+    def label_set(*names: str) -> LabelSet:
+        return LabelSet("set", names, ((1, 2, 3),) * len(names))
+
+    _check_labels(label_set("a", "b"), LabelSet("mine", ("a", "b"), ((9, 9, 9), (8, 8, 8))))
+    with pytest.raises(ValueError, match="class 1 is 'b' against 'c'"):
+        _check_labels(label_set("a", "b"), label_set("a", "c"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "evaluate.scale=[1]"], "did you mean 'scales'"),
+        (["--set", "evaluate.scales=[0]"], "above 0"),
+        (["--set", "evaluate.scales=[1]", "--protocols", "multi"], "multi needs several scales"),
+        (["--sheet", "{out}/s.png", "--frames", "3"], "no frame 3, the split has 3"),
+        (["--device", "cudo"], "device 'cudo'"),
+    ],
+)
+def test_errors_are_one_line_and_nothing_is_written(
+    folder: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    more = [argument.format(out=tmp_path) for argument in arguments]
+    assert main(command(folder, *more)) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocols", "singel"], "unknown protocol 'singel': did you mean 'single'"),
+        (["--protocols", "single,single"], "names one twice"),
+        (["--frames", "1"], "give --sheet"),
+        (["--sheet", "s.png", "--frames", "1;2"], "wanted whole numbers with commas"),
+        (["--csv", "{folder}"], "is a folder"),
+        (["--split", "train"], "invalid choice: 'train'"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_status_2(
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as wrong:
+        main(command(folder, *(argument.format(folder=folder) for argument in arguments)))
+    assert wrong.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_not_there_ends_with_status_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as wrong:
+        main(["evaluate", "no.yaml", "--checkpoint", "default"])
+    assert wrong.value.code == 2
+    assert "there is no file no.yaml" in capsys.readouterr().err
+
+
+def test_confusion_in_json_gives_the_figures_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol = report(folder, capsys, "--protocols", "single")["protocols"][0]
+    confusion = ConfusionMatrix(40)
+    confusion.matrix[:] = protocol["confusion"]
+    assert confusion.compute().mean_iou == protocol["mean_iou"]
+
+
+def test_help_has_examples_and_does_not_wait_for_pytorch() -> None:
+    code = (
+        "import sys; from fafnet_core.cli.main import main\n"
+        "try: main(['evaluate', '--help'])\n"
+        "finally: assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fafnet evaluate config/nyuv2.yaml --checkpoint" in done.stdout.split("examples")[1]
+
+
+def test_sun_rgbd_has_a_row_for_each_sensor(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("h5py")
+    pytest.importorskip("scipy")
+    from originals import write_sunrgbd
+
+    write_sunrgbd(tmp_path / "sun", frames=7, test=[0, 1, 2, 3, 4])
+    config = tmp_path / "sun.yaml"
+    config.write_text(f"data: {{name: sunrgbd, root: {tmp_path / 'sun'}}}\n")
+    arguments = ["evaluate", str(config), "--checkpoint", str(folder / "sun.safetensors")]
+    assert main([*arguments, "--split", "test", "--json"]) == 0
+    protocol = json.loads(capsys.readouterr().out)["protocols"][0]
+    frames = {sensor: values["frames"] for sensor, values in protocol["sensors"].items()}
+    assert sorted(frames) == ["kv1", "kv2", "realsense", "xtion"]
+    assert sorted(frames.values()) == [1, 1, 1, 2]
+    assert main([*arguments, "--split", "test"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for sensor, values in protocol["sensors"].items():
+        row = next(line for line in lines if line.startswith(f"single scale, {sensor} "))
+        assert row.split()[-5:-1] == [
+            f"{100 * values[name]:.2f}"
+            for name in ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
+        ]
+        assert row.split()[-1] == str(values["frames"])

@@ -1,0 +1,338 @@
+"""Evaluation of a small network on frames made here."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fafnet_core.data import LabelSet, Normalisation, RgbdSample, RgbdSegmentationDataset
+from fafnet_core.hha import encode_hha
+from fafnet_core.models import FAFNet, FAFNetConfig, build_model
+from fafnet_core.training.boundaries import boundary_band
+from fafnet_core.training.evaluation import EvaluateConfig, evaluate
+from fafnet_core.training.metrics import ConfusionMatrix
+
+LABELS = LabelSet("four", ("a", "b", "c", "d"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 0)))
+SIZES = ((40, 56), (48, 40), (64, 50), (40, 56), (48, 40))
+SENSORS = ("kv1", "kv2", "kv1", "", "kv2")
+NORMALISATION = Normalisation(hha_mean=(0.5, 0.4, 0.3), hha_deviation=(0.3, 0.2, 0.1))
+
+
+class Frames(RgbdSegmentationDataset):
+    """Noise with structure; HHA ready in some frames, depth in the others."""
+
+    def __init__(self, count: int = 5) -> None:
+        self.label_set = LABELS
+        self.names = [f"frame {index}" for index in range(count)]
+        self.sensors = SENSORS[:count]
+
+    def read(self, index: int) -> RgbdSample:
+        rng = np.random.default_rng(index)
+        height, width = SIZES[index]
+        rgb = rng.integers(0, 256, (height // 8, width // 8 + 1, 3), dtype=np.uint8)
+        rgb = rgb.repeat(8, 0).repeat(8, 1)[:height, :width].copy()
+        label = (rgb[..., 0] // 64).astype(np.uint8)
+        label[:5] = 255
+        depth_m = rng.uniform(1, 3, (height, width)).astype(np.float32)
+        camera = np.array([[50.0, 0, width / 2], [0, 50, height / 2], [0, 0, 1]])
+        sample = RgbdSample(
+            rgb=rgb,
+            label=label,
+            depth_m=depth_m,
+            camera_matrix=camera,
+            sensor=self.sensors[index],
+            name=self.names[index],
+        )
+        return sample if index % 2 else sample.with_hha()
+
+
+@pytest.fixture(scope="module")
+def network() -> FAFNet:
+    """A network whose batch norms know the inputs, so that its labels vary."""
+    torch.manual_seed(3)
+    model = build_model(
+        FAFNetConfig(
+            backbone="resnet18",
+            width_multiplier=1 / 16,
+            output_stride=32,
+            decoder_channels=8,
+            num_classes=4,
+        )
+    )
+    model.train()
+    with torch.no_grad():
+        for _ in range(40):
+            model(torch.randn(4, 3, 64, 64), torch.randn(4, 3, 64, 64))
+    return model.eval()
+
+
+def inputs(sample: RgbdSample) -> tuple[Tensor, Tensor]:
+    images = (sample.rgb, sample.with_hha().hha)
+    n = NORMALISATION
+    affines = ((n.rgb_mean, n.rgb_deviation), (n.hha_mean, n.hha_deviation))
+    normalised = []
+    for image, (mean, deviation) in zip(images, affines, strict=True):
+        assert image is not None
+        values = image.astype(np.float32) / 255
+        values = (values - np.array(mean, np.float32)) / np.array(deviation, np.float32)
+        normalised.append(torch.from_numpy(values).permute(2, 0, 1)[None])
+    return normalised[0], normalised[1]
+
+
+@torch.inference_mode()
+def labels_of(network: FAFNet, rgb: Tensor, hha: Tensor) -> NDArray[np.uint8]:
+    labels: NDArray[np.uint8] = network(rgb, hha)[0].argmax(0).to(torch.uint8).numpy()
+    return labels
+
+
+def test_scores_are_those_of_every_frame_labelled_by_hand(network: FAFNet) -> None:
+    dataset = Frames()
+    everything, kv2 = ConfusionMatrix(4), ConfusionMatrix(4)
+    for sample in dataset:
+        prediction = labels_of(network, *inputs(sample))
+        everything.update(prediction, sample.label)
+        if sample.sensor == "kv2":
+            kv2.update(prediction, sample.label)
+    result = evaluate(network, dataset, normalisation=NORMALISATION, progress=False)
+    assert np.count_nonzero(everything.matrix) > 8  # the network labels with several classes
+    assert np.array_equal(result.confusion.matrix, everything.matrix)
+    assert result.confusion.matrix.sum() == sum((h - 5) * w for h, w in SIZES)
+    assert result.scores.mean_iou == everything.compute().mean_iou
+    assert list(result.by_sensor) == ["kv1", "kv2"]
+    assert result.frames_by_sensor == {"kv1": 2, "kv2": 2}
+    assert np.array_equal(result.by_sensor["kv2"].iou, kv2.compute().iou)
+    assert result.frames == 5
+    assert result.seconds > 0
+    assert result.boundary is None
+    assert result.kept == {}
+
+
+@pytest.mark.parametrize("workers", [0, 1, 7])
+def test_threads_change_nothing(network: FAFNet, workers: int) -> None:
+    results = [
+        evaluate(
+            network,
+            Frames(),
+            normalisation=NORMALISATION,
+            config=EvaluateConfig(workers=count),
+            progress=False,
+            keep=range(5),
+        )
+        for count in (2, workers)
+    ]
+    assert list(results[1].kept) == [0, 1, 2, 3, 4]
+    for index in range(5):
+        assert np.array_equal(results[0].kept[index][1], results[1].kept[index][1])
+
+
+@pytest.mark.parametrize("average", ["logits", "softmax"])
+def test_scales_and_flip_are_averaged_at_the_labels_size(network: FAFNet, average: Any) -> None:
+    config = EvaluateConfig(scales=(1.0, 1.5), flip=True, average=average)
+    result = evaluate(
+        network, Frames(2), normalisation=NORMALISATION, config=config, progress=False, keep=[1]
+    )
+    sample, prediction = result.kept[1]
+    total = torch.zeros(())
+    with torch.inference_mode():
+        for size in (SIZES[1], (72, 60)):
+            images = [
+                F.interpolate(image, size, mode="bilinear", align_corners=False)
+                for image in inputs(sample)
+            ]
+            for turn in (False, True):
+                logits = network(*(image.flip(-1) if turn else image for image in images))
+                logits = F.interpolate(logits, SIZES[1], mode="bilinear", align_corners=False)
+                logits = logits.flip(-1) if turn else logits
+                total = total + (logits.softmax(1) if average == "softmax" else logits)
+    assert (prediction == total[0].argmax(0).numpy()).mean() > 0.999
+
+
+def test_a_frame_that_is_kept_comes_with_its_hha(network: FAFNet) -> None:
+    result = evaluate(
+        network, Frames(), normalisation=NORMALISATION, progress=False, keep=[3], frames=[3, 1]
+    )
+    assert result.frames == 2
+    sample, prediction = result.kept[3]
+    assert sample.name == "frame 3"
+    assert sample.depth_m is not None
+    assert sample.camera_matrix is not None
+    assert sample.hha is not None
+    assert np.array_equal(sample.hha, encode_hha(sample.depth_m, sample.camera_matrix))
+    assert np.array_equal(prediction, labels_of(network, *inputs(sample)))
+
+
+@pytest.mark.parametrize("blank", ["rgb", "hha"])
+def test_a_blank_input_is_0_after_normalisation(network: FAFNet, blank: Any) -> None:
+    result = evaluate(
+        network,
+        Frames(1),
+        normalisation=NORMALISATION,
+        config=EvaluateConfig(blank=blank),
+        progress=False,
+        keep=[0],
+    )
+    sample, prediction = result.kept[0]
+    rgb, hha = inputs(sample)
+    (rgb if blank == "rgb" else hha).zero_()
+    assert np.array_equal(prediction, labels_of(network, rgb, hha))
+    assert not np.array_equal(prediction, labels_of(network, *inputs(sample)))
+
+
+def test_parts_of_the_frames_add_up_to_all_of_them(network: FAFNet) -> None:
+    parts = [
+        evaluate(
+            network,
+            Frames(),
+            normalisation=NORMALISATION,
+            progress=False,
+            frames=range(rank, 5, 7),
+        )
+        for rank in range(7)  # more than there are frames: the last ones have nothing to do
+    ]
+    for part in parts[1:]:
+        parts[0].confusion.merge(part.confusion)
+    assert np.isnan(parts[6].scores.mean_iou)
+    assert parts[6].frames == 0
+    whole = evaluate(network, Frames(), normalisation=NORMALISATION, progress=False)
+    assert np.array_equal(parts[0].confusion.matrix, whole.confusion.matrix)
+
+
+def test_every_module_is_in_its_own_mode_afterwards(network: FAFNet) -> None:
+    network.train()
+    network.encoder.eval()
+    modes = [module.training for module in network.modules()]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    try:
+        evaluate(network, Frames(1), normalisation=NORMALISATION, progress=False)
+        assert [module.training for module in network.modules()] == modes
+        assert all(torch.equal(before[name], v) for name, v in network.state_dict().items())
+        with pytest.raises(ValueError, match="no frames"):
+            evaluate(network, Frames(0), normalisation=NORMALISATION, progress=False)
+        assert [module.training for module in network.modules()] == modes
+    finally:
+        network.eval()
+
+
+def test_training_goes_on_after_an_evaluation(network: FAFNet) -> None:
+    evaluate(network, Frames(1), normalisation=NORMALISATION, progress=False)
+    network.train()
+    try:
+        network(torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64)).sum().backward()
+    finally:
+        network.eval()
+        network.zero_grad()
+
+
+class Damaged(Frames):
+    """Its third frame cannot be read, its second has a label that is no class."""
+
+    def read(self, index: int) -> RgbdSample:
+        if index == 2:
+            raise ValueError("c.png is cut short")
+        sample = super().read(index)
+        if index == 1:
+            sample.label[10, 10] = 77
+        return sample
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_frame_ends_it_and_is_named(network: FAFNet, workers: int) -> None:
+    def run(*frames: int) -> None:
+        evaluate(
+            network,
+            Damaged(),
+            normalisation=NORMALISATION,
+            config=EvaluateConfig(workers=workers),
+            progress=False,
+            frames=frames,
+        )
+
+    with pytest.raises(ValueError, match=r"c\.png is cut short"):
+        run(0, 2)
+    with pytest.raises(
+        ValueError, match=r"frame 1: a target is 77; wanted a class, 0\.\.3, or 255"
+    ):
+        run(0, 1)
+
+
+def test_what_does_not_fit_is_refused_before_the_first_frame(network: FAFNet) -> None:
+    other = build_model(dataclasses.replace(network.config, num_classes=5))
+    with pytest.raises(ValueError, match=r"5 classes, the data set's label set 'four' has 4"):
+        evaluate(other, Damaged(), normalisation=NORMALISATION, progress=False)
+    with pytest.raises(ValueError, match="no frame 5: the data set has 5"):
+        evaluate(network, Damaged(), normalisation=NORMALISATION, progress=False, frames=[5])
+    with pytest.raises(ValueError, match="frame 4 is to be kept"):
+        evaluate(
+            network, Damaged(), normalisation=NORMALISATION, progress=False, frames=[0], keep=[4]
+        )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"split": "tests"}, "unknown split 'tests': did you mean 'test'"),
+        ({"split": "train"}, "unknown split 'train'"),
+        ({"average": "logit"}, "did you mean 'logits'"),
+        ({"blank": "depth"}, "unknown blank 'depth': known: hha, none, rgb"),
+        ({"scales": []}, "list of one or more"),
+        ({"flip": "yes"}, "flip is 'yes'; wanted true or false"),
+        ({"boundary_px": 0.5}, "boundary_px is 0.5; wanted a number, 1 to 50, or null"),
+        ({"boundary_px": True}, "boundary_px is True"),
+        ({"workers": -1}, "workers is -1"),
+        ({"workers": 1.5}, "workers is 1.5"),
+    ],
+)
+def test_wrong_settings_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvaluateConfig(**values)
+
+
+def test_equal_settings_are_equal_however_they_were_written() -> None:
+    written: Any = [1, 0.5]
+    assert EvaluateConfig(scales=written) == EvaluateConfig(scales=(1.0, 0.5))
+
+
+def test_protocols_are_named() -> None:
+    assert EvaluateConfig().protocol == "single scale"
+    assert EvaluateConfig(flip=True).protocol == "single scale, flip"
+    assert EvaluateConfig(scales=(1.0, 0.5)).protocol == "multi-scale"
+    assert EvaluateConfig(scales=(0.5,)).protocol == "scale 0.5"
+
+
+def test_boundary_scores_count_the_band_only(network: FAFNet) -> None:
+    result = evaluate(
+        network,
+        Frames(2),
+        normalisation=NORMALISATION,
+        config=EvaluateConfig(boundary_px=24),
+        progress=False,
+        keep=[0, 1],
+    )
+    expected = ConfusionMatrix(4)
+    for sample, prediction in result.kept.values():
+        # 24 pixels of 640 are 2.1 of 56 and 1.5 of 40.
+        band = boundary_band(sample.label, 24 * sample.size[1] / 640)
+        expected.update(prediction[band], sample.label[band])
+    assert result.boundary is not None
+    assert np.array_equal(result.boundary.pixels, expected.compute().pixels)
+    assert result.boundary.mean_iou == expected.compute().mean_iou
+    assert result.boundary.pixels.sum() < result.scores.pixels.sum()
+
+
+def test_a_band_is_never_narrower_than_a_pixel(network: FAFNet) -> None:
+    result = evaluate(
+        network,
+        Frames(1),
+        normalisation=NORMALISATION,
+        config=EvaluateConfig(boundary_px=1),
+        progress=False,
+    )
+    assert result.boundary is not None
+    assert result.boundary.pixels.sum() == boundary_band(Frames(1)[0].label, 1).sum() > 0

@@ -1,0 +1,187 @@
+"""Reading a prepared folder: the same samples as the data set's, and faults found up front."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from tiny_rooms import TinyRooms, tiny_splits
+
+from fafnet_core.data.folder import PreparedFolder, is_prepared
+from fafnet_core.data.prepare import prepare
+from fafnet_core.data.prepare.journal import JOURNAL_FILE
+from fafnet_core.data.prepare.layout import MANIFEST_FILE
+from fafnet_core.data.splits import Split, choose_frames
+
+TRAIN = 24
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 training frames of 8 scenes, 3 test frames; not to be changed."""
+    out = tmp_path_factory.mktemp("folder") / "whole"
+    prepare(tiny_splits(TRAIN, 3), out, source={"data": "tiny"}, jobs=1)
+    return out
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize(("split", "expected"), [("train", TRAIN), ("test", 3)])
+def test_samples_are_those_of_the_data_set(whole: Path, split: Split, expected: int) -> None:
+    folder = PreparedFolder(whole, split, validation=0)
+    dataset = tiny_splits(TRAIN, 3)[split]
+    assert len(folder) == expected
+    assert folder.names == dataset.names
+    assert folder.sensors == dataset.sensors
+    assert folder.scenes == dataset.scenes
+    assert folder.label_set == dataset.label_set
+    for ours, theirs in zip(folder, dataset, strict=True):
+        assert theirs.depth_m is not None
+        assert ours.depth_m is not None
+        np.testing.assert_array_equal(ours.rgb, theirs.rgb)
+        np.testing.assert_array_equal(ours.label, theirs.label)
+        np.testing.assert_array_equal(ours.hha, theirs.with_hha().hha)
+        np.testing.assert_allclose(ours.depth_m, theirs.depth_m, rtol=0, atol=0.000_501)
+        np.testing.assert_array_equal(ours.camera_matrix, theirs.camera_matrix)
+        for name in ("missing", "gravity"):
+            if getattr(theirs, name) is None:
+                assert getattr(ours, name) is None
+            else:
+                np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        assert (ours.sensor, ours.name) == (theirs.sensor, theirs.name)
+
+
+def test_without_depth_there_is_hha_alone(whole: Path) -> None:
+    sample = PreparedFolder(whole, "test", depth=False)[0]
+    assert sample.depth_m is None
+    assert sample.missing is None
+    np.testing.assert_array_equal(sample.hha, TinyRooms([TRAIN])[0].with_hha().hha)
+
+
+def test_validation_takes_whole_scenes_from_training_as_the_data_set_would(whole: Path) -> None:
+    train, val = (PreparedFolder(whole, split, validation=0.25) for split in ("train", "val"))
+    dataset = tiny_splits(TRAIN, 3)["train"]
+    assert 3 <= len(val) <= 9
+    assert sorted([*train.names, *val.names]) == sorted(dataset.names)
+    assert not set(train.scenes) & set(val.scenes)
+    names: list[str] = list(dataset.names)
+    assert val.names == choose_frames("val", names, [], groups=dataset.scenes, validation=0.25)
+
+
+def test_it_goes_to_worker_processes(whole: Path) -> None:
+    folder = pickle.loads(pickle.dumps(PreparedFolder(whole, "test")))
+    np.testing.assert_array_equal(folder[1].rgb, TinyRooms([TRAIN + 1])[0].rgb)
+
+
+def test_verify_names_a_damaged_file(copy: Path) -> None:
+    folder = PreparedFolder(copy, "train")
+    assert folder.verify() == []
+    path = copy / "rgb/kv1/0002.png"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert folder.verify() == [f"{path} is damaged: its checksum is not that of the manifest"]
+
+
+def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        PreparedFolder(tmp_path / "none", "train")
+    assert not is_prepared(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder that `fafnet prepare` made"):
+        PreparedFolder(tmp_path, "train")
+    (tmp_path / JOURNAL_FILE).write_text("")
+    assert is_prepared(tmp_path)
+    with pytest.raises(FileNotFoundError, match="not complete: run the `fafnet prepare`"):
+        PreparedFolder(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda names: [*names, "kv1/9999"], "names kv1/9999, which its manifest does not have"),
+        (lambda names: names[1:], "lacks kv1/0000, which its manifest has there"),
+        (lambda names: [*names, names[3]], "line 25: 'kv2/0003' is there twice, as on 4"),
+        (lambda names: [], "lacks kv1/0000, kv1/0002, kv1/0004 and 21 more"),
+    ],
+)
+def test_a_list_that_does_not_match_is_refused(copy: Path, change: Any, message: str) -> None:
+    names = (copy / "train.txt").read_text().split()
+    (copy / "train.txt").write_text("\n".join(change(names)))
+    for split in ("train", "test"):
+        with pytest.raises(ValueError, match=message):
+            PreparedFolder(copy, split)
+
+
+def test_a_test_frame_among_the_training_frames_is_refused(copy: Path) -> None:
+    with (copy / "train.txt").open("a") as file:
+        file.write(f"kv1/00{TRAIN}\n")
+    with pytest.raises(ValueError, match="names kv1/0024, which its manifest does not have there"):
+        PreparedFolder(copy, "train")
+
+
+def test_a_picture_that_is_not_there_is_named_up_front(copy: Path) -> None:
+    (copy / "hha/kv1/0002.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"not there: .*hha/kv1/0002.png.* makes them anew"):
+        PreparedFolder(copy, "train", validation=0)
+    shutil.rmtree(copy / "labels")
+    with pytest.raises(FileNotFoundError, match=r"labels/kv1/0024.png"):
+        PreparedFolder(copy, "test")
+
+
+@pytest.mark.parametrize("kind", ["rgb", "depth", "missing", "hha", "labels"])
+@pytest.mark.parametrize("damage", ["cut", "resized", "empty"])
+def test_a_damaged_picture_is_named(copy: Path, kind: str, damage: str) -> None:
+    path = copy / kind / "kv1/0024.png"
+    if damage == "resized":
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert image is not None
+        cv2.imwrite(str(path), image[:24, :32])
+        message = rf"{path} is 32x24, the manifest says 64x48"
+    else:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
+        message = f"{path} is not an image that OpenCV can read, or it is cut short"
+    with pytest.raises(ValueError, match=message):
+        PreparedFolder(copy, "test").read(0)
+
+
+def test_a_class_that_there_is_not_is_named(copy: Path) -> None:
+    path = copy / "labels/kv1/0024.png"
+    cv2.imwrite(str(path), np.full((48, 64), 40, np.uint8))
+    with pytest.raises(ValueError, match=rf"{path} has label 40"):
+        PreparedFolder(copy, "test").read(0)
+
+
+def test_a_damaged_manifest_is_refused_and_named(copy: Path) -> None:
+    path = copy / MANIFEST_FILE
+    values = json.loads(path.read_text())
+    frame = values["frames"][0]
+    changes: list[Any] = [{**values, key: None} for key in values]
+    changes += [{k: v for k, v in values.items() if k != key} for key in values]
+    changes += [{**values, "frames": [{**frame, key: [{}]}]} for key in frame]
+    changes += [{**values, "frames": values["frames"][1:]}, [], 3, {"format": "other"}]
+    for change in changes:
+        path.write_text(json.dumps(change))
+        if change == {**values, "made_by": None}:
+            continue
+        with pytest.raises(ValueError, match=str(path)):
+            PreparedFolder(copy, "train")
+    for cut in range(0, 2000, 191):
+        path.write_text(json.dumps(values)[:cut])
+        with pytest.raises(ValueError, match="is not JSON, or it is cut short"):
+            PreparedFolder(copy, "train")
+
+
+def test_a_name_in_a_manifest_cannot_leave_the_folder(copy: Path) -> None:
+    text = (copy / MANIFEST_FILE).read_text().replace("kv1/0000", "../../secret")
+    (copy / MANIFEST_FILE).write_text(text)
+    with pytest.raises(ValueError, match=r"'../../secret' is no frame name"):
+        PreparedFolder(copy, "train")

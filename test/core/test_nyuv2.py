@@ -1,0 +1,270 @@
+"""NYU-Depth V2 from its original files, written small by `originals` in the same formats."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any, get_args
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from originals import NYU_CAMERA_MATRIX, WrittenNYUv2, write_nyuv2
+
+from fafnet_core.data import NYU40
+from fafnet_core.data.matlab import MatlabFile73, read_matlab5
+from fafnet_core.data.nyuv2 import (
+    NYUv2,
+    OfficialCrop,
+    camera_matrix,
+    cropped_camera_matrix,
+)
+from fafnet_core.data.splits import Split
+from fafnet_core.hha import encode_hha
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenNYUv2:
+    return write_nyuv2(tmp_path_factory.mktemp("nyu") / "data")
+
+
+@pytest.fixture
+def copy(written: WrittenNYUv2, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return shutil.copytree(written.root, tmp_path / "copy")
+
+
+def test_every_frame_comes_back_as_it_was_written(written: WrittenNYUv2) -> None:
+    for split, frames in (("train", written.train), ("test", written.test)):
+        dataset = NYUv2(written.root, split, validation=0)  # type: ignore[arg-type]
+        assert dataset.label_set is NYU40
+        assert dataset.names == [f"{frame:04d}" for frame in frames]
+        assert dataset.sensors == ["kv1"] * len(frames)
+        for sample, frame in zip(dataset, frames, strict=True):
+            np.testing.assert_array_equal(sample.rgb, written.rgb[frame - 1])
+            np.testing.assert_array_equal(sample.label, written.label[frame - 1])
+            np.testing.assert_array_equal(sample.depth_m, written.depth_m[frame - 1])
+            np.testing.assert_array_equal(sample.missing, written.missing[frame - 1])
+            np.testing.assert_array_equal(sample.camera_matrix, NYU_CAMERA_MATRIX)
+            assert sample.gravity is None
+            assert (sample.sensor, sample.name) == ("kv1", f"{frame:04d}")
+            assert sample.rgb.flags.c_contiguous
+            assert sample.label.flags.c_contiguous
+
+
+def test_hha_is_that_of_the_depth_with_its_holes(written: WrittenNYUv2) -> None:
+    sample = NYUv2(written.root, "test")[0].with_hha()
+    frame = written.test[0] - 1
+    wanted = encode_hha(written.depth_m[frame], NYU_CAMERA_MATRIX, missing=written.missing[frame])
+    np.testing.assert_array_equal(sample.hha, wanted)
+
+
+def test_the_official_crop_moves_the_camera_with_it(written: WrittenNYUv2) -> None:
+    whole = NYUv2(written.root, "test")
+    cropped = OfficialCrop(whole)
+    assert cropped.names == whole.names
+    sample = cropped[0]
+    assert sample.size == (427, 561)
+    frame = written.test[0] - 1
+    np.testing.assert_array_equal(sample.rgb, written.rgb[frame][44:471, 40:601])
+    np.testing.assert_array_equal(sample.label, written.label[frame][44:471, 40:601])
+    np.testing.assert_array_equal(sample.depth_m, written.depth_m[frame][44:471, 40:601])
+    np.testing.assert_array_equal(sample.missing, written.missing[frame][44:471, 40:601])
+    moved = NYU_CAMERA_MATRIX.copy()
+    moved[:2, 2] -= 40, 44
+    assert sample.camera_matrix is not None
+    np.testing.assert_allclose(sample.camera_matrix, moved, atol=1e-9)
+    np.testing.assert_allclose(cropped_camera_matrix(), moved, atol=1e-9)
+    with pytest.raises(ValueError, match=r"561x427; the official crop is of whole frames"):
+        OfficialCrop(cropped)
+
+
+def test_the_camera_is_the_published_one_counted_from_zero(shared_data: Path) -> None:
+    from fafnet_core.data import read_camera_file
+
+    shared = read_camera_file(shared_data / "nyuv2" / "camera.yaml").camera_matrix
+    np.testing.assert_allclose(camera_matrix(), shared, rtol=0, atol=1e-9)
+
+
+def test_the_real_split_and_mapping_are_read(shared_data: Path, copy: Path) -> None:
+    folder = shared_data / "nyuv2"
+    split = read_matlab5(folder / "splits.mat", ("trainNdxs", "testNdxs"))
+    assert (split["trainNdxs"].size, split["testNdxs"].size) == (795, 654)
+    shutil.copy(folder / "classMapping40.mat", copy)
+    mapping = read_matlab5(folder / "classMapping40.mat", ("mapClass",))["mapClass"]
+    dataset = NYUv2(copy, "test")
+    with h5py.File(copy / "nyu_depth_v2_labeled.mat") as file:
+        stored = file["labels"][2].T
+    wanted = np.where(stored == 0, 255, mapping[stored.astype(int) - 1].astype(int) - 1)
+    np.testing.assert_array_equal(dataset[0].label, wanted)
+    # The 654 test frames of the real split are not the 6 frames of this file.
+    shutil.copy(folder / "splits.mat", copy)
+    with pytest.raises(ValueError, match=r"names frame 7, 8, 10, .* but .* has 6 frames"):
+        NYUv2(copy, "test")
+
+
+def test_validation_takes_whole_scenes_from_training(tmp_path: Path) -> None:
+    scenes = ["a_0001a", "a_0001b", "b_0002", "b_0002", "c_0003", "c_0003", "d_0004", "d_0004"]
+    root = write_nyuv2(tmp_path, frames=8, test=[7, 8], scenes=scenes).root
+    train, val, test = (NYUv2(root, split, validation=0.34) for split in get_args(Split))
+    assert sorted([*train.names, *val.names]) == [f"{i:04d}" for i in range(1, 7)]
+    assert test.names == ["0007", "0008"]
+    assert len(val) == 2
+    assert not set(train.scenes) & set(val.scenes)
+    assert NYUv2(root, "train", validation=0).scenes[:3] == ["a_0001", "a_0001", "b_0002"]
+
+
+def _label_of(dataset: NYUv2) -> Any:
+    return dataset[0].label
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_other_processes_read_for_themselves(written: WrittenNYUv2, method: str) -> None:
+    dataset = NYUv2(written.root, "test")
+    here = _label_of(dataset)  # the handle is open when the process forks
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        for label in pool.map(_label_of, [dataset] * 4):
+            np.testing.assert_array_equal(label, here)
+    np.testing.assert_array_equal(_label_of(dataset), here)
+
+
+def test_a_handle_is_not_shared_with_a_fork(written: WrittenNYUv2) -> None:
+    file = MatlabFile73(written.root / "nyu_depth_v2_labeled.mat")
+    here = file.open()
+    assert file.open() is here
+    with multiprocessing.get_context("fork").Pool(1, _remember, (file, here)) as pool:
+        assert pool.apply(_opens_anew)
+    assert here["images"].shape == (6, 3, 640, 480)  # still open
+    file.close()
+    assert pickle.loads(pickle.dumps(file)).open()["images"].shape == (6, 3, 640, 480)
+
+
+_remembered: list[Any] = []
+
+
+def _remember(file: MatlabFile73, inherited: Any) -> None:
+    _remembered[:] = [file, inherited]
+
+
+def _opens_anew() -> bool:
+    file, inherited = _remembered
+    opened = file.open()
+    return opened is not inherited and opened["images"].shape == (6, 3, 640, 480)
+
+
+def test_missing_files_are_named_with_where_they_come_from(copy: Path) -> None:
+    (copy / "splits.mat").unlink()
+    (copy / "classMapping40.mat").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"splits\.mat \(from horatio.*classMapping40\.mat \(from github"
+    ):
+        NYUv2(copy, "train")
+
+
+def test_the_wrong_version_of_mat_is_said(copy: Path) -> None:
+    shutil.copy(copy / "splits.mat", copy / "nyu_depth_v2_labeled.mat")
+    with pytest.raises(ValueError, match=r"labeled\.mat has the wrong \.mat version: MATLAB 5"):
+        NYUv2(copy, "train")
+
+
+def test_the_other_wrong_version_too(copy: Path) -> None:
+    shutil.copy(copy / "nyu_depth_v2_labeled.mat", copy / "splits.mat")
+    with pytest.raises(ValueError, match=r"splits\.mat has the wrong \.mat version: MATLAB 7\.3"):
+        NYUv2(copy, "train")
+
+
+@pytest.mark.parametrize("name", ["nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is no MATLAB file"), (b"<html>404 not found</html>", r"begins with b'<html>")],
+)
+def test_what_is_no_matlab_file_is_said(
+    copy: Path, name: str, content: bytes, message: str
+) -> None:
+    (copy / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        NYUv2(copy, "train")
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"])
+def test_a_file_that_is_cut_short_is_named(copy: Path, name: str) -> None:
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(ValueError, match="download") as error:
+        NYUv2(copy, "train")
+    assert name in str(error.value)
+
+
+def test_damage_inside_the_file_names_file_and_frame(copy: Path) -> None:
+    path = copy / "nyu_depth_v2_labeled.mat"
+    with h5py.File(path) as file:
+        chunk = file["images"].id.get_chunk_info(2)
+        place = chunk.byte_offset + file.userblock_size
+    with path.open("r+b") as raw:
+        raw.seek(place)
+        raw.write(b"\xff" * min(chunk.size, 512))
+    with pytest.raises(ValueError, match=r"labeled\.mat, frame 0003.*download it again"):
+        NYUv2(copy, "test")
+
+
+def _change(copy: Path, name: str, frame: int, value: float) -> None:
+    with h5py.File(copy / "nyu_depth_v2_labeled.mat", "r+") as file:
+        file[name][frame] = value
+
+
+def test_a_label_that_no_class_has_is_named(copy: Path) -> None:
+    _change(copy, "labels", 2, 895)
+    with pytest.raises(ValueError, match=r"frame 0003 has label 895; wanted 0 .* and 1\.\.894"):
+        NYUv2(copy, "test")
+    NYUv2(copy, "train")  # not its frame
+
+
+def test_depth_in_millimetres_is_said(copy: Path) -> None:
+    _change(copy, "depths", 2, 2400)
+    with pytest.raises(ValueError, match=r"frame 0003 has depths up to 2400; wanted metres"):
+        NYUv2(copy, "test")
+
+
+def test_black_images_of_a_file_that_was_not_completed(copy: Path) -> None:
+    _change(copy, "images", 5, 0)
+    with pytest.raises(ValueError, match="frame 0006 is black"):
+        NYUv2(copy, "test")
+
+
+def test_axes_that_were_not_reversed_are_refused(copy: Path) -> None:
+    with h5py.File(copy / "nyu_depth_v2_labeled.mat", "r+") as file:
+        depths = file["depths"][()].transpose(0, 2, 1)
+        del file["depths"]
+        file["depths"] = depths
+    with pytest.raises(ValueError, match=r"depths is float32 \(6, 480, 640\); wanted .* 640, 480"):
+        NYUv2(copy, "test")
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [([1, 2, 4], r"frame 5 is not in exactly one"), ([1, 2, 3, 4, 5], "frame 3 is not in exactly")],
+)
+def test_splits_that_leave_out_or_repeat_a_frame(
+    copy: Path, train: list[int], message: str
+) -> None:
+    columns: Any = {"trainNdxs": np.array([train]).T, "testNdxs": np.array([[3], [6]])}
+    scipy.io.savemat(copy / "splits.mat", columns)
+    with pytest.raises(ValueError, match=message):
+        NYUv2(copy, "train")
+
+
+def test_a_mapping_of_another_data_set_is_refused(copy: Path) -> None:
+    values: Any = {"mapClass": np.arange(1, 14, dtype=np.uint8)[None]}
+    scipy.io.savemat(copy / "classMapping40.mat", values)
+    with pytest.raises(ValueError, match=r"mapClass has 13 values, 1 to 13; wanted 894, 1 to 40"):
+        NYUv2(copy, "train")
+
+
+def test_a_matlab_file_without_the_variable(copy: Path) -> None:
+    shutil.copy(copy / "classMapping40.mat", copy / "splits.mat")
+    with pytest.raises(ValueError, match=r"splits\.mat has no variable trainNdxs, testNdxs"):
+        NYUv2(copy, "train")

@@ -1,0 +1,387 @@
+"""Preparing a data set: what is written, and that nothing which was done is ever lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_rooms import CAMERA_MATRIX, SHAPE, TinyRooms, tiny_splits
+
+from fafnet_core.data import NYU40
+from fafnet_core.data.prepare import Preparation, prepare, verify
+from fafnet_core.data.prepare.frame import FrameEncoder, to_millimetres
+from fafnet_core.data.prepare.journal import JOURNAL_FILE, Journal, locked
+from fafnet_core.data.prepare.layout import MANIFEST_FILE, check_name
+from fafnet_core.data.prepare.records import FrameRecord
+
+HERE = Path(__file__).resolve().parent
+SOURCE = {"data": "tiny", "window": (44, 471)}
+
+SCRIPT = """
+import resource, sys
+from fafnet_core.data.prepare import prepare
+from tiny_rooms import tiny_splits
+if __name__ == "__main__":
+    out, limit, trouble = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3])
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    prepare(tiny_splits(**trouble), out, source={"data": "tiny", "window": [44, 471]}, jobs=2)
+"""
+
+
+def run(out: Path, jobs: int = 1, **trouble: Any) -> tuple[Preparation, list[str]]:
+    """Prepare the tiny rooms; returns what was done, and the warnings."""
+    warnings: list[str] = []
+    done = prepare(tiny_splits(**trouble), out, source=SOURCE, jobs=jobs, warn=warnings.append)
+    return done, warnings
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Every file of a folder, hidden ones too."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder prepared without any trouble; not to be changed."""
+    out = tmp_path_factory.mktemp("prepared") / "whole"
+    done, warnings = run(out, jobs=2)
+    assert (done.written, done.kept, done.failed, warnings) == (9, 0, {}, [])
+    return out
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+@pytest.fixture
+def begun(copy: Path) -> Path:
+    """The same with four frames, 0002 to 0005, still to be made."""
+    settings = json.loads((copy / MANIFEST_FILE).read_text())["settings"]
+    journal = Journal(copy, settings)
+    kept = [record for record in journal.records.values() if record.name[-1] not in "2345"]
+    with journal.open(kept):
+        pass
+    for path in copy.rglob("000[2345].png"):
+        path.unlink()
+    return copy
+
+
+def picture(path: Path) -> Any:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    return image[..., ::-1] if image.ndim == 3 else image
+
+
+def test_every_picture_is_exact(whole: Path) -> None:
+    for dataset in tiny_splits().values():
+        for sample in dataset:
+            assert sample.depth_m is not None
+            name = f"{sample.name}.png"
+            np.testing.assert_array_equal(picture(whole / "rgb" / name), sample.rgb)
+            np.testing.assert_array_equal(picture(whole / "labels" / name), sample.label)
+            # Of the depth as it came, with its mask and gravity: not of whole millimetres.
+            np.testing.assert_array_equal(picture(whole / "hha" / name), sample.with_hha().hha)
+            depth = picture(whole / "depth" / name)
+            assert depth.dtype == np.uint16
+            np.testing.assert_array_equal(depth, np.rint(sample.depth_m.astype(float) * 1000))
+            if sample.missing is None:
+                assert not (whole / "missing" / name).exists()
+            else:
+                np.testing.assert_array_equal(
+                    picture(whole / "missing" / name), sample.missing * 255
+                )
+
+
+def test_lists_and_manifest_say_what_is_there(whole: Path) -> None:
+    splits = tiny_splits()
+    manifest = json.loads((whole / MANIFEST_FILE).read_text())
+    assert manifest["counts"] == {"train": 6, "test": 3}
+    assert manifest["settings"]["data"] == "tiny"
+    assert manifest["label_set"]["names"] == list(NYU40.names)
+    sums = {name: entry["sha256"] for name, entry in manifest["lists"].items()}
+    for split, dataset in splits.items():
+        assert (whole / f"{split}.txt").read_text().split() == dataset.names
+    order = [name for dataset in splits.values() for name in dataset.names]
+    assert [frame["name"] for frame in manifest["frames"]] == order
+    for frame in manifest["frames"]:
+        np.testing.assert_array_equal(frame["camera_matrix"], CAMERA_MATRIX)
+        assert frame["size"] == list(SHAPE)
+        assert frame["sensor"] == frame["name"][:3]
+        assert frame["scene"].startswith("kitchen_")
+        sums |= {f"{k}/{frame['name']}.png": f["sha256"] for k, f in frame["files"].items()}
+    there = {name: hashlib.sha256(content).hexdigest() for name, content in files(whole).items()}
+    del there[MANIFEST_FILE]
+    assert sums == there
+    assert verify(whole) == []
+
+
+def test_a_second_run_does_nothing(whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    begun = time.perf_counter()
+    done, _ = run(whole)
+    assert time.perf_counter() - begun < 2
+    assert (done.written, done.kept) == (0, 9)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def has_processes(session: int) -> bool:
+    try:
+        os.killpg(session, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_killed_at_any_moment_it_goes_on_and_ends_the_same(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    script = tmp_path / "script.py"  # spawned processes import the main one anew
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(out), "0", "{'seconds': 0.1}"],
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+        start_new_session=True,
+    )
+    journal = out / JOURNAL_FILE
+    wait_until(lambda: journal.is_file() and journal.read_bytes().count(b"\n") >= 4)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not has_processes(process.pid))  # its workers do not outlive it
+    recorded = [json.loads(line) for line in journal.read_bytes().split(b"\n")[1:-1]]
+    assert 3 <= len(recorded) < 9
+    for record in recorded:
+        assert list(FrameRecord.from_dict(record).faults(out, content=True)) == []
+    (out / "rgb" / "kv1" / ".0000.png.1.partial").write_bytes(b"half")
+    done, _ = run(out)
+    assert done.kept == len(recorded)
+    assert done.written == 9 - len(recorded)
+    assert files(out) == files(whole)
+
+
+def test_a_journal_cut_at_any_byte_keeps_every_whole_line(copy: Path) -> None:
+    settings = json.loads((copy / MANIFEST_FILE).read_text())["settings"]
+    with Journal(copy, settings).open(Journal(copy, settings).records.values()):
+        pass
+    content = (copy / JOURNAL_FILE).read_bytes()
+    head = content.index(b"\n") + 1
+    for cut in range(head, len(content), 97):
+        (copy / JOURNAL_FILE).write_bytes(content[:cut])
+        whole_lines = content[:cut].count(b"\n") - 1
+        assert whole_lines <= len(Journal(copy, settings).records) <= whole_lines + 1
+    (copy / JOURNAL_FILE).write_bytes(content[: head - 9])
+    with pytest.raises(ValueError, match=r"damaged .*: delete .* and prepare it again"):
+        Journal(copy, settings)
+
+
+def test_a_damaged_frame_is_named_and_the_others_are_done(whole: Path, begun: Path) -> None:
+    done, warnings = run(begun, damaged={"kv1/0002": "rooms.mat, frame 2 is cut short"})
+    assert done.failed == {"kv1/0002": "rooms.mat, frame 2 is cut short"}
+    assert warnings == ["kv1/0002: rooms.mat, frame 2 is cut short"]
+    assert (done.written, done.kept) == (3, 5)
+    assert not (begun / MANIFEST_FILE).exists()
+    done, _ = run(begun)
+    assert (done.written, done.kept) == (1, 8)
+    assert files(begun) == files(whole)
+
+
+def test_a_worker_that_dies_costs_only_the_frame_that_killed_it(whole: Path, begun: Path) -> None:
+    done, warnings = run(begun, jobs=2, deadly=["kv2/0003"])
+    assert done.failed.keys() == {"kv2/0003"}
+    assert "the worker process that made it died" in done.failed["kv2/0003"]
+    assert any("kv2/0003" in line and "trying it again" in line for line in warnings)
+    assert done.written == 3
+    assert run(begun)[0].written == 1
+    assert files(begun) == files(whole)
+
+
+def test_workers_that_go_on_dying_end_it(begun: Path) -> None:
+    with pytest.raises(OSError, match=r"died 8 times.*run it again, with fewer --jobs"):
+        run(begun, deadly=[f"kv{1 + i % 2}/{i:04d}" for i in range(9)])
+
+
+def test_a_full_disk_ends_it_and_keeps_what_is_done(
+    whole: Path, begun: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    # The system refuses to let a file grow: only the noisy frame's colours are as large.
+    process = subprocess.run(
+        [sys.executable, str(script), str(begun), "400000", "{'noisy': ['kv1/0004']}"],
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 1
+    message = process.stderr.strip().splitlines()[-1]
+    assert f"cannot write {begun}/rgb/kv1/0004.png: File too large" in message
+    assert "are done and kept: make room, then run it again" in message
+    assert not list(begun.rglob("*0004*"))
+    assert not list(begun.rglob("*.partial"))
+    kept = len((begun / JOURNAL_FILE).read_text().splitlines()) - 1
+    assert kept >= 6
+    done, _ = run(begun)
+    assert done.kept == kept
+    assert files(begun) == files(whole)
+
+
+class _Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_room_on_the_disk_is_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: _Usage(10**6, 9 * 10**5, 10**5))
+    with pytest.raises(OSError, match=r"20 frames need about 4\d\d kB, but .* has 100 kB free"):
+        run(tmp_path, train=15, test=5)
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "trouble", "message"),
+    [
+        ({**SOURCE, "crop": True}, {}, "begun with crop nothing, now True: give another"),
+        (
+            {**SOURCE, "data": "other"},
+            {},
+            "begun with data 'tiny', now 'other': give another folder",
+        ),
+        (SOURCE, {"train": 5, "test": 4}, "splits.test.frames 3, now 4"),
+    ],
+)
+def test_other_settings_than_before_are_refused(
+    whole: Path, source: dict[str, Any], trouble: dict[str, int], message: str
+) -> None:
+    before = files(whole)
+    with pytest.raises(ValueError, match=message):
+        prepare(tiny_splits(**trouble), whole, source=source)
+    assert files(whole) == before
+
+
+def test_another_version_of_the_layout_is_refused(copy: Path) -> None:
+    manifest = (copy / MANIFEST_FILE).read_text()
+    (copy / MANIFEST_FILE).write_text(manifest.replace('"version": 1', '"version": 2'))
+    with pytest.raises(ValueError, match="has version 2 of the layout, this program reads version"):
+        run(copy)
+
+
+def test_a_folder_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "rgb").mkdir()
+    (tmp_path / "rgb" / "mine.png").write_bytes(b"mine")
+    with pytest.raises(ValueError, match="holds rgb, but no preparation that could go on"):
+        run(tmp_path)
+    assert files(tmp_path) == {"rgb/mine.png": b"mine"}
+
+
+def test_what_was_lost_since_is_made_again(whole: Path, copy: Path) -> None:
+    (copy / "rgb/kv1/0000.png").unlink()
+    (copy / "hha/kv2/0001.png").write_bytes(b"short")
+    (copy / "test.txt").unlink()
+    done, _ = run(copy)
+    assert (done.written, done.kept) == (2, 7)
+    assert files(copy) == files(whole)
+
+
+def test_verify_finds_a_changed_byte_and_mends_it(whole: Path, copy: Path) -> None:
+    path = copy / "depth/kv1/0006.png"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    (copy / "train.txt").write_text("kv1/0000\n")
+    damaged = [str(copy / "train.txt"), str(path)]
+    assert [fault.split()[0] for fault in verify(copy)] == damaged
+    assert run(copy)[0].written == 0  # by its size it is whole
+    done = prepare(tiny_splits(), copy, source=SOURCE, jobs=1, verify=True)
+    assert (done.written, done.kept) == (1, 8)
+    assert verify(copy) == []
+    assert files(copy) == files(whole)
+
+
+def test_two_preparations_of_one_folder_do_not_run_at_once(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(OSError, match="another process is preparing"),
+    ):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/../b", "/a", "a//b", "a\\b", "a\nb", "a ", "a/"])
+def test_names_that_are_no_path_inside_the_folder_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no frame name"):
+        check_name(name)
+    splits = tiny_splits()
+    splits["test"].names = [name, *splits["test"].names[1:]]
+    with pytest.raises(ValueError, match="is no frame name"):
+        prepare(splits, tmp_path, source=SOURCE)
+    assert files(tmp_path) == {}
+
+
+def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
+    splits = tiny_splits()
+    splits["test"] = TinyRooms([5, 6])
+    with pytest.raises(ValueError, match="share their files: kv2/0005 of train and kv2/0005 of te"):
+        prepare(splits, tmp_path, source=SOURCE)
+    splits["test"].names = ["KV2/0005", "kv1/0006"]
+    with pytest.raises(ValueError, match="share their files"):
+        prepare(splits, tmp_path, source=SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth_m": None}, "no metric depth with a camera matrix"),
+        ({"camera_matrix": None}, "no metric depth with a camera matrix"),
+        ({"depth_m": np.full(SHAPE, 70.0, np.float32)}, "goes up to 70 m; .* Is it in metres"),
+        ({"depth_m": np.ones((24, 32), np.float32)}, r"depth has shape \(24, 32\)"),
+        ({"rgb": np.zeros((*SHAPE, 4), np.uint8)}, r"colour has shape \(48, 64, 4\)"),
+        ({"rgb": np.zeros((*SHAPE, 3), np.float32)}, "colour is float32; wanted uint8"),
+        ({"label": np.full(SHAPE, 40, np.uint8)}, r"holds \[40\]; nyu40 has classes 0 to 39"),
+        ({"label": np.zeros(SHAPE, np.int64)}, "label is int64; wanted uint8"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
+    sample = replace(TinyRooms([0]).read(0), **change)
+    with pytest.raises(ValueError, match=message):
+        FrameEncoder(NYU40).encode(sample)
+
+
+@given(st.integers(1, 65534))
+def test_whole_millimetres_come_back_as_they_were(millimetres: int) -> None:
+    depth_m = np.array([[millimetres]], np.float32) * np.float32(0.001)
+    assert to_millimetres(depth_m)[0, 0] == millimetres
+
+
+def test_what_is_no_depth_becomes_zero() -> None:
+    depth_m = np.array([[0, -1, np.nan, np.inf, -np.inf, 0.0004, 0.0006]], np.float32)
+    assert to_millimetres(depth_m).tolist() == [[0, 0, 0, 0, 0, 0, 1]]

@@ -1,0 +1,455 @@
+"""Folders prepared for other projects: detection, labels, HHA order, depth, lists."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from originals import NYU_CAMERA_MATRIX, NYU_SHAPE, room, rotate_bits
+
+from fafnet_core.data import NYU40, SUN37, RgbdSegmentationDataset, read_depth
+from fafnet_core.data.catalogue import NYUv2Data, SUNRGBDData
+from fafnet_core.data.checks import check_hha_order, hha_is_swapped, looks_decoded, looks_rotated
+from fafnet_core.data.image_lists import read_image_list
+from fafnet_core.data.nyuv2 import camera_matrix
+from fafnet_core.files import write_png
+from fafnet_core.hha import encode_hha
+
+TRAIN, TEST = (1, 2, 5), (3,)
+"""Numbers of the frames; 1 and 2 follow one another."""
+
+
+@dataclass
+class Frame:
+    rgb: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    depth_m: NDArray[np.float32]
+    hha: NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[int, Frame]:
+    made = {}
+    for number in (*TRAIN, *TEST):
+        seen = room(NYU_SHAPE, NYU_CAMERA_MATRIX, seed=number, pitch=0.1 + 0.05 * number)
+        hha = encode_hha(seen.depth_m, NYU_CAMERA_MATRIX)
+        made[number] = Frame(seen.rgb, seen.label, seen.depth_m, hha)
+    return made
+
+
+@dataclass
+class Folder:
+    """A folder that a test writes; `name` and `lists` are how it writes a frame's number."""
+
+    root: Path
+    frames: dict[int, Frame]
+    name: str = "{}"
+    lists: str = "{}"
+
+    def path(self, folder: str, number: int, suffix: str) -> Path:
+        path = self.root / folder / f"{self.name.format(number)}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_lists(self) -> None:
+        for name, numbers in (("train", TRAIN), ("test", TEST)):
+            lines = [self.lists.format(self.name.format(number)) for number in numbers]
+            (self.root / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+    def labels(self, folder: str, *, first: int) -> None:
+        for number, frame in self.frames.items():
+            # Wraps round: 255 + 1 is 0.
+            write_png(self.path(folder, number, ".png"), frame.label + np.uint8(first))
+
+    def colours(self, folder: str, suffix: str) -> None:
+        for number, frame in self.frames.items():
+            cv2.imwrite(str(self.path(folder, number, suffix)), frame.rgb[..., ::-1])
+
+    def hha(self, folder: str, suffix: str, *, swapped: bool = False) -> None:
+        for number, frame in self.frames.items():
+            stored = frame.hha if swapped else frame.hha[..., ::-1]
+            cv2.imwrite(str(self.path(folder, number, suffix)), stored)
+
+
+@pytest.fixture
+def sa_gate(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames, lists="RGB/{0}.jpg\tLabel/{0}.png")
+    folder.colours("RGB", ".jpg")
+    folder.hha("HHA", ".jpg")
+    folder.labels("Label", first=1)
+    folder.write_lists()
+    return folder
+
+
+@pytest.fixture
+def dformer(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames, lists="RGB/{0}.jpg")
+    folder.colours("RGB", ".jpg")
+    folder.labels("Label", first=1)
+    for number, frame in frames.items():
+        write_png(folder.path("Depth", number, ".png"), _stretched(frame.depth_m))
+    folder.write_lists()
+    return folder
+
+
+@pytest.fixture
+def esanet(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames, name="{:04d}")
+    for part, numbers in (("train", TRAIN), ("test", TEST)):
+        own = Folder(folder.root / part, {i: frames[i] for i in numbers}, name="{:04d}")
+        own.colours("rgb", ".png")
+        own.labels("labels_40", first=1)
+        for number in numbers:
+            counts = _millimetres(frames[number].depth_m)
+            cv2.imwrite(str(own.path("depth", number, ".png")), counts)
+            counts[10:20] = 0
+            cv2.imwrite(str(own.path("depth_raw", number, ".png")), counts)
+    folder.write_lists()
+    return folder
+
+
+@pytest.fixture
+def release(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames)
+    folder.colours("rgb", ".png")
+    folder.hha("hha", ".png")
+    folder.labels("label", first=0)
+    folder.write_lists()
+    return folder
+
+
+def _stretched(depth_m: NDArray[np.float32]) -> NDArray[np.uint8]:
+    low, high = depth_m.min(), depth_m.max()
+    stretched: NDArray[np.uint8] = np.round(255 * (depth_m - low) / (high - low)).astype(np.uint8)
+    return stretched
+
+
+def _millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
+    return np.round(depth_m * 1000).astype(np.uint16)
+
+
+def _open(folder: Folder, split: str = "train", **fields: object) -> RgbdSegmentationDataset:
+    fields = {"validation": 0, **fields}
+    return NYUv2Data(root=str(folder.root), **fields).open(split)  # type: ignore[arg-type]
+
+
+def _wanted_error(folder: Folder, split: str = "train", **fields: object) -> str:
+    with pytest.raises((ValueError, OSError)) as error:
+        _open(folder, split, **fields)
+    return str(error.value)
+
+
+def test_sa_gate_and_cmx(sa_gate: Folder) -> None:
+    dataset = _open(sa_gate)
+    assert dataset.label_set is NYU40
+    assert list(dataset.names) == ["1", "2", "5"]
+    assert list(_open(sa_gate, "test").names) == ["3"]
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        frame = sa_gate.frames[number]
+        np.testing.assert_array_equal(sample.label, frame.label)
+        assert sample.hha is not None
+        assert np.abs(sample.hha.astype(int) - frame.hha).mean() < 2  # JPEG
+        assert np.abs(sample.rgb.astype(int) - frame.rgb).mean() < 8
+        assert (sample.depth_m, sample.camera_matrix, sample.sensor) == (None, None, "kv1")
+
+
+def test_sa_gates_depth_in_metres_is_given_too(sa_gate: Folder) -> None:
+    for number, frame in sa_gate.frames.items():
+        np.save(sa_gate.path("Depth", number, ".npy"), frame.depth_m)
+    sample = _open(sa_gate)[0]
+    np.testing.assert_array_equal(sample.depth_m, sa_gate.frames[1].depth_m)
+    np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+    assert sample.hha is not None
+
+
+def test_the_release(release: Folder) -> None:
+    dataset = _open(release)
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        np.testing.assert_array_equal(sample.label, release.frames[number].label)
+        np.testing.assert_array_equal(sample.hha, release.frames[number].hha)
+        np.testing.assert_array_equal(sample.rgb, release.frames[number].rgb)
+
+
+def test_esanet(esanet: Folder) -> None:
+    dataset = _open(esanet)
+    assert list(dataset.names) == ["0001", "0002", "0005"]
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        frame = esanet.frames[number]
+        np.testing.assert_array_equal(sample.label, frame.label)
+        assert sample.depth_m is not None
+        assert sample.missing is not None
+        np.testing.assert_allclose(sample.depth_m, frame.depth_m, atol=6e-4)
+        assert (sample.missing == (np.arange(480) // 10 == 1)[:, None]).all()
+        np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+    (esanet.root / "train.txt").unlink()
+    assert list(_open(esanet).names) == ["0001", "0002", "0005"]
+
+
+def test_the_official_crop_of_a_prepared_folder(release: Folder) -> None:
+    sample = _open(release, crop=True)[0]
+    np.testing.assert_array_equal(sample.hha, release.frames[1].hha[44:471, 40:601])
+    assert sample.size == (427, 561)
+
+
+def test_dformers_depth_is_refused(dformer: Folder) -> None:
+    message = _wanted_error(dformer)
+    assert f"{dformer.root}/Depth/1.png has 8 bits" in message
+    assert "HHA cannot be made of it: put ready HHA into a folder HHA/" in message
+
+
+def test_dformers_folder_with_ready_hha_is_read(dformer: Folder) -> None:
+    dformer.hha("HHA", ".png")
+    (dformer.root / "Label").rename(dformer.root / "labels")
+    sample = _open(dformer)[0]
+    np.testing.assert_array_equal(sample.hha, dformer.frames[1].hha)
+    np.testing.assert_array_equal(sample.label, dformer.frames[1].label)
+    assert sample.depth_m is None
+
+
+def _write_depth(folder: Folder, values: dict[int, NDArray[np.uint16]]) -> None:
+    for number, counts in values.items():
+        cv2.imwrite(str(folder.path("Depth", number, ".png")), counts)
+
+
+def test_16_bit_depth_is_millimetres(dformer: Folder) -> None:
+    _write_depth(dformer, {i: _millimetres(f.depth_m) for i, f in dformer.frames.items()})
+    sample = _open(dformer)[0]
+    assert sample.depth_m is not None
+    np.testing.assert_allclose(sample.depth_m, dformer.frames[1].depth_m, atol=6e-4)
+
+
+def test_depth_whose_bits_are_still_rotated(dformer: Folder) -> None:
+    rotated = {i: rotate_bits(_millimetres(f.depth_m)) for i, f in dformer.frames.items()}
+    _write_depth(dformer, rotated)
+    message = _wanted_error(dformer)
+    assert f"{dformer.root}/Depth/1.png probably has the rotated bits" in message
+
+
+def test_depth_without_a_known_camera_asks_for_one(dformer: Folder) -> None:
+    small = {}
+    for number, frame in dformer.frames.items():
+        small[number] = Frame(
+            frame.rgb[::2, ::2], frame.label[::2, ::2], frame.depth_m[::2, ::2], frame.hha[::2, ::2]
+        )
+    dformer.frames = small
+    dformer.colours("RGB", ".jpg")
+    dformer.labels("Label", first=1)
+    _write_depth(dformer, {i: _millimetres(f.depth_m) for i, f in small.items()})
+    message = _wanted_error(dformer)
+    assert "none is known for nyu40 images of 320x240: put a camera.yaml with fx, fy," in message
+    camera = "fx: 260\nfy: 261\ncx: 162.5\ncy: 126\ndepth_unit_m: 0.002\n"
+    (dformer.root / "camera.yaml").write_text(camera)
+    sample = _open(dformer)[0]
+    assert sample.depth_m is not None
+    np.testing.assert_allclose(sample.depth_m, 2 * small[1].depth_m, atol=2e-3)
+    np.testing.assert_array_equal(sample.camera_matrix, [[260, 0, 162.5], [0, 261, 126], [0, 0, 1]])
+
+
+def test_sun_folders_have_37_classes(sa_gate: Folder) -> None:
+    data = SUNRGBDData(root=str(sa_gate.root), validation=0)
+    dataset = data.open("train")
+    assert dataset.label_set is SUN37
+    assert dataset[0].label[dataset[0].label != 255].max() < 37
+    assert set(dataset.sensors) == {""}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_label_beyond_the_classes_is_named(sa_gate: Folder, split: str) -> None:
+    number = TRAIN[0] if split == "train" else TEST[0]
+    path = sa_gate.root / "Label" / f"{number}.png"
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert stored is not None
+    stored[100, 200] = 41
+    cv2.imwrite(str(path), stored)
+    message = _wanted_error(sa_gate, split)
+    assert f"{path} has label 41 (row 100, column 200); wanted 0 (unlabelled) and 1..40" in message
+
+
+def test_labels_from_zero_where_the_layout_counts_from_one(sa_gate: Folder) -> None:
+    sa_gate.labels("Label", first=0)
+    assert "has label 255 (row 0, column 0); wanted 0 (unlabelled)" in _wanted_error(sa_gate)
+    assert "first_label: 0" in _wanted_error(sa_gate)
+    sample = _open(sa_gate, first_label=0)[0]
+    np.testing.assert_array_equal(sample.label, sa_gate.frames[1].label)
+
+
+def test_labels_from_one_where_the_layout_counts_from_zero(release: Folder) -> None:
+    release.labels("label", first=1)
+    message = _wanted_error(release)
+    assert "no pixel of 3 label images" in message
+    assert "Set first_label: 1" in message
+    sample = _open(release, first_label=1)[0]
+    np.testing.assert_array_equal(sample.label, release.frames[1].label)
+
+
+def test_class_40_of_labels_from_one_is_a_telling_sign(release: Folder) -> None:
+    release.frames[1].label[60:80, 60:80], before = 39, release.frames[1].label[60:80, 60:80].copy()
+    release.labels("label", first=1)
+    release.frames[1].label[60:80, 60:80] = before
+    message = _wanted_error(release)
+    assert "1.png has label 40 (row 60, column 60); wanted 0..39 (nyu40) and 255" in message
+    assert "with 0 = unlabelled: first_label: 1" in message
+
+
+def test_labels_without_an_unlabelled_pixel_can_be_vouched_for(release: Folder) -> None:
+    for number, frame in release.frames.items():
+        full = np.where(frame.label == 255, 0, frame.label).astype(np.uint8)
+        write_png(release.path("label", number, ".png"), full)
+    assert "no pixel of 3 label images" in _wanted_error(release)
+    assert _open(release, first_label=0)[0].label.max() < 40
+
+
+def test_coloured_labels_are_refused(sa_gate: Folder) -> None:
+    path = sa_gate.root / "Label" / "2.png"
+    write_png(path, NYU40.colourise(sa_gate.frames[2].label))
+    assert f"{path} is uint8 with shape (480, 640, 3); a label image has" in _wanted_error(sa_gate)
+
+
+def test_swapped_hha_is_found_and_can_be_read(release: Folder, sa_gate: Folder) -> None:
+    for folder, kind, suffix in ((release, "hha", ".png"), (sa_gate, "HHA", ".jpg")):
+        folder.hha(kind, suffix, swapped=True)
+        message = _wanted_error(folder, layout="fafnet" if kind == "hha" else "sa-gate")
+        assert f"{suffix} probably has its HHA channels swapped" in message
+        assert message.startswith(f"{folder.root}/{kind}/")
+        assert "Set hha_order: bgr" in message
+    np.testing.assert_array_equal(
+        _open(release, layout="fafnet", hha_order="bgr")[0].hha, release.frames[1].hha
+    )
+    as_it_is = _open(release, layout="fafnet", hha_order="rgb")[0].hha
+    np.testing.assert_array_equal(as_it_is, release.frames[1].hha[..., ::-1])
+
+
+@pytest.mark.parametrize("quality", [None, 75])
+def test_the_order_of_real_hha_is_told(shared_data: Path, quality: int | None) -> None:
+    """Of the authors' MATLAB code, and ours of real frames with and without holes."""
+    reference = shared_data / "hha-reference" / "matlab_hha.png"
+    images = {"matlab": cv2.imread(str(reference))[..., ::-1]}  # type: ignore[index]
+    for path in sorted((shared_data / "nyuv2" / "depth").iterdir()):
+        images[path.name] = encode_hha(read_depth(path), camera_matrix())
+    holes = read_depth(shared_data / "kinect-v1-sequence" / "depth" / "0000.png")
+    images["holes"] = encode_hha(holes, [[585, 0, 320], [0, 585, 240], [0, 0, 1]])
+    for name, hha in images.items():
+        stored = np.ascontiguousarray(hha)
+        if quality is not None:
+            content = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+            stored = cv2.imdecode(content, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        assert hha_is_swapped(stored) is False, name
+        assert hha_is_swapped(np.ascontiguousarray(stored[..., ::-1])) is True, name
+
+
+def test_a_bare_wall_does_not_tell_the_order() -> None:
+    wall = encode_hha(np.full((120, 160), 2.2, np.float32), [[130, 0, 80], [0, 130, 60], [0, 0, 1]])
+    assert hha_is_swapped(wall) is None
+    assert hha_is_swapped(np.zeros((120, 160, 3), np.uint8)) is None
+    check_hha_order([(Path("wall.png"), wall)])
+
+
+def test_rotated_bits_are_told_from_millimetres(shared_data: Path) -> None:
+    folder = shared_data / "sunrgbd" / "SUNRGBD" / "kv2" / "sample" / "scene"
+    for kind in ("depth", "depth_bfx"):
+        stored = cv2.imread(str(folder / kind / "0000144.png"), cv2.IMREAD_UNCHANGED)
+        assert stored is not None
+        counts = stored.astype(np.uint16)
+        decoded = (counts >> np.uint16(3)) | (counts << np.uint16(13))
+        assert (looks_rotated(counts), looks_decoded(counts)) == (True, False)
+        assert (looks_rotated(decoded), looks_decoded(decoded)) == (False, True)
+    for path in sorted((shared_data / "nyuv2" / "depth").iterdir()):
+        millimetres = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert millimetres is not None
+        assert not looks_rotated(millimetres.astype(np.uint16))
+
+
+def test_a_list_that_does_not_fit_the_folder(sa_gate: Folder) -> None:
+    (sa_gate.root / "HHA" / "2.jpg").rename(sa_gate.root / "HHA" / "17.jpg")
+    message = _wanted_error(sa_gate)
+    assert f"{sa_gate.root}/train.txt line 2 names 2, but {sa_gate.root}/HHA has no such" in message
+    assert "(1 of 3 listed are not there: 2); it has 1 that no list names: 17" in message
+
+
+def test_a_missing_label_names_frame_and_folder(esanet: Folder) -> None:
+    (esanet.root / "test" / "labels_40" / "0003.png").unlink()
+    message = _wanted_error(esanet, "test")
+    assert f"test.txt line 1 names 0003, but {esanet.root}/test/labels_40 has no such" in message
+
+
+def test_a_frame_in_both_lists(sa_gate: Folder) -> None:
+    (sa_gate.root / "test.txt").write_text("RGB/3.jpg\nRGB/5.jpg\n")
+    message = _wanted_error(sa_gate)
+    assert "1 test frames are training frames too:" in message
+    assert "test.txt line 2 names 5, as" in message
+
+
+def test_images_of_one_frame_with_different_sizes(sa_gate: Folder) -> None:
+    path = sa_gate.root / "HHA" / "1.jpg"
+    cv2.imwrite(str(path), sa_gate.frames[1].hha[::2, ::2])
+    message = _wanted_error(sa_gate)
+    assert f"{path} is 320x240, but {sa_gate.root}/RGB/1.jpg is 640x480" in message
+
+
+@pytest.mark.parametrize("kind", ["RGB/1.jpg", "HHA/5.jpg", "Label/1.png"])
+def test_files_that_are_cut_short_are_named(sa_gate: Folder, kind: str) -> None:
+    path = sa_gate.root / kind
+    path.write_bytes(path.read_bytes()[:500])
+    message = _wanted_error(sa_gate)
+    assert f"{path} is not an image that OpenCV can read, or it is cut short" in message
+
+
+def test_a_frame_that_was_not_looked_at_first_is_checked_when_it_is_read(release: Folder) -> None:
+    dataset = _open(release)
+    path = release.root / "label" / "2.png"
+    write_png(path, np.full((480, 640), 77, np.uint8))
+    with pytest.raises(ValueError, match="has label 77") as error:
+        dataset[1]
+    assert str(path) in str(error.value)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="no label image at"):
+        dataset[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["RGB/0.jpg\tLabel/0.png\nRGB/7.jpg\tLabel/7.png\n", "0\n7", "\ufeff0.jpg\r\n\r\n7.png\r\n"],
+)
+def test_lists_in_their_many_forms(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert [listed.name for listed in read_image_list(path)] == ["0", "7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\xff\xfe\x00\x01", "is no list of images"),
+        (b"1\n2\n1\n", r"line 3 names 1 again, as .*line 1"),
+        (b"RGB/1.jpg\tLabel/2.png\n", "line 1 names 1 and 2; the images of a frame have one name"),
+    ],
+)
+def test_lists_that_are_none(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "train.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_image_list(path)
+
+
+def test_every_layout_that_was_tried_is_named_with_what_it_lacks(sa_gate: Folder) -> None:
+    shutil.rmtree(sa_gate.root / "HHA")
+    message = _wanted_error(sa_gate)
+    assert message.startswith(f"{sa_gate.root} is in no layout that is known; tried 6:")
+    assert "'sa-gate' (made for SA-Gate, CMX) lacks HHA/;" in message
+    assert "'dformer' (made for DFormer) lacks Depth/;" in message
+    assert "'prepared' (written by fafnet prepare) lacks manifest.json;" in message
+    assert "'original' (nyu_depth_v2_labeled.mat) lacks nyu_depth_v2_labeled.mat" in message
+    assert "'esanet' (made for ESANet) lacks train/rgb/, train/depth/, train/labels_40/" in message
+    assert "'fafnet' (made for FAFNet's release) lacks rgb/, hha/, label/" in message
+
+
+def test_a_layout_that_is_named_is_the_only_one_tried(sa_gate: Folder) -> None:
+    message = _wanted_error(sa_gate, layout="esanet")
+    assert "tried 1: 'esanet'" in message
+    assert list(_open(sa_gate, layout="sa-gate").names) == ["1", "2", "5"]

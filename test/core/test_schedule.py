@@ -1,0 +1,89 @@
+"""The learning rate over a training: exact values, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fafnet_core.training.schedule import ScheduleConfig, learning_rate
+
+
+def rates(iterations: int, **fields: Any) -> list[float]:
+    config = ScheduleConfig(**fields)
+    return [learning_rate(config, i, iterations) for i in range(iterations)]
+
+
+def test_the_default_is_the_papers_rate_with_warm_up_and_steps() -> None:
+    config = ScheduleConfig()
+    expected = {
+        0: 0.0005,
+        500: 0.00275,  # half way up from a tenth
+        1000: 0.005,
+        23_999: 0.005,
+        24_000: 0.0005,
+        33_999: 0.0005,
+        34_000: 0.00005,
+        39_999: 0.00005,
+    }
+    assert {i: learning_rate(config, i, 40_000) for i in expected} == pytest.approx(expected)
+
+
+def test_poly_cosine_and_constant() -> None:
+    assert rates(4, kind="poly", rate=1, warmup=0) == pytest.approx(
+        [1, 0.75**0.9, 0.5**0.9, 0.25**0.9]
+    )
+    assert rates(4, kind="poly", rate=1, warmup=0, power=1) == [1, 0.75, 0.5, 0.25]
+    assert rates(4, kind="cosine", rate=2, warmup=0) == pytest.approx(
+        [2, 1 + 0.5**0.5, 1, 1 - 0.5**0.5]
+    )
+    assert rates(4, kind="constant", rate=3, warmup=0) == [3, 3, 3, 3]
+
+
+def test_steps_fall_where_their_share_of_the_training_is_over() -> None:
+    found = rates(8, kind="step", rate=1, warmup=0, milestones=(0.25, 0.5), gamma=0.5)
+    assert found == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
+    assert rates(4, kind="step", rate=1, warmup=0, milestones=()) == [1, 1, 1, 1]
+
+
+def test_warm_up_multiplies_what_the_schedule_gives() -> None:
+    found = rates(8, kind="poly", power=1, rate=1, warmup=0.5, warmup_from=0.2)
+    factors = [0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1]
+    assert found == pytest.approx([f * (1 - i / 8) for i, f in enumerate(factors)])
+
+
+@pytest.mark.parametrize("kind", ["step", "poly", "cosine", "constant"])
+@pytest.mark.parametrize("iterations", [1, 2, 7, 100])
+def test_every_rate_is_above_zero_and_none_above_the_highest(kind: Any, iterations: int) -> None:
+    found = rates(iterations, kind=kind, rate=0.01)
+    assert min(found) > 0
+    assert max(found) <= 0.01
+
+
+def test_an_iteration_outside_the_training_is_refused() -> None:
+    for iteration in (-1, 10):
+        with pytest.raises(ValueError, match=f"iteration {iteration} is not one of 0 to 9"):
+            learning_rate(ScheduleConfig(), iteration, 10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "linear"}, "kind is 'linear'; it has to be one of step, poly, cosine, constant"),
+        ({"rate": 0}, "rate is 0; it has to be above 0"),
+        ({"rate": float("nan")}, "rate is nan"),
+        ({"warmup": 1}, "warmup is 1; it has to be 0 or more, and below 1"),
+        ({"warmup_from": 1.5}, "warmup_from is 1.5"),
+        ({"milestones": (0.9, 0.6)}, r"milestones is \(0.9, 0.6\); .* in rising order"),
+        ({"milestones": (24000,)}, "milestones is .* shares of the training"),
+        ({"gamma": 0}, "gamma is 0"),
+        ({"power": -1}, "power is -1"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        ScheduleConfig(**fields)
+
+
+def test_lists_become_tuples() -> None:
+    assert ScheduleConfig(milestones=[0.5]) == ScheduleConfig(milestones=(0.5,))  # type: ignore[arg-type]

@@ -1,0 +1,202 @@
+"""Pictures of an evaluation: figure 7's sheet and the confusion matrix."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fafnet_core.data import NYU40, LabelSet, RgbdSample
+from fafnet_core.training.confusion_picture import confusion_picture
+from fafnet_core.training.metrics import ConfusionMatrix
+from fafnet_core.training.sheets import prediction_sheet
+
+RED, GREEN, BLUE, YELLOW = (200, 0, 0), (0, 200, 0), (0, 0, 200), (220, 220, 0)
+LABELS = LabelSet("four", ("a", "b", "c", "d"), (RED, GREEN, BLUE, YELLOW))
+TITLE = 28
+"""Height of the titles over the columns."""
+
+
+def a_sample(height: int = 48, width: int = 64, label: int = 0) -> RgbdSample:
+    return RgbdSample(
+        rgb=np.full((height, width, 3), (10, 120, 130), np.uint8),
+        hha=np.full((height, width, 3), (50, 60, 70), np.uint8),
+        label=np.full((height, width), label, np.uint8),
+        name="one",
+    )
+
+
+def constant(sample: RgbdSample, label: int) -> NDArray[np.uint8]:
+    return np.full(sample.size, label, np.uint8)
+
+
+def colours_at(
+    picture: NDArray[np.uint8], row: int, columns: int, width: int
+) -> list[tuple[int, ...]]:
+    """The colours in the middle of each column's panel."""
+    return [
+        tuple(picture[row, column * (width + 4) + width // 2].tolist()) for column in range(columns)
+    ]
+
+
+def has_colour(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> bool:
+    return bool((picture == colour).all(axis=2).any())
+
+
+def test_columns_are_colour_hha_truth_and_predictions_in_rows_of_frames() -> None:
+    first, second = a_sample(), a_sample(label=1)
+    sheet = prediction_sheet(
+        [(first, constant(first, 2)), (second, constant(second, 0))],
+        LABELS,
+        others={"other": [constant(first, 1), constant(second, 2)]},
+        row_height=48,
+    )
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[1] == 5 * 64 + 4 * 4
+    start = [(10, 120, 130), (50, 60, 70)]
+    assert colours_at(sheet, TITLE + 24, 5, 64) == [*start, RED, BLUE, GREEN]
+    assert colours_at(sheet, TITLE + 48 + 4 + 24, 5, 64) == [*start, GREEN, RED, BLUE]
+
+
+def test_the_legend_shows_the_classes_that_occur_and_no_other() -> None:
+    sample = a_sample()
+    sheet = prediction_sheet([(sample, constant(sample, 1))], LABELS, row_height=48)
+    legend = sheet[TITLE + 48 :]
+    assert has_colour(legend, RED)
+    assert has_colour(legend, GREEN)
+    assert not has_colour(legend, BLUE)
+    assert not has_colour(legend, (0, 0, 0))
+    sample.label[0] = 255
+    sheet = prediction_sheet([(sample, constant(sample, 1))], LABELS, row_height=48)
+    assert has_colour(sheet[TITLE + 48 :], (0, 0, 0))
+
+
+def test_every_class_of_forty_is_in_the_legend_whatever_the_width() -> None:
+    sample = a_sample(40, 20)
+    sample.label[:] = np.arange(40)[:, None]
+    sheet = prediction_sheet([(sample, sample.label.copy())], NYU40)
+    legend = sheet[TITLE + 240 :]
+    assert all(has_colour(legend, colour) for colour in NYU40.palette)
+
+
+def test_predictions_may_be_black_where_there_is_no_truth() -> None:
+    sample = a_sample(label=255)
+    rows = [(sample, constant(sample, 1))]
+    shown = prediction_sheet(rows, LABELS, row_height=48)
+    assert colours_at(shown, TITLE + 24, 4, 64)[2:] == [(0, 0, 0), GREEN]
+    hidden = prediction_sheet(rows, LABELS, row_height=48, hide_unlabelled=True)
+    assert colours_at(hidden, TITLE + 24, 4, 64)[2:] == [(0, 0, 0), (0, 0, 0)]
+
+
+def test_frames_of_different_sizes_are_brought_to_one_height() -> None:
+    large, narrow = a_sample(96, 128), a_sample(48, 32, label=1)
+    sheet = prediction_sheet(
+        [(large, constant(large, 0)), (narrow, constant(narrow, 1))], LABELS, row_height=48
+    )
+    assert sheet.shape[1] == 4 * 64 + 3 * 4
+    second = sheet[TITLE + 48 + 4 + 24]
+    for column in range(4):
+        left = column * 68
+        assert tuple(second[left + 16]) != (255, 255, 255)
+        assert (second[left + 33 : left + 64] == 255).all()  # paper at its right
+
+
+def test_depth_without_hha_is_encoded() -> None:
+    sample = RgbdSample(
+        rgb=np.zeros((48, 64, 3), np.uint8),
+        label=np.zeros((48, 64), np.uint8),
+        depth_m=np.full((48, 64), 2, np.float32),
+        camera_matrix=np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]),
+    )
+    sheet = prediction_sheet([(sample, sample.label)], LABELS, row_height=48)
+    hha = sample.with_hha().hha
+    assert hha is not None
+    assert np.array_equal(sheet[TITLE : TITLE + 48, 68:132], hha)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    sample = a_sample()
+    good = constant(sample, 0)
+    with pytest.raises(ValueError, match="at least one frame"):
+        prediction_sheet([], LABELS)
+    with pytest.raises(ValueError, match=r"prediction of one is uint8 \(2, 2\); wanted uint8"):
+        prediction_sheet([(sample, good[:2, :2])], LABELS)
+    with pytest.raises(ValueError, match="'other' has 0 predictions for 1 frames"):
+        prediction_sheet([(sample, good)], LABELS, others={"other": []})
+    with pytest.raises(ValueError, match="two columns are called 'prediction'"):
+        prediction_sheet([(sample, good)], LABELS, others={"prediction": [good]})
+
+
+def confusion(*rows: list[int]) -> ConfusionMatrix:
+    counts = ConfusionMatrix(len(rows))
+    counts.matrix[:] = rows
+    return counts
+
+
+def near(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> int:
+    """How many pixels have that colour, but for rounding."""
+    distance = np.abs(picture.astype(int) - colour).max(axis=2)
+    return int((distance <= 1).sum())
+
+
+DARKEST, NO_TARGET = (8, 48, 107), (228, 228, 228)
+
+
+def test_a_class_that_is_only_predicted_has_a_grey_row() -> None:
+    only_targets = confusion_picture(confusion([9, 0], [0, 9]), "ab")
+    assert near(only_targets, NO_TARGET) < 1000  # edges of letters
+    only_predicted = confusion_picture(confusion([9, 0], [0, 0]), "ab")
+    assert near(only_predicted, NO_TARGET) < 1000  # b is neither: it is left out
+    grey = confusion_picture(confusion([9, 3], [0, 0]), "ab")
+    assert near(grey, NO_TARGET) > 10_000
+
+
+def test_only_classes_that_occur_are_drawn() -> None:
+    two = confusion_picture(confusion([9, 1], [2, 5]), ["wall", "floor"])
+    four = confusion_picture(
+        confusion([9, 0, 1, 0], [0, 0, 0, 0], [2, 0, 5, 0], [0, 0, 0, 0]),
+        ["wall", "never", "floor", "neither"],
+    )
+    assert np.array_equal(two, four)
+
+
+def test_rows_are_parts_of_their_own_target() -> None:
+    few = confusion_picture(confusion([3, 1], [0, 1]), "ab")
+    # Ten times as many pixels of b: only the number beside its row changes.
+    many = confusion_picture(confusion([3, 1], [0, 10]), "ab")
+    differ = np.flatnonzero((few != many).any(axis=(0, 2)))
+    assert few.shape == many.shape
+    assert 0 < differ.max() - differ.min() < 30
+
+
+def test_a_perfect_network_has_a_dark_diagonal_and_forty_classes_stay_apart() -> None:
+    counts = ConfusionMatrix(40)
+    np.fill_diagonal(counts.matrix, np.arange(1, 41) * 1000)
+    picture = confusion_picture(counts, NYU40.names, "a title")
+    assert picture.dtype == np.uint8
+    assert min(picture.shape[:2]) > 40 * 30
+    ink = picture.astype(int).sum(axis=2) < 3 * 250
+    for border in (ink[:5], ink[-5:], ink[:, :5], ink[:, -5:]):
+        assert not border.any()  # nothing is cut off
+    assert near(picture, DARKEST) > 40 * 400
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: confusion_picture(confusion([0, 0], [0, 0]), "ab"), "without a single pixel"),
+        (lambda: confusion_picture(confusion([1, 0], [0, 1]), "abc"), "3 names for 2 classes"),
+    ],
+)
+def test_a_matrix_that_cannot_be_drawn_is_refused(draw: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ValueError, match=r"pip install 'fafnet_ros\[train\]'"):
+        confusion_picture(confusion([9, 1], [2, 5]), "ab")

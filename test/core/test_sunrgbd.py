@@ -1,0 +1,296 @@
+"""SUN RGB-D from its original files, written small by `originals` in the same formats."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from originals import (
+    LABEL_FILE,
+    META_FILE,
+    SPLIT_FILE,
+    SUN_PREFIX,
+    WrittenSUNRGBD,
+    rotate_bits,
+    write_gray16,
+    write_sun_labels,
+    write_sun_splits,
+    write_sunrgbd,
+)
+
+from fafnet_core.data import SUN37, read_rgb
+from fafnet_core.data.matlab import read_matlab5
+from fafnet_core.data.splits import Split, choose_frames
+from fafnet_core.data.sun_scene import (
+    decode_depth,
+    gravity_from_extrinsics,
+    gravity_from_rtilt,
+    read_counts,
+    scene_camera,
+)
+from fafnet_core.data.sunrgbd import SUNRGBD
+from fafnet_core.hha import estimate_gravity
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenSUNRGBD:
+    return write_sunrgbd(tmp_path_factory.mktemp("sun") / "data")
+
+
+@pytest.fixture
+def copy(written: WrittenSUNRGBD, tmp_path: Path) -> WrittenSUNRGBD:
+    """A copy that a test may damage."""
+    root = shutil.copytree(written.root, tmp_path / "copy")
+    return WrittenSUNRGBD(root, written.scenes, written.train, written.test)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_frame_comes_back_as_it_was_written(written: WrittenSUNRGBD, split: Split) -> None:
+    dataset = SUNRGBD(written.root, split, validation=0)
+    scenes = [written.scenes[i] for i in (written.train if split == "train" else written.test)]
+    assert dataset.label_set is SUN37
+    assert dataset.names == [scene.folder.removeprefix("SUNRGBD/") for scene in scenes]
+    assert dataset.sensors == [scene.sensor for scene in scenes]
+    for sample, scene in zip(dataset, scenes, strict=True):
+        image = written.root / scene.folder / "image" / scene.image
+        np.testing.assert_array_equal(sample.rgb, read_rgb(image))
+        assert np.abs(sample.rgb.astype(int) - scene.rgb).mean() < 6
+        # Of the 40 classes, SUN RGB-D has the first 37.
+        wanted = np.where(scene.label >= 37, 255, scene.label)
+        np.testing.assert_array_equal(sample.label, wanted)
+        assert sample.depth_m is not None
+        np.testing.assert_allclose(sample.depth_m, scene.depth_m, rtol=0, atol=1e-6)
+        assert sample.depth_m.max() == 8
+        np.testing.assert_array_equal(sample.missing, scene.missing)
+        np.testing.assert_allclose(sample.camera_matrix, scene.camera_matrix, atol=1e-9)  # type: ignore[arg-type]
+        np.testing.assert_allclose(sample.gravity, scene.gravity, atol=1e-9)  # type: ignore[arg-type]
+        assert sample.sensor == scene.sensor
+
+
+def test_gravity_is_what_hha_would_have_estimated(written: WrittenSUNRGBD) -> None:
+    for sample in SUNRGBD(written.root, "train", validation=0):
+        assert sample.depth_m is not None
+        assert sample.gravity is not None
+        estimated = estimate_gravity(sample.depth_m, sample.camera_matrix)  # type: ignore[arg-type]
+        assert np.degrees(np.arccos(estimated @ sample.gravity)) < 1.5
+
+
+def test_decoding_turns_the_bits_back_and_cuts_at_8_m() -> None:
+    millimetres = np.array([[0, 1, 7, 2236, 8000, 8001, 8192, 65535]], np.uint16)
+    wanted = np.minimum(millimetres / 1000, 8)
+    np.testing.assert_allclose(decode_depth(rotate_bits(millimetres)), wanted, atol=1e-6)
+
+
+def test_rtilt_and_extrinsics_say_the_same() -> None:
+    rng = np.random.default_rng(3)
+    axes = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
+    for _ in range(20):
+        extrinsics = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+        rtilt = axes @ extrinsics @ axes.T
+        down = gravity_from_rtilt(rtilt)
+        np.testing.assert_allclose(down, gravity_from_extrinsics(extrinsics), atol=1e-12)
+        # Levelled by Rtilt, in its axes right, ahead and up, that direction is straight down.
+        np.testing.assert_allclose(rtilt @ axes @ down, [0, 0, -1], atol=1e-12)
+
+
+def test_the_real_scene(shared_data: Path) -> None:
+    folder = shared_data / "sunrgbd" / "SUNRGBD" / "kv2" / "sample" / "scene"
+    camera = scene_camera(folder)
+    np.testing.assert_array_equal(
+        camera.camera_matrix, [[529.5, 0, 364], [0, 529.5, 264], [0, 0, 1]]
+    )
+    raw = decode_depth(read_counts(folder / "depth" / "0000144.png"))
+    depth_m = decode_depth(read_counts(folder / "depth_bfx" / "0000144.png"))
+    assert depth_m.shape == (530, 730)
+    assert (depth_m > 0).all()
+    assert (raw == 0).mean() == pytest.approx(0.134, abs=0.001)
+    assert camera.gravity is not None
+    estimated = estimate_gravity(depth_m, camera.camera_matrix)
+    assert np.degrees(np.arccos(estimated @ camera.gravity)) < 2
+
+
+def test_the_real_lists_have_the_official_numbers(shared_data: Path) -> None:
+    path = shared_data / "sunrgbd" / "Metadata" / "allsplit.mat"
+    lists = read_matlab5(path, ("alltrain", "alltest"))
+    train, test = (
+        {str(name).rstrip("/") for name in lists[key]} for key in ("alltrain", "alltest")
+    )
+    assert (len(train), len(test), len(train & test)) == (5285, 5050, 0)
+
+
+def test_the_real_lists_split_a_tree(shared_data: Path, tmp_path: Path) -> None:
+    """Their prefix is another than SUNRGBDMeta's, and validation keeps SUN3D's places whole."""
+    from fafnet_core.data import sunrgbd
+
+    path = shared_data / "sunrgbd" / "Metadata" / "allsplit.mat"
+    lists = read_matlab5(path, ("alltrain", "alltest"))
+    names = [
+        sunrgbd._scene_name(text, path) for key in ("alltrain", "alltest") for text in lists[key]
+    ]
+    train, test = sunrgbd._read_splits(path, names)
+    assert (train, test) == (list(range(5285)), list(range(5285, 10335)))
+    places = sunrgbd._places(names[:5285])
+    val = choose_frames("val", train, test, groups=places, validation=0.1)
+    assert 515 <= len(val) <= 542
+    rest = set(train) - set(val)
+    sun3d = {places[i] for i in val if "sun3ddata" in names[i]}
+    assert len(sun3d) > 3
+    assert not sun3d & {places[i] for i in rest}
+    by_sensor = {
+        sensor: sum(names[i].startswith(sensor) for i in val) / sum(
+            names[i].startswith(sensor) for i in train
+        )
+        for sensor in ("kv1", "kv2", "realsense", "xtion")
+    }  # fmt: skip
+    assert all(0.06 < fraction < 0.14 for fraction in by_sensor.values()), by_sensor
+
+
+def test_a_scene_without_camera_in_the_meta_file_has_its_own(copy: WrittenSUNRGBD) -> None:
+    meta = copy.root / META_FILE
+    records: Any = scipy.io.loadmat(str(meta))["SUNRGBDMeta"]
+    for record in records[0]:
+        record["K"], record["Rtilt"] = np.empty((0, 0)), np.full((3, 3), np.nan)
+    values: Any = {"SUNRGBDMeta": records}
+    scipy.io.savemat(meta, values)
+    for sample, place in zip(SUNRGBD(copy.root, "test"), copy.test, strict=True):
+        scene = copy.scenes[place]
+        np.testing.assert_allclose(sample.camera_matrix, scene.camera_matrix, atol=1e-5)  # type: ignore[arg-type]
+        np.testing.assert_allclose(sample.gravity, scene.gravity, atol=1e-5)  # type: ignore[arg-type]
+    (copy.root / copy.scenes[copy.test[0]].folder / "intrinsics.txt").write_text("1 0 x")
+    with pytest.raises(ValueError, match=r"intrinsics\.txt does not hold numbers"):
+        SUNRGBD(copy.root, "test")
+
+
+def test_a_scene_without_raw_depth_does_not_know_what_is_missing(copy: WrittenSUNRGBD) -> None:
+    shutil.rmtree(copy.root / copy.scenes[copy.test[0]].folder / "depth")
+    dataset = SUNRGBD(copy.root, "test")
+    assert dataset[0].missing is None
+    assert dataset[1].missing is not None
+
+
+def test_the_toolbox_may_lie_in_the_root(copy: WrittenSUNRGBD) -> None:
+    for path in (META_FILE, LABEL_FILE, SPLIT_FILE):
+        target = copy.root / path.parent.name / path.name
+        target.parent.mkdir(exist_ok=True)
+        (copy.root / path).rename(target)
+    assert len(SUNRGBD(copy.root, "test")) == len(copy.test)
+
+
+def _label_of(dataset: SUNRGBD) -> Any:
+    return dataset[0].label
+
+
+def test_other_processes_read_for_themselves(written: WrittenSUNRGBD) -> None:
+    dataset = SUNRGBD(written.root, "test")
+    here = _label_of(dataset)  # the handle is open when the process forks
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        for label in pool.map(_label_of, [dataset] * 4):
+            np.testing.assert_array_equal(label, here)
+    np.testing.assert_array_equal(_label_of(pickle.loads(pickle.dumps(dataset))), here)
+
+
+def test_missing_files_of_the_toolbox_are_all_named(copy: WrittenSUNRGBD) -> None:
+    (copy.root / META_FILE).unlink()
+    (copy.root / SPLIT_FILE).unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks SUNRGBDMeta\.mat .*; allsplit\.mat "):
+        SUNRGBD(copy.root, "test")
+
+
+def test_missing_images_are_named(copy: WrittenSUNRGBD) -> None:
+    scene = copy.scenes[copy.test[1]]
+    (copy.root / scene.folder / "image" / scene.image).unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 images of 2 scenes are not there") as error:
+        SUNRGBD(copy.root, "test")
+    assert f"{scene.folder}/image/{scene.image}" in str(error.value)
+    SUNRGBD(copy.root, "train")  # not its scene
+
+
+def _depth_file(copy: WrittenSUNRGBD) -> Path:
+    scene = copy.scenes[copy.test[0]]
+    return copy.root / scene.folder / "depth_bfx" / scene.image.replace(".jpg", ".png")
+
+
+def test_depth_bits_that_were_turned_back_already(copy: WrittenSUNRGBD) -> None:
+    path = _depth_file(copy)
+    counts = read_counts(path)
+    write_gray16(path, (counts >> np.uint16(3)) | (counts << np.uint16(13)))
+    with pytest.raises(ValueError, match="no rotated depth bits") as error:
+        SUNRGBD(copy.root, "test")
+    assert str(path) in str(error.value)
+
+
+def test_depth_of_8_bits(copy: WrittenSUNRGBD) -> None:
+    path = _depth_file(copy)
+    cv2.imwrite(str(path), (read_counts(path) >> 8).astype(np.uint8))
+    with pytest.raises(ValueError, match="is uint8 with shape") as error:
+        SUNRGBD(copy.root, "test")
+    assert str(path) in str(error.value)
+
+
+def test_depth_that_is_cut_short(copy: WrittenSUNRGBD) -> None:
+    path = _depth_file(copy)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match="cut short") as error:
+        SUNRGBD(copy.root, "test")
+    assert str(path) in str(error.value)
+
+
+def test_labels_over_37_are_named(copy: WrittenSUNRGBD) -> None:
+    with h5py.File(copy.root / LABEL_FILE, "r+") as file:
+        reference = file["SUNRGBD2Dseg/seglabel"][copy.test[0], 0]
+        file[reference][40, 30] = 41
+    with pytest.raises(
+        ValueError, match=r"entry 3 \(realsense/.*\) has label 41 \(row 30, column 40\)"
+    ):
+        SUNRGBD(copy.root, "test")
+
+
+def test_labels_of_another_size_name_both_files(copy: WrittenSUNRGBD) -> None:
+    labels = [scene.label for scene in copy.scenes]
+    labels[copy.test[0]] = labels[copy.test[0]][:-1]
+    write_sun_labels(copy.root, labels)
+    with pytest.raises(ValueError, match=r"SUNRGBD2Dseg.mat, entry 3 .* is 85x65, but .* 85x66"):
+        SUNRGBD(copy.root, "test")
+
+
+def test_fewer_labels_than_scenes(copy: WrittenSUNRGBD) -> None:
+    write_sun_labels(copy.root, [scene.label for scene in copy.scenes][:-1])
+    with pytest.raises(ValueError, match=r"SUNRGBD2Dseg.mat has 7 label images, .* has 8 scenes"):
+        SUNRGBD(copy.root, "test")
+
+
+def test_lists_that_name_unknown_scenes(copy: WrittenSUNRGBD) -> None:
+    folders = [scene.folder for scene in copy.scenes]
+    write_sun_splits(copy.root, folders[:5], [*folders[5:], "SUNRGBD/kv1/NYUdata/NYU9999"])
+    with pytest.raises(ValueError, match=r"alltest names 1 scenes that .* kv1/NYUdata/NYU9999"):
+        SUNRGBD(copy.root, "train")
+
+
+def test_lists_that_overlap(copy: WrittenSUNRGBD) -> None:
+    folders = [scene.folder for scene in copy.scenes]
+    write_sun_splits(copy.root, folders[:5], folders[4:])
+    with pytest.raises(ValueError, match="1 scenes are not in exactly one of"):
+        SUNRGBD(copy.root, "train")
+
+
+def test_paths_that_leave_the_tree_are_refused(copy: WrittenSUNRGBD) -> None:
+    records: Any = scipy.io.loadmat(str(copy.root / META_FILE))["SUNRGBDMeta"]
+    records[0, 2]["rgbpath"] = f"{SUN_PREFIX}SUNRGBD/../../secret/image/a.jpg"
+    values: Any = {"SUNRGBDMeta": records}
+    scipy.io.savemat(copy.root / META_FILE, values)
+    with pytest.raises(ValueError, match=r"SUNRGBDMeta\.mat, entry 3: .* names '/n/fs"):
+        SUNRGBD(copy.root, "test")
+
+
+def test_the_wrong_version_of_mat_is_said(copy: WrittenSUNRGBD) -> None:
+    shutil.copy(copy.root / META_FILE, copy.root / LABEL_FILE)
+    with pytest.raises(ValueError, match=r"SUNRGBD2Dseg\.mat has the wrong \.mat version"):
+        SUNRGBD(copy.root, "test")

@@ -1,0 +1,212 @@
+"""From samples to tensors: normalisation, padding, the order of things, and repeatability."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fafnet_core.data import read_camera_file, read_depth
+from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.data.samples import RgbdSample
+from fafnet_core.data.transforms import (
+    Batch,
+    ColourJitter,
+    EvalTransform,
+    ToTensors,
+    TrainTransform,
+    TransformConfig,
+)
+
+NORMALISATION = Normalisation(hha_mean=(0.1, 0.2, 0.3), hha_deviation=(1.0, 0.5, 0.25))
+STILL: dict[str, Any] = {"scale": (1, 1), "flip": 0.0}
+
+
+def noise(height: int = 30, width: int = 40) -> RgbdSample:
+    rng = np.random.default_rng(0)
+    rgb, hha = rng.integers(0, 256, (2, height, width, 3), np.uint8)
+    label = rng.integers(0, 40, (height, width)).astype(np.uint8)
+    label[rng.random(label.shape) < 0.1] = 255
+    return RgbdSample(rgb=rgb, hha=hha, label=label, name="noise")
+
+
+def train(sample: RgbdSample, seed: int = 0, **fields: Any) -> Batch:
+    transform = TrainTransform(TransformConfig(**fields), NORMALISATION)
+    return transform(sample, np.random.default_rng(seed))
+
+
+def assert_equal(first: Batch, second: Batch) -> None:
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_tensors_are_normalised_levels() -> None:
+    sample = noise()
+    batch = EvalTransform(NORMALISATION)(sample)
+    mean = torch.tensor(NORMALISATION.rgb_mean).view(3, 1, 1)
+    deviation = torch.tensor(NORMALISATION.rgb_deviation).view(3, 1, 1)
+    pixels = torch.from_numpy(sample.rgb).permute(2, 0, 1)
+    torch.testing.assert_close(batch.rgb, (pixels / 255 - mean) / deviation)
+    assert sample.hha is not None
+    angle = (sample.hha[..., 2] / 255 - 0.3) / 0.25
+    torch.testing.assert_close(batch.hha[2], torch.from_numpy(angle.astype(np.float32)))
+    np.testing.assert_array_equal(batch.label.numpy(), sample.label)
+    assert [tensor.dtype for tensor in batch] == [torch.float32, torch.float32, torch.int64]
+    assert all(tensor.is_contiguous() for tensor in batch)
+
+
+def test_padding_is_exactly_the_mean_and_does_not_count() -> None:
+    sample = noise()
+    batch = train(sample, **STILL, crop=(40, 50))
+    inside = (slice(5, 35), slice(5, 45))
+    outside = torch.ones(40, 50, dtype=torch.bool)
+    outside[inside] = False
+    for image in (batch.rgb, batch.hha):
+        assert (image[:, outside] == 0).all()
+    assert (batch.label[outside] == 255).all()
+    whole = EvalTransform(NORMALISATION)(sample)
+    for padded, own in zip(batch, whole, strict=True):
+        assert torch.equal(padded[(..., *inside)], own)
+
+
+def test_the_releases_padding_is_black_and_a_wall() -> None:
+    """The defect of the authors' code, for whoever repeats their recipe: class 0 is trained."""
+    batch = train(noise(), **STILL, crop=(40, 50), pad="black", pad_label=0)
+    black = EvalTransform(NORMALISATION)(
+        replace(noise(), rgb=np.zeros((30, 40, 3), np.uint8), hha=np.zeros((30, 40, 3), np.uint8))
+    )
+    assert torch.equal(batch.rgb[:, 0, 0], black.rgb[:, 0, 0])
+    assert torch.equal(batch.hha[:, 0, 0], black.hha[:, 0, 0])
+    assert (batch.label[:5] == 0).all()
+
+
+def test_every_crop_has_the_size_asked_for_and_comes_from_anywhere() -> None:
+    sample = replace(noise(), label=np.arange(1200).reshape(30, 40).astype(np.uint8) % 40)
+    corners = set()
+    for seed in range(300):
+        batch = train(sample, seed, **STILL, crop=(26, 38))
+        assert batch.label.shape == (26, 38)
+        corners.add((int(batch.label[0, 0]), float(batch.rgb[0, 0, 0])))
+    assert len(corners) == 5 * 3
+    for seed in range(20):
+        assert train(sample, seed, crop=(32, 32)).rgb.shape == (3, 32, 32)
+
+
+def test_half_of_the_samples_are_mirrored() -> None:
+    sample = noise()
+    straight = EvalTransform(NORMALISATION)(sample)
+    mirrored = Batch(*(tensor.flip(-1) for tensor in straight))
+    found = [train(sample, seed, scale=(1, 1), crop=None) for seed in range(40)]
+    kinds = [torch.equal(batch.label, mirrored.label) for batch in found]
+    assert 10 <= sum(kinds) <= 30
+    for batch, is_mirrored in zip(found, kinds, strict=True):
+        assert_equal(batch, mirrored if is_mirrored else straight)
+
+
+def test_scales_cover_their_range() -> None:
+    heights = [train(noise(64, 64), seed, crop=None).label.shape[0] for seed in range(300, 600)]
+    assert min(heights) in (32, 33, 34)
+    assert max(heights) in (126, 127, 128)
+    assert np.mean(heights) == pytest.approx(80, abs=3)
+    assert train(noise(), scale=(0.7, 0.7), crop=None).label.shape == (21, 28)
+
+
+def test_the_result_depends_on_sample_and_generator_alone() -> None:
+    fields: dict[str, Any] = {
+        "crop": (32, 32),
+        "colour_jitter": ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1),
+        "misalignment_px": 20,
+        "depth_dropout": 0.3,
+    }
+    assert_equal(train(noise(), 3, **fields), train(noise(), 3, **fields))
+    assert not torch.equal(train(noise(), 3, **fields).rgb, train(noise(), 4, **fields).rgb)
+
+
+@pytest.fixture
+def room(shared_data: Path) -> RgbdSample:
+    """A real room, a quarter of its size, with ready HHA that is wrong on purpose."""
+    folder = shared_data / "hha-reference"
+    depth_m = read_depth(folder / "depth.png", 1e-4)[2::4, 2::4]
+    camera = read_camera_file(folder / "camera.yaml").camera_matrix / 4
+    camera[2, 2] = 1
+    return RgbdSample(
+        rgb=np.zeros((*depth_m.shape, 3), np.uint8),
+        label=np.zeros(depth_m.shape, np.uint8),
+        depth_m=np.ascontiguousarray(depth_m),
+        camera_matrix=camera,
+        hha=np.full((*depth_m.shape, 3), 7, np.uint8),
+    )
+
+
+def test_ready_hha_is_used_unless_a_fault_befell_its_depth(room: RgbdSample) -> None:
+    unit = Normalisation(hha_mean=(0, 0, 0), hha_deviation=(1, 1, 1))
+
+    def hha(**fields: Any) -> torch.Tensor:
+        transform = TrainTransform(TransformConfig(**STILL, crop=None, **fields), unit)
+        return transform(room, np.random.default_rng(0)).hha * 255
+
+    assert (hha().round() == 7).all()
+    made = replace(room, hha=None).with_hha().hha
+    assert made is not None
+    error = (hha(depth_noise=1e-6).permute(1, 2, 0) - torch.from_numpy(made)).abs()
+    assert error.median() <= 1
+    dropped = hha(depth_dropout=0.5)
+    assert (dropped.amax(0) == 0).float().mean() > 0.05
+
+
+def test_faults_happen_before_hha_is_made(room: RgbdSample) -> None:
+    """Where depth was dropped HHA says so, and beside it the angle is of the depth that is left."""
+    transform = TrainTransform(
+        TransformConfig(**STILL, crop=None, depth_dropout=0.5),
+        Normalisation((0, 0, 0), (1, 1, 1), (0, 0, 0), (1, 1, 1)),
+    )
+    hha = (transform(room, np.random.default_rng(0)).hha * 255).round()
+    none = (hha == 0).all(0)
+    # Whoever drops HHA instead leaves no pixel that has depth and another HHA than before.
+    before = torch.from_numpy(replace(room, hha=None).with_hha().hha).permute(2, 0, 1)
+    assert ((hha != before).any(0) & ~none).any()
+
+
+def test_samples_without_what_is_needed_are_refused() -> None:
+    bare = replace(noise(), hha=None)
+    with pytest.raises(ValueError, match="neither HHA nor metric depth"):
+        train(bare)
+    with pytest.raises(ValueError, match=r"noise has no HHA; call with_hha\(\) first"):
+        ToTensors(NORMALISATION)(bare)
+    with pytest.raises(ValueError, match="noise is 40x30, larger than the 20x20 to pad it to"):
+        ToTensors(NORMALISATION)(noise(), (20, 20))
+    with pytest.raises(ValueError, match="noise: noise needs metric depth"):
+        train(noise(), depth_noise=0.001)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"scale": (2, 0.5)}, r"scale is \(2, 0.5\); it has to be a smallest and a largest"),
+        ({"scale": (0, 1)}, "scale is"),
+        ({"scale": (1,)}, "scale is"),
+        ({"crop": (0, 10)}, r"crop is \(0, 10\); it has to be a height and a width"),
+        ({"crop": (480.5, 480)}, "crop is"),
+        ({"flip": 1.5}, "flip is 1.5; it has to be 0 to 1"),
+        ({"pad": "white"}, "pad is 'white'; it has to be one of mean, black"),
+        ({"pad_label": 256}, "pad_label is 256; it has to be a whole number, 0 to 255"),
+        ({"fault_probability": -1}, "fault_probability is -1"),
+        ({"depth_dropout": 2}, "depth_dropout is 2"),
+        ({"edge_dropout_px": -1}, "edge_dropout_px is -1"),
+        ({"depth_noise": float("nan")}, "depth_noise is nan"),
+        ({"misalignment_px": float("inf")}, "misalignment_px is inf"),
+        ({"misalignment_deg": 200}, "misalignment_deg is 200"),
+        ({"misalignment_scale": 1}, "misalignment_scale is 1; it has to be 0 to 0.5"),
+    ],
+)
+def test_configurations_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        TransformConfig(**fields)
+
+
+def test_lists_become_tuples() -> None:
+    lists: dict[str, Any] = {"scale": [0.5, 2.0], "crop": [464, 464]}
+    assert TransformConfig(**lists) == TransformConfig()

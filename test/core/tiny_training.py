@@ -1,0 +1,132 @@
+"""A training that takes a second: a very small network, and a data set of coloured squares."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from fafnet_core.data import LabelSet, RgbdSample, RgbdSegmentationDataset
+from fafnet_core.data.samples import Split
+from fafnet_core.data.transforms import TransformConfig
+from fafnet_core.training.config import Config, ModelConfig, TrainConfig
+from fafnet_core.training.evaluation import EvaluateConfig
+from fafnet_core.training.schedule import ScheduleConfig
+
+LABELS = LabelSet("tiny", ("red", "green", "blue", "grey"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 9)))
+SIDE = 40
+
+
+class Squares(RgbdSegmentationDataset):
+    """Sixteen squares a frame; colour and HHA tell their class. Some frames are hardly labelled.
+
+    Attributes:
+        reads: how many frames were read.
+        signal_at: the read at which this process is asked to stop; None: never.
+    """
+
+    def __init__(self, count: int, seed: int, signal_at: int | None = None) -> None:
+        self.label_set = LABELS
+        self.names = [f"{seed}-{index}" for index in range(count)]
+        self.sensors = ["synthetic"] * count
+        self.signal_at = signal_at
+        self.reads = 0
+        self._seed = seed
+
+    def read(self, index: int) -> RgbdSample:
+        if self.reads == self.signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.reads += 1
+        rng = np.random.default_rng((self._seed, index))
+        label = np.kron(rng.integers(0, 4, (4, 4)), np.ones((10, 10), int)).astype(np.uint8)
+        noise = rng.integers(0, 20, (2, SIDE, SIDE, 3), np.uint8)
+        levels = np.array([[20, 90, 160, 230], [230, 20, 160, 90]], np.uint8)
+        rgb, hha = levels[:, label][..., None] + noise
+        label[rng.random(label.shape) < 0.3 * (index % 4)] = 255
+        return RgbdSample(
+            rgb=rgb, label=label, hha=hha, sensor="synthetic", name=self.names[index]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaresData:
+    """The `data` section of `Squares`.
+
+    Attributes:
+        train: frames to train on.
+        val: frames to validate on.
+        signal_at: by split, the read at which the process is asked to stop.
+        opened: the data sets that were opened, by split.
+    """
+
+    train: int = 10
+    val: int = 5
+    signal_at: Mapping[str, int] = field(default_factory=dict, compare=False)
+    opened: dict[str, Squares] = field(default_factory=dict, init=False, compare=False)
+
+    def open(self, split: Split) -> RgbdSegmentationDataset:
+        count = {"train": self.train, "val": self.val}[split]  # "test" chooses nothing
+        seed = {"train": 1, "val": 2}[split]
+        self.opened[split] = Squares(count, seed, self.signal_at.get(split))
+        return self.opened[split]
+
+
+def tiny_config(
+    data: SquaresData | None = None, model: Mapping[str, Any] | None = None, **train: Any
+) -> Config:
+    """A training of 20 iterations; `model` are fields of FAFNetConfig, `train` of TrainConfig."""
+    changes = {"width_multiplier": 1 / 16, "decoder_channels": 8, **(model or {})}
+    settings: dict[str, Any] = {
+        "iterations": 20,
+        "batch_size": 4,
+        "schedule": ScheduleConfig(rate=0.05),
+        "validate_every": 10,
+        "save_every": 5,
+        "log_every": 4,
+        "pictures": 2,
+        "workers": 0,
+        "threads": 1,
+        **train,
+    }
+    return Config(
+        data=data or SquaresData(),
+        model=ModelConfig(changes=changes),
+        transform=TransformConfig(crop=(33, 33), scale=(0.8, 1.2)),
+        train=TrainConfig(**settings),
+        evaluate=EvaluateConfig(workers=0),
+    )
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def header(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata())
+
+
+def largest_difference(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:
+    """The largest absolute difference of any value; the names have to be the same."""
+    assert first.keys() == second.keys()
+    return max(
+        float((first[name].double() - second[name].double()).abs().max()) for name in first
+    )
+
+
+def same_bits(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    """Whether names and all values are equal."""
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
