@@ -38,6 +38,11 @@ def release(checkout: Path, num_classes: int = 40, depths: Sequence[int] = (3, 4
     return theirs.TestNet(backbone, num_classes).eval()
 
 
+def release_loss(checkout: Path) -> Any:
+    """The loss that FAFNet's authors train with, by their launch file: focal with gamma 0."""
+    return _load(checkout, "utils.loss", _PICTURES).FocalLoss(ignore_index=255, gamma=0)
+
+
 def esanet(checkout: Path) -> Any:
     """ESANet R34-NBt1D as its README builds it for NYUv2, (rgb, depth) -> logits, random weights.
 

@@ -190,7 +190,9 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.frames:
             camera = _start(stack, "fafnet_ros.frame_player", f"folder:={arguments.frames}")
         else:
-            camera = _start(stack, "fafnet_ros.synthetic_camera")
+            # The size that the default checkpoint was trained with.
+            size = ("width:=320", "height:=240")
+            camera = _start(stack, "fafnet_ros.synthetic_camera", *size)
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         viewer = Viewer()

@@ -15,7 +15,7 @@ from fafnet_core.data.checks import check_one_size
 FARTHEST_M = 8.0
 """Depth is cut here, as the toolbox does."""
 
-SENSORS = ("kv1", "kv2", "realsense", "xtion")
+_ROTATION_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,23 @@ def camera_from_one(matrix: Any) -> NDArray[np.float64]:
     return from_zero
 
 
+def is_camera(values: Any) -> bool:
+    """Tell whether this is a 3x3 camera matrix: no empty or zero entry."""
+    return _is_3x3(values) and bool(values[0, 0] > 0 and values[1, 1] > 0)
+
+
+def is_rotation(values: Any) -> bool:
+    """Tell whether this is a 3x3 rotation, to the digits that the data set's files have."""
+    if not _is_3x3(values):
+        return False
+    return bool(np.allclose(values @ values.T, np.eye(3), atol=_ROTATION_TOLERANCE))
+
+
+def _is_3x3(values: Any) -> bool:
+    array = np.asarray(values)
+    return array.shape == (3, 3) and array.dtype.kind in "fiu" and bool(np.isfinite(array).all())
+
+
 def gravity_from_rtilt(rtilt: Any) -> NDArray[np.float64]:
     """Return the downward direction (3,) in the optical frame from the toolbox's Rtilt.
 
@@ -151,7 +168,10 @@ def scene_camera(folder: Path) -> SceneCamera:
     newest = max((folder / "extrinsics").glob("*.txt"), default=None)
     if newest is None:
         return SceneCamera(matrix, None)
-    return SceneCamera(matrix, gravity_from_extrinsics(_read_numbers(newest, 12).reshape(3, 4)))
+    extrinsics = _read_numbers(newest, 12).reshape(3, 4)
+    if not is_rotation(extrinsics[:, :3]):
+        raise ValueError(f"{newest} holds no rotation in its first three columns")
+    return SceneCamera(matrix, gravity_from_extrinsics(extrinsics))
 
 
 def _read_numbers(path: Path, count: int) -> NDArray[np.float64]:

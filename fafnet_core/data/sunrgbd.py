@@ -7,6 +7,7 @@ Song, Lichtenberg and Xiao, "SUN RGB-D: A RGB-D Scene Understanding Benchmark Su
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from fafnet_core.data.sun_scene import (
     SunScene,
     camera_from_one,
     gravity_from_rtilt,
+    is_camera,
+    is_rotation,
     read_counts,
     scene_camera,
 )
@@ -243,8 +246,7 @@ def _read_meta(path: Path) -> list[SunScene]:
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"{path}, entry {number}: {error}") from error
     names = [scene.name for scene in scenes]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise ValueError(f"{path} has scenes twice: {name_some(twice)}")
     return scenes
 
@@ -256,14 +258,9 @@ def _scene_of(record: Any, path: Path) -> SunScene:
         name=scene,
         rgb_name=rgb_path.rpartition("/")[2],
         depth_name=depth_path.rpartition("/")[2],
-        camera_matrix=camera_from_one(matrix) if _is_3x3(matrix := record.K) else None,
-        gravity=gravity_from_rtilt(matrix) if _is_3x3(matrix := record.Rtilt) else None,
+        camera_matrix=camera_from_one(record.K) if is_camera(record.K) else None,
+        gravity=gravity_from_rtilt(record.Rtilt) if is_rotation(record.Rtilt) else None,
     )
-
-
-def _is_3x3(values: Any) -> bool:
-    array = np.asarray(values)
-    return array.shape == (3, 3) and array.dtype.kind in "fiu" and bool(np.isfinite(array).all())
 
 
 def _places(names: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from originals import write_nyuv2, write_sunrgbd
 
 from fafnet_core.data import NYU40, SUN37
 from fafnet_core.data.catalogue import DATA_SETS, NYUv2Data, SUNRGBDData
+from fafnet_core.data.prepare import prepare
 from fafnet_core.data.splits import Split
 
 
@@ -83,6 +84,33 @@ def test_the_original_sunrgbd_is_found(tmp_path: Path) -> None:
     assert dataset.label_set is SUN37
     assert len(dataset) == len(written.test)
     assert np.linalg.norm(dataset[0].gravity) == pytest.approx(1)  # type: ignore[arg-type]
+
+
+def test_a_prepared_folder_has_the_same_splits_as_the_original(tmp_path: Path) -> None:
+    original = SUNRGBDData(root=str(write_sunrgbd(tmp_path / "sun", frames=60).root))
+    whole = dataclasses.replace(original, validation=0)
+    official = {"train": whole.open("train"), "test": whole.open("test")}
+    made = prepare(official, tmp_path / "prepared", source={"data": "sunrgbd"}, jobs=1)
+    assert not made.failed
+    prepared = dataclasses.replace(original, root=str(tmp_path / "prepared"), validation=0.4)
+    original = dataclasses.replace(original, validation=0.4)
+    for split in get_args(Split):
+        assert list(prepared.open(split).names) == list(original.open(split).names)
+    label = prepared.open("val")[0].label
+    np.testing.assert_array_equal(label, original.open("val")[0].label)
+    with pytest.raises(ValueError, match="holds label set 'sun37', wanted 'nyu40'"):
+        NYUv2Data(root=prepared.root).open("train")
+
+
+@pytest.mark.parametrize("library", ["h5py", "scipy.io"])
+def test_a_library_that_is_not_installed_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    root = write_sunrgbd(tmp_path / "sun").root
+    monkeypatch.setitem(sys.modules, library, None)
+    name = library.partition(".")[0]
+    with pytest.raises(OSError, match=rf"needs {name}: pip install 'fafnet_ros\[data\]'"):
+        SUNRGBDData(root=str(root)).open("test")
 
 
 def test_roots_are_relative_to_the_working_directory_or_to_home(

@@ -164,7 +164,14 @@ def test_a_scene_without_camera_in_the_meta_file_has_its_own(copy: WrittenSUNRGB
         scene = copy.scenes[place]
         np.testing.assert_allclose(sample.camera_matrix, scene.camera_matrix, atol=1e-5)  # type: ignore[arg-type]
         np.testing.assert_allclose(sample.gravity, scene.gravity, atol=1e-5)  # type: ignore[arg-type]
-    (copy.root / copy.scenes[copy.test[0]].folder / "intrinsics.txt").write_text("1 0 x")
+    folder = copy.root / copy.scenes[copy.test[0]].folder
+    extrinsics = next((folder / "extrinsics").iterdir())
+    extrinsics.write_text("0 " * 12)
+    with pytest.raises(ValueError, match=rf"{extrinsics.name} holds no rotation"):
+        SUNRGBD(copy.root, "test")
+    extrinsics.unlink()
+    assert SUNRGBD(copy.root, "test")[0].gravity is None  # HHA estimates it
+    (folder / "intrinsics.txt").write_text("1 0 x")
     with pytest.raises(ValueError, match=r"intrinsics\.txt does not hold numbers"):
         SUNRGBD(copy.root, "test")
 

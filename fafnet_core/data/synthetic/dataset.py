@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.data.splits import Split
 from fafnet_core.data.synthetic.camera import PinholeCamera, Pose
 from fafnet_core.data.synthetic.render import Scene, render, render_depth
 from fafnet_core.data.synthetic.rooms import make_room
@@ -31,7 +32,6 @@ from fafnet_core.data.synthetic.views import choose_view
 from fafnet_core.files import written_beside
 from fafnet_core.registration import register_depth
 
-Split = Literal["train", "val", "test"]
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _VERSION = 1
 """Counts changes of the generator after which the same seed gives other frames."""
