@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 _NONE = np.float32(np.inf)
 _OVERLAP = 1.15
 """Each square is larger by this: steps of a sensor's depth would leave cracks between them."""
+_NEARER = 2
+"""A square grows at most by this: a point that comes closer than half its depth leaves gaps."""
 
 
 def register_depth(
@@ -28,6 +30,8 @@ def register_depth(
 
     A depth pixel is a small square: it covers every colour pixel whose centre lies in its image,
     so a depth image that is coarser than the colour image (up to twice) leaves no grid of holes.
+    Depth is not interpolated: on a slanted plane it is that of a point up to half a pixel away, and
+    as squares overlap and the nearest stays, 0.075 pixels nearer on average along each axis.
 
     Args:
         depth_m: (h, w) metres; zero, negative, NaN or infinite: none.
@@ -65,13 +69,13 @@ def register_depth(
         for i in range(3)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        half = np.float32(_OVERLAP * scale / 2) * (
-            depth / z
-        )  # of the square's side in the colour image
+        # Half of the square's side in the colour image.
+        half = np.float32(_OVERLAP * scale / 2) * np.minimum(depth / z, _NEARER)
         u, v = x / z, y / z
     ahead = (z > 0) & np.isfinite(u) & np.isfinite(v)
     ahead &= (u > -width) & (u < 2 * width) & (v > -height) & (v < 2 * height)
-    z, u, v, half = z[ahead], u[ahead], v[ahead], half[ahead]
+    u, v, half = u[ahead], v[ahead], half[ahead]
+    z = z[ahead].astype(np.float32)  # the result's own type: its minimum is found quicker
     left, right = np.ceil(u - half).astype(np.int32), np.ceil(u + half).astype(np.int32)
     above, below = np.ceil(v - half).astype(np.int32), np.ceil(v + half).astype(np.int32)
     registered = np.full(height * width, _NONE, np.float32)

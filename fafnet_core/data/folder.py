@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from fafnet_core.data.frames import read_depth, read_rgb
 from fafnet_core.data.label_images import read_label_counts, to_class_ids
 from fafnet_core.data.labels import LabelSet
-from fafnet_core.data.prepare.journal import JOURNAL_FILE
+from fafnet_core.data.prepare.journal import read_manifest
 from fafnet_core.data.prepare.layout import (
     DEPTH,
     HHA,
     LABELS,
-    MANIFEST_FILE,
     MISSING,
     RGB,
     list_file,
@@ -62,7 +61,7 @@ class PreparedFolder(RgbdSegmentationDataset):
     ) -> None:
         self._root = Path(root)
         self._depth = depth
-        self.manifest = _read_manifest(self._root)
+        self.manifest = read_manifest(self._root)
         self.label_set: LabelSet = self.manifest.label_set
         train, test = (_listed(self._root, self.manifest, name) for name in ("train", "test"))
         self._records = choose_frames(
@@ -104,25 +103,6 @@ class PreparedFolder(RgbdSegmentationDataset):
             A line about each damaged file; none where all is well.
         """
         return verify(self._root)
-
-
-def is_prepared(root: str | Path) -> bool:
-    """Tell whether `fafnet prepare` made this folder, or has begun to."""
-    return any((Path(root) / name).is_file() for name in (MANIFEST_FILE, JOURNAL_FILE))
-
-
-def _read_manifest(root: Path) -> Manifest:
-    if not (root / MANIFEST_FILE).is_file():
-        if not root.is_dir():
-            raise FileNotFoundError(f"there is no folder {root}")
-        if is_prepared(root):
-            raise FileNotFoundError(
-                f"{root} is not complete: run the `fafnet prepare` that began it once more"
-            )
-        raise FileNotFoundError(
-            f"{root} has no {MANIFEST_FILE}: it is no folder that `fafnet prepare` made"
-        )
-    return Manifest.read(root)
 
 
 def _listed(root: Path, manifest: Manifest, split: str) -> list[FrameRecord]:

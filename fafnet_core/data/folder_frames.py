@@ -75,7 +75,7 @@ class FolderFrames(RgbdSegmentationDataset):
         self._conventions = conventions
         self.label_set = conventions.label_set
         self.names = [frame.name for frame in self._files]
-        self.sensors = ["kv1" if self.label_set is NYU40 else ""] * len(self._files)
+        self.sensors = ["kv1" if self.label_set == NYU40 else ""] * len(self._files)
         sampled = [self._files[i] for i in spread(len(self._files))]
         self._check_depth([frame for frame in sampled if frame.hha is None])
         for index in spread(len(self._files)):
@@ -125,7 +125,8 @@ class FolderFrames(RgbdSegmentationDataset):
             camera.check_size(rgb, files.rgb)
             return camera.camera_matrix
         height, width = rgb.shape[:2]
-        if self.label_set is NYU40:
+        # Not `is`: in a worker process it is a copy.
+        if self.label_set == NYU40:
             for matrix, size in (
                 (camera_matrix(), (480, 640)),
                 (cropped_camera_matrix(), (427, 561)),

@@ -122,7 +122,7 @@ def _open_sunrgbd(root: Path, split: Split, options: LayoutOptions) -> RgbdSegme
 
 def _prepared(label_set: LabelSet) -> Layout:
     def missing(root: Path) -> list[str]:
-        from fafnet_core.data.folder import is_prepared
+        from fafnet_core.data.prepare.journal import is_prepared
 
         return [] if is_prepared(root) else ["manifest.json"]
 

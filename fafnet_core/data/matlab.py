@@ -50,13 +50,13 @@ class MatlabFile73:
     """A MATLAB 7.3 file, opened for reading when it is first read.
 
     Each process opens it for itself: a handle that crossed a fork would share its position in the
-    file. It can be pickled, as workers that are spawned need.
+    file. Threads may share it, and it can be pickled, as workers that are spawned need.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: Any = None
-        self._process = 0
+        # Process and handle in one: a thread never sees one of them without the other.
+        self._opened: tuple[int, Any] | None = None
         self._inherited: list[Any] = []
 
     def open(self) -> Any:
@@ -67,35 +67,37 @@ class MatlabFile73:
             ValueError: version 5, no MATLAB file, or one that is cut short.
             MissingLibraryError: h5py is not installed.
         """
-        if self._file is not None and self._process == os.getpid():
-            return self._file
-        if self._file is not None:
+        opened, here = self._opened, os.getpid()
+        if opened is not None:
+            process, file = opened
+            if process == here:
+                return file
             # Let go of it without closing: closing belongs to the process that opened it.
-            self._inherited.append(self._file)
-            self._file = None
+            self._inherited.append(file)
         _check_version(self.path, wanted=7)
         try:
             import h5py
         except ImportError as error:
             raise _missing(self.path, "h5py") from error
         try:
-            self._file = h5py.File(self.path, "r")
+            file = h5py.File(self.path, "r")
         except OSError as error:
             raise ValueError(
                 f"{self.path} cannot be opened: {error}; a file that is cut short has to be"
                 " downloaded again"
             ) from error
-        self._process = os.getpid()
-        return self._file
+        self._opened = here, file
+        return file
 
     def close(self) -> None:
         """Close this process's handle; the next `open` opens the file again."""
-        if self._file is not None and self._process == os.getpid():
-            self._file.close()
-            self._file = None
+        opened = self._opened
+        if opened is not None and opened[0] == os.getpid():
+            self._opened = None
+            opened[1].close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_file": None, "_process": 0, "_inherited": []}
+        return {"path": self.path, "_opened": None, "_inherited": []}
 
 
 def _check_version(path: Path, *, wanted: int) -> None:

@@ -10,6 +10,7 @@ not known.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -226,7 +227,8 @@ def _read_mapping(path: Path) -> NDArray[np.uint8]:
 class OfficialCrop(RgbdSegmentationDataset):
     """The frames of NYU-Depth V2 in any layout, without their white border (427 rows, 561 columns).
 
-    Most published figures are of whole frames.
+    HHA is cut out of that of the whole frame, whether it was ready or is made here. Most published
+    figures are of whole frames.
     """
 
     def __init__(self, whole: RgbdSegmentationDataset) -> None:
@@ -234,6 +236,7 @@ class OfficialCrop(RgbdSegmentationDataset):
         self.label_set = whole.label_set
         self.names = whole.names
         self.sensors = whole.sensors
+        self.scenes: Sequence[str] = getattr(whole, "scenes", ())
         self.read(0)
 
     def read(self, index: int) -> RgbdSample:
@@ -245,6 +248,8 @@ class OfficialCrop(RgbdSegmentationDataset):
                 f"frame {sample.name} is {width}x{height}; the official crop is of whole frames of"
                 " 640x480: set crop: false"
             )
+
+        sample = sample.with_hha()
 
         def cut(image: NDArray[Kind]) -> NDArray[Kind]:
             return np.ascontiguousarray(image[CROP_ROWS, CROP_COLUMNS])

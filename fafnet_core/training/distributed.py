@@ -106,10 +106,10 @@ def synchronise_batch_norm(model: _Module, device: torch.device) -> _Module:
     return model
 
 
-class SummedBatchNorm(nn.BatchNorm2d):
+class SummedBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm whose mean and variance are those of the batches of all processes together.
 
-    Two sums are exchanged, first that of the values, then that of the squared distances from
+    Like PyTorch's own it is no `nn.BatchNorm2d`, so one image for each process is enough. Two sums are exchanged, first that of the values, then that of the squared distances from
     their common mean: no precision is lost to the difference of two large numbers. Every process
     has to run it equally often.
     """
@@ -131,6 +131,10 @@ class SummedBatchNorm(nn.BatchNorm2d):
         if self.affine:
             result = result * self.weight[:, None, None] + self.bias[:, None, None]
         return result.to(input.dtype)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() != 4:
+            raise ValueError(f"batch norm takes (B, C, H, W); got {tuple(input.shape)}")
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         assert self.num_batches_tracked is not None

@@ -37,7 +37,7 @@ from fafnet_core.training.ema import AveragedModel
 from fafnet_core.training.loader import training_batches
 from fafnet_core.training.monitor import FolderMonitor, Monitor, Window, say
 from fafnet_core.training.optimiser import build_optimiser, set_learning_rate
-from fafnet_core.training.resume import CONFIG, LAST, check_folder, check_same
+from fafnet_core.training.resume import CONFIG, LAST, check_folder, check_same, differences
 from fafnet_core.training.schedule import learning_rate
 from fafnet_core.training.state import TrainingState, read_state, remove_partial, write_state
 from fafnet_core.training.step import NonFiniteError, Step, Update, check_precision
@@ -353,9 +353,9 @@ def _found_state(config: Config, out: Path, own: Processes, resume: bool) -> Tra
         return None
     state = read_state(path)
     check_same(config, state, out)
-    before = state.notes.get("processes")
-    if before != own.world and own.is_first:
-        say(f"{out} was trained by {before} processes, is by {own.world}: dropout differs")
+    if own.is_first:
+        for difference in differences(state, versions(), own.world):
+            say(f"{out} {difference}")
     return state
 
 

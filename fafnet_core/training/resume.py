@@ -78,6 +78,21 @@ def check_same(config: Config, state: TrainingState, out: Path) -> None:
         )
 
 
+def differences(state: TrainingState, versions: Mapping[str, str], world: int) -> Iterator[str]:
+    """What else is not as it was, and may change the last digits of what is to come."""
+    then = state.notes.get("versions", {})
+    changed = [
+        f"{name} was {then.get(name)}, is {versions.get(name)}"
+        for name in sorted(then.keys() | versions.keys())
+        if then.get(name) != versions.get(name)
+    ]
+    if changed:
+        yield f"goes on with other versions: {', '.join(changed)}"
+    before = state.notes.get("processes")
+    if before != world:
+        yield f"was trained by {before} processes, is by {world}: dropout draws other channels"
+
+
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in _FREE)
 

@@ -24,6 +24,7 @@ from fafnet_core.nearest import unknown_name
 _T = TypeVar("_T")
 
 _YAML = "tag:yaml.org,2002:"
+_SCALARS = ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
 _WHOLE = re.compile(r"[-+]?[0-9][0-9_]*")
 _NUMBER = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
 
@@ -114,9 +115,9 @@ def _setting(node: yaml.Node, source: str, count_lines: bool, seen: set[int]) ->
         items = [_setting(item, source, count_lines, seen) for item in node.value]
         return Setting(items, origin, "list")
     assert isinstance(node, yaml.ScalarNode)
-    if not node.tag.startswith(_YAML):
-        raise SettingsError(f"{origin}: the tag {node.tag} means nothing here; leave it out")
     tag = node.tag.removeprefix(_YAML)
+    if tag not in _SCALARS:
+        raise SettingsError(f"{origin}: the tag {node.tag} means nothing here; leave it out")
     kinds: dict[str, Literal["null", "bool", "str"]] = {"null": "null", "bool": "bool"}
     quoted = node.style is not None
     return Setting(node.value, origin, kinds.get(tag, "str" if quoted else "plain"))

@@ -96,8 +96,7 @@ class Step:
         batch = self._on_device(batch)
         self._optimiser.zero_grad(set_to_none=True)
         loss, asked = self._gradients(batch, stop)
-        if not math.isfinite(loss):
-            raise NonFiniteError(f"the loss is {loss}")
+        self._check_finite(loss)
         self.scaler.unscale_(self._optimiser)
         # A limit of infinity clips nothing and still tells the norm.
         limit = self._config.clip_norm or math.inf
@@ -120,11 +119,20 @@ class Step:
         for place, piece in enumerate(pieces):
             with self._exchange(last=place == parts - 1):
                 loss = self._loss(Batch(*piece)) / count
+                if processes.device.type == "cpu":
+                    # There PyTorch's grid_sample writes outside of its memory in the backward
+                    # pass of coordinates that are NaN; on a GPU this would wait for nothing.
+                    self._check_finite(float(processes.sum(loss.detach().clone())))
                 # Processes are averaged by DistributedDataParallel; here they are to be summed.
                 self.scaler.scale(loss * processes.world).backward()  # type: ignore[no-untyped-call]
             total[0] += loss.detach()
         loss_sum, asked = processes.sum(total).tolist()
         return loss_sum, asked > 0
+
+    @staticmethod
+    def _check_finite(loss: float) -> None:
+        if not math.isfinite(loss):
+            raise NonFiniteError(f"the loss is {loss}")
 
     def _loss(self, batch: Batch) -> Tensor:
         precision = self._config.precision

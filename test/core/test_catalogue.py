@@ -35,15 +35,28 @@ def test_the_data_sets_are_frozen_dataclasses_with_documented_defaults() -> None
         NYUv2Data(root="x").crop = True  # type: ignore[misc]
 
 
-def test_importing_the_catalogue_is_cheap() -> None:
-    code = (
-        "import sys, fafnet_core.data.catalogue\n"
-        "print([name for name in ('torch', 'h5py', 'scipy', 'matplotlib') if name in sys.modules])"
-    )
+def _loaded_by(code: str) -> str:
+    libraries = "('torch', 'h5py', 'scipy', 'matplotlib', 'fafnet_core.data.catalogue')"
+    code = f"import sys; {code}; print([name for name in {libraries} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip()
+
+
+def test_importing_data_sets_is_cheap_and_what_is_not_needed_is_not_imported() -> None:
+    assert _loaded_by("from fafnet_core.data import NYU40") == "[]"
+    assert _loaded_by("from fafnet_core.data import *") == "['fafnet_core.data.catalogue']"
+
+
+def test_the_package_offers_every_name_that_it_says() -> None:
+    import fafnet_core.data as package
+
+    for name in package.__all__:
+        assert getattr(package, name).__class__
+    assert package.NYUv2Data is NYUv2Data
+    with pytest.raises(AttributeError, match="has no attribute 'NYUv3'"):
+        getattr(package, "NYUv3")  # noqa: B009  mypy knows that there is none
 
 
 @pytest.mark.parametrize(
@@ -100,6 +113,23 @@ def test_a_prepared_folder_has_the_same_splits_as_the_original(tmp_path: Path) -
     np.testing.assert_array_equal(label, original.open("val")[0].label)
     with pytest.raises(ValueError, match="holds label set 'sun37', wanted 'nyu40'"):
         NYUv2Data(root=prepared.root).open("train")
+
+
+def test_the_crop_is_the_same_before_and_after_preparing(tmp_path: Path) -> None:
+    written = write_nyuv2(tmp_path / "nyu", frames=6, test=[6], train=[1, 2, 3, 4, 5])
+    cropped = NYUv2Data(root=str(written.root), crop=True, validation=0)
+    for data in (cropped, dataclasses.replace(cropped, crop=False)):
+        official = {"train": data.open("train"), "test": data.open("test")}
+        assert not prepare(official, tmp_path / f"{data.crop}", source={}, jobs=1).failed
+    original = dataclasses.replace(cropped, validation=0.4)
+    cut_before = dataclasses.replace(original, root=str(tmp_path / "True"), crop=False)
+    cut_after = dataclasses.replace(original, root=str(tmp_path / "False"))
+    for split in get_args(Split):
+        frames = original.open(split)
+        for prepared in (cut_before.open(split), cut_after.open(split)):
+            assert list(prepared.names) == list(frames.names)
+            np.testing.assert_array_equal(prepared[0].hha, frames[0].hha)
+            np.testing.assert_array_equal(prepared[0].camera_matrix, frames[0].camera_matrix)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("library", ["h5py", "scipy.io"])

@@ -44,7 +44,7 @@ def test_a_folder_is_labelled_with_overlays(
     report = json.loads(printed.out)
     assert report["frames"] == 2
     assert report["failed"] == {}
-    assert "random weights" in printed.err
+    assert "synthetic rooms only" in printed.err
     for i in range(2):
         labels = cv2.imread(str(out / f"labels/{i}.png"), cv2.IMREAD_UNCHANGED)
         assert labels is not None

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from tiny_rooms import TinyRooms, tiny_splits
 
-from fafnet_core.data.folder import PreparedFolder, is_prepared
-from fafnet_core.data.prepare import prepare
-from fafnet_core.data.prepare.journal import JOURNAL_FILE
+from fafnet_core.data.folder import PreparedFolder
+from fafnet_core.data.prepare import prepare, verify
+from fafnet_core.data.prepare.journal import JOURNAL_FILE, is_prepared
 from fafnet_core.data.prepare.layout import MANIFEST_FILE
 from fafnet_core.data.splits import Split, choose_frames
 
@@ -101,6 +101,8 @@ def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -
     assert is_prepared(tmp_path)
     with pytest.raises(FileNotFoundError, match="not complete: run the `fafnet prepare`"):
         PreparedFolder(tmp_path, "train")
+    with pytest.raises(FileNotFoundError, match="not complete: run the `fafnet prepare`"):
+        verify(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,7 @@ def test_a_damaged_manifest_is_refused_and_named(copy: Path) -> None:
     changes: list[Any] = [{**values, key: None} for key in values]
     changes += [{k: v for k, v in values.items() if k != key} for key in values]
     changes += [{**values, "frames": [{**frame, key: [{}]}]} for key in frame]
+    changes += [{**values, "lists": {}}, {**values, "frames": [{**frame, "size": [1e999, 1]}]}]
     changes += [{**values, "frames": values["frames"][1:]}, [], 3, {"format": "other"}]
     for change in changes:
         path.write_text(json.dumps(change))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +17,7 @@ import pytest
 import scipy.io
 from originals import NYU_CAMERA_MATRIX, WrittenNYUv2, write_nyuv2
 
-from fafnet_core.data import NYU40
+from fafnet_core.data import NYU40, matlab
 from fafnet_core.data.matlab import MatlabFile73, read_matlab5
 from fafnet_core.data.nyuv2 import (
     NYUv2,
@@ -153,6 +156,49 @@ def _opens_anew() -> bool:
     file, inherited = _remembered
     opened = file.open()
     return opened is not inherited and opened["images"].shape == (6, 3, 640, 480)
+
+
+def test_threads_may_open_it_at_once(
+    written: WrittenNYUv2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes between the first one's opening and its noting whose handle it is."""
+    file = MatlabFile73(written.root / "nyu_depth_v2_labeled.mat")
+    first_is_done = threading.Event()
+    opened: dict[str, Any] = {}
+    second = threading.Thread(target=lambda: opened.update(second=file.open()))
+    check, open_hdf5, process = matlab._check_version, h5py.File, os.getpid
+
+    def check_late(path: Path, *, wanted: int) -> None:
+        if threading.current_thread() is second:
+            first_is_done.wait(2)
+        check(path, wanted=wanted)
+
+    def open_and_be_overtaken(*arguments: Any) -> Any:
+        handle = open_hdf5(*arguments)
+        monkeypatch.setattr(os, "getpid", process_late)
+        return handle
+
+    def process_late() -> int:
+        monkeypatch.setattr(os, "getpid", process)
+        second.start()
+        second.join(0.2)
+        return process()
+
+    monkeypatch.setattr(matlab, "_check_version", check_late)
+    monkeypatch.setattr(h5py, "File", open_and_be_overtaken)
+    opened["first"] = file.open()
+    first_is_done.set()
+    monkeypatch.undo()
+    if second.ident is not None:
+        second.join()
+    assert all(handle["images"].shape == (6, 3, 640, 480) for handle in opened.values())
+
+
+def test_threads_read_the_same_as_one(written: WrittenNYUv2) -> None:
+    dataset = NYUv2(written.root, "train", validation=0)
+    with ThreadPoolExecutor(4) as pool:
+        for place, sample in enumerate(pool.map(dataset.read, [0, 1, 2, 3] * 4)):
+            np.testing.assert_array_equal(sample.rgb, written.rgb[written.train[place % 4] - 1])
 
 
 def test_missing_files_are_named_with_where_they_come_from(copy: Path) -> None:

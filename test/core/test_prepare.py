@@ -313,7 +313,9 @@ def test_what_was_lost_since_is_made_again(whole: Path, copy: Path) -> None:
     assert files(copy) == files(whole)
 
 
-def test_verify_finds_a_changed_byte_and_mends_it(whole: Path, copy: Path) -> None:
+def test_verify_finds_a_changed_byte_and_mends_it(
+    whole: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = copy / "depth/kv1/0006.png"
     content = bytearray(path.read_bytes())
     content[100] ^= 1
@@ -322,7 +324,8 @@ def test_verify_finds_a_changed_byte_and_mends_it(whole: Path, copy: Path) -> No
     damaged = [str(copy / "train.txt"), str(path)]
     assert [fault.split()[0] for fault in verify(copy)] == damaged
     assert run(copy)[0].written == 0  # by its size it is whole
-    done = prepare(tiny_splits(), copy, source=SOURCE, jobs=1, verify=True)
+    done = prepare(tiny_splits(), copy, source=SOURCE, jobs=1, verify=True, progress=True)
+    assert "checking: " in capsys.readouterr().err
     assert (done.written, done.kept) == (1, 8)
     assert verify(copy) == []
     assert files(copy) == files(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,6 +189,13 @@ def test_esanet(esanet: Folder) -> None:
         np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
     (esanet.root / "train.txt").unlink()
     assert list(_open(esanet).names) == ["0001", "0002", "0005"]
+
+
+def test_a_worker_process_reads_the_same(esanet: Folder) -> None:
+    dataset = _open(esanet)
+    sample = pickle.loads(pickle.dumps(dataset))[0]
+    np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+    np.testing.assert_array_equal(sample.depth_m, dataset[0].depth_m)
 
 
 def test_the_official_crop_of_a_prepared_folder(release: Folder) -> None:

@@ -108,11 +108,21 @@ def test_edges_lose_their_depth_and_the_rest_keeps_it() -> None:
     np.testing.assert_array_equal(dropped[:, :150], depth_of(sample)[:, :150])
 
 
-def test_a_slanted_floor_has_no_edges() -> None:
-    rows = np.arange(HEIGHT)[:, None]
-    floor = 1.4 * 260 / (rows - 119.5)
-    sample = sample_of(np.where((floor > 0) & (floor < 6), floor, 6.0))
-    assert not (depth_of(drop_depth_edges(sample, 12.0)) == 0).any()
+@pytest.mark.parametrize("width", [640, 320, 160])
+def test_a_slanted_floor_has_no_edges_at_any_size(width: int) -> None:
+    height = width * 3 // 4
+    focal = width * 520 / 640
+    floor = 1.4 * focal / (np.arange(height)[:, None] - (height - 1) / 2)
+    depth_m = np.where((floor > 0) & (floor < 8), floor, 8.0) * np.ones(width)
+    for turned in (depth_m, np.ascontiguousarray(depth_m.T)):
+        sample = replace(sample_of(), depth_m=turned.astype(np.float32))
+        assert not (depth_of(drop_depth_edges(sample, 12.0)) == 0).any()
+
+
+def test_noise_makes_no_edges() -> None:
+    faults = DepthFaults(TransformConfig(depth_noise=0.003, edge_dropout_px=12))
+    for seed in range(4):
+        assert depth_of(faults(sample_of(8.0), np.random.default_rng(seed))).all()
 
 
 def test_a_shift_moves_depth_and_its_mask_but_not_colour_or_labels() -> None:

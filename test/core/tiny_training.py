@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Mapping
@@ -15,13 +16,15 @@ from safetensors import safe_open
 from torch import Tensor
 
 from fafnet_core.data import LabelSet, RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.samples import Split
+from fafnet_core.data.splits import Split
 from fafnet_core.data.transforms import TransformConfig
 from fafnet_core.training.config import Config, ModelConfig, TrainConfig
 from fafnet_core.training.evaluation import EvaluateConfig
 from fafnet_core.training.schedule import ScheduleConfig
 
-LABELS = LabelSet("tiny", ("red", "green", "blue", "grey"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 9)))
+LABELS = LabelSet(
+    "tiny", ("red", "green", "blue", "grey"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 9))
+)
 SIDE = 40
 
 
@@ -51,12 +54,10 @@ class Squares(RgbdSegmentationDataset):
         levels = np.array([[20, 90, 160, 230], [230, 20, 160, 90]], np.uint8)
         rgb, hha = levels[:, label][..., None] + noise
         label[rng.random(label.shape) < 0.3 * (index % 4)] = 255
-        return RgbdSample(
-            rgb=rgb, label=label, hha=hha, sensor="synthetic", name=self.names[index]
-        )
+        return RgbdSample(rgb=rgb, label=label, hha=hha, sensor="synthetic", name=self.names[index])
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class SquaresData:
     """The `data` section of `Squares`.
 
@@ -69,8 +70,15 @@ class SquaresData:
 
     train: int = 10
     val: int = 5
-    signal_at: Mapping[str, int] = field(default_factory=dict, compare=False)
+    signal_at: dict[str, int] = field(default_factory=dict, init=False, compare=False)
     opened: dict[str, Squares] = field(default_factory=dict, init=False, compare=False)
+
+    @classmethod
+    def signalling(cls, split: Split, read: int) -> SquaresData:
+        """The data, with a SIGTERM at a read of a split; nothing else differs."""
+        data = cls()
+        data.signal_at[split] = read
+        return data
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
         count = {"train": self.train, "val": self.val}[split]  # "test" chooses nothing
@@ -108,21 +116,22 @@ def tiny_config(
 def tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file."""
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # Copies: what safetensors gives changes with the file.
+        return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
 
 
-def header(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file."""
+def numbers(path: Path) -> dict[str, Any]:
+    """What a training state holds beside its tensors, without the versions it was made by."""
     with safe_open(path, framework="pt") as file:
-        return dict(file.metadata())
+        values: dict[str, Any] = json.loads(file.metadata()["values"])
+    del values["notes"]
+    return values
 
 
 def largest_difference(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:
     """The largest absolute difference of any value; the names have to be the same."""
     assert first.keys() == second.keys()
-    return max(
-        float((first[name].double() - second[name].double()).abs().max()) for name in first
-    )
+    return max(float((first[name].double() - second[name].double()).abs().max()) for name in first)
 
 
 def same_bits(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:

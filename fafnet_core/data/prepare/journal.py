@@ -118,6 +118,31 @@ class Journal:
         self.manifest = manifest
 
 
+def is_prepared(root: str | Path) -> bool:
+    """Tell whether `fafnet prepare` made this folder, or has begun to."""
+    return any((Path(root) / name).is_file() for name in (MANIFEST_FILE, JOURNAL_FILE))
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Read what a complete folder holds.
+
+    Raises:
+        FileNotFoundError: no folder, one that is not complete, or none that was prepared.
+        ValueError: see `Manifest.read`.
+    """
+    if (root / MANIFEST_FILE).is_file():
+        return Manifest.read(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
+    if is_prepared(root):
+        raise FileNotFoundError(
+            f"{root} is not complete: run the `fafnet prepare` that began it once more"
+        )
+    raise FileNotFoundError(
+        f"{root} has no {MANIFEST_FILE}: it is no folder that `fafnet prepare` made"
+    )
+
+
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Keep a second preparation out of the folder; the lock ends with the process, however.

@@ -99,7 +99,8 @@ def prepare(
     with locked(root):
         journal = Journal(root, settings)
         there = [journal.records[job.name] for job in plan if job.name in journal.records]
-        kept = {record.name: record for record in intact(root, there, content=verify)}
+        whole = intact(root, there, content=verify, progress=progress)
+        kept = {record.name: record for record in whole}
         todo = [job for job in plan if job.name not in kept]
         result = Preparation(len(plan), kept=len(kept))
         if todo or not _is_complete(root, journal, lists):

@@ -28,6 +28,7 @@ from fafnet_core.data.prepare.layout import (
     OfficialSplit,
     check_format,
     check_name,
+    list_file,
     picture_path,
     write_file,
 )
@@ -137,7 +138,7 @@ class FrameRecord:
                 gravity=None if gravity is None else tuple(float(value) for value in gravity),
                 files={kind: FileSum(**file) for kind, file in values["files"].items()},
             )
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a frame's record: {error!r} in {values!r:.200}") from error
         record._check()
         return record
@@ -220,6 +221,8 @@ class Manifest:
                 frames=tuple(FrameRecord.from_dict(frame) for frame in values["frames"]),
             )
             counts = {split: len(manifest.of_split(split)) for split in OFFICIAL_SPLITS}
+            if manifest.lists.keys() != set(map(list_file, OFFICIAL_SPLITS)):
+                raise ValueError(f"its lists are {sorted(manifest.lists)}")
             if values["counts"] != counts:
                 raise ValueError(f"its counts are {values['counts']}, its frames {counts}")
         except (AttributeError, KeyError, TypeError) as error:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fafnet_core.data.prepare.journal import read_manifest
 from fafnet_core.data.prepare.layout import OFFICIAL_SPLITS, list_file
-from fafnet_core.data.prepare.records import FrameRecord, Manifest
+from fafnet_core.data.prepare.records import FrameRecord
 
 
 def verify(root: str | Path, *, progress: bool = False) -> list[str]:
@@ -24,11 +25,11 @@ def verify(root: str | Path, *, progress: bool = False) -> list[str]:
         A line about each file that is not as it was written; none where all is well.
 
     Raises:
-        FileNotFoundError: there is no manifest.
+        FileNotFoundError: the folder was not prepared, or is not complete.
         ValueError: the manifest is damaged, or of another version.
     """
     root = Path(root)
-    manifest = Manifest.read(root)
+    manifest = read_manifest(root)
     faults = [
         fault
         for name in map(list_file, OFFICIAL_SPLITS)

@@ -223,7 +223,7 @@ def _outlines(solids: Sequence[Solid], camera: PinholeCamera, pose: Pose) -> lis
     if not solids:
         return []
     height, width = camera.height, camera.width
-    corners = np.stack([solid.corners() for solid in solids])
+    corners = np.stack([solid.corners for solid in solids])
     seen = pose.axes @ (corners - pose.position[:, None])
     behind = seen[:, 2] < NEAR
     ahead = np.maximum(seen[:, 2], NEAR)

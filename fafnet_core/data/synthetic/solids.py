@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,6 +85,7 @@ class Solid(ABC):
             self, centre=rotation @ self.centre + offset, rotation=rotation @ self.rotation
         )
 
+    @cached_property
     def corners(self) -> Array:
         """The eight corners (3, 8) of the box around it, in the world."""
         return self.rotation @ (_SIGNS * self.half[:, None]) + self.centre[:, None]

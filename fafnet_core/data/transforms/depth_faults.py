@@ -30,8 +30,8 @@ REFERENCE_WIDTH = 640
 STEPS_PER_DEVIATION = 2.0
 """Disparity comes in steps of twice the deviation of its noise (the same paper)."""
 
-_EDGE = 1.05
-"""A depth edge: the farthest depth in 3x3 pixels is more than this times the nearest."""
+_EDGE = 0.05
+"""A depth edge: the inverse depth of three neighbours is bent by more than this part of itself."""
 
 _MASK_GRAIN = 4
 """Holes are made of squares of so many pixels."""
@@ -63,7 +63,9 @@ class DepthFaults:
         )
 
     def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
-        """Noise, then holes at edges, then blobs and rectangles, then misalignment.
+        """Holes at edges, then noise, then blobs and rectangles, then misalignment.
+
+        Edges come first: far away, noise makes steps that look like edges.
 
         Returns:
             The sample itself where nothing happens to it; otherwise one without HHA where HHA can
@@ -75,10 +77,10 @@ class DepthFaults:
         config = self._config
         if not self._any or rng.random() >= config.fault_probability:
             return sample
-        if config.depth_noise:
-            sample = add_depth_noise(sample, rng.uniform(0, config.depth_noise), rng)
         if config.edge_dropout_px:
             sample = drop_depth_edges(sample, rng.uniform(0, config.edge_dropout_px))
+        if config.depth_noise:
+            sample = add_depth_noise(sample, rng.uniform(0, config.depth_noise), rng)
         if config.depth_dropout:
             sample = drop_depth(sample, rng.uniform(0, config.depth_dropout), rng)
         if config.misalignment_px or config.misalignment_deg or config.misalignment_scale:
@@ -113,8 +115,8 @@ def add_depth_noise(sample: RgbdSample, deviation_m: float, rng: np.random.Gener
     height, width = depth_m.shape
     shared = rng.standard_normal(((height + 1) // 2, (width + 1) // 2), np.float32)
     noise: Image = cv2.resize(shared, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    measured = np.isfinite(depth_m) & (depth_m > 0)
-    inverse = np.divide(1, depth_m, out=np.zeros_like(depth_m), where=measured)
+    inverse = _inverse(depth_m)
+    measured = inverse > 0
     step = STEPS_PER_DEVIATION * deviation_m
     # In steps: the noise's deviation is 1 / STEPS_PER_DEVIATION of one.
     steps = inverse * np.float32(1 / step)
@@ -128,6 +130,9 @@ def add_depth_noise(sample: RgbdSample, deviation_m: float, rng: np.random.Gener
 def drop_depth_edges(sample: RgbdSample, width_px: float) -> RgbdSample:
     """Take the depth away along depth edges, where sensors see neither surface.
 
+    Inverse depth is an affine function of the pixel on any plane, however slanted, so it is where
+    its second difference is not near 0 that one surface ends and another begins.
+
     Args:
         sample: with metric depth and a camera matrix.
         width_px: width of the seam, pixels at an image width of 640.
@@ -139,13 +144,15 @@ def drop_depth_edges(sample: RgbdSample, width_px: float) -> RgbdSample:
     seam = round(width_px * depth_m.shape[1] / REFERENCE_WIDTH)
     if seam < 1:
         return sample
-    square = np.ones((3, 3), np.uint8)
-    measured = np.isfinite(depth_m) & (depth_m > 0)
-    nearest = cv2.erode(np.where(measured, depth_m, np.float32(np.inf)), square)
-    farthest = cv2.dilate(np.where(measured, depth_m, np.float32(0)), square)
-    edge = (farthest > _EDGE * nearest).view(np.uint8)
+    inverse = _inverse(depth_m)
+    edge = np.zeros(depth_m.shape, np.bool_)
+    for along, found in ((inverse, edge), (inverse.T, edge.T)):
+        three = along[:-2], along[1:-1], along[2:]
+        bend = np.abs(three[0] - 2 * three[1] + three[2])
+        measured = np.minimum.reduce(three) > 0
+        found[1:-1] |= measured & (bend > _EDGE * np.maximum.reduce(three))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (seam, seam))
-    lost = cv2.dilate(edge, disc).view(np.bool_)
+    lost = cv2.dilate(edge.view(np.uint8), disc).view(np.bool_)
     return replace(sample, depth_m=np.where(lost, np.float32(0), depth_m), hha=None)
 
 
@@ -212,6 +219,13 @@ def _metres(sample: RgbdSample, fault: str) -> NDArray[np.float32]:
             " this data set has ready HHA only; leave that fault out, or take a data set with depth"
         )
     return sample.depth_m
+
+
+def _inverse(depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1/Z, and 0 where there is no depth."""
+    measured = np.isfinite(depth_m) & (depth_m > 0)
+    inverse: NDArray[np.float32] = np.divide(1, depth_m, out=np.zeros_like(depth_m), where=measured)
+    return inverse
 
 
 def _with_depth(sample: RgbdSample, change: Callable[[Image], Image]) -> RgbdSample:

@@ -1,0 +1,138 @@
+"""Two processes that train together, over gloo, started by torchrun: they equal one process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_training import largest_difference, same_bits, tensors
+from torch import nn
+from two_processes import batches, configurations
+
+from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.models.weights import load_checkpoint, read_metadata
+from fafnet_core.training.config import Config
+from fafnet_core.training.distributed import Processes, SummedBatchNorm, synchronise_batch_norm
+from fafnet_core.training.evaluation import evaluate
+from fafnet_core.training.loop import Trainer
+from fafnet_core.training.state import latest_state
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+
+TOLERANCE = 5e-6
+"""Of weights and momentum after two updates in float32; sums of another order differ by that."""
+
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed"
+)
+
+
+def state(out: Path) -> Path:
+    return out / "states/00000002.safetensors"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what two processes have made."""
+    out = tmp_path_factory.mktemp("two")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", str(SCRIPT), str(out)),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", list(configurations()))
+def test_two_processes_train_as_one_with_the_whole_batch(
+    name: str, two: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(configurations()[name], tmp_path, progress=False)
+    fresh = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.run()
+    one, both = (tensors(state(out)) for out in (tmp_path, two / name))
+    assert largest_difference(one, both) < TOLERANCE
+    # The tolerance means something: training has moved the weights a thousand times as far.
+    assert largest_difference(fresh, dict(trainer.model.state_dict())) > 1000 * TOLERANCE
+
+
+def test_every_process_s_frames_are_validated(two: Path, tmp_path: Path) -> None:
+    for name, config in configurations().items():
+        # The same weights, so the same labels: of the one best network.
+        best = two / name / "best.safetensors"
+        scored = evaluate(
+            load_checkpoint(best), config.data.open("val"), normalisation=Normalisation()
+        )
+        assert read_metadata(best).notes["figures"]["mean_iou"] == scored.scores.mean_iou
+
+
+def test_a_signal_to_one_process_stops_both_after_the_same_iteration(two: Path) -> None:
+    outcomes = [(two / f"stopped/outcome-{rank}").read_text() for rank in (0, 1)]
+    assert outcomes == ["2 another process", "2 SIGTERM"]
+    assert latest_state(two / "stopped") == state(two / "stopped")
+
+
+def test_a_loss_that_is_not_finite_stops_both_and_keeps_both_batches(two: Path) -> None:
+    errors = [(two / f"diverged/error-{rank}").read_text() for rank in (0, 1)]
+    assert all(error.startswith("the loss is ") for error in errors)
+    kept = sorted((two / "diverged").glob("nonfinite-*"))
+    assert [path.name[-18:] for path in kept] == ["-rank0.safetensors", "-rank1.safetensors"]
+    assert all(tensors(path)["rgb"].shape == (2, 3, 33, 33) for path in kept)
+
+
+def test_batch_norm_over_processes_is_that_of_one_batch(two: Path) -> None:
+    images, factors, norm = batches()
+    images.requires_grad_()
+    values = norm(images)
+    (values * factors).sum().backward()
+    assert images.grad is not None
+    assert norm.weight.grad is not None
+    found = [torch.load(two / f"norm-{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+    def joined(name: str) -> torch.Tensor:
+        return torch.cat([part[name] for part in found])
+
+    torch.testing.assert_close(joined("values"), values.detach(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(joined("gradient"), images.grad, rtol=0, atol=1e-12)
+    weight_gradient = found[0]["weight_gradient"] + found[1]["weight_gradient"]
+    torch.testing.assert_close(weight_gradient, norm.weight.grad, rtol=0, atol=1e-12)
+    for part in found:
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            torch.testing.assert_close(part[name], getattr(norm, name), rtol=0, atol=1e-12)
+
+
+def test_synchronising_keeps_names_tensors_and_shared_norms() -> None:
+    norm = nn.BatchNorm2d(2)
+    model = nn.ModuleDict(
+        {"a": nn.Sequential(norm), "b": nn.Sequential(norm), "c": nn.Linear(1, 1)}
+    )
+    before = dict(model.state_dict())
+    synchronised = synchronise_batch_norm(model, torch.device("cpu"))
+    assert same_bits(before, dict(synchronised.state_dict()))
+    assert [m for m in synchronised.modules() if isinstance(m, SummedBatchNorm)] == [norm]
+
+
+def test_a_batch_that_does_not_divide_over_the_processes_is_refused(tmp_path: Path) -> None:
+    config: Config = configurations()["synchronised"]
+    with pytest.raises(ValueError, match="batch_size 4 cannot be split evenly over 3 processes"):
+        Trainer(config, tmp_path, Processes(torch.device("cpu"), rank=1, world=3))

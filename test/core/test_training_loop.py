@@ -1,0 +1,436 @@
+"""The training loop: what it learns and writes, and that stopping and going on change nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import torch
+from tiny_training import LABELS, SquaresData, numbers, same_bits, tensors, tiny_config
+from torch import nn
+
+from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.data.transforms import TrainTransform
+from fafnet_core.models import build_model
+from fafnet_core.models.weights import load_checkpoint, read_metadata
+from fafnet_core.training.config import ModelConfig
+from fafnet_core.training.ema import AveragedModel
+from fafnet_core.training.loader import training_batches
+from fafnet_core.training.loop import Trainer, train
+from fafnet_core.training.loss import LossConfig, summed_loss
+from fafnet_core.training.optimiser import OptimiserConfig
+from fafnet_core.training.schedule import ScheduleConfig, learning_rate
+from fafnet_core.training.state import latest_state, read_state, write_state
+from fafnet_core.training.step import NonFiniteError, counted_pixels
+
+SGD = OptimiserConfig(momentum=0.0, weight_decay=0.0)
+CONSTANT = ScheduleConfig(kind="constant", rate=0.05, warmup=0.0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def lines(out: Path, kind: str) -> list[dict[str, Any]]:
+    """The log's lines of a kind, without what depends on the clock."""
+    found = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    for line in found:
+        line.pop("frames_per_second", None)
+    return [line for line in found if line["kind"] == kind]
+
+
+def state(out: Path, iteration: int) -> Path:
+    return out / f"states/{iteration:08d}.safetensors"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training of 20 iterations that nothing has interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    outcome = train(tiny_config(ema=0.9), out, device="cpu", progress=False)
+    assert outcome.finished
+    assert outcome.stopped_by is None
+    return out
+
+
+# -- what a training is ------------------------------------------------------------------------
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    config = tiny_config(
+        iterations=30, validate_every=30, log_every=5, batch_size=6, schedule=CONSTANT
+    )
+    outcome = Trainer(config, tmp_path, progress=False).run()
+    losses = [line["loss"] for line in lines(tmp_path, "train")]
+    assert losses[0] > 1.2  # four classes at random: log 4 = 1.39
+    assert losses[-1] < 0.8 * losses[0]
+    assert outcome.best is not None
+    assert outcome.best["pixel_accuracy"] > 0.4
+
+
+def test_a_training_is_a_folder(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()} - {"tensorboard"}
+    assert names == {
+        *("config.yaml", "log.jsonl", "pictures", "states", "last.safetensors"),
+        "best.safetensors",
+    }
+    assert [path.name for path in sorted((whole / "states").iterdir())] == [
+        "00000015.safetensors",
+        "00000020.safetensors",
+    ]  # keep is 2
+    pictures = sorted((whole / "pictures").iterdir())
+    assert [path.name for path in pictures] == ["00000010.png", "00000020.png"]
+    sheet = cv2.imread(str(pictures[0]))
+    assert sheet is not None
+    assert sheet.shape[1] > sheet.shape[0] > 2 * 40  # two frames below each other
+
+
+def test_the_log_has_a_line_for_each_step_and_validation(whole: Path) -> None:
+    schedule = tiny_config().train.schedule
+    logged = lines(whole, "train")
+    assert [line["iteration"] for line in logged] == [4, 8, 12, 16, 20]
+    for line in logged:
+        assert line["learning_rate"] == learning_rate(schedule, line["iteration"] - 1, 20)
+        assert line["gradient_norm"] > 0
+    validated = lines(whole, "val")
+    assert [line["iteration"] for line in validated] == [10, 20]
+    assert all(0 <= line["mean_iou"] <= 1 for line in validated)
+
+
+def test_tensorboard_has_the_figures(whole: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(whole / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [4, 8, 12, 16, 20]
+    assert [event.step for event in events.Images("val/predictions")] == [10, 20]
+
+
+def test_the_best_network_is_the_validation_s(whole: Path) -> None:
+    best = max(lines(whole, "val"), key=lambda line: line["mean_iou"])
+    notes = read_metadata(whole / "best.safetensors").notes
+    assert notes["iterations"] == best["iteration"]
+    assert notes["figures"]["mean_iou"] == best["mean_iou"]
+
+
+def test_a_network_says_how_it_was_trained(whole: Path) -> None:
+    metadata = read_metadata(whole / "last.safetensors")
+    assert metadata.label_set == LABELS
+    assert metadata.normalisation == Normalisation()
+    notes = metadata.notes
+    assert (notes["iterations"], notes["seed"]) == (20, 0)
+    assert notes["training"] == tiny_config(ema=0.9).to_dict()
+    assert notes["versions"]["torch"] == torch.__version__
+    assert {"python", "numpy", "fafnet", "opencv"} <= notes["versions"].keys()
+
+
+def test_the_network_that_is_written_is_the_averaged_one(whole: Path) -> None:
+    found = read_state(state(whole, 20))
+    written = load_checkpoint(whole / "last.safetensors").state_dict()
+    assert same_bits(dict(found.ema), {name: written[name] for name in found.ema})
+    assert not same_bits(dict(found.ema), dict(found.model))
+
+
+def test_only_train_and_val_are_opened(tmp_path: Path) -> None:
+    data = SquaresData()
+    Trainer(tiny_config(data, iterations=1), tmp_path, progress=False).run()
+    assert data.opened.keys() == {"train", "val"}
+
+
+def test_without_validation_there_is_no_best(tmp_path: Path) -> None:
+    data = SquaresData()
+    config = tiny_config(data, iterations=1, validate_every=0)
+    outcome = Trainer(config, tmp_path, progress=False).run()
+    assert outcome.finished
+    assert outcome.best is None
+    assert data.opened.keys() == {"train"}
+    assert not (tmp_path / "best.safetensors").exists()
+    assert (tmp_path / "last.safetensors").exists()
+
+
+# -- stopping and going on -----------------------------------------------------------------------
+
+
+def test_a_signal_stops_it_and_the_rest_is_bit_for_bit_the_same(
+    whole: Path, tmp_path: Path
+) -> None:
+    # The read of frame 30 belongs to the eighth batch of four.
+    data = SquaresData.signalling("train", 30)
+    stopped = Trainer(tiny_config(data, ema=0.9), tmp_path, progress=False).run()
+    assert (stopped.iteration, stopped.finished, stopped.stopped_by) == (8, False, "SIGTERM")
+    assert state(tmp_path, 8).exists()
+    finished = Trainer(tiny_config(ema=0.9), tmp_path, resume=True, progress=False).run()
+    assert finished.finished
+    assert same_bits(tensors(state(whole, 20)), tensors(state(tmp_path, 20)))
+    assert numbers(state(whole, 20)) == numbers(state(tmp_path, 20))
+    for name in ("last.safetensors", "best.safetensors"):
+        assert same_bits(tensors(whole / name), tensors(tmp_path / name))
+    assert lines(whole, "val") == lines(tmp_path, "val")
+
+
+def test_a_signal_in_a_validation_leaves_it_for_later(whole: Path, tmp_path: Path) -> None:
+    data = SquaresData.signalling("val", 2)
+    stopped = Trainer(tiny_config(data, ema=0.9), tmp_path, progress=False).run()
+    assert (stopped.iteration, stopped.best) == (10, None)
+    assert lines(tmp_path, "val") == []
+    Trainer(tiny_config(ema=0.9), tmp_path, resume=True, progress=False).run()
+    assert lines(whole, "val") == lines(tmp_path, "val")
+    assert numbers(state(whole, 20)) == numbers(state(tmp_path, 20))
+
+
+def test_a_second_signal_is_no_longer_held_back(tmp_path: Path) -> None:
+    from fafnet_core.training.stop import StopRequest
+
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest() as request:
+        signal.raise_signal(signal.SIGTERM)
+        assert request.signal == "SIGTERM"
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_a_killed_run_logged_beyond_its_state_goes(whole: Path, tmp_path: Path) -> None:
+    data = SquaresData.signalling("train", 30)
+    Trainer(tiny_config(data, ema=0.9), tmp_path, progress=False).run()
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"iteration": 12, "kind": "train", "loss": 7}\n{"iteration": 13, "ki')
+    (tmp_path / "states/.00000009.safetensors.1.partial").write_bytes(b"half")
+    Trainer(tiny_config(ema=0.9), tmp_path, resume=True, progress=False).run()
+    resumed = {line["iteration"]: line for line in lines(tmp_path, "train")}
+    assert list(resumed) == [4, 8, 12, 16, 20]
+    assert resumed[20] == lines(whole, "train")[-1]
+    assert not list((tmp_path / "states").glob(".*"))
+
+
+def test_going_on_with_a_finished_training_changes_nothing(whole: Path) -> None:
+    before = {path: path.read_bytes() for path in (whole / "states").iterdir()}
+    outcome = Trainer(tiny_config(ema=0.9), whole, resume=True, progress=False).run()
+    assert outcome.finished
+    assert {path: path.read_bytes() for path in (whole / "states").iterdir()} == before
+
+
+def test_adamw_and_shared_tensors_go_on_too(tmp_path: Path) -> None:
+    release = {"backbone": "resnet18", "width_multiplier": 1 / 16, "variant": "release"}
+    changes = {"output_stride": 16, "warp": "depth_only", "join": "concatenate", **release}
+
+    def config(data: SquaresData | None = None) -> Any:
+        optimiser = OptimiserConfig(kind="adamw")
+        return tiny_config(data, changes, iterations=3, optimiser=optimiser, ema=0.5)
+
+    Trainer(config(), tmp_path / "whole", progress=False).run()
+    data = SquaresData.signalling("train", 5)
+    Trainer(config(data), tmp_path / "parts", progress=False).run()
+    assert latest_state(tmp_path / "parts") == state(tmp_path / "parts", 2)
+    Trainer(config(), tmp_path / "parts", resume=True, progress=False).run()
+    first, second = (tensors(state(tmp_path / name, 3)) for name in ("whole", "parts"))
+    assert same_bits(first, second)
+
+
+def test_a_training_is_not_begun_over_another(whole: Path) -> None:
+    with pytest.raises(FileExistsError, match="holds a training of 20 iterations: --resume goes"):
+        Trainer(tiny_config(ema=0.9), whole)
+
+
+def test_there_has_to_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no training to resume"):
+        Trainer(tiny_config(), tmp_path / "none", resume=True)
+
+
+def test_a_run_killed_before_its_first_state_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    trainer = Trainer(tiny_config(iterations=1), tmp_path, resume=True, progress=False)
+    assert trainer.iteration == 0
+    assert trainer.run().finished
+
+
+def test_going_on_with_other_versions_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = Trainer(tiny_config(iterations=1, validate_every=0), tmp_path, progress=False)
+    trainer.run()
+    found = trainer.state()
+    versions = {**found.notes["versions"], "torch": "1.0"}
+    write_state(tmp_path, replace(found, notes={"versions": versions, "processes": 2}), keep=1)
+    Trainer(trainer.config, tmp_path, resume=True, progress=False)
+    said = capsys.readouterr().err
+    assert f"torch was 1.0, is {torch.__version__}" in said
+    assert "by 2 processes, is by 1" in said
+
+
+def test_another_configuration_is_not_resumed_and_the_keys_are_named(whole: Path) -> None:
+    config = tiny_config(None, {"dropout": 0.5}, ema=0.9, seed=3, schedule=CONSTANT)
+    with pytest.raises(ValueError, match=r"model\.dropout was None, is 0\.5; ") as refused:
+        Trainer(config, whole, resume=True)
+    for key in ("train.seed was 0, is 3", "train.schedule.kind was 'step', is 'constant'"):
+        assert key in str(refused.value)
+    assert "model.init=" in str(refused.value)
+
+
+def test_what_does_not_change_the_result_may_differ_when_it_goes_on(whole: Path) -> None:
+    config = tiny_config(ema=0.9, workers=1, save_every=7, log_every=1, keep=9, threads=None)
+    assert Trainer(config, whole, resume=True).iteration == 20
+
+
+def test_a_damaged_state_is_named_and_the_one_before_it_serves(tmp_path: Path) -> None:
+    config = tiny_config(iterations=2, save_every=1, validate_every=0)
+    Trainer(config, tmp_path, progress=False).run()
+    damaged = state(tmp_path, 2)
+    whole_state = tensors(damaged)
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"00000002\.safetensors is damaged .*remove it"):
+        Trainer(config, tmp_path, resume=True)
+    damaged.unlink()
+    Trainer(config, tmp_path, resume=True, progress=False).run()
+    assert same_bits(whole_state, tensors(damaged))
+
+
+# -- one update ----------------------------------------------------------------------------------
+
+
+def trained(tmp_path: Path, name: str, model: dict[str, Any], **settings: Any) -> Trainer:
+    fixed: dict[str, Any] = {"validate_every": 0, "schedule": CONSTANT, "iterations": 3}
+    trainer = Trainer(tiny_config(None, model, **{**fixed, **settings}), tmp_path / name)
+    trainer.run()
+    return trainer
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_micro_batches_make_the_update_of_the_whole_batch(parts: int, tmp_path: Path) -> None:
+    # Their labelled pixels differ widely, so a mean of their means would not do.
+    settings: dict[str, Any] = {"freeze_norm": True, "seed": 5}
+    one = trained(tmp_path, "one", {"dropout": 0.0}, **settings)
+    split = trained(tmp_path, "split", {"dropout": 0.0}, accumulate=parts, **settings)
+    for (name, first), second in zip(
+        one.model.named_parameters(), split.model.parameters(), strict=True
+    ):
+        torch.testing.assert_close(first, second, rtol=0, atol=2e-6, msg=name)
+    losses = [lines(tmp_path / name, "train")[-1]["loss"] for name in ("one", "split")]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LossConfig(),
+        LossConfig(average_over="all"),
+        LossConfig(class_weights=(0.5, 2.0, 0.0, 1e-3)),
+        LossConfig(label_smoothing=0.1),
+    ],
+)
+def test_the_count_before_the_forward_pass_is_the_loss_s_own(config: LossConfig) -> None:
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(0, 4, (2, 9, 7), generator=generator)
+    label[torch.rand(label.shape, generator=generator) < 0.3] = 255
+    logits = torch.randn(2, 4, 9, 7, generator=generator)
+    torch.testing.assert_close(counted_pixels(label, config), summed_loss(logits, label, config)[1])
+
+
+def test_clipping_limits_the_norm_of_the_update(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"iterations": 1, "optimiser": SGD, "ema": None}
+    config = tiny_config(schedule=CONSTANT, validate_every=0, clip_norm=0.01, **settings)
+    trainer = Trainer(config, tmp_path, progress=False)
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    trainer.run()
+    after = trainer.model.parameters()
+    moved = math.sqrt(
+        sum(float((b - a.detach()).square().sum()) for b, a in zip(before, after, strict=True))
+    )
+    assert moved == pytest.approx(0.05 * 0.01, rel=1e-3)
+
+
+def test_frozen_norms_keep_their_statistics_and_learn(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, "frozen", {}, freeze_norm=True)
+    fresh = build_model(trainer.model.config)
+    assert all(map(torch.equal, trainer.model.buffers(), fresh.buffers()))
+    norms = [m for m in trainer.model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert any(not torch.equal(m.weight, torch.ones_like(m.weight)) for m in norms)
+
+
+def test_the_average_follows_the_weights_and_copies_the_statistics() -> None:
+    config = tiny_config().model.network(4)
+    torch.manual_seed(0)
+    model, later = build_model(config), build_model(config)
+    first = [parameter.detach().clone() for parameter in model.parameters()]
+    averaged = AveragedModel(model, decay=0.5)
+    for buffer in later.buffers():
+        buffer.fill_(3)
+    averaged.update(later, 0)  # decay 1 / 10 at first
+    averaged.update(later, 1000)  # then 0.5
+    for a, b, average in zip(first, later.parameters(), averaged.model.parameters(), strict=True):
+        torch.testing.assert_close(average, b + (a - b) * 0.1 * 0.5)
+    assert all(bool((buffer == 3).all()) for buffer in averaged.model.buffers())
+
+
+def test_a_loss_that_is_not_finite_stops_and_its_batch_is_kept(tmp_path: Path) -> None:
+    config = tiny_config(schedule=ScheduleConfig(rate=1e9, warmup=0.0), iterations=9, save_every=1)
+    trainer = Trainer(config, tmp_path, progress=False)
+    with pytest.raises(NonFiniteError, match=r"in iteration \d+ at learning rate 1e\+09") as error:
+        trainer.run()
+    iteration = trainer.iteration
+    assert iteration < 9
+    assert all(bool(p.isfinite().all()) for p in trainer.model.parameters())
+    path = tmp_path / f"nonfinite-{iteration:08d}.safetensors"
+    assert str(path) in str(error.value)
+    transform = TrainTransform(config.transform, Normalisation())
+    batches = training_batches(
+        SquaresData().open("train"),
+        transform,
+        batch_size=4,
+        seed=0,
+        start=iteration,
+        stop=iteration + 1,
+    )
+    assert same_bits(tensors(path), next(batches)._asdict())
+
+
+def test_bfloat16_trains_float32_weights(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, "half", {}, precision="bfloat16", iterations=1)
+    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
+    exact = trained(tmp_path, "exact", {}, iterations=1)
+    half, full = (lines(tmp_path / n, "train")[-1]["loss"] for n in ("half", "exact"))
+    assert half != full
+    assert half == pytest.approx(full, rel=0.01)
+    assert all(map(torch.Tensor.isfinite, map(torch.Tensor.sum, exact.model.parameters())))
+
+
+def test_float16_is_refused_on_a_cpu(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"train\.precision float16 needs a GPU"):
+        Trainer(tiny_config(precision="float16"), tmp_path)
+
+
+# -- first weights -------------------------------------------------------------------------------
+
+
+def test_one_seed_gives_one_training_another_gives_another(tmp_path: Path) -> None:
+    runs = [trained(tmp_path, str(i), {}, seed=seed) for i, seed in enumerate((7, 7, 8))]
+    first, again, other = (dict(run.model.state_dict()) for run in runs)
+    assert same_bits(first, again)
+    assert not same_bits(first, other)
+
+
+def test_a_training_may_start_from_a_checkpoint(whole: Path, tmp_path: Path) -> None:
+    config = tiny_config()
+    init = str(whole / "last.safetensors")
+    model = ModelConfig(changes=config.model.changes, init=init)
+    trainer = Trainer(type(config)(data=config.data, model=model, train=config.train), tmp_path)
+    assert same_bits(trainer.model.state_dict(), load_checkpoint(init).state_dict())
+
+
+def test_a_checkpoint_of_another_network_is_refused(whole: Path, tmp_path: Path) -> None:
+    init = str(whole / "last.safetensors")
+    config = tiny_config()
+    model = ModelConfig(changes={**config.model.changes, "decoder_channels": 12}, init=init)
+    with pytest.raises(ValueError, match=r"holds another network: decoder_channels 8 \(here 12\)"):
+        Trainer(type(config)(data=config.data, model=model, train=config.train), tmp_path)
