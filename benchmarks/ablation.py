@@ -31,8 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from ablation_report import Result, write_report
-from numpy.typing import NDArray
+from ablation_report import FlowFit, Result, Values, write_report
 from tqdm import tqdm
 
 from fafnet_core.data import Normalisation
@@ -55,6 +54,8 @@ PRIMARY = ("no-fam", "zero-flow", "all-fams")
 TRAINED_PX = (0.0, 8.0)
 TESTED_PX = (0.0, 2.0, 4.0, 8.0, 16.0)
 _BOUNDARY_PX = 5.0
+_COMMON = ("preset", "iterations", "batch", "rate", "frames", "tests", "data_seed")
+"""Settings that all runs in one folder share."""
 
 
 def data(seed: int, frames: int, error_px: tuple[float, float], cache: Path) -> SyntheticData:
@@ -122,11 +123,16 @@ def run(arm: str, seed: int, options: argparse.Namespace) -> Result:
     config = configuration(arm, seed, start, options, out)
     resume = any(folder.glob("state*"))
     begun = time.perf_counter()
-    Trainer(config, folder, resume=resume, progress=False).run()
+    outcome = Trainer(config, folder, resume=resume, progress=False).run()
+    if not outcome.finished:
+        raise InterruptedError(
+            f"{folder}: stopped by {outcome.stopped_by} after {outcome.iteration} iterations; the"
+            " same command goes on with it"
+        )
     seconds = time.perf_counter() - begun
     model = load_checkpoint(folder / "last.safetensors")
     scores = {f"{px:g}": _scores(model, config, _tests(options, px)) for px in TESTED_PX}
-    flow = _flow_fit(model, options) if _has_flow(model) else None
+    flow = _flow_fit(model, config.normalisation.build(), options) if _has_flow(model) else None
     parameters = sum(parameter.numel() for parameter in model.parameters())
     result = Result(arm, seed, parameters, seconds, scores, flow)
     with written_beside(found) as beside:
@@ -159,51 +165,53 @@ def _has_flow(model: FAFNet) -> bool:
     return model.config.fusion == "rgbd_fuse" and model.config.fusion_alignment == "flow"
 
 
-def _flow_fit(model: FAFNet, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+def _flow_fit(
+    model: FAFNet, normalisation: Normalisation, options: argparse.Namespace
+) -> dict[str, dict[str, float]]:
     """Compare the mean flow of each FAM that moves depth to colour with the true displacement.
 
     Returns:
-        For each FAM the slope of a straight line through all frames (1: it follows the
-        displacement wholly, 0: not at all), and the correlation.
+        The fields of `FlowFit` for each FAM.
     """
-    true: list[NDArray[np.float64]] = []
-    learned: dict[str, list[NDArray[np.float64]]] = {}
-    to_tensors = EvalTransform(Normalisation())
+    true: list[Values] = []
+    learned: dict[str, list[Values]] = {}
+    to_tensors = EvalTransform(normalisation)
     for error_px in TESTED_PX[:-1]:
         rooms = _tests(options, error_px)
         for index in range(len(rooms)):
             sample = rooms.read(index)
-            _, shift = rooms.calibration_error(index)
-            true.append(shift / rooms.config.reduce)
+            assert sample.camera_matrix is not None
+            rotation, _ = rooms.calibration_error(index)
+            true.append(mean_displacement(rotation, sample.camera_matrix, sample.size))
             tensors = to_tensors(sample)
             with torch.inference_mode(), record_alignments(model) as recorded:
                 model(tensors.rgb[None], tensors.hha[None])
             for name, alignment in recorded.items():
                 if name.endswith("align_depth"):
                     learned.setdefault(name, []).append(alignment.flow.mean(axis=(1, 2)))
-    fits = {}
-    x = np.array(true)
-    x -= x.mean(axis=0)
-    for name, flows in learned.items():
-        y = np.array(flows, np.float64)
-        y -= y.mean(axis=0)
-        norms = float(np.sqrt((x * x).sum() * (y * y).sum()))
-        product = float((x * y).sum())
-        fits[name] = {
-            "slope": product / float((x * x).sum()),
-            "correlation": product / norms if norms else 0.0,
-        }
-    return fits
+    return {
+        name: asdict(FlowFit.of(np.array(true), np.array(flows, np.float64)))
+        for name, flows in learned.items()
+    }
+
+
+def mean_displacement(rotation: Values, camera_matrix: Values, size: tuple[int, int]) -> Values:
+    """Return by how many pixels a rotation moves an image (H, W) on average, (2,): x and y.
+
+    In its middle the image moves least; at these angles of view the mean is a tenth larger.
+    """
+    rows, columns = np.indices(size)
+    pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(rows.size)])
+    moved = camera_matrix @ rotation @ np.linalg.inv(camera_matrix) @ pixels
+    mean: Values = (moved[:2] / moved[2] - pixels[:2]).mean(axis=1)
+    return mean
 
 
 def make_frames(options: argparse.Namespace) -> None:
-    """Render all frames beforehand, in all processes."""
-    cache = Path(options.out) / "frames"
+    """Render all frames beforehand, in all processes; those that are there are only read."""
     jobs = [(options, "train", TRAINED_PX, index) for index in range(options.frames)]
     for px in TESTED_PX:
         jobs += [(options, "test", (px, px), index) for index in range(options.tests)]
-    if cache.is_dir() and sum(1 for _ in cache.rglob("*.npy")) >= len(jobs):
-        return
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.jobs) as pool:
         made = pool.imap_unordered(_make_frame, jobs, chunksize=8)
@@ -231,8 +239,33 @@ def run_all(options: argparse.Namespace) -> list[Result]:
             for arm in options.arms
         ]
         finished = tqdm(as_completed(pending), total=len(pending), desc="runs", disable=None)
-        results += [done.result() for done in finished]
+        try:
+            results += [done.result() for done in finished]
+        except BaseException:
+            # What runs is finished or saved; what has not begun is left for the next time.
+            pool.shutdown(cancel_futures=True)
+            raise
     return results
+
+
+def check_settings(options: argparse.Namespace) -> None:
+    """Note what the runs of a folder have in common, or refuse to mix others with them.
+
+    Raises:
+        ValueError: the folder's runs were made with other settings.
+    """
+    path = Path(options.out) / "settings.json"
+    now = {name: getattr(options, name) for name in _COMMON}
+    then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else now
+    differ = [f"--{name.replace('_', '-')} {then.get(name)}" for name in _COMMON
+              if then.get(name) != now[name]]  # fmt: skip
+    if differ:
+        raise ValueError(
+            f"the runs in {options.out} were made with {' '.join(differ)}: go on with that, or take"
+            " another --out"
+        )
+    with written_beside(path) as beside:
+        beside.write_text(json.dumps(now, indent=1), encoding="utf-8")
 
 
 def found_results(out: Path) -> list[Result]:
@@ -259,7 +292,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--report", action="store_true", help="train nothing: report what is there")
     options = parser.parse_args(arguments)
-    results = found_results(options.out) if options.report else run_all(options)
+    counts = ("seeds", "iterations", "batch", "frames", "tests", "jobs")
+    for name in counts:
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} is {getattr(options, name)}; wanted at least 1")
+    if not options.report:
+        try:
+            check_settings(options)
+        except ValueError as error:
+            parser.error(str(error))
+    try:
+        results = found_results(options.out) if options.report else run_all(options)
+    except InterruptedError as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return 1
     if not results:
         print(f"ablation: no results in {options.out}; run without --report", file=sys.stderr)
         return 1

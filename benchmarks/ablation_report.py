@@ -29,7 +29,7 @@ class Result:
         arm: of the ablation, with its `seed`.
         seed: see `arm`.
         parameters: of the network.
-        seconds: of its training.
+        seconds: of its training; of the last part of one that was resumed.
         scores: by error of the registration in pixels (a text, as JSON has it): fractions.
         flow: by FAM, `slope` and `correlation` of mean flow against true displacement.
     """
@@ -63,8 +63,32 @@ class Interval:
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
 
+@dataclass(frozen=True)
+class FlowFit:
+    """How mean flow follows the true displacement: frames and both axes in one straight line.
+
+    Attributes:
+        slope: 1 where it follows wholly, 0 not at all.
+        correlation: of the two; 0 where the flow never changes.
+    """
+
+    slope: float
+    correlation: float
+
+    @classmethod
+    def of(cls, true: Values, learned: Values) -> FlowFit:
+        """Fit mean flows to displacements, both (frames, 2), each axis with an offset of its own.
+
+        An offset says nothing of the displacement: bilinear sampling and strides have theirs.
+        """
+        x, y = true - true.mean(axis=0), learned - learned.mean(axis=0)
+        product, spread = float((x * y).sum()), float((x * x).sum())
+        norms = float(np.sqrt(spread * (y * y).sum()))
+        return cls(product / spread, product / norms if norms else 0.0)
+
+
 class Table:
-    """Scores by arm, seed and error; seeds that all arms have are paired.
+    """Scores by arm, seed and error; a difference of two arms is over the seeds that both have.
 
     Args:
         results: of any runs.
@@ -129,7 +153,10 @@ def _scores(table: Table) -> list[str]:
     parts = []
     for measure, title in _MEASURES.items():
         head = " | ".join(f"{px:g} px" for px in table.errors)
-        rows = [f"| {title}, % | parameters | seeds | {head} |", "|---|---|---|" + "---|" * 5]
+        rows = [
+            f"| {title}, % | parameters | seeds | {head} |",
+            "|---|---|---|" + "---|" * len(table.errors),
+        ]
         for arm in table.arms:
             seeds = table.seeds(arm)
             means = table.scores(arm, measure, seeds).mean(axis=0)

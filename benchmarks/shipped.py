@@ -137,9 +137,18 @@ def card(path: Path, found: dict[str, Evaluation]) -> str:
 
 
 def pack(source: Path, out: Path) -> None:
-    """Store a trained network in half precision with what users have to know."""
+    """Store a trained network in half precision with what users have to know.
+
+    Raises:
+        ValueError: the file does not say that it was trained on synthetic rooms.
+    """
     metadata = read_metadata(source)
     training = metadata.notes
+    if training.get("data") != "synthetic":
+        raise ValueError(
+            f"{source} was not trained on synthetic rooms by `fafnet train`: take last.safetensors"
+            " of such a training"
+        )
     config = training["training"]
     model = load_checkpoint(source)
     notes = {
@@ -173,8 +182,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sheet", type=Path, default=Path("docs/images/rooms.png"))
     parser.add_argument("--frames", type=int, default=_FRAMES)
     options = parser.parse_args(arguments)
+    if options.frames < 1:
+        parser.error(f"--frames is {options.frames}; wanted at least 1")
     if options.source is not None:
-        pack(options.source, options.out)
+        try:
+            pack(options.source, options.out)
+        except (ValueError, OSError) as error:
+            parser.error(str(error))
     found = measure(options.out, options.frames)
     text = card(options.out, found)
     with written_beside(options.out.with_suffix(".md")) as beside:

@@ -7,7 +7,7 @@ then kept, so the first round is slower than `rate` on a small machine.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
@@ -41,7 +41,10 @@ class SyntheticCameraParameters:
         2.0, "Error of depth registered to colour, in pixels 640 wide.", minimum=0.0, maximum=32.0
     )
     faults: float = parameter(
-        1.0, "Factor on noise, steps of depth and holes; 0 is perfect.", minimum=0.0, maximum=4.0
+        1.0,
+        "Factor on noise, steps of depth and holes; 0: none, at any range.",
+        minimum=0.0,
+        maximum=4.0,
     )
     frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
     depth_encoding: str = parameter("16UC1", "Encoding of depth.", choices=DEPTH_ENCODINGS)
@@ -95,14 +98,14 @@ class SyntheticCamera(Node):
 
 def _sensor(settings: SyntheticCameraParameters) -> SensorConfig:
     error, faults = settings.calibration_error_px, settings.faults
-    return SensorConfig(
+    return replace(
+        SensorConfig() if faults else SensorConfig.perfect(),
         baseline_m=settings.baseline_m,
         calibration_error_px=(error, error),
         depth_noise=faults,
         quantisation=faults,
         dropout=faults,
         colour_noise=faults,
-        colour_blur=0.4 if faults else 0.0,
     )
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  fafnet train config/synthetic.yaml --out runs/rooms
+  fafnet train config/synthetic.yaml
+  fafnet train config/nyuv2.yaml
   fafnet train config/nyuv2.yaml --out runs/nyu --set train.seed=3 --set model.preset=fafnet-r34
   fafnet train config/nyuv2.yaml --out runs/nyu --resume
   torchrun --nproc_per_node 2 -m fafnet_core train config/nyuv2.yaml --out runs/nyu
@@ -37,7 +38,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "config", type=Path, metavar="CONFIG", help="YAML file: see docs/training.md"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run (default: runs/ and CONFIG's name)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from DIR's newest state")
     parser.add_argument(
         "--set",
@@ -55,7 +61,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Train; 1 if a signal ended it before the last iteration."""
     config_path: Path = arguments.config
-    out: Path = arguments.out
+    out: Path = arguments.out or Path("runs") / config_path.stem
     if not config_path.is_file():
         arguments.parser.error(f"there is no file {config_path}")
     if out.exists() and not out.is_dir():

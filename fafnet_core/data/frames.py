@@ -148,10 +148,7 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
     path = Path(path)
     if path.suffix.lower() == ".npy":
         # Not np.load, which takes archives and pickles for arrays too.
-        with path.open("rb") as file:
-            values: NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
-                file, allow_pickle=False
-            )
+        values = _read_array(path)
         if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
             raise ValueError(
                 f"{path} holds {values.dtype} {values.shape}; a depth .npy is (height, width) of"
@@ -168,6 +165,17 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
     depth_m *= np.float32(depth_unit_m)
     depth_m[counts == _SATURATED] = 0
     return depth_m
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    with path.open("rb") as file:
+        try:
+            values: NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
+                file, allow_pickle=False
+            )
+        except ValueError as error:
+            raise ValueError(f"{path} is not a .npy array, or it is cut short: {error}") from error
+    return values
 
 
 def _images_by_stem(folder: Path, *, extra: tuple[str, ...] = ()) -> dict[str, Path]:

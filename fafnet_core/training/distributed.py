@@ -102,16 +102,17 @@ def synchronise_batch_norm(model: _Module, device: torch.device) -> _Module:
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             # In place, so that a norm with two parents stays one norm.
-            module.__class__ = SummedBatchNorm
+            module.__class__ = SummedBatchNorm  # type: ignore[assignment]
     return model
 
 
 class SummedBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm whose mean and variance are those of the batches of all processes together.
 
-    Like PyTorch's own it is no `nn.BatchNorm2d`, so one image for each process is enough. Two sums are exchanged, first that of the values, then that of the squared distances from
-    their common mean: no precision is lost to the difference of two large numbers. Every process
-    has to run it equally often.
+    Like PyTorch's own it is no `nn.BatchNorm2d`: one image for each process is enough. Two sums are
+    exchanged, first that of the values, then that of the squared distances from their common mean:
+    no precision is lost to the difference of two large numbers. Every process has to run it equally
+    often.
     """
 
     def forward(self, input: Tensor) -> Tensor:

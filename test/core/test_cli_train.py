@@ -117,6 +117,15 @@ def test_sigterm_writes_a_state_and_leaves(settings: Path, whole: Path, tmp_path
     assert same_bits(tensors(state(whole, 20)), tensors(state(tmp_path, 20)))
 
 
+def test_without_out_it_is_the_configuration_s_name(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = ["--set", "train.iterations=1", "--set", "train.validate_every=0"]
+    assert main(["train", str(settings), "--device", "cpu", *changes]) == 0
+    assert (tmp_path / "runs/tiny/last.safetensors").is_file()
+
+
 def test_json_tells_how_it_ended(
     settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,7 +175,6 @@ def test_a_folder_with_a_training_is_kept(
     ("arguments", "message"),
     [
         (["none.yaml", "--out", "x"], "there is no file none.yaml"),
-        (["{settings}"], "--out"),
         (["{settings}", "--out", "{settings}"], "--out is a file"),
     ],
 )

@@ -144,3 +144,12 @@ def test_the_real_sequences_can_be_read(shared_data: Path) -> None:
     assert 0.3 < np.median(depth_m[depth_m > 0]) < 5
     assert depth_m.max() < 20
     assert len(FrameFolder(shared_data / "nyuv2")) == 4
+
+
+@pytest.mark.parametrize("kept", [0, 40, 200])
+def test_a_npy_file_that_is_cut_short_is_named(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "cut.npy"
+    np.save(path, np.ones((20, 20)))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"cut\.npy is not a \.npy array, or it is cut short"):
+        read_depth(path)

@@ -218,9 +218,26 @@ def test_settings_that_cannot_be_are_refused(change: dict[str, float], message: 
     [
         ({"depth_noise": -1}, "depth_noise is -1"),
         ({"calibration_error_px": (3, 1)}, "calibration_error_px is"),
+        ({"calibration_error_px": (0, float("inf"))}, "more than the image's width, 640"),
         ({"baseline_m": 5}, "baseline_m is 5"),
     ],
 )
 def test_faults_that_cannot_be_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(PERFECT, **change)  # type: ignore[arg-type]
+
+
+def test_the_demo_camera_without_faults_measures_at_any_range() -> None:
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    from fafnet_ros.synthetic_camera import SyntheticCameraParameters, _sensor
+
+    nothing = SyntheticCameraParameters(baseline_m=0.0, calibration_error_px=0.0, faults=0.0)
+    assert _sensor(nothing) == PERFECT
+    double = _sensor(SyntheticCameraParameters(faults=2.0))
+    assert double == SensorConfig(
+        calibration_error_px=(2.0, 2.0),
+        depth_noise=2.0,
+        quantisation=2.0,
+        dropout=2.0,
+        colour_noise=2.0,
+    )

@@ -245,7 +245,8 @@ def reduced(sample: RgbdSample, factor: int) -> RgbdSample:
     """Return a sample with `factor` x `factor` pixels made into one.
 
     Colour and HHA are averaged, HHA over the pixels that have some; labels and depth are those of
-    one pixel near the middle, as no mean of classes is a class.
+    one pixel near the middle, as no mean of classes is a class. For an even factor that pixel lies
+    half a pixel, before reduction, to the right of the middle and below it.
     """
     if factor == 1:
         return sample

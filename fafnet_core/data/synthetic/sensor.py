@@ -31,12 +31,12 @@ _GRAZING = 7.0
 
 @dataclass(frozen=True, kw_only=True)
 class SensorConfig:
-    """What the pair of cameras does to a room. All zero: perfect, and registered exactly.
+    """What the pair of cameras does to a room; `perfect()` has no faults.
 
     Attributes:
         baseline_m: metres from the colour camera to the depth camera, which is to its right.
-        calibration_error_px: least and greatest error of the registration, in pixels of an image
-            640 wide; each frame has one error, in any direction.
+        calibration_error_px: least and greatest error of the registration in the middle of the
+            image, in pixels of one 640 wide; each frame has one error, in any direction.
         depth_noise: factor on a Kinect's noise.
         quantisation: factor on a Kinect's steps of disparity, 1/8 pixel.
         dropout: factor on the holes at edges, on glass, at grazing angles and in patches.
@@ -66,6 +66,11 @@ class SensorConfig:
             pair = getattr(self, name)
             if len(pair) != 2 or not 0 <= pair[0] <= pair[1]:
                 raise ValueError(f"{name} is {pair}; it takes two numbers, 0 <= least <= greatest")
+        if self.calibration_error_px[1] > _REFERENCE_WIDTH:
+            raise ValueError(
+                f"calibration_error_px is {self.calibration_error_px}; more than the image's width,"
+                f" {_REFERENCE_WIDTH}, leaves no depth"
+            )
         if not math.isfinite(self.baseline_m) or abs(self.baseline_m) > 1:
             raise ValueError(f"baseline_m is {self.baseline_m}; it has to be within 1 m")
 
@@ -77,7 +82,7 @@ class SensorConfig:
             depth_noise=0.0,
             quantisation=0.0,
             dropout=0.0,
-            range_m=(0.0, math.inf),
+            range_m=(0.0, 1000.0),
             colour_noise=0.0,
             colour_blur=0.0,
         )
@@ -90,7 +95,9 @@ def calibration_error(
 
     Returns:
         The rotation (3, 3) by which the calibration is wrong, and the displacement (2,) that it
-        causes, in pixels of this camera: registered depth lies at x + dx, y + dy instead of x, y.
+        causes in the middle of the image, in pixels of this camera: registered depth lies at
+        x + dx, y + dy instead of x, y. Towards the edges the displacement grows, by
+        1 + tan^2 of the angle from the optical axis along it.
     """
     amount, direction = rng.uniform(*config.calibration_error_px), rng.uniform(0, 2 * math.pi)
     amount *= camera.width / _REFERENCE_WIDTH
