@@ -24,7 +24,6 @@ from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.hha import HHAEncoder
 from fafnet_core.inference.devices import choose_device, choose_dtype
 from fafnet_core.models import FAFNet, build_model
-from fafnet_core.models.shipped import DEFAULT_CHECKPOINT
 from fafnet_core.models.weights import CheckpointMetadata, load_checkpoint, read_metadata
 
 UNTRAINED = "untrained:"

@@ -144,7 +144,9 @@ def test_views_of_messages_are_taken_as_they_come(segmenter: Segmenter) -> None:
 
 
 def test_untrained_networks_say_so_and_are_repeatable() -> None:
-    segmenter = Segmenter.from_checkpoint("untrained:fafnet-nano", device="cpu", precision="float32")
+    segmenter = Segmenter.from_checkpoint(
+        "untrained:fafnet-nano", device="cpu", precision="float32"
+    )
     assert "random weights" in (segmenter.notice or "")
     before = torch.random.get_rng_state()
     again = Segmenter.from_checkpoint("untrained:fafnet-nano", device="cpu", precision="float32")

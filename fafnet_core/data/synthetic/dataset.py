@@ -20,7 +20,7 @@ from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.data.splits import Split
 from fafnet_core.data.synthetic.camera import PinholeCamera, Pose
-from fafnet_core.data.synthetic.render import Scene, render, render_depth
+from fafnet_core.data.synthetic.render import Scene, look, render, render_depth
 from fafnet_core.data.synthetic.rooms import make_room
 from fafnet_core.data.synthetic.sensor import (
     SensorConfig,
@@ -159,13 +159,16 @@ class SyntheticRooms(RgbdSegmentationDataset):
 
     def frame(self, index: int) -> RigFrame:
         """What both cameras saw, before registration."""
-        room_seed, sensor_seed, _ = self._seeds(index)
-        rng = np.random.default_rng(room_seed)
+        scene, camera, pose = self._view(index)
+        sensor_rng = np.random.default_rng(self._seeds(index)[1])
+        return photograph(scene, camera, pose, self.config.sensor, sensor_rng)
+
+    def _view(self, index: int) -> tuple[Scene, PinholeCamera, Pose]:
+        """The room, the camera, and where it stands."""
+        rng = np.random.default_rng(self._seeds(index)[0])
         camera = self._camera(rng)
         room = make_room(rng, lies=self.config.lies)
-        pose = choose_view(room, rng)
-        sensor_rng = np.random.default_rng(sensor_seed)
-        return photograph(room.scene, camera, pose, self.config.sensor, sensor_rng)
+        return room.scene, camera, choose_view(room, rng)
 
     def calibration_error(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The error of this frame's registration, before it is reduced.
@@ -197,7 +200,17 @@ class SyntheticRooms(RgbdSegmentationDataset):
             sensor="synthetic",
             name=self.names[index],
         )
-        return reduced(sample.with_hha(), self.config.reduce)
+        if self.config.reduce == 1:
+            return sample.with_hha()
+        scene, camera, pose = self._view(index)
+        # No mean of classes is a class: labels are cast again, at the middles of the new pixels.
+        smaller = replace(
+            camera,
+            width=camera.width // self.config.reduce,
+            height=camera.height // self.config.reduce,
+        )
+        labels, _ = look(scene.solids, smaller, pose)
+        return reduced(sample.with_hha(), labels)
 
     def _cached(self, index: int) -> Path | None:
         if self.config.cache is None:
@@ -241,16 +254,14 @@ def _read(path: Path, name: str) -> RgbdSample:
     )
 
 
-def reduced(sample: RgbdSample, factor: int) -> RgbdSample:
-    """Return a sample with `factor` x `factor` pixels made into one.
+def reduced(sample: RgbdSample, labels: NDArray[np.uint8]) -> RgbdSample:
+    """Return a sample at the size of `labels` (H, W), a whole factor smaller, which it gets.
 
-    Colour and HHA are averaged, HHA over the pixels that have some; labels and depth are those of
-    one pixel near the middle, as no mean of classes is a class. For an even factor that pixel lies
-    half a pixel, before reduction, to the right of the middle and below it.
+    Colour and HHA are averaged, HHA over the pixels that have some. Depth is that of one pixel near
+    the middle: for an even factor half a pixel, before reduction, to the right of it and below it.
     """
-    if factor == 1:
-        return sample
-    height, width = sample.size[0] // factor, sample.size[1] // factor
+    height, width = labels.shape
+    factor = sample.size[1] // width
     near_middle = (slice(factor // 2, None, factor),) * 2
     assert sample.hha is not None
     there = np.asarray(sample.hha.any(axis=2), np.float32)
@@ -265,7 +276,7 @@ def reduced(sample: RgbdSample, factor: int) -> RgbdSample:
     return replace(
         sample,
         rgb=_uint8(cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_AREA)),
-        label=np.ascontiguousarray(sample.label[near_middle]),
+        label=labels,
         depth_m=None if sample.depth_m is None else sample.depth_m[near_middle].copy(),
         camera_matrix=matrix,
         hha=hha.astype(np.uint8),

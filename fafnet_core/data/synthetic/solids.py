@@ -30,6 +30,7 @@ NEAR = np.float32(0.05)
 """Nothing nearer than this is seen, in metres."""
 FAR = np.float32(np.inf)
 _TINY = np.float32(1e-12)
+_STEEPEST = np.float32(1e12)
 _SIGNS = np.array(np.meshgrid((-1, 1), (-1, 1), (-1, 1)), np.float32).reshape(3, 8)
 
 
@@ -119,7 +120,8 @@ class Box(Solid):
         near: Array | None = None
         far: Array | None = None
         for way, from_middle, half in zip(rays, start, self.half, strict=True):
-            inverse = np.reciprocal(way)
+            # Of a ray that is parallel to a face; an infinite one would make NaN below.
+            inverse = np.clip(np.reciprocal(way), -_STEEPEST, _STEEPEST)
             reach = np.abs(inverse)
             reach *= half
             inverse *= -from_middle
