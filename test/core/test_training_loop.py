@@ -66,16 +66,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # -- what a training is ------------------------------------------------------------------------
 
 
-def test_it_learns(tmp_path: Path) -> None:
-    config = tiny_config(
-        iterations=30, validate_every=30, log_every=5, batch_size=6, schedule=CONSTANT
-    )
-    outcome = Trainer(config, tmp_path, progress=False).run()
-    losses = [line["loss"] for line in lines(tmp_path, "train")]
-    assert losses[0] > 1.2  # four classes at random: log 4 = 1.39
-    assert losses[-1] < 0.8 * losses[0]
-    assert outcome.best is not None
-    assert outcome.best["pixel_accuracy"] > 0.4
+def test_it_learns(whole: Path) -> None:
+    losses = [line["loss"] for line in lines(whole, "train")]
+    assert losses[0] > 1.3  # four classes at random: log 4 = 1.39
+    assert losses[-1] < 0.85 * losses[0]
 
 
 def test_a_training_is_a_folder(whole: Path) -> None:
