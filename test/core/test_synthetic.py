@@ -20,7 +20,7 @@ from fafnet_core.data.synthetic import (
     make_room,
     render,
 )
-from fafnet_core.data.synthetic.furniture import blob, box, tube
+from fafnet_core.data.synthetic.kit import blob, box, tube
 from fafnet_core.data.synthetic.render import Rendering, look, render_depth
 from fafnet_core.data.synthetic.solids import NEAR, Solid, tilt, turn
 

@@ -10,7 +10,7 @@ import pytest
 
 from fafnet_core.data.synthetic import Lamp, PinholeCamera, Scene, SensorConfig, look_at
 from fafnet_core.data.synthetic.dataset import RigFrame, SyntheticData, photograph
-from fafnet_core.data.synthetic.furniture import box
+from fafnet_core.data.synthetic.kit import box
 from fafnet_core.data.synthetic.sensor import calibration_error, measure_depth
 from fafnet_core.registration import register_depth
 

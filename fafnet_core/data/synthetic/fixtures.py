@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fafnet_core.data.synthetic import furniture, textures
-from fafnet_core.data.synthetic.furniture import Kit, Piece, box, tube
+from fafnet_core.data.synthetic.kit import Kit, Piece, box, tube
 from fafnet_core.data.synthetic.solids import Solid
 
 

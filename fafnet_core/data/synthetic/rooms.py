@@ -13,7 +13,7 @@ import numpy as np
 
 from fafnet_core.data.synthetic import furniture, textures
 from fafnet_core.data.synthetic.fixtures import FIXTURES, door, window
-from fafnet_core.data.synthetic.furniture import Kit, Piece, box, label
+from fafnet_core.data.synthetic.kit import Kit, Piece, box, label
 from fafnet_core.data.synthetic.render import Lamp, Scene
 from fafnet_core.data.synthetic.solids import Array, Shell, Solid, turn
 
