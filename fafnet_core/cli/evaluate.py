@@ -113,8 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
         results.append((evaluation, outcome))
     report = Report(arguments.checkpoint, config.data_name, dataset.label_set, str(device), results)
+    # Before any file: a full disk loses no figures.
+    print(json.dumps(report.to_json()) if arguments.json else report.to_text(), flush=True)
     _write(arguments, report, keep)
-    print(json.dumps(report.to_json()) if arguments.json else report.to_text())
     return 0
 
 

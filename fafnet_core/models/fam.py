@@ -221,21 +221,43 @@ def warp(features: Tensor, flow: Tensor, sampling: Sampling = PIXELS) -> Tensor:
     # Equal, not the same: a copied or unpickled network has a copy.
     if channels_last and sampling == PIXELS and _runs_plainly_on_a_cpu(source, flow):
         return _gather(source, x, y).to(features.dtype)
+    grid = torch.stack((x, y), dim=-1)
+    nowhere = _nowhere(grid)
+    if nowhere is not None:
+        grid = grid.masked_fill(nowhere[..., None], 0)
     warped = F.grid_sample(
         source,
-        torch.stack((x, y), dim=-1),
+        grid,
         mode="bilinear",
         padding_mode=sampling.padding_mode,
         align_corners=sampling.align_corners,
     ).to(features.dtype)
+    if nowhere is not None:
+        warped = warped.masked_fill(nowhere[:, None], float("nan"))
     # Sampling returns NCHW whatever it was given; left so, every convolution after it would
     # convert back.
     return warped.contiguous(memory_format=torch.channels_last) if channels_last else warped
 
 
+def _nowhere(grid: Tensor) -> Tensor | None:
+    """Where coordinates (B, H, W, 2) are NaN, (B, H, W); None: nowhere, or not looked for.
+
+    On a CPU the backward pass of `grid_sample` writes outside of its memory for them, and the
+    border's value, which its forward pass gives, would hide that a training has broken down.
+    """
+    if grid.device.type != "cpu" or _is_recorded():
+        return None
+    nowhere = grid.isnan().any(dim=-1)
+    return nowhere if bool(nowhere.any()) else None
+
+
+def _is_recorded() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+
+
 def _runs_plainly_on_a_cpu(features: Tensor, flow: Tensor) -> bool:
     """No gradient is wanted, and nobody records the operations to run them elsewhere."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if _is_recorded():
         return False
     wants_gradient = torch.is_grad_enabled() and (features.requires_grad or flow.requires_grad)
     fits = features.device.type == flow.device.type == "cpu" and len(features) == len(flow)

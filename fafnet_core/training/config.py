@@ -25,6 +25,7 @@ from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import FAFNetConfig, preset_config
 from fafnet_core.nearest import unknown_name
 from fafnet_core.training.evaluation import EvaluateConfig
+from fafnet_core.training.loader import LARGEST_SEED
 from fafnet_core.training.loss import LossConfig
 from fafnet_core.training.optimiser import OptimiserConfig
 from fafnet_core.training.schedule import ScheduleConfig
@@ -154,7 +155,8 @@ class TrainConfig:
         threads: processor threads of PyTorch; None: its own choice.
         channels_last: memory layout that convolutions like.
         compile: compile the network with `torch.compile`.
-        deterministic: refuse operations whose results vary from run to run (slower on a GPU).
+        deterministic: take operations whose results do not vary from run to run, where there are
+            such (slower on a GPU).
     """
 
     iterations: int = 40_000
@@ -183,8 +185,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("iterations", "batch_size", "accumulate", "save_every", "log_every", "keep"):
             self._check(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("seed", "validate_every", "pictures", "workers"):
+        for name in ("validate_every", "pictures", "workers"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
+        self._check("seed", 0 <= self.seed <= LARGEST_SEED, f"0 to {LARGEST_SEED}")
         self._check("threads", self.threads is None or self.threads >= 1, "1 or more, or null")
         self._check("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1, or null")
         self._check(

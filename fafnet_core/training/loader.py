@@ -14,8 +14,10 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing import resource_tracker
 from typing import NamedTuple
 
 import cv2
@@ -29,7 +31,7 @@ from fafnet_core.data.transforms import Batch
 
 Transform = Callable[[RgbdSample, np.random.Generator], Batch]
 
-_LARGEST_SEED = 2**32 - 1
+LARGEST_SEED = 2**32 - 1
 """A seed is one word of NumPy's SeedSequence, and so is an iteration."""
 
 _ORDER = 1
@@ -135,8 +137,8 @@ def training_batches(
         raise ValueError(f"rank {rank} is not one of {world} processes, counted from 0")
     if batch_size < 1 or batch_size % world:
         raise ValueError(f"batch_size is {batch_size}; it has to be a multiple of {world} (world)")
-    if not 0 <= seed <= _LARGEST_SEED:
-        raise ValueError(f"seed is {seed}; it has to be 0 to {_LARGEST_SEED}")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; it has to be 0 to {LARGEST_SEED}")
     if not 0 <= start <= stop:
         raise ValueError(f"iterations {start} to {stop}: start has to be 0 or more, stop not less")
     if workers < 0:
@@ -211,7 +213,7 @@ def _collate(samples: Sequence[Batch | _Failure]) -> Batch | _Failure:
 
 def _batches(loader: DataLoader[Batch | _Failure]) -> Iterator[Batch]:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _sheltered():
             # PyTorch's advice here is to fork.
             warnings.filterwarnings("ignore", "Got pickle error")
             batches = iter(loader)
@@ -246,6 +248,24 @@ def _start_method() -> str:
     # The server then imports PyTorch once, not each worker for itself.
     multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
     return "forkserver"
+
+
+@contextmanager
+def _sheltered() -> Iterator[None]:
+    """SIGTERM does not end the processes that are started here; for this one it only waits.
+
+    torchrun, Slurm and systemd send it to all processes of a training, and the one that trains
+    needs its workers to end the running iteration. They end with it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where nobody sends it
+        yield
+        return
+    resource_tracker.ensure_running()  # it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_worker(worker: int) -> None:

@@ -133,14 +133,22 @@ class Trainer:
         settings = config.train
         check_precision(settings.precision, own.device)
         settings.micro_batch(own.world)
-        state = _found_state(config, out, own, resume)
+        state = _found_state(config, out, resume)
         self.config, self.out, self._own, self._progress = config, out, own, progress
         self._settings = settings
         _prepare_torch(config, own.device)
         self._dataset = config.data.open("train")
+        settings.loss.check_classes(len(self._dataset.label_set))
         self._normalisation = config.normalisation.build()
         self._validation = self._build_validation() if settings.validate_every else None
-        self._versions = versions()
+        self._notes = {
+            "versions": versions(),
+            "processes": own.world,
+            "frames": len(self._dataset),
+        }
+        if state is not None and own.is_first:
+            for difference in differences(state.notes, self._notes):
+                say(f"{out} {difference}")
         model = build_network(config.model, len(self._dataset.label_set), settings.seed)
         taken = fill_network(model, config.model) if state is None else None
         if taken and own.is_first:
@@ -155,14 +163,19 @@ class Trainer:
         self.iteration = 0
         self.best: dict[str, Any] | None = None
         self._figures: dict[str, Any] = {}
-        self._saved = self._validated = 0
         if state is not None:
             self._restore(state)
+        self._saved = (self.iteration, self._validated)
 
     @property
     def network(self) -> FAFNet:
         """The network that is validated and written: the averaged one where there is one."""
         return self.averaged.model if self.averaged is not None else self.model
+
+    @property
+    def _validated(self) -> int:
+        """The iteration of the last validation; 0 before the first."""
+        return int(self._figures.get("iteration", 0))
 
     def run(self) -> Outcome:
         """Train to the last iteration, or until a signal stops it.
@@ -174,7 +187,10 @@ class Trainer:
         """
         with StopRequest() as request, self._monitor() as monitor:
             # A signal may have come before it: a training that goes on leaves no validation out.
-            stopped = not self._validate(monitor, request) or self._iterate(monitor, request)
+            stopped = not self._validate(monitor, request)
+            if not stopped:
+                self._save()
+                stopped = self._iterate(monitor, request)
         finished = self.iteration == self._settings.iterations and not stopped
         stopped_by = None if finished else request.signal or "another process"
         return Outcome(
@@ -255,7 +271,6 @@ class Trainer:
         found = validation(self.network, request)
         if found is None:
             return False
-        self._validated = self.iteration
         self._figures = {"iteration": self.iteration, **found.scores}
         score, before = found.scores["mean_iou"], (self.best or {}).get("mean_iou")
         if score is not None and (before is None or score > before):
@@ -267,12 +282,12 @@ class Trainer:
         return True
 
     def _save(self) -> None:
-        if self._saved == self.iteration:
+        if self._saved == (self.iteration, self._validated):
             return
         if self._own.is_first:
             self._write_network(LAST)
             write_state(self.out, self.state(), self._settings.keep)
-        self._saved = self.iteration
+        self._saved = (self.iteration, self._validated)
         # Nobody leaves before it is written: torchrun ends the first process with the others.
         self._own.wait()
 
@@ -285,9 +300,9 @@ class Trainer:
             ema={} if self.averaged is None else _tensors(self.averaged.model),
             scaler=self._step.scaler.state_dict(),
             best=self.best,
-            validated=self._validated,
+            figures=self._figures,
             config=self.config.to_dict(),
-            notes={"versions": self._versions, "processes": self._own.world},
+            notes=self._notes,
         )
 
     def _restore(self, state: TrainingState) -> None:
@@ -301,9 +316,9 @@ class Trainer:
                     # In the parameter's memory layout: another one is slower.
                     entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         self._step.scaler.load_state_dict(dict(state.scaler))
-        self.iteration = self._saved = state.iteration
+        self.iteration = state.iteration
         self.best = None if state.best is None else dict(state.best)
-        self._validated = state.validated
+        self._figures = dict(state.figures)
 
     def _write_network(self, name: str) -> None:
         if not self._own.is_first:
@@ -313,7 +328,7 @@ class Trainer:
             "iterations": self.iteration,
             "seed": self._settings.seed,
             "figures": self._figures,
-            "versions": self._versions,
+            "versions": self._notes["versions"],
             "training": self.config.to_dict(),
         }
         save_checkpoint(
@@ -340,22 +355,22 @@ class Trainer:
         remove_partial(self.out)
         with written_beside(self.out / CONFIG) as beside:
             beside.write_text(self.config.to_yaml(), encoding="utf-8")
-        iterations = self._settings.iterations
         return FolderMonitor(
-            self.out, start=self.iteration, iterations=iterations, progress=self._progress
+            self.out,
+            start=self.iteration,
+            validated=self._validated,
+            iterations=self._settings.iterations,
+            progress=self._progress,
         )
 
 
-def _found_state(config: Config, out: Path, own: Processes, resume: bool) -> TrainingState | None:
+def _found_state(config: Config, out: Path, resume: bool) -> TrainingState | None:
     """The state to go on from; None for a training that begins."""
     path = check_folder(out, resume=resume)
     if path is None:
         return None
     state = read_state(path)
     check_same(config, state, out)
-    if own.is_first:
-        for difference in differences(state, versions(), own.world):
-            say(f"{out} {difference}")
     return state
 
 

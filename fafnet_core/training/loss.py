@@ -50,6 +50,18 @@ class LossConfig:
             self._check("class_weights", usable, "numbers from 0, one a class, not all of them 0")
             object.__setattr__(self, "class_weights", weights)
 
+    def check_classes(self, num_classes: int) -> None:
+        """Refuse weights for another number of classes.
+
+        Raises:
+            ValueError: there are class weights, and not one for each.
+        """
+        if self.class_weights is not None and len(self.class_weights) != num_classes:
+            raise ValueError(
+                f"train.loss.class_weights has {len(self.class_weights)} numbers, but there are"
+                f" {num_classes} classes; give one a class"
+            )
+
     def _check(self, name: str, right: bool, wanted: str) -> None:
         if not right:
             raise ValueError(f"{name} is {getattr(self, name)!r}; it has to be {wanted}")
@@ -79,13 +91,14 @@ def summed_loss(
             "the loss takes logits (batch, classes, height, width) and labels (batch, height,"
             f" width); got {tuple(logits.shape)} and {tuple(label.shape)}"
         )
+    config.check_classes(logits.shape[1])
     logits = logits.float()
     # Summed in a second step: the sum that PyTorch fuses into the loss of images is not
     # repeatable on a GPU.
     losses = F.cross_entropy(
         logits,
         label,
-        weight=_class_weights(config, logits),
+        weight=None if config.class_weights is None else logits.new_tensor(config.class_weights),
         ignore_index=UNLABELLED,
         reduction="none",
         label_smoothing=config.label_smoothing,
@@ -108,14 +121,3 @@ def counted_pixels(label: Tensor, config: LossConfig) -> Tensor:
     weights = torch.tensor(config.class_weights, device=label.device)
     # Not label[labelled]: a GPU would have to wait for its size.
     return (weights[label.where(labelled, 0)] * labelled).sum()
-
-
-def _class_weights(config: LossConfig, logits: Tensor) -> Tensor | None:
-    if config.class_weights is None:
-        return None
-    if len(config.class_weights) != logits.shape[1]:
-        raise ValueError(
-            f"class_weights has {len(config.class_weights)} numbers, but the network tells"
-            f" {logits.shape[1]} classes apart; give one a class"
-        )
-    return logits.new_tensor(config.class_weights)

@@ -65,13 +65,16 @@ class FolderMonitor(Monitor):
         out: the folder.
         start: iterations that are done already; what the log has beyond them is of a run that was
             killed, and goes.
+        validated: the last of them that is validated; 0: none.
         iterations: all of them.
         progress: show the bar, where standard error is a terminal.
     """
 
-    def __init__(self, out: Path, *, start: int, iterations: int, progress: bool = True) -> None:
+    def __init__(
+        self, out: Path, *, start: int, validated: int, iterations: int, progress: bool = True
+    ) -> None:
         self._out = out
-        self._forget_after(start)
+        self._forget_beyond({"train": start, "val": validated})
         self._log = (out / LOG).open("a", encoding="utf-8")
         self._board = _board(out / _TENSORBOARD, start)
         self._bar = tqdm(
@@ -125,11 +128,11 @@ class FolderMonitor(Monitor):
         if self._board is not None:
             self._board.close()
 
-    def _forget_after(self, iteration: int) -> None:
+    def _forget_beyond(self, last: Mapping[str, int]) -> None:
         path = self._out / LOG
         if not path.is_file():
             return
-        kept = [line for line in path.read_text("utf-8").splitlines() if _is_of(line, iteration)]
+        kept = [line for line in path.read_text("utf-8").splitlines() if _is_within(line, last)]
         with written_beside(path) as beside:
             beside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
@@ -179,10 +182,11 @@ def _percent(value: float | None) -> str:
     return "not known" if value is None else f"{100 * value:.2f} %"
 
 
-def _is_of(line: str, iteration: int) -> bool:
-    """Whether a line of the log is whole, and of an iteration up to this one."""
+def _is_within(line: str, last: Mapping[str, int]) -> bool:
+    """Whether a line of the log is whole, and of an iteration up to the last of its kind."""
     try:
-        return int(json.loads(line)["iteration"]) <= iteration
+        found = json.loads(line)
+        return int(found["iteration"]) <= last[found["kind"]]
     except (ValueError, TypeError, KeyError):
         return False  # cut short by a kill
 

@@ -40,10 +40,16 @@ def check_folder(out: Path, *, resume: bool) -> Path | None:
     """Return the state to go on from; None for a training that begins.
 
     Raises:
-        FileExistsError: a training is there, and is not to be resumed.
+        FileExistsError: a training is there, and is not to be resumed, or cannot be.
         FileNotFoundError: none is there to resume.
     """
     state = latest_state(out)
+    if state is None and (out / LAST).exists():
+        raise FileExistsError(
+            f"{out} holds a training whose states in {out / FOLDER} are gone: it cannot go on, and"
+            f" is not overwritten; take another folder, with model.init={out / LAST} to begin from"
+            " its weights"
+        )
     if not resume and state is not None:
         raise FileExistsError(
             f"{out} holds a training of {int(state.stem)} iterations: --resume goes on with it;"
@@ -78,19 +84,26 @@ def check_same(config: Config, state: TrainingState, out: Path) -> None:
         )
 
 
-def differences(state: TrainingState, versions: Mapping[str, str], world: int) -> Iterator[str]:
-    """What else is not as it was, and may change the last digits of what is to come."""
-    then = state.notes.get("versions", {})
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as it was, and may change what is to come, by the notes of two states."""
+    before, versions = then["versions"], now["versions"]
     changed = [
-        f"{name} was {then.get(name)}, is {versions.get(name)}"
-        for name in sorted(then.keys() | versions.keys())
-        if then.get(name) != versions.get(name)
+        f"{name} was {before.get(name)}, is {versions.get(name)}"
+        for name in sorted(before.keys() | versions.keys())
+        if before.get(name) != versions.get(name)
     ]
     if changed:
         yield f"goes on with other versions: {', '.join(changed)}"
-    before = state.notes.get("processes")
-    if before != world:
-        yield f"was trained by {before} processes, is by {world}: dropout draws other channels"
+    if then["processes"] != now["processes"]:
+        yield (
+            f"was trained by {then['processes']} processes, is by {now['processes']}: dropout draws"
+            " other channels"
+        )
+    if then["frames"] != now["frames"]:
+        yield (
+            f"was trained on {then['frames']} frames, and the data set has {now['frames']}: they"
+            " come in another order"
+        )
 
 
 def _is_free(key: str) -> bool:

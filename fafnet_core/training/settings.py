@@ -276,7 +276,7 @@ def _scalar(wanted: Any, text: str, kind: str) -> Any:
     if wanted is bool:
         return text.lower() in ("true", "yes", "on") if kind == "bool" else MISSING
     if wanted is int and kind == "plain" and _WHOLE.fullmatch(text):
-        return int(text.rstrip("_"))
+        return int(text.replace("_", ""))
     if wanted is float and kind == "plain" and _NUMBER.fullmatch(text):
         value = float(text.replace("_", ""))
         return value if math.isfinite(value) else MISSING

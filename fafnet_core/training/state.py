@@ -38,9 +38,9 @@ class TrainingState:
         ema: the averaged network's tensors; empty without.
         scaler: of the loss, for float16; empty without.
         best: the best validation so far: its `iteration` and figures; None before the first.
-        validated: the iteration of the last validation; 0 before the first.
+        figures: the last validation: its `iteration` and figures; empty before the first.
         config: the whole configuration, `Config.to_dict`.
-        notes: versions, processes.
+        notes: versions, processes, frames of the data set.
     """
 
     iteration: int
@@ -49,7 +49,7 @@ class TrainingState:
     ema: Mapping[str, Tensor] = field(default_factory=dict)
     scaler: Mapping[str, Any] = field(default_factory=dict)
     best: Mapping[str, Any] | None = None
-    validated: int = 0
+    figures: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ def write_state(out: Path, state: TrainingState, keep: int) -> Path:
         "optimiser": {"state": numbers, "param_groups": state.optimiser["param_groups"]},
         "scaler": state.scaler,
         "best": state.best,
-        "validated": state.validated,
+        "figures": state.figures,
         "config": state.config,
         "notes": state.notes,
     }
@@ -100,8 +100,9 @@ def latest_state(out: Path) -> Path | None:
 
 def remove_partial(out: Path) -> None:
     """Remove what killed runs have left half written."""
-    for path in (out / FOLDER).glob(".*.partial"):
-        path.unlink()
+    for folder in (out, out / FOLDER):
+        for path in folder.glob(".*.partial"):
+            path.unlink()
 
 
 def read_state(path: Path) -> TrainingState:
@@ -148,7 +149,7 @@ def _assemble(values: Any, tensors: Mapping[str, Tensor]) -> TrainingState:
         ema=parts["ema"],
         scaler=dict(values["scaler"]),
         best=values["best"],
-        validated=int(values["validated"]),
+        figures=dict(values["figures"]),
         config=dict(values["config"]),
         notes=dict(values["notes"]),
     )

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fafnet_core.data.labels import UNLABELLED
 from fafnet_core.data.transforms import Batch
 from fafnet_core.training.config import Precision, TrainConfig
 from fafnet_core.training.distributed import Processes
-from fafnet_core.training.loss import LossConfig, summed_loss
+from fafnet_core.training.loss import counted_pixels, summed_loss
 
 _DTYPES = {
     "float32": torch.float32,
@@ -119,10 +118,6 @@ class Step:
         for place, piece in enumerate(pieces):
             with self._exchange(last=place == parts - 1):
                 loss = self._loss(Batch(*piece)) / count
-                if processes.device.type == "cpu":
-                    # There PyTorch's grid_sample writes outside of its memory in the backward
-                    # pass of coordinates that are NaN; on a GPU this would wait for nothing.
-                    self._check_finite(float(processes.sum(loss.detach().clone())))
                 # Processes are averaged by DistributedDataParallel; here they are to be summed.
                 self.scaler.scale(loss * processes.world).backward()  # type: ignore[no-untyped-call]
             total[0] += loss.detach()
@@ -174,17 +169,6 @@ def check_precision(precision: Precision, device: torch.device) -> None:
             "train.precision float16 needs a GPU; on a CPU take float32, or bfloat16 where it has"
             " it natively"
         )
-
-
-def counted_pixels(label: Tensor, config: LossConfig) -> Tensor:
-    """What `summed_loss` will count in these labels, as a float32 number on their device."""
-    if config.average_over == "all":
-        return torch.tensor(float(label.numel()), device=label.device)
-    labelled = label != UNLABELLED
-    if config.class_weights is None:
-        return labelled.sum().float()
-    weights = torch.tensor(config.class_weights, device=label.device)
-    return weights[label[labelled]].sum()
 
 
 def _seed(seed: int, iteration: int, rank: int) -> None:

@@ -234,6 +234,17 @@ def test_errors_are_one_line_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_figures_are_printed_though_a_file_cannot_be_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    protocol = ("--protocols", "single")
+    assert main(command(folder, "--json", *protocol, "--csv", str(tmp_path / "file/c.csv"))) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["frames"] == 3
+    assert "file" in printed.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -61,6 +61,19 @@ class KilledFrames(Frames):
         return super().read(index)
 
 
+class TerminatedFrames(Frames):
+    """As `Frames`, but with frame 3 SIGTERM comes to its reader, and to what reader is forked from.
+
+    As from torchrun, which sends it to all processes of a training.
+    """
+
+    def read(self, index: int) -> RgbdSample:
+        if index == 3:
+            for process in (os.getppid(), os.getpid()):
+                os.kill(process, signal.SIGTERM)
+        return super().read(index)
+
+
 AUGMENT = TrainTransform(
     TransformConfig(crop=(16, 16), colour_jitter=ColourJitter(brightness=0.3)), Normalisation()
 )
@@ -166,6 +179,15 @@ def test_a_frame_that_cannot_be_read_is_named_in_one_line(
 def test_a_worker_that_is_killed_is_told_with_what_to_do() -> None:
     with pytest.raises(ChildProcessError, match=r"^a worker .* died \(process \d+\); .* fewer"):
         read(dataset=KilledFrames(10), workers=1)
+
+
+@pytest.mark.skipif(
+    "forkserver" not in torch.multiprocessing.get_all_start_methods(),
+    reason="there the parent of a worker is the test itself",
+)
+def test_sigterm_is_for_the_process_that_trains() -> None:
+    assert_equal(read(dataset=TerminatedFrames(10), workers=1), read())
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_data_set_that_cannot_be_sent_to_workers_is_told() -> None:

@@ -246,3 +246,22 @@ def test_pass_through_is_the_map_or_its_upsampling() -> None:
     assert upsampled.shape == x_i.shape
     # Corners on corners: every second pixel is one of the coarse map's.
     torch.testing.assert_close(upsampled[..., ::2, ::2], x_j)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_flow_that_is_not_a_number_shows_and_does_not_end_the_process(
+    layout: torch.memory_format,
+) -> None:
+    features = torch.randn(2, 3, 9, 11).contiguous(memory_format=layout).requires_grad_()
+    flow = torch.zeros(2, 2, 9, 11)
+    flow[1, 0, 4, 5] = float("nan")
+    flow.requires_grad_()
+    warped = warp(features, flow)
+    lost = warped.isnan()
+    assert lost[1, :, 4, 5].all()
+    assert lost.sum() == 3
+    warped.nansum().backward()  # type: ignore[no-untyped-call]
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+    with torch.no_grad():
+        assert warp(features, flow)[1, :, 4, 5].isnan().all()

@@ -61,6 +61,7 @@ def read(tmp_path: Path, text: str, *overrides: str) -> Outer:
         ("rate: 1_000.5", "rate", 1000.5),
         ("count: 010", "count", 10),
         ("count: 40_000", "count", 40000),
+        ("count: 4__0_", "count", 40),
         ("name: no", "name", "no"),
         ("name: 2024-01-02", "name", "2024-01-02"),
         ("name: 12:30", "name", "12:30"),
@@ -237,6 +238,10 @@ def test_data_chooses_the_section_s_type_by_name(tmp_path: Path) -> None:
         ("model: {pretrained: a, init: b}", "leave pretrained out"),
         ("train: {batch_size: 6, accumulate: 4}", "take a multiple of 4"),
         ("train: {ema: 1.0}", "ema is 1.0; it has to be between 0 and 1, or null"),
+        (
+            "train:\n  seed: 4294967296",
+            "line 2: train: seed is 4294967296; it has to be 0 to 4294967295",
+        ),
         ("train: {iterations: 0}", "iterations is 0; it has to be 1 or more"),
         ("train:\n  schedule:\n    rat: 1", "line 3: unknown train.schedule key 'rat'"),
         ("train: {optimiser: {kind: sdg}}", "did you mean 'sgd'?"),

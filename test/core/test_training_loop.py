@@ -24,11 +24,11 @@ from fafnet_core.training.config import ModelConfig
 from fafnet_core.training.ema import AveragedModel
 from fafnet_core.training.loader import training_batches
 from fafnet_core.training.loop import Trainer, train
-from fafnet_core.training.loss import LossConfig, summed_loss
+from fafnet_core.training.loss import LossConfig
 from fafnet_core.training.optimiser import OptimiserConfig
 from fafnet_core.training.schedule import ScheduleConfig, learning_rate
 from fafnet_core.training.state import latest_state, read_state, write_state
-from fafnet_core.training.step import NonFiniteError, counted_pixels
+from fafnet_core.training.step import NonFiniteError
 
 SGD = OptimiserConfig(momentum=0.0, weight_decay=0.0)
 CONSTANT = ScheduleConfig(kind="constant", rate=0.05, warmup=0.0)
@@ -183,6 +183,25 @@ def test_a_signal_in_a_validation_leaves_it_for_later(whole: Path, tmp_path: Pat
     assert numbers(state(whole, 20)) == numbers(state(tmp_path, 20))
 
 
+def test_a_validation_that_was_left_for_later_is_made_and_logged_once(tmp_path: Path) -> None:
+    def config(data: SquaresData | None = None) -> Any:
+        return tiny_config(data, iterations=2, validate_every=2, save_every=1)
+
+    Trainer(config(SquaresData.signalling("val", 2)), tmp_path, progress=False).run()
+    before = state(tmp_path, 2).read_bytes()
+    Trainer(config(), tmp_path, resume=True, progress=False).run()
+    best = numbers(state(tmp_path, 2))["best"]
+    assert read_metadata(tmp_path / "last.safetensors").notes["figures"] == best
+    data = SquaresData()
+    assert Trainer(config(data), tmp_path, resume=True, progress=False).run().best == best
+    assert data.opened["val"].reads == 0
+    # Killed after the validation, before its state: that one is made again, and replaces its line.
+    state(tmp_path, 2).write_bytes(before)
+    Trainer(config(), tmp_path, resume=True, progress=False).run()
+    assert len(lines(tmp_path, "val")) == 1
+    assert numbers(state(tmp_path, 2))["best"] == best
+
+
 def test_a_second_signal_is_no_longer_held_back(tmp_path: Path) -> None:
     from fafnet_core.training.stop import StopRequest
 
@@ -200,12 +219,13 @@ def test_what_a_killed_run_logged_beyond_its_state_goes(whole: Path, tmp_path: P
     Trainer(tiny_config(data, ema=0.9), tmp_path, progress=False).run()
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"iteration": 12, "kind": "train", "loss": 7}\n{"iteration": 13, "ki')
-    (tmp_path / "states/.00000009.safetensors.1.partial").write_bytes(b"half")
+    for name in ("states/.00000009.safetensors.1.partial", ".last.safetensors.1.partial"):
+        (tmp_path / name).write_bytes(b"half")
     Trainer(tiny_config(ema=0.9), tmp_path, resume=True, progress=False).run()
     resumed = {line["iteration"]: line for line in lines(tmp_path, "train")}
     assert list(resumed) == [4, 8, 12, 16, 20]
     assert resumed[20] == lines(whole, "train")[-1]
-    assert not list((tmp_path / "states").glob(".*"))
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_going_on_with_a_finished_training_changes_nothing(whole: Path) -> None:
@@ -242,6 +262,14 @@ def test_there_has_to_be_something_to_resume(tmp_path: Path) -> None:
         Trainer(tiny_config(), tmp_path / "none", resume=True)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_training_whose_states_are_gone_is_not_overwritten(resume: bool, tmp_path: Path) -> None:
+    for name in ("config.yaml", "last.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(FileExistsError, match=r"states in .* are gone: .* model\.init=.*last"):
+        Trainer(tiny_config(), tmp_path, resume=resume)
+
+
 def test_a_run_killed_before_its_first_state_begins_anew(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("")
     trainer = Trainer(tiny_config(iterations=1), tmp_path, resume=True, progress=False)
@@ -256,11 +284,13 @@ def test_going_on_with_other_versions_is_said(
     trainer.run()
     found = trainer.state()
     versions = {**found.notes["versions"], "torch": "1.0"}
-    write_state(tmp_path, replace(found, notes={"versions": versions, "processes": 2}), keep=1)
+    notes = {"versions": versions, "processes": 2, "frames": 9}
+    write_state(tmp_path, replace(found, notes=notes), keep=1)
     Trainer(trainer.config, tmp_path, resume=True, progress=False)
     said = capsys.readouterr().err
     assert f"torch was 1.0, is {torch.__version__}" in said
     assert "by 2 processes, is by 1" in said
+    assert "trained on 9 frames, and the data set has 10: they come in another order" in said
 
 
 def test_another_configuration_is_not_resumed_and_the_keys_are_named(whole: Path) -> None:
@@ -314,21 +344,11 @@ def test_micro_batches_make_the_update_of_the_whole_batch(parts: int, tmp_path: 
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        LossConfig(),
-        LossConfig(average_over="all"),
-        LossConfig(class_weights=(0.5, 2.0, 0.0, 1e-3)),
-        LossConfig(label_smoothing=0.1),
-    ],
-)
-def test_the_count_before_the_forward_pass_is_the_loss_s_own(config: LossConfig) -> None:
-    generator = torch.Generator().manual_seed(0)
-    label = torch.randint(0, 4, (2, 9, 7), generator=generator)
-    label[torch.rand(label.shape, generator=generator) < 0.3] = 255
-    logits = torch.randn(2, 4, 9, 7, generator=generator)
-    torch.testing.assert_close(counted_pixels(label, config), summed_loss(logits, label, config)[1])
+def test_class_weights_for_other_classes_are_refused_before_it_begins(tmp_path: Path) -> None:
+    config = tiny_config(loss=LossConfig(class_weights=(1.0, 2.0)))
+    with pytest.raises(ValueError, match=r"^train\.loss\.class_weights has 2 .* 4 classes"):
+        Trainer(config, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_clipping_limits_the_norm_of_the_update(tmp_path: Path) -> None:
