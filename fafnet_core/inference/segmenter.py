@@ -24,6 +24,7 @@ from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.hha import HHAEncoder
 from fafnet_core.inference.devices import choose_device, choose_dtype
 from fafnet_core.models import FAFNet, build_model
+from fafnet_core.models.shipped import checkpoint_file
 from fafnet_core.models.weights import CheckpointMetadata, load_checkpoint, read_metadata
 
 UNTRAINED = "untrained:"
@@ -126,9 +127,10 @@ class Segmenter:
             )
             model = _untrained(preset)
             return cls(model, device=device, precision=precision, notice=notice)
-        metadata = read_metadata(name)
+        path = checkpoint_file(name)  # once: a repository of the Hub is asked each time
+        metadata = read_metadata(path)
         return cls(
-            load_checkpoint(name),
+            load_checkpoint(path),
             metadata.label_set,
             metadata.normalisation,
             device=device,

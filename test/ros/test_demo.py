@@ -39,8 +39,8 @@ def test_the_demo_labels_a_room_and_draws_it(tmp_path: Path) -> None:
     assert str(tmp_path / "demo.png") in done.stdout
     picture = cv2.imread(str(tmp_path / "demo.png"))
     assert picture is not None
-    assert picture.shape[0] == 480 + 28
-    assert picture.shape[1] > 4 * 640
+    assert picture.shape[0] == 240 + 28
+    assert picture.shape[1] > 4 * 320
 
 
 def test_the_demo_plays_a_folder(frame_folder: Path, tmp_path: Path) -> None:
