@@ -33,7 +33,7 @@ NOTICE = (
 _FRESH_SEED = 20_000
 _FRAMES = 300
 _CALIBRATION_PX = (0.0, 4.0)
-_SHOWN = 6
+_SHOWN = 4
 _COMMON = 0.001
 """Share of the pixels from which a class counts as one of the common ones."""
 
