@@ -59,8 +59,12 @@ class Interval:
         half = float(stats.t.ppf(0.975, values.size - 1) * stats.sem(values))
         return cls(mean, mean - half, mean + half)
 
-    def __str__(self) -> str:
-        return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+    def text(self, digits: int) -> str:
+        """Return the mean, and the interval where there is one."""
+        mean = f"{self.mean:+.{digits}f}"
+        if np.isnan(self.low):
+            return mean
+        return f"{mean} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,15 @@ def _scores(table: Table) -> list[str]:
 
 
 def _pairs(table: Table) -> list[tuple[str, str]]:
+    """Return the differences that answer the question."""
     wanted = ((_WHOLE, _CONTROL), (_WHOLE, _NONE), (_CONTROL, _NONE))
     return [pair for pair in wanted if table.seeds(*pair)]
+
+
+def _others(table: Table) -> list[tuple[str, str]]:
+    """Return what the whole network has over each of the remaining arms."""
+    arms = [arm for arm in table.arms if arm not in _COLOURS]
+    return [(_WHOLE, arm) for arm in arms if table.seeds(_WHOLE, arm)]
 
 
 def _gains(table: Table) -> list[str]:
@@ -179,11 +190,10 @@ def _gains(table: Table) -> list[str]:
             f"| {title}: paired difference in points [95 %] | {head} | points per px, 0-8 |",
             "|---|" + "---|" * (len(table.errors) + 1),
         ]
-        for arm, other in _pairs(table):
+        for arm, other in [*_pairs(table), *_others(table)]:
             gains = table.difference(arm, other, measure)
-            cells = " | ".join(str(Interval.of(column)) for column in gains.T)
-            slope = table.slope(arm, other, measure)
-            rate = f"{slope.mean:+.3f} [{slope.low:+.3f}, {slope.high:+.3f}]"
+            cells = " | ".join(Interval.of(column).text(2) for column in gains.T)
+            rate = table.slope(arm, other, measure).text(3)
             rows.append(f"| {arm} minus {other} | {cells} | {rate} |")
         parts.append("\n".join(rows))
     return parts
@@ -238,4 +248,6 @@ def _plot_gains(axis: Any, table: Table, x: Values) -> None:
         )
     axis.set_title("paired difference in mIoU, 95 % interval")
     axis.set_ylabel("points")
-    axis.legend(frameon=False)
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.35 * (high - low))  # room for the legend above the bars
+    axis.legend(frameon=False, loc="upper center", ncols=1)

@@ -40,6 +40,7 @@ from fafnet_core.training.settings import (
     read_settings,
     read_value,
     read_values,
+    require_field,
 )
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -184,14 +185,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch_size", "accumulate", "save_every", "log_every", "keep"):
-            self._check(name, getattr(self, name) >= 1, "1 or more")
+            require_field(self, name, getattr(self, name) >= 1, "1 or more")
         for name in ("validate_every", "pictures", "workers"):
-            self._check(name, getattr(self, name) >= 0, "0 or more")
-        self._check("seed", 0 <= self.seed <= LARGEST_SEED, f"0 to {LARGEST_SEED}")
-        self._check("threads", self.threads is None or self.threads >= 1, "1 or more, or null")
-        self._check("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1, or null")
-        self._check(
-            "clip_norm", self.clip_norm is None or self.clip_norm > 0, "above 0, or null for none"
+            require_field(self, name, getattr(self, name) >= 0, "0 or more")
+        require_field(self, "seed", 0 <= self.seed <= LARGEST_SEED, f"0 to {LARGEST_SEED}")
+        require_field(
+            self, "threads", self.threads is None or self.threads >= 1, "1 or more, or null"
+        )
+        require_field(self, "ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1, or null")
+        require_field(
+            self,
+            "clip_norm",
+            self.clip_norm is None or self.clip_norm > 0,
+            "above 0, or null for none",
         )
         self.micro_batch(world=1)
 
@@ -209,10 +215,6 @@ class TrainConfig:
                 f" each (accumulate); take a multiple of {parts}"
             )
         return self.batch_size // parts
-
-    def _check(self, name: str, right: bool, wanted: str) -> None:
-        if not right:
-            raise ValueError(f"{name} is {getattr(self, name)}; it has to be {wanted}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fafnet_core.data.labels import UNLABELLED
+from fafnet_core.training.settings import require_field
 
 AverageOver = Literal["valid", "all"]
 
@@ -42,12 +43,18 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         choices = get_args(AverageOver)
-        self._check("average_over", self.average_over in choices, f"one of {', '.join(choices)}")
-        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "0 or more, and below 1")
+        require_field(
+            self, "average_over", self.average_over in choices, f"one of {', '.join(choices)}"
+        )
+        require_field(
+            self, "label_smoothing", 0 <= self.label_smoothing < 1, "0 or more, and below 1"
+        )
         if self.class_weights is not None:
             weights = tuple(self.class_weights)
             usable = all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0
-            self._check("class_weights", usable, "numbers from 0, one a class, not all of them 0")
+            require_field(
+                self, "class_weights", usable, "numbers from 0, one a class, not all of them 0"
+            )
             object.__setattr__(self, "class_weights", weights)
 
     def check_classes(self, num_classes: int) -> None:
@@ -61,10 +68,6 @@ class LossConfig:
                 f"train.loss.class_weights has {len(self.class_weights)} numbers, but there are"
                 f" {num_classes} classes; give one a class"
             )
-
-    def _check(self, name: str, right: bool, wanted: str) -> None:
-        if not right:
-            raise ValueError(f"{name} is {getattr(self, name)!r}; it has to be {wanted}")
 
 
 def summed_loss(

@@ -15,6 +15,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from fafnet_core.training.settings import require_field
+
 OptimiserKind = Literal["sgd", "adamw"]
 
 _BACKBONES = ("rgb_stream", "depth_stream", "stream")
@@ -52,27 +54,27 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         kinds = get_args(OptimiserKind)
-        self._check("kind", self.kind in kinds, f"one of {', '.join(kinds)}")
-        self._check("momentum", 0 <= self.momentum < 1, "0 or more, and below 1")
-        self._check("nesterov", not self.nesterov or self.momentum > 0, "false without momentum")
+        require_field(self, "kind", self.kind in kinds, f"one of {', '.join(kinds)}")
+        require_field(self, "momentum", 0 <= self.momentum < 1, "0 or more, and below 1")
+        require_field(
+            self, "nesterov", not self.nesterov or self.momentum > 0, "false without momentum"
+        )
         betas = tuple(self.betas)
-        self._check(
+        require_field(
+            self,
             "betas",
             len(betas) == 2 and all(0 <= beta < 1 for beta in betas),
             "two numbers, 0 or more, and below 1",
         )
-        self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
-        self._check(
+        require_field(self, "weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
+        require_field(
+            self,
             "norm_weight_decay",
             self.norm_weight_decay is None or 0 <= self.norm_weight_decay < math.inf,
             "0 or more, or null for weight_decay",
         )
-        self._check("backbone_rate", 0 <= self.backbone_rate < math.inf, "0 or more")
+        require_field(self, "backbone_rate", 0 <= self.backbone_rate < math.inf, "0 or more")
         object.__setattr__(self, "betas", betas)
-
-    def _check(self, name: str, right: bool, wanted: str) -> None:
-        if not right:
-            raise ValueError(f"{name} is {getattr(self, name)!r}; it has to be {wanted}")
 
 
 def build_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:

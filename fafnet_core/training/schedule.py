@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
+from fafnet_core.training.settings import require_field
+
 ScheduleKind = Literal["step", "poly", "cosine", "constant"]
 
 
@@ -44,25 +46,22 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         kinds = get_args(ScheduleKind)
-        self._check("kind", self.kind in kinds, f"one of {', '.join(kinds)}")
-        self._check("rate", 0 < self.rate < math.inf, "above 0")
-        self._check("warmup", 0 <= self.warmup < 1, "0 or more, and below 1")
-        self._check("warmup_from", 0 <= self.warmup_from <= 1, "0 to 1")
+        require_field(self, "kind", self.kind in kinds, f"one of {', '.join(kinds)}")
+        require_field(self, "rate", 0 < self.rate < math.inf, "above 0")
+        require_field(self, "warmup", 0 <= self.warmup < 1, "0 or more, and below 1")
+        require_field(self, "warmup_from", 0 <= self.warmup_from <= 1, "0 to 1")
         milestones = tuple(self.milestones)
         rising = all(a < b for a, b in pairwise(milestones))
         within = all(0 < milestone < 1 for milestone in milestones)
-        self._check(
+        require_field(
+            self,
             "milestones",
             rising and within,
             "shares of the training, between 0 and 1 and in rising order",
         )
-        self._check("gamma", 0 < self.gamma <= 1, "above 0, and at most 1")
-        self._check("power", 0 < self.power < math.inf, "above 0")
+        require_field(self, "gamma", 0 < self.gamma <= 1, "above 0, and at most 1")
+        require_field(self, "power", 0 < self.power < math.inf, "above 0")
         object.__setattr__(self, "milestones", milestones)
-
-    def _check(self, name: str, right: bool, wanted: str) -> None:
-        if not right:
-            raise ValueError(f"{name} is {getattr(self, name)!r}; it has to be {wanted}")
 
 
 def learning_rate(config: ScheduleConfig, iteration: int, iterations: int) -> float:

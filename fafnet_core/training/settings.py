@@ -33,6 +33,16 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the message begins with where it stands."""
 
 
+def require_field(settings: object, name: str, right: bool, wanted: str) -> None:
+    """Refuse a field's value.
+
+    Raises:
+        ValueError: `right` is false; the message says what came and what is wanted.
+    """
+    if not right:
+        raise ValueError(f"{name} is {getattr(settings, name)!r}; it has to be {wanted}")
+
+
 @dataclass(frozen=True)
 class Setting:
     """A value as it is written, and where.
