@@ -34,7 +34,7 @@ from fafnet_ros.outputs import Outputs, Result
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.statistics import SILENT_AFTER, Statistics
 from fafnet_ros.subscription import MatchingSubscription
-from fafnet_ros.synchronizer import Pair, Stream, Synchronizer
+from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
 from fafnet_ros.worker import LatestWorker
 
 _LOG_EVERY = 10.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fafnet_ros.synchronizer import Stream, Synchronizer
+from fafnet_core.messages.synchronizer import Stream, Synchronizer
 
 MS = 1_000_000
 FRAME = 33 * MS
