@@ -83,14 +83,14 @@ def test_a_finer_colour_image_has_no_grid_of_holes() -> None:
         depth, coarse.camera_matrix, fine.camera_matrix, np.eye(3), (0.03, 0, 0), (114, 152)
     )
     assert (registered[5:-5, 8:-8] == 2.0).all()
-    with pytest.raises(ValueError, match=r"3\.0 times as fine"):
+    with pytest.raises(ValueError, match=r"12\.0 times as fine"):
         register_depth(
             depth,
             coarse.camera_matrix,
-            PinholeCamera(240, 180).camera_matrix,
+            PinholeCamera(960, 720).camera_matrix,
             np.eye(3),
             (0, 0, 0),
-            (180, 240),
+            (720, 960),
         )
 
 

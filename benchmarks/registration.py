@@ -1,0 +1,232 @@
+"""How long the registration of depth to colour takes, and how far from the truth it is.
+
+python benchmarks/registration.py               # OMP_NUM_THREADS=1 beforehand: one core
+
+A synthetic room is seen by a depth camera 5 cm beside the colour camera and a little turned, with
+a Kinect's noise, steps and holes; its depth in the colour image is known from casting rays there.
+Times are processor times. "written out" is the plain NumPy form that the tests of the synthetic
+rooms began with; OpenCV's `cv2.rgbd.registerDepth` is measured where its contrib modules are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from fafnet_core.data.synthetic import (  # noqa: E402
+    PinholeCamera,
+    Pose,
+    SensorConfig,
+    choose_view,
+    make_room,
+)
+from fafnet_core.data.synthetic.render import render_depth  # noqa: E402
+from fafnet_core.data.synthetic.sensor import measure_depth  # noqa: E402
+from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth  # noqa: E402
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pair of cameras before a room.
+
+    Attributes:
+        name: of the case.
+        clean: (h, w) the depth camera's depth without faults.
+        depth: (h, w) with them.
+        truth: (H, W) the colour camera's.
+        depth_camera: its size and matrix.
+        camera: the colour camera's.
+        extrinsics: from the depth camera to the colour camera.
+    """
+
+    name: str
+    clean: Image
+    depth: Image
+    truth: Image
+    depth_camera: PinholeCamera
+    camera: PinholeCamera
+    extrinsics: Extrinsics
+
+
+def field_of_view(width: int, focal: float) -> float:
+    """Horizontal field of view in degrees."""
+    return float(2 * np.degrees(np.arctan(width / 2 / focal)))
+
+
+def make_case(
+    depth_size: tuple[int, int], depth_focal: float, size: tuple[int, int], focal: float
+) -> Case:
+    """Look at one room with cameras of these sizes (width, height) and focal lengths (pixels)."""
+    rng = np.random.default_rng(4)
+    room = make_room(rng)
+    colour = choose_view(room, rng)
+    depth_camera = PinholeCamera(*depth_size, field_of_view(depth_size[0], depth_focal))
+    camera = PinholeCamera(*size, field_of_view(size[0], focal))
+    turned = np.asarray(cv2.Rodrigues(np.array([0.004, -0.006, 0.003]))[0])
+    beside = colour.moved(right=0.05, down=0.001, forward=-0.002)
+    pose = Pose(beside.position, (turned @ beside.axes).astype(np.float32))
+    axes = colour.axes.astype(np.float64)
+    extrinsics = Extrinsics(axes @ pose.axes.T, axes @ (pose.position - colour.position))
+    clean, glass = render_depth(room.scene.solids, depth_camera, pose)
+    depth = measure_depth(clean, glass, SensorConfig(), depth_camera.focal, rng)
+    truth, _ = render_depth(room.scene.solids, camera, colour)
+    name = "{}x{} f={:.0f} -> {}x{} f={:.0f}".format(*depth_size, depth_focal, *size, focal)
+    return Case(name, clean, depth, truth, depth_camera, camera, extrinsics)
+
+
+def written_out(case: Case) -> Image:
+    """The same squares and the same float64, in plain NumPy over lists of pixels."""
+    source, target = case.depth_camera.camera_matrix, case.camera.camera_matrix
+    scale = float(max(target[0, 0] / source[0, 0], target[1, 1] / source[1, 1]))
+    height, width = case.truth.shape
+    rows, columns = np.nonzero((case.depth > 0) & np.isfinite(case.depth))
+    depth = case.depth[rows, columns]
+    rotation, translation = case.extrinsics.rotation, case.extrinsics.translation
+    homography = (target @ rotation @ np.linalg.inv(source)).astype(np.float32).astype(float)
+    shift = (target @ translation).astype(np.float32).astype(float)
+    x, y, z = (
+        (homography[i, 0] * columns + (homography[i, 1] * rows + homography[i, 2])) * depth
+        + shift[i]
+        for i in range(3)
+    )
+    half = float(np.float32(1.15 * scale / 2)) * np.minimum(depth / z, 2)
+    u, v = x / z, y / z
+    ahead = (z > 0) & (u > -width) & (u < 2 * width) & (v > -height) & (v < 2 * height)
+    u, v, half = u[ahead], v[ahead], half[ahead]
+    near = z[ahead].astype(np.float32)
+    left, right = np.ceil(u - half).astype(np.int32), np.ceil(u + half).astype(np.int32)
+    above, below = np.ceil(v - half).astype(np.int32), np.ceil(v + half).astype(np.int32)
+    registered = np.full(height * width, np.inf, np.float32)
+    for down in range(int((below - above).max(initial=0))):
+        for aside in range(int((right - left).max(initial=0))):
+            row, column = above + down, left + aside
+            covered = (row < below) & (column < right) & (row >= 0) & (row < height)
+            covered &= (column >= 0) & (column < width)
+            np.minimum.at(registered, row[covered] * width + column[covered], near[covered])
+    registered[np.isinf(registered)] = 0
+    return registered.reshape(height, width)
+
+
+def opencv(case: Case) -> Image | None:
+    """`cv2.rgbd.registerDepth`, None where this OpenCV has no contrib modules."""
+    rgbd = getattr(cv2, "rgbd", None)
+    if rgbd is None or not hasattr(rgbd, "registerDepth"):
+        return None
+    transform = np.eye(4)
+    transform[:3, :3], transform[:3, 3] = case.extrinsics.rotation, case.extrinsics.translation
+    found: Any = rgbd.registerDepth(
+        case.depth_camera.camera_matrix,
+        case.camera.camera_matrix,
+        None,
+        transform,
+        case.depth,
+        case.truth.shape[::-1],
+        depthDilation=True,
+    )
+    return np.nan_to_num(np.asarray(found, np.float32))
+
+
+def processor_ms(run: Callable[[], object], repeats: int) -> float:
+    """Median processor time of `run` in milliseconds, after two warming calls."""
+    times = []
+    for index in range(repeats + 2):
+        start = time.process_time_ns()
+        run()
+        if index >= 2:
+            times.append(time.process_time_ns() - start)
+    return statistics.median(times) / 1e6
+
+
+def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float64]:
+    """By how many pixels a near surface ends too far (above zero) or too early along its row."""
+    errors: list[int] = []
+    for row, column in np.argwhere(np.abs(np.diff(truth, axis=1)) > 0.3):
+        window = slice(column + 1 - reach, column + 1 + reach)
+        around = truth[row, window]
+        if column + 1 < reach or len(around) < 2 * reach or around.min() == 0:
+            continue
+        like = around < around.min() + 0.1
+        # Of an edge that is alone: what is near lies on one side of it, what is far on the other.
+        if like.sum() == reach and np.diff(like).sum() == 1:
+            measured = found[row, window]
+            errors.append(int(((measured > 0) & (measured < around.min() + 0.1)).sum()) - reach)
+    return np.array(errors, np.float64)
+
+
+def print_case(case: Case, repeats: int) -> None:
+    """The lines of one case."""
+    target = case.camera.camera_matrix
+    register = DepthRegistration(
+        case.depth_camera.camera_matrix, target, case.extrinsics, case.depth.shape, case.truth.shape
+    )
+    once = partial(
+        register_depth,
+        case.depth,
+        case.depth_camera.camera_matrix,
+        target,
+        case.extrinsics.rotation,
+        case.extrinsics.translation,
+        case.truth.shape,
+    )
+    ways: dict[str, Callable[[], Image | None]] = {
+        "DepthRegistration": partial(register, case.depth),
+        "register_depth": once,
+        "written out": partial(written_out, case),
+        "cv2.rgbd": partial(opencv, case),
+    }
+    print(f"{case.name}: {target[0, 0] / case.depth_camera.focal:.1f} times as fine")
+    reference = written_out(case)
+    for name, way in ways.items():
+        found = way()
+        if found is None:
+            print(f"  {name:18s} not in this OpenCV ({cv2.__version__}): it has no contrib modules")
+            continue
+        few = repeats if name == "DepthRegistration" else max(3, repeats // 10)
+        print(
+            f"  {name:18s} {processor_ms(way, few):7.1f} ms   pixels other than written out:"
+            f" {(found != reference).sum():7d}, by more than 1 mm"
+            f" {(np.abs(found - reference) > 1e-3).sum():5d} of {found.size}"
+        )
+    found = register(case.clean)
+    both = (found > 0) & (case.truth > 0)
+    edges = edge_errors(found, case.truth)
+    print(
+        f"  against the truth: depth off by {1e3 * np.median(np.abs(found - case.truth)[both]):.1f}"
+        f" mm, edges by {np.median(np.abs(edges)):.0f} pixels (medians; mean"
+        f" {np.abs(edges).mean():.2f} pixels, outward {edges.mean():+.2f}, of {len(edges)} edges)"
+    )
+
+
+def main() -> None:
+    """Print a table for each pair of cameras."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--repeats", type=int, default=100)
+    repeats = parser.parse_args().repeats
+    cv2.setNumThreads(1)
+    print(f"median processor time of {repeats}; NumPy {np.__version__}")
+    for depth_size, depth_focal, size, focal in (
+        ((640, 480), 585, (640, 480), 525),  # Kinect
+        ((848, 480), 425, (1280, 720), 640),  # two of RealSense
+        ((640, 480), 385, (1920, 1080), 1380),
+    ):
+        print_case(make_case(depth_size, depth_focal, size, focal), repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Registering depth to colour: each depth pixel is moved to where the colour camera sees its point.
+
+What a driver's "aligned depth" does: a point goes through the transform between the cameras, and
+where several land on one pixel the nearest stays. What only one of the cameras sees is a hole.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fafnet_core.registration.extrinsics import Extrinsics
+from fafnet_core.registration.squares import Depth, NearestSquares
+
+_OVERLAP = 1.15
+"""Each square is larger by this: steps of a sensor's depth would leave cracks between them."""
+_NEARER = 2.0
+"""A square grows at most by this: a point that comes closer than half its depth leaves gaps."""
+_FINEST = 10
+"""A colour image that is more times as fine as this is refused: it would hold mere blocks."""
+_STRETCH = 1.05
+"""What turned cameras may add to a square's side and leave it to the overlap."""
+_TYPICAL_M = 2.0
+"""The distance by which the usual side of the squares is chosen: no more than a matter of speed."""
+_STRIP = 16384
+"""Depth pixels at a time, so that what is computed of them stays in a core's cache."""
+
+
+class DepthRegistration:
+    """Makes, frame by frame, the depth image that the colour camera would have.
+
+    A depth pixel is a small square: it covers every colour pixel whose centre lies in its image,
+    so a depth image that is coarser than the colour image leaves no grid of holes. Depth is not
+    interpolated: on a slanted plane it is that of a point up to half a pixel away, and as squares
+    overlap and the nearest stays, 0.075 depth pixels nearer on average along each axis.
+
+    Neither camera has distortion here: where a lens moves a pixel by d pixels, its depth is found
+    d pixels beside its place, so images of lenses that bend by pixels have to be rectified before.
+
+    An object keeps its tables and its memory between frames: it serves one thread at a time.
+
+    Args:
+        depth_camera_matrix: (3, 3) of the depth camera; pixel centres at whole numbers.
+        camera_matrix: (3, 3) of the colour camera.
+        extrinsics: from the depth camera's optical frame to the colour camera's.
+        depth_shape: (h, w) of the depth images.
+        shape: (H, W) of the colour image.
+        dtype: what is computed in. float32 is quicker by a quarter and rounds a point's place by
+            1e-4 pixels.
+
+    Raises:
+        ValueError: a matrix that is none of a camera, a size below one pixel, or a colour image
+            more than ten times as fine as the depth image.
+    """
+
+    def __init__(
+        self,
+        depth_camera_matrix: ArrayLike,
+        camera_matrix: ArrayLike,
+        extrinsics: Extrinsics,
+        depth_shape: tuple[int, ...],
+        shape: tuple[int, ...],
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        source = _checked_matrix("depth_camera_matrix", depth_camera_matrix)
+        target = _checked_matrix("camera_matrix", camera_matrix)
+        self.depth_shape = _checked_shape("depth_shape", depth_shape)
+        self.shape = _checked_shape("shape", shape)
+        # K' R K^-1, in which the depth factors out: p' = depth * (H [u, v, 1]) + K' t.
+        homography = target @ extrinsics.rotation @ np.linalg.inv(source)
+        scale = max(target[0, 0] / source[0, 0], target[1, 1] / source[1, 1])
+        scale *= _stretch(homography / scale, scale, self.depth_shape, self.shape)
+        if scale > _FINEST:
+            raise ValueError(
+                f"the colour image is {scale:.1f} times as fine as the depth image; at most"
+                f" {_FINEST} times is registered: take a larger depth image or a smaller colour"
+                " image"
+            )
+        self._half = float(np.float32(_OVERLAP * scale / 2))
+        """Half of a square's side in the colour image, of a point that comes no nearer."""
+        homography = homography.astype(np.float32).astype(np.float64)
+        down, along = (np.arange(size) for size in self.depth_shape)
+        rows = homography[:, 1:2] * down + homography[:, 2:]
+        columns = homography[:, :1] * along
+        self._rays = (columns[:, None, :] + rows[:, :, None]).astype(dtype)
+        self._shift = (target @ extrinsics.translation).astype(np.float32).astype(dtype)
+        toward = extrinsics.rotation[2, 2] + extrinsics.translation[2] / _TYPICAL_M
+        usual = 0.99 * 2 * self._half / max(toward, 1 / _NEARER)
+        largest = math.ceil(2 * _NEARER * self._half) + 1
+        self._squares = NearestSquares(self.shape, max(1, int(usual)), largest)
+        self._strip_rows = max(1, _STRIP // self.depth_shape[1])
+        pixels = self._strip_rows * self.depth_shape[1]
+        self._memory = np.empty((6, pixels), dtype)
+        self._edges = np.empty((4, pixels), np.int32)
+
+    def __call__(self, depth_m: NDArray[np.floating[Any]]) -> Depth:
+        """Return the depth image that the colour camera would have.
+
+        Args:
+            depth_m: (h, w) metres; zero, negative, NaN or infinite: none.
+
+        Returns:
+            (H, W) float32 metres along the colour camera's optical axis; 0 where there is none.
+
+        Raises:
+            ValueError: another size than `depth_shape`, or whole numbers.
+        """
+        _check_depth(depth_m, self.depth_shape)
+        self._squares.clear()
+        for first in range(0, self.depth_shape[0], self._strip_rows):
+            self._draw(depth_m[first : first + self._strip_rows], first)
+        return self._squares.image()
+
+    def _draw(self, depth_m: NDArray[np.floating[Any]], first: int) -> None:
+        """Draw the squares of the rows from `first` on."""
+        last, pixels = first + len(depth_m), depth_m.size
+        depth, x, y, z, half, end = self._memory[:, :pixels]
+        top, below, left, right = self._edges[:, :pixels]
+        depth.reshape(depth_m.shape)[:] = depth_m
+        # What is no depth becomes no number, or one that no image has, and is left out at the end.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for values, rays, shift in zip((x, y, z), self._rays, self._shift, strict=True):
+                np.multiply(rays[first:last].reshape(-1), depth, out=values)
+                values += shift
+            near = z.astype(np.float32)
+            known = depth > 0
+            known &= near > 0
+            np.divide(depth, z, out=half)
+            np.minimum(half, _NEARER, out=half)
+            half *= self._half
+            for centre, begin_pixel, end_pixel in ((y, top, below), (x, left, right)):
+                centre /= z
+                np.add(centre, half, out=end)
+                np.ceil(end, out=end_pixel, casting="unsafe")
+                centre -= half
+                np.ceil(centre, out=begin_pixel, casting="unsafe")
+        self._squares.draw((top, below), (left, right), near, known)
+
+
+def register_depth(
+    depth_m: NDArray[np.floating[Any]],
+    depth_camera_matrix: ArrayLike,
+    camera_matrix: ArrayLike,
+    rotation: ArrayLike,
+    translation: ArrayLike,
+    shape: tuple[int, ...],
+) -> Depth:
+    """Return the depth image that the colour camera would have: `DepthRegistration` for one frame.
+
+    It computes in float64: data sets that are made with it stay, bit for bit, what they were.
+
+    Args:
+        depth_m: (h, w) metres; zero, negative, NaN or infinite: none.
+        depth_camera_matrix: (3, 3) of the depth camera; pixel centres at whole numbers.
+        camera_matrix: (3, 3) of the colour camera.
+        rotation: (3, 3), with `translation` (3,) in metres: a point p of the depth camera's frame
+            is rotation @ p + translation in the colour camera's frame.
+        translation: see `rotation`.
+        shape: (H, W) of the colour image.
+
+    Returns:
+        (H, W) float32 metres along the colour camera's optical axis; 0 where there is none.
+
+    Raises:
+        ValueError: as `DepthRegistration`, and a rotation that is none.
+    """
+    extrinsics = Extrinsics(np.asarray(rotation), np.asarray(translation))
+    register = DepthRegistration(
+        depth_camera_matrix, camera_matrix, extrinsics, depth_m.shape, shape, dtype=np.float64
+    )
+    return register(depth_m)
+
+
+def _stretch(
+    homography: NDArray[np.float64],
+    scale: float,
+    depth_shape: tuple[int, int],
+    shape: tuple[int, int],
+) -> float:
+    """Return by how much the box about a pixel's image is wider than its focal lengths say.
+
+    That is 1 unless the cameras are turned against each other by more than a few degrees.
+
+    Args:
+        homography: (3, 3) for rays of the depth camera, divided by `scale`.
+        scale: of the focal lengths.
+        depth_shape: (h, w).
+        shape: (H, W).
+    """
+    height, width = depth_shape
+    rows, columns = (np.linspace(-0.5, size - 0.5, 9) for size in (height, width))
+    pixels = np.stack([*(a.ravel() for a in np.meshgrid(columns, rows)), np.ones(81)])
+    x, y, z = homography @ pixels
+    seen = z * scale > 1e-6
+    # Derivatives of x / z and y / z, times z: the square's own size is divided by it, too.
+    u, v = x[seen] / z[seen], y[seen] / z[seen]
+    inside = (u > -0.5) & (u < shape[1] - 0.5) & (v > -0.5) & (v < shape[0] - 0.5)
+    across, down, ahead = homography[:, :2, None]
+    wide = np.abs(across - u[inside] * ahead).sum(axis=0)
+    tall = np.abs(down - v[inside] * ahead).sum(axis=0)
+    most = float(np.maximum(wide, tall).max(initial=1.0))
+    return most if most > _STRETCH else 1.0
+
+
+def _checked_matrix(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    matrix = np.asarray(values, np.float64)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+        raise ValueError(
+            f"{name} is {matrix.tolist()}; it has to be a (3, 3) matrix of finite numbers"
+        )
+    if min(matrix[0, 0], matrix[1, 1]) <= 0 or matrix[2].tolist() != [0, 0, 1]:
+        raise ValueError(
+            f"{name} is {matrix.tolist()}; it has to be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with"
+            " focal lengths above zero: a camera that is not calibrated says zero"
+        )
+    return matrix
+
+
+def _checked_shape(name: str, values: tuple[int, ...]) -> tuple[int, int]:
+    if len(values) != 2 or min(values) < 1:
+        raise ValueError(f"{name} is {values}; it has to be (height, width) in pixels, 1 or more")
+    height, width = values
+    return int(height), int(width)
+
+
+def _check_depth(depth_m: NDArray[Any], shape: tuple[int, int]) -> None:
+    if depth_m.shape != shape:
+        raise ValueError(
+            f"the depth image has shape {depth_m.shape}, but its camera has {shape}"
+            " (height, width): a camera matrix is that of one size of image"
+        )
+    if not np.issubdtype(depth_m.dtype, np.floating):
+        raise ValueError(
+            f"the depth image holds {depth_m.dtype}; it has to be metres in floating point:"
+            " multiply the camera's counts by its depth unit, often 0.001"
+        )

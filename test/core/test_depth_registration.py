@@ -1,0 +1,238 @@
+"""`DepthRegistration`: against a loop over pixels, known shifts, and rooms seen by two cameras."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fafnet_core.data.synthetic import PinholeCamera, Pose, choose_view, make_room
+from fafnet_core.data.synthetic.render import render_depth
+from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth, squares
+
+Matrix = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+
+def camera_matrix(focal: float, shape: tuple[int, ...]) -> Matrix:
+    return np.array([[focal, 0, (shape[1] - 1) / 2], [0, focal, (shape[0] - 1) / 2], [0, 0, 1]])
+
+
+def turned(*degrees: float) -> Matrix:
+    return np.asarray(cv2.Rodrigues(np.radians(degrees))[0], np.float64)
+
+
+def pixel_by_pixel(
+    depth: Image, source: Matrix, target: Matrix, extrinsics: Extrinsics, shape: tuple[int, int]
+) -> Image:
+    """What `DepthRegistration` says that it does, one pixel after the other."""
+    nearest = np.full(shape, np.inf)
+    scale = max(target[0, 0] / source[0, 0], target[1, 1] / source[1, 1])
+    for (row, column), metres in np.ndenumerate(depth):
+        if not (metres > 0 and np.isfinite(metres)):
+            continue
+        ray = np.linalg.solve(source, [column, row, 1])
+        point = extrinsics.rotation @ (float(metres) * ray) + extrinsics.translation
+        if point[2] <= 0:
+            continue
+        u, v, _ = target @ point / point[2]
+        half = 1.15 / 2 * scale * min(float(metres) / point[2], 2)
+        rows = slice(max(0, math.ceil(v - half)), max(0, math.ceil(v + half)))
+        columns = slice(max(0, math.ceil(u - half)), max(0, math.ceil(u + half)))
+        nearest[rows, columns] = np.minimum(nearest[rows, columns], point[2])
+    return np.where(np.isinf(nearest), 0, nearest).astype(np.float32)
+
+
+@pytest.mark.parametrize("at_is_fast", [True, False])
+@pytest.mark.parametrize("seed", range(24))
+def test_the_nearest_stays_as_in_a_loop_over_the_pixels(
+    seed: int, at_is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(squares, "_AT_IS_FAST", at_is_fast)
+    rng = np.random.default_rng(seed)
+    depth = np.exp(rng.uniform(-1, 1.5, (19, 27))).astype(np.float32)
+    depth[rng.random(depth.shape) < 0.1] = 0
+    depth[0, :4] = np.nan, np.inf, -np.inf, -1
+    scale = float(np.exp(rng.uniform(np.log(0.3), np.log(7))))
+    shape = (int(17 * scale) + 3, int(25 * scale) + 3)
+    source, target = camera_matrix(24, depth.shape), camera_matrix(24 * scale, shape)
+    target[1, 1] *= 0.9
+    # Up to as far as the nearest points: they come behind the colour camera.
+    extrinsics = Extrinsics(turned(*rng.uniform(-1.2, 1.2, 3)), rng.uniform(-0.5, 0.5, 3))
+    expected = pixel_by_pixel(depth, source, target, extrinsics, shape)
+    register = DepthRegistration(source, target, extrinsics, depth.shape, shape, dtype=np.float64)
+    for _ in range(2):  # nothing of one frame is left in the next
+        found = register(depth)
+        np.testing.assert_array_equal(found > 0, expected > 0)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert not register(np.zeros_like(depth)).any()
+    assert (expected > 0).any()
+
+
+def test_one_shot_and_stream_differ_by_rounding_alone() -> None:
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0.5, 5, (240, 320)).astype(np.float32)
+    shape = (360, 480)
+    source, target = camera_matrix(280, depth.shape), camera_matrix(420, shape)
+    extrinsics = Extrinsics(turned(0.3, -0.2, 0.4), np.array([0.05, 0.001, -0.002]))
+    found = DepthRegistration(source, target, extrinsics, depth.shape, shape)(depth)
+    once = register_depth(depth, source, target, extrinsics.rotation, extrinsics.translation, shape)
+    assert found.dtype == once.dtype == np.float32
+    assert (np.abs(found - once) > 1e-5).mean() < 2e-3
+    assert found.flags.c_contiguous
+
+
+def test_one_camera_in_one_place_changes_nothing() -> None:
+    rng = np.random.default_rng(1)
+    depth = rng.uniform(0.5, 5, (480, 640)).astype(np.float32)
+    depth[rng.random(depth.shape) < 0.2] = 0
+    # Squares of 1.15 pixels round a centre cover no other centre.
+    matrix = np.array([[614.3, 0, 317.8], [0, 615.1, 243.2], [0, 0, 1]])
+    register = DepthRegistration(matrix, matrix, Extrinsics.identity(), (480, 640), (480, 640))
+    np.testing.assert_allclose(register(depth), depth, rtol=1e-6)
+
+
+@pytest.mark.parametrize("pixels", [(4, 0), (-7, 0), (0, 3), (5, -2)])
+def test_a_plane_moves_by_whole_pixels(pixels: tuple[int, int]) -> None:
+    # At 2 m, one pixel is 2 / 50 m.
+    matrix = camera_matrix(50, (40, 60))
+    extrinsics = Extrinsics(np.eye(3), np.array([*pixels, 0]) * 2 / 50)
+    picture = np.zeros((40, 60), np.float32)
+    picture[10:20, 20:40] = 2
+    found = DepthRegistration(matrix, matrix, extrinsics, (40, 60), (40, 60))(picture)
+    across, down = pixels
+    np.testing.assert_array_equal(found, np.roll(picture, (down, across), (0, 1)))
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 2.0, 3.6, 5.0, 9.9])
+@pytest.mark.parametrize("tilt", [0, 50])
+def test_a_plane_has_no_hole_however_fine_the_colour_image(scale: float, tilt: float) -> None:
+    depth_shape = (48, 64)
+    shape = (round(48 * scale), round(64 * scale))
+    source, target = camera_matrix(60, depth_shape), camera_matrix(60 * scale, shape)
+    extrinsics = Extrinsics(turned(1, -1, 0.5), np.array([0.05, 0.002, -0.003]))
+    normal = turned(0, tilt, 0)[:, 2]
+
+    def plane(matrix: Matrix, size: tuple[int, int], origin: Matrix, axes: Matrix) -> Matrix:
+        rows, columns = np.indices(size)
+        rays = np.stack([columns, rows, np.ones(size)], -1) @ np.linalg.inv(matrix).T @ axes.T
+        metres: Matrix = (2.5 * normal[2] - normal @ origin) / (rays @ normal)
+        return metres
+
+    depth = plane(source, depth_shape, np.zeros(3), np.eye(3)).astype(np.float32)
+    back = extrinsics.inverse()
+    truth = plane(target, shape, back.translation, back.rotation)
+    found = DepthRegistration(source, target, extrinsics, depth_shape, shape)(depth)
+    edge_y, edge_x = round(6 * scale), round(8 * scale)
+    inside = slice(edge_y, -edge_y), slice(edge_x, -edge_x)
+    assert (found[inside] > 0).all()
+    # Half a depth pixel beside, and half of the overlap.
+    slope = np.hypot(*np.gradient(truth))[inside] * max(scale, 1)
+    assert (np.abs(found - truth)[inside] <= 0.001 + 1.5 * slope).all()
+
+
+@pytest.mark.parametrize("roll", [0, 30, 45, 90, 180])
+@pytest.mark.parametrize("pitch", [0, 25])
+def test_cameras_turned_against_each_other_leave_no_cracks(roll: float, pitch: float) -> None:
+    # A wide depth camera whose rays are far apart where the colour camera looks aside.
+    source, target = camera_matrix(110, (240, 240)), camera_matrix(150, (100, 100))
+    extrinsics = Extrinsics(turned(pitch, 0, 0) @ turned(0, 0, roll), np.zeros(3))
+    depth = np.full((240, 240), 2.0, np.float32)
+    found = DepthRegistration(source, target, extrinsics, depth.shape, (100, 100))(depth)
+    assert (found > 0).all()
+
+
+def test_what_is_behind_the_colour_camera_is_not_seen() -> None:
+    matrix = camera_matrix(50, (40, 60))
+    depth = np.full((40, 60), 1.0, np.float32)
+    depth[:, 30:] = 3.0
+    ahead = Extrinsics(np.eye(3), np.array([0, 0, -2.0]))
+    found = DepthRegistration(matrix, matrix, ahead, depth.shape, depth.shape)(depth)
+    assert set(np.unique(found)) == {0, 1}  # the points at 3 m, 1 m ahead
+    round_about = Extrinsics(turned(0, 180, 0), np.zeros(3))
+    assert not DepthRegistration(matrix, matrix, round_about, (40, 60), (40, 60))(depth).any()
+
+
+def two_views(
+    seed: int, depth_camera: PinholeCamera, camera: PinholeCamera
+) -> tuple[Image, Image, Extrinsics]:
+    """Depth as the depth camera sees a room, as the colour camera does, and their transform."""
+    rng = np.random.default_rng(seed)
+    room = make_room(rng)
+    colour = choose_view(room, rng)
+    beside = colour.moved(right=0.05, down=0.002, forward=-0.004)
+    depth = Pose(beside.position, (turned(1.0, -0.7, 0.8) @ beside.axes).astype(np.float32))
+    axes = colour.axes.astype(np.float64)
+    extrinsics = Extrinsics(axes @ depth.axes.T, axes @ (depth.position - colour.position))
+    seen, _ = render_depth(room.scene.solids, depth_camera, depth)
+    truth, _ = render_depth(room.scene.solids, camera, colour)
+    return seen, truth, extrinsics
+
+
+def edge_errors(found: Image, truth: Image) -> Matrix:
+    """By how many pixels a near surface ends too far or too early along its row."""
+    reach = 8
+    errors: list[float] = []
+    for row, column in np.argwhere(np.abs(np.diff(truth, axis=1)) > 0.3):
+        window = slice(column + 1 - reach, column + 1 + reach)
+        around = truth[row, window]
+        if column + 1 < reach or len(around) < 2 * reach or around.min() == 0:
+            continue
+        near = around.min()
+        like = around < near + 0.1
+        # Of an edge that is alone: what is near lies on one side of it, what is far on the other.
+        if like.sum() == reach and np.diff(like).sum() == 1:
+            measured = found[row, window]
+            errors.append(abs(int(((measured > 0) & (measured < near + 0.1)).sum()) - reach))
+    return np.array(errors, np.float64)
+
+
+@pytest.mark.parametrize(
+    ("depth_size", "depth_fov", "size", "fov"),
+    [
+        ((320, 240), 62, (320, 240), 62),
+        ((160, 120), 70, (320, 240), 60),
+        ((160, 120), 79, (480, 270), 69),
+    ],
+)
+def test_a_room_is_where_the_colour_camera_sees_it(
+    depth_size: tuple[int, int], depth_fov: float, size: tuple[int, int], fov: float
+) -> None:
+    depth_camera, camera = PinholeCamera(*depth_size, depth_fov), PinholeCamera(*size, fov)
+    metres, pixels = [], []
+    for seed in range(3):
+        seen, truth, extrinsics = two_views(seed, depth_camera, camera)
+        register = DepthRegistration(
+            depth_camera.camera_matrix, camera.camera_matrix, extrinsics, seen.shape, truth.shape
+        )
+        found = register(seen)
+        both = (found > 0) & (truth > 0)
+        metres.append(np.abs(found - truth)[both])
+        pixels.append(edge_errors(found, truth))
+    assert np.median(np.concatenate(metres)) < 0.01
+    assert len(np.concatenate(pixels)) > 300
+    # Below one pixel of the coarser image.
+    coarser = max(1, camera.focal / depth_camera.focal)
+    assert np.median(np.concatenate(pixels)) < coarser
+
+
+def test_wrong_arguments_are_refused() -> None:
+    matrix, extrinsics = camera_matrix(50, (40, 60)), Extrinsics.identity()
+    register = DepthRegistration(matrix, matrix, extrinsics, (40, 60), (40, 60))
+    with pytest.raises(ValueError, match=r"has shape \(60, 40\), but its camera has \(40, 60\)"):
+        register(np.ones((60, 40), np.float32))
+    with pytest.raises(ValueError, match="holds uint16; it has to be metres"):
+        register(np.ones((40, 60), np.uint16))
+    with pytest.raises(ValueError, match="not calibrated"):
+        DepthRegistration(np.zeros((3, 3)), matrix, extrinsics, (40, 60), (40, 60))
+    with pytest.raises(ValueError, match=r"camera_matrix is .* finite numbers"):
+        DepthRegistration(matrix, np.full((3, 3), np.nan), extrinsics, (40, 60), (40, 60))
+    with pytest.raises(ValueError, match=r"depth_shape is \(0, 60\)"):
+        DepthRegistration(matrix, matrix, extrinsics, (0, 60), (40, 60))
+    with pytest.raises(ValueError, match=r"12\.0 times as fine"):
+        DepthRegistration(matrix, camera_matrix(600, (480, 720)), extrinsics, (40, 60), (480, 720))
+    with pytest.raises(ValueError, match="mirrors"):
+        register_depth(np.ones((40, 60)), matrix, matrix, np.diag([1, 1, -1]), (0, 0, 0), (40, 60))
