@@ -42,19 +42,42 @@ def disparity_channel(inverse_depth: Array, way: ArrayWay) -> Array:
     return way.levels(inverse_depth * DISPARITY_LEVEL_M)
 
 
-def height_channel(
-    depth_m: Array, rays: PixelRays, down: NDArray[np.float64], way: ArrayWay
-) -> Array:
-    """Centimetres above the lowest point; `depth_m` is zero where there is none.
+def heights(depth_m: Array, rays: PixelRays, down: NDArray[np.float64]) -> Array:
+    """Metres above the camera's centre, that is, mostly below zero.
 
-    A camera tilted by at most 0.1 degree counts as upright. Pixels without depth lie in the
+    A camera tilted by at most 0.1 degree counts as upright. Pixels without depth, 0, lie in the
     camera's centre here, at height 0: too high to ever be the ground, so they need no mask.
     """
     right, below, ahead = CAMERA_DOWN if down[1] >= _SMALLEST_TILT else down.tolist()
-    height = depth_m * (rays.u * -right + (rays.v * -below - ahead))
-    lowest = float(height.min())
-    ground = ASSUMED_GROUND_M if lowest > LOWEST_GROUND_M else lowest
-    return way.levels((height - ground) * HEIGHT_LEVELS_PER_M)
+    return depth_m * (rays.u * -right + (rays.v * -below - ahead))
+
+
+def ground_under(lowest_m: float) -> float:
+    """Height of the ground where `lowest_m` is that of the lowest point, over the camera."""
+    return ASSUMED_GROUND_M if lowest_m > LOWEST_GROUND_M else lowest_m
+
+
+def height_channel(
+    depth_m: Array,
+    rays: PixelRays,
+    down: NDArray[np.float64],
+    way: ArrayWay,
+    ground_m: float | None = None,
+) -> tuple[Array, float]:
+    """Centimetres above the ground, and the ground's height over the camera in metres.
+
+    Args:
+        depth_m: (H, W) float32, 0 where there is none.
+        rays: of its pixels.
+        down: (3,) unit vector of gravity.
+        way: NumPy or torch.
+        ground_m: the ground's height over the camera; None: that under the lowest point.
+    """
+    height = heights(depth_m, rays, down)
+    ground = ground_under(float(height.min())) if ground_m is None else ground_m
+    # Under a ground that was given there may be points: they are at 0, not above it again.
+    above = height - ground if ground_m is None else (height - ground).clip(0.0)
+    return way.levels(above * HEIGHT_LEVELS_PER_M), ground
 
 
 def angle_channel(normals: Normals, down: NDArray[np.float64], way: ArrayWay) -> Array:

@@ -56,6 +56,13 @@ def check_camera_matrix(camera_matrix: ArrayLike, shape: tuple[int, int]) -> NDA
     return matrix
 
 
+def plain_depth(depth_m: ArrayLike) -> NDArray[Any]:
+    """Return a depth image as a plain array; what is masked in a masked one has no depth."""
+    if isinstance(depth_m, np.ma.MaskedArray):
+        return np.where(depth_m.mask, 0.0, depth_m.data)
+    return np.asarray(depth_m)
+
+
 def check_depth(depth_m: Array, shape: tuple[int, int], *, is_float: bool) -> None:
     """Check that a depth image is (H, W) floating point of the expected shape.
 

@@ -7,14 +7,13 @@ the numbers. `docs/hha.md` has the equations and what is decided here where the 
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay
-from fafnet_core.hha.channels import angle_channel, disparity_channel, height_channel
+from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay, Window
+from fafnet_core.hha.channels import angle_channel, disparity_channel, height_channel, heights
 from fafnet_core.hha.checks import (
     check_camera_matrix,
     check_depth,
@@ -22,6 +21,7 @@ from fafnet_core.hha.checks import (
     check_metres,
     check_missing,
     check_shape,
+    plain_depth,
 )
 from fafnet_core.hha.geometry import DepthView, PixelRays
 from fafnet_core.hha.gravity import GRAVITY_WINDOW, gravity_from_normals
@@ -61,16 +61,14 @@ class HHAEncoder:
         self._way = _array_way(device)
         self._on_torch = device is not None
         self._rays = PixelRays.of(matrix, self.shape, self._way)
-        self._gravity_rays = self._rays.every(GRAVITY_WINDOW.stride)
+        self._moments: dict[Window, WindowMoments] = {}
 
-    # Made when the first frame without holes asks for them: one with holes has its own.
-    @cached_property
-    def _full_moments(self) -> WindowMoments:
-        return WindowMoments.of_full_windows(self.shape, NORMAL_WINDOW, self._way)
-
-    @cached_property
-    def _full_gravity_moments(self) -> WindowMoments:
-        return WindowMoments.of_full_windows(self.shape, GRAVITY_WINDOW, self._way)
+    def _full_moments(self, window: Window) -> WindowMoments:
+        """Moments of full windows, made when the first frame without holes asks for them."""
+        if window not in self._moments:
+            full = WindowMoments.of_full_windows(self.shape, window, self._way)
+            self._moments[window] = full
+        return self._moments[window]
 
     def encode(
         self,
@@ -95,10 +93,8 @@ class HHAEncoder:
         Raises:
             ValueError: a wrong type or shape, depth that is not in metres, zero gravity.
         """
-        view = self._view_arrays(depth_m, missing)
-        hha = self._encode(view, gravity)
-        result: NDArray[np.uint8] = hha.cpu().numpy() if self._on_torch else hha
-        return result
+        view = self.view(depth_m, missing)
+        return self.encode_view(view, self._down(view, gravity))[0]
 
     def encode_tensor(
         self,
@@ -124,7 +120,8 @@ class HHAEncoder:
         check_depth(depth_m, self.shape, is_float=depth_m.is_floating_point())
         if missing is not None:
             check_missing(missing, self.shape, is_bool=str(missing.dtype) == "torch.bool")
-        hha: torch.Tensor = self._encode(self._view(depth_m, missing), gravity)
+        view = self._view(depth_m, missing)
+        hha: torch.Tensor = self._encode(view, self._down(view, gravity), None)[0]
         return hha
 
     def estimate_gravity(
@@ -136,12 +133,13 @@ class HHAEncoder:
             (3,) float64 unit vector in the camera's optical frame; (0, 1, 0) where nothing in the
             image says otherwise.
         """
-        return self._estimate_gravity(self._view_arrays(depth_m, missing))
+        return gravity_from_normals(self.gravity_normals(self.view(depth_m, missing)))
 
-    def _view_arrays(self, depth_m: ArrayLike, missing: ArrayLike | None) -> DepthView:
-        if isinstance(depth_m, np.ma.MaskedArray):
-            depth_m = np.where(depth_m.mask, 0.0, depth_m.data)  # masked: no depth
-        depth = np.asarray(depth_m)
+    # The steps of `encode`, for `HHAStream`, which has something to add between them.
+
+    def view(self, depth_m: ArrayLike, missing: ArrayLike | None) -> DepthView:
+        """Check a depth image and sort it; arguments and errors as `encode`."""
+        depth = plain_depth(depth_m)
         check_depth(depth, self.shape, is_float=np.issubdtype(depth.dtype, np.floating))
         # torch takes neither flipped nor big-endian arrays.
         with np.errstate(over="ignore"):
@@ -152,33 +150,77 @@ class HHAEncoder:
             missing = np.ascontiguousarray(missing)
         return self._view(depth, missing)
 
+    def gravity_normals(
+        self, view: DepthView, window: Window = GRAVITY_WINDOW
+    ) -> NDArray[np.float32]:
+        """Return the unit normals (3, N) that gravity is estimated from, zero where there is none.
+
+        One for each window.
+        """
+        way, rays = self._way, self._rays.every(window.stride)
+        full = None if view.has_holes else self._full_moments(window)
+        strips = normals_by_strip(view, full, rays, window, way)
+        vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
+        normals: NDArray[np.float32] = vectors.cpu().numpy() if self._on_torch else vectors
+        return normals
+
+    def measured_heights(
+        self, view: DepthView, down: NDArray[np.float64], stride: int
+    ) -> NDArray[np.float32]:
+        """Return the heights over the camera, in metres, of every stride-th row and column.
+
+        (N,) float32; pixels without depth, and those in-painted, are left out.
+        """
+        every = (slice(None, None, stride),) * 2
+        height = heights(view.depth_m[every], self._rays.every(stride), down)
+        if view.measured is not None:
+            height = height[view.measured[every]]
+        values: NDArray[np.float32] = height.cpu().numpy() if self._on_torch else height
+        return values.ravel()
+
+    def encode_view(
+        self, view: DepthView, down: NDArray[np.float64], ground_m: float | None = None
+    ) -> tuple[NDArray[np.uint8], float]:
+        """Encode a sorted depth image.
+
+        Args:
+            view: what `view` returned.
+            down: (3,) float64 unit vector of gravity.
+            ground_m: the ground's height over the camera; None: that under the lowest point.
+
+        Returns:
+            (H, W, 3) uint8 HHA, and the ground's height over the camera in metres.
+        """
+        hha, ground = self._encode(view, down, ground_m)
+        return (hha.cpu().numpy() if self._on_torch else hha), ground
+
     def _view(self, depth_m: Array, missing: Array | None) -> DepthView:
         mask = None if missing is None else self._way.boolean(missing)
         view = DepthView.of(self._way.float32(depth_m), mask, self._way)
         check_metres(view.inverse_depth)
         return view
 
-    def _encode(self, view: DepthView, gravity: ArrayLike | None) -> Array:
+    def _down(self, view: DepthView, gravity: ArrayLike | None) -> NDArray[np.float64]:
+        if gravity is None:
+            return gravity_from_normals(self.gravity_normals(view))
+        return check_gravity(gravity)
+
+    def _encode(
+        self, view: DepthView, down: NDArray[np.float64], ground_m: float | None
+    ) -> tuple[Array, float]:
         way = self._way
-        down = self._estimate_gravity(view) if gravity is None else check_gravity(gravity)
-        full = None if view.has_holes else self._full_moments
+        full = None if view.has_holes else self._full_moments(NORMAL_WINDOW)
         strips = normals_by_strip(view, full, self._rays, NORMAL_WINDOW, way)
+        height, ground = height_channel(view.depth_m, self._rays, down, way, ground_m)
         channels = [
             disparity_channel(view.inverse_depth, way),
-            height_channel(view.depth_m, self._rays, down, way),
+            height,
             way.functions.concatenate([angle_channel(normals, down, way) for normals in strips]),
         ]
         if view.has_depth is not None:
             # NO_DEPTH is zero in each channel.
             channels = [channel * view.has_depth for channel in channels]
-        return way.stack(channels)
-
-    def _estimate_gravity(self, view: DepthView) -> NDArray[np.float64]:
-        way = self._way
-        full = None if view.has_holes else self._full_gravity_moments
-        strips = normals_by_strip(view, full, self._gravity_rays, GRAVITY_WINDOW, way)
-        vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
-        return gravity_from_normals(vectors.cpu().numpy() if self._on_torch else vectors)
+        return way.stack(channels), ground
 
 
 def encode_hha(

@@ -6,8 +6,12 @@ the most surfaces are parallel or perpendicular.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fafnet_core.hha.arrays import Window
 
@@ -17,17 +21,78 @@ GRAVITY_WINDOW = Window(radius=10, stride=2)
 That moves the estimate by up to 0.04 degree on real frames, every 4th by up to 0.15.
 """
 
+TRACKING_WINDOW = Window(radius=10, stride=4)
+"""The same where the last frame's gravity is known: that halves the time, and noise that small is
+smoothed away.
+"""
+
 CAMERA_DOWN = (0.0, 1.0, 0.0)
 """Down in the image: where the estimate starts."""
 
-_ROUNDS = ((45.0, 5), (15.0, 5))
-"""Tolerance in degrees, and how often to repeat with it."""
+Rounds: TypeAlias = Sequence[tuple[float, int]]
+"""Tolerances in degrees, and how often to repeat with each."""
+
+FROM_CAMERA_DOWN: Rounds = ((45.0, 5), (15.0, 5))
+"""The rounds of an estimate that knows nothing but that a camera is held about upright."""
+
+FROM_LAST_FRAME: Rounds = ((15.0, 5),)
+"""The rounds of an estimate that starts where the last frame's ended."""
 
 _EQUAL_EIGENVALUES = 1e-6
 """Eigenvalues this close, for each normal, are one: the direction among them is not determined."""
 
+_OPEN_EIGENVALUES = 0.02
+"""The same with a sensor's noise."""
+
+_PRIOR = 0.005
+"""How much the last frame's direction weighs: as a share of the normals."""
+
+
+@dataclass(frozen=True)
+class GravityEstimate:
+    """A direction of gravity, and how much of the room says so.
+
+    Attributes:
+        direction: (3,) float64 unit vector in the frame of the normals.
+        support: share of the normals that are floor or wall under it, 0..1; 0.29 is what normals
+            of all directions give.
+        normals: share of the windows that have a normal, 0..1.
+        spread: (3, 3) float64, (W'W - F'F) / N of the last round.
+    """
+
+    direction: NDArray[np.float64]
+    support: float
+    normals: float
+    spread: NDArray[np.float64]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the normals leave it open in some way, as those of one bare wall do."""
+        values = np.linalg.eigvalsh(self.spread)
+        return bool(values[1] - values[0] < _OPEN_EIGENVALUES)
+
+    def near(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the estimate, but as `direction` has it in every way that the normals leave open.
+
+        That is the g that makes g'Mg + k |g - direction|^2 least, M being `spread`: of a turn that
+        the share s of the normals speaks against, k / (k + s) is left. (3,) float64 unit vector.
+        """
+        values, vectors = np.linalg.eigh(self.spread)
+        left = _PRIOR / (_PRIOR + values - values[0])
+        moved: NDArray[np.float64] = vectors @ (left * (vectors.T @ direction))
+        return moved / np.linalg.norm(moved)
+
 
 def gravity_from_normals(normals: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Estimate the direction of gravity: `estimate_direction` from `CAMERA_DOWN` on."""
+    return estimate_direction(normals).direction
+
+
+def estimate_direction(
+    normals: NDArray[np.floating],
+    start: ArrayLike = CAMERA_DOWN,
+    rounds: Rounds = FROM_CAMERA_DOWN,
+) -> GravityEstimate:
     """Estimate the direction of gravity.
 
     Normals within the tolerance of gravity's axis count as floor F, those within it of the
@@ -38,17 +103,19 @@ def gravity_from_normals(normals: NDArray[np.floating]) -> NDArray[np.float64]:
 
     Args:
         normals: (3, N) unit vectors; zero vectors count for nothing.
-
-    Returns:
-        (3,) float64 unit vector in the frame of the normals.
+        start: (3,) unit vector from which the rounds start.
+        rounds: tolerances in degrees, and how often at most to repeat with each; a tolerance is
+            done with when a round changes nothing.
     """
     x, y, z = normals
     # The six different entries of each n n'; times `sign` they add up to W'W - F'F. Sums by einsum
     # and not by `@`: BLAS would share them out to threads, and so short a sum then waits far longer
     # than it takes for a thread that another process has pushed off its core.
     products = (x * x, x * y, x * z, y * y, y * z, z * z)
-    down = np.array(CAMERA_DOWN)
-    for tolerance, repeats in _ROUNDS:
+    down = np.asarray(start, np.float64)
+    spread: NDArray[np.float64] = np.zeros((3, 3))
+    sign = np.zeros(x.shape, normals.dtype)
+    for tolerance, repeats in rounds:
         floor_above, wall_below = np.cos(np.radians(tolerance)), np.sin(np.radians(tolerance))
         for _ in range(repeats):
             similarity = np.abs(np.einsum("i,in->n", down.astype(normals.dtype), normals))
@@ -56,8 +123,13 @@ def gravity_from_normals(normals: NDArray[np.floating]) -> NDArray[np.float64]:
             sign -= similarity > floor_above
             xx, xy, xz, yy, yz, zz = (float(np.einsum("n,n", p, sign)) for p in products)
             spread = np.array(((xx, xy, xz), (xy, yy, yz), (xz, yz, zz)))
-            down = _smallest_eigendirection(spread, down, sign.size)
-    return down
+            last, down = down, _smallest_eigendirection(spread, down, sign.size)
+            if np.array_equal(down, last):
+                break
+    count = round(float(products[0].sum() + products[3].sum() + products[5].sum()))
+    without = sign.size - count  # zero vectors are perpendicular to everything: counted as wall
+    support = (int(np.count_nonzero(sign)) - without) / max(count, 1)
+    return GravityEstimate(down, support, count / max(sign.size, 1), spread / max(count, 1))
 
 
 def _smallest_eigendirection(
