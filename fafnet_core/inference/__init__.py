@@ -3,7 +3,7 @@
 from fafnet_core.inference.alignment import Alignment, find_alignments, record_alignments
 from fafnet_core.inference.alignment_pictures import alignment_sheet
 from fafnet_core.inference.devices import give_memory_back, keep_memory, use_threads
-from fafnet_core.inference.pictures import blend, legend, strip
+from fafnet_core.inference.pictures import blend, class_key, legend, strip
 from fafnet_core.inference.segmenter import UNTRAINED, Segmentation, Segmenter
 from fafnet_core.models.shipped import DEFAULT_CHECKPOINT
 
@@ -15,6 +15,7 @@ __all__ = [
     "Segmenter",
     "alignment_sheet",
     "blend",
+    "class_key",
     "find_alignments",
     "give_memory_back",
     "keep_memory",

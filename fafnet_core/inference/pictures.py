@@ -17,6 +17,7 @@ _INK = (40, 40, 40)
 _PAPER = 255
 _LEGEND_WIDTH = 216
 _LEGEND_ROW = 22
+_TEXT = 0.45
 
 
 def blend(
@@ -48,18 +49,52 @@ def legend(label_set: LabelSet, labels: NDArray[np.uint8], height: int) -> Pictu
     shown = present if len(present) <= fitting else present[: fitting - 1]
     for row, index in enumerate(shown):
         top = 8 + row * _LEGEND_ROW
-        named = index < len(label_set)
-        name = label_set.names[index] if named else "unlabelled"
-        colour = label_set.palette[index] if named else (0, 0, 0)
-        cv2.rectangle(picture, (8, top), (24, top + 14), colour, cv2.FILLED)
-        cv2.rectangle(picture, (8, top), (24, top + 14), _INK, 1)
         percent = 100 * counts[index] / labels.size
         share = f"{percent:.0f} %" if percent >= 0.5 else "< 1 %"
-        _write(picture, f"{name}  {share}", (32, top + 12))
+        name, colour = _entry(label_set, index)
+        _write_entry(picture, f"{name}  {share}", colour, (8, top))
     if len(shown) < len(present):
         text = f"and {len(present) - len(shown)} more"
         _write(picture, text, (32, 8 + len(shown) * _LEGEND_ROW + 12))
     return picture
+
+
+def class_key(label_set: LabelSet, rows: int = 21) -> Picture:
+    """Draw colour, id and name of every class and of unlabelled pixels, by id.
+
+    Args:
+        label_set: whose classes.
+        rows: of one column; as many columns are drawn as it takes.
+    """
+    entries = []
+    for index in (*range(len(label_set)), label_set.ignore_index):
+        name, colour = _entry(label_set, index)
+        entries.append((f"{index}  {name}", colour))
+    widest = max(cv2.getTextSize(text, _FONT, _TEXT, 1)[0][0] for text, _ in entries)
+    width, columns = widest + 48, -(-len(entries) // rows)
+    height = 8 + min(rows, len(entries)) * _LEGEND_ROW
+    picture = np.full((height, columns * width, 3), _PAPER, np.uint8)
+    for place, (text, colour) in enumerate(entries):
+        column, row = divmod(place, rows)
+        _write_entry(picture, text, colour, (8 + column * width, 8 + row * _LEGEND_ROW))
+    return picture
+
+
+def _entry(label_set: LabelSet, index: int) -> tuple[str, tuple[int, int, int]]:
+    """Return name and colour of a class id."""
+    if index < len(label_set):
+        return label_set.names[index], label_set.palette[index]
+    return "unlabelled", (0, 0, 0)
+
+
+def _write_entry(
+    picture: Picture, text: str, colour: tuple[int, int, int], corner: tuple[int, int]
+) -> None:
+    """Write a text after a box of this colour; `corner` is the box's, left and top."""
+    left, top = corner
+    cv2.rectangle(picture, corner, (left + 16, top + 14), colour, cv2.FILLED)
+    cv2.rectangle(picture, corner, (left + 16, top + 14), _INK, 1)
+    _write(picture, text, (left + 24, top + 12))
 
 
 def strip(panels: Sequence[tuple[str, Picture]]) -> Picture:
@@ -73,5 +108,5 @@ def strip(panels: Sequence[tuple[str, Picture]]) -> Picture:
     return np.hstack(columns[:-1])
 
 
-def _write(picture: Picture, text: str, origin: tuple[int, int], scale: float = 0.45) -> None:
+def _write(picture: Picture, text: str, origin: tuple[int, int], scale: float = _TEXT) -> None:
     cv2.putText(picture, text, origin, _FONT, scale, _INK, 1, cv2.LINE_AA)

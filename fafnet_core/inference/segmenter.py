@@ -174,18 +174,37 @@ class Segmenter:
         return Segmentation(labels, confidence, hha, seconds)
 
     def predict(
-        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        *,
+        size: tuple[int, int] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return labels (H, W) uint8 and confidence (H, W) float32 of colour and ready HHA.
+        """Return labels and confidence of colour and ready HHA.
 
-        Both images are (H, W, 3) uint8.
+        Args:
+            rgb: (H, W, 3) uint8.
+            hha: (H, W, 3) uint8.
+            size: (height, width) of the result, where that is not the images' own.
+
+        Returns:
+            Labels uint8 and confidence float32, both (height, width).
+
+        Raises:
+            ValueError: what the network gave is not a number.
         """
         with torch.inference_mode():
             logits = self.model.coarse_logits(
                 self._to_input(rgb, self._rgb_affine), self._to_input(hha, self._hha_affine)
             )
-            labels, confidence = classify(logits[0], rgb.shape[:2])
-            return labels.cpu().numpy(), confidence.cpu().numpy()
+            labels, confidence = classify(logits[0], size or rgb.shape[:2])
+            result = labels.cpu().numpy(), confidence.cpu().numpy()
+        if not np.isfinite(result[1]).all():
+            raise ValueError(
+                f"the network gave values that are not numbers in {self.precision}; try precision"
+                " float32, and check the checkpoint with: fafnet info"
+            )
+        return result
 
     def _affine(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> tuple[Tensor, ...]:
         """Return the scale and offset that normalise 8-bit values, shaped (1, 3, 1, 1)."""

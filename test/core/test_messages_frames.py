@@ -1,0 +1,231 @@
+"""A colour and a depth message to a frame: each frame is taken for what it is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fafnet_core.messages.camera_infos import CameraInfos
+from fafnet_core.messages.frames import FrameBuilder, FrameSettings
+from fafnet_core.registration import Extrinsics
+
+COLOUR_K = (80.0, 80.0, 31.5, 23.5)
+DEPTH_K = (60.0, 60.0, 30.0, 24.0)
+
+
+def header(frame_id: str, second: int = 1) -> Any:
+    return SimpleNamespace(stamp=SimpleNamespace(sec=second, nanosec=0), frame_id=frame_id)
+
+
+def colour(frame_id: str = "colour", width: int = 64) -> Any:
+    pixels = np.full((48, width, 3), 7, np.uint8)
+    return image(pixels, "rgb8", frame_id)
+
+
+def depth(
+    frame_id: str = "colour", width: int = 64, millimetres: int = 2000, encoding: str = "16UC1"
+) -> Any:
+    return image(np.full((48, width), millimetres, np.uint16), encoding, frame_id)
+
+
+def image(pixels: NDArray[Any], encoding: str, frame_id: str) -> Any:
+    return SimpleNamespace(
+        header=header(frame_id),
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixels.nbytes // pixels.shape[0],
+        data=pixels.tobytes(),
+    )
+
+
+def info(
+    matrix: tuple[float, ...] = COLOUR_K, frame_id: str = "colour", width: int = 64, second: int = 1
+) -> Any:
+    fx, fy, cx, cy = matrix
+    k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
+    return SimpleNamespace(
+        header=header(frame_id, second),
+        width=width,
+        height=48,
+        distortion_model="",
+        d=[],
+        k=k,
+        r=[0.0] * 9,
+        p=[0.0] * 12,
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )
+
+
+def shifted(depth_frame: str, colour_frame: str) -> Extrinsics | None:
+    return Extrinsics(np.eye(3), np.array([0.1, 0.0, 0.0]))
+
+
+def unknown(depth_frame: str, colour_frame: str) -> Extrinsics | None:
+    return None
+
+
+def builder(**settings: Any) -> FrameBuilder:
+    return FrameBuilder(FrameSettings(**settings))
+
+
+def test_depth_of_the_colour_camera_is_taken_as_it_comes() -> None:
+    frame = builder().build(colour(), depth(), info(), info(), unknown)
+    assert not frame.registered_here
+    assert frame.doubt is None
+    assert np.all(frame.depth_m == np.float32(2.0))
+    np.testing.assert_array_equal(frame.camera_matrix[0], [80, 0, 31.5])
+    assert set(frame.seconds) == {"decode"}
+
+
+def test_one_frame_id_is_enough_without_the_camera_info_of_depth() -> None:
+    frame = builder().build(colour(), depth(), info(), None, unknown)
+    assert (frame.registered_here, frame.doubt) == (False, None)
+
+
+def test_depth_of_another_camera_is_registered() -> None:
+    frame = builder().build(
+        colour(), depth("depth"), info(), info(DEPTH_K, "depth"), lambda *frames: shifted(*frames)
+    )
+    assert frame.registered_here
+    assert frame.doubt is None
+    # A wall 2 m ahead stays one, wherever both cameras see it.
+    assert np.median(frame.depth_m) == np.float32(2.0)
+    assert "register" in frame.seconds
+
+
+def test_a_stream_that_flickers_is_taken_frame_by_frame() -> None:
+    build = builder().build
+    aligned = build(colour(), depth(), info(), info(), shifted)
+    raw = build(colour(), depth("depth"), info(), info(DEPTH_K, "depth"), shifted)
+    again = build(colour(), depth(), info(), info(), shifted)
+    assert [frame.registered_here for frame in (aligned, raw, again)] == [False, True, False]
+    np.testing.assert_array_equal(aligned.depth_m, again.depth_m)
+
+
+def test_one_matrix_does_not_make_two_frame_ids_one_camera() -> None:
+    # Simulated cameras are all alike.
+    frame = builder().build(colour(), depth("depth"), info(), info(frame_id="depth"), unknown)
+    assert not frame.registered_here
+    assert frame.doubt is not None
+
+
+def test_equal_cameras_that_stand_apart_are_registered() -> None:
+    frame = builder().build(colour(), depth("depth"), info(), info(frame_id="depth"), shifted)
+    assert frame.registered_here
+    # 0.1 m to the side at 2 m and f = 80: 4 pixels that the depth camera did not see.
+    np.testing.assert_array_equal(np.flatnonzero(frame.depth_m[24] == 0), [0, 1, 2, 3])
+
+
+def test_a_transform_of_nothing_registers_nothing() -> None:
+    frame = builder().build(
+        colour(), depth("depth"), info(), info(frame_id="depth"), lambda *_: Extrinsics.identity()
+    )
+    assert not frame.registered_here
+
+
+@pytest.mark.parametrize(
+    ("depth_info", "find", "missing"),
+    [
+        (None, shifted, "no camera_info came for depth/image"),
+        (info(DEPTH_K, "depth"), unknown, "the transform from 'depth' to 'colour' is not known"),
+    ],
+)
+def test_what_cannot_be_registered_is_labelled_with_a_doubt(
+    depth_info: Any, find: Any, missing: str
+) -> None:
+    frame = builder().build(colour(), depth("depth"), info(), depth_info, find)
+    assert not frame.registered_here
+    assert frame.doubt is not None
+    assert "depth is in frame 'depth', colour in 'colour'" in frame.doubt
+    assert missing in frame.doubt
+
+
+def test_another_size_has_to_be_registered() -> None:
+    small = (40.0, 40.0, 15.5, 23.5)
+    with pytest.raises(ValueError, match=r"depth is 32x48, colour 64x48.*align_depth"):
+        builder().build(colour(), depth("depth", 32), info(), None, unknown)
+    frame = builder().build(
+        colour(), depth("depth", 32), info(), info(small, "depth", 32), lambda *_: shifted("", "")
+    )
+    assert frame.depth_m.shape == (48, 64)
+
+
+def test_a_smaller_image_of_the_same_camera_needs_no_transform() -> None:
+    half = image(np.full((24, 32), 2000, np.uint16), "16UC1", "colour")
+    half_info = info((40.0, 40.0, 15.5, 11.5), "colour", 32)
+    half_info.height = 24
+    frame = builder().build(colour(), half, info(), half_info, unknown)
+    assert np.all(frame.depth_m == np.float32(2.0))
+    assert frame.doubt is None
+
+
+def test_one_frame_id_for_all_does_not_make_two_cameras_one() -> None:
+    frame = builder().build(colour("0"), depth("0"), info(), info(DEPTH_K), shifted)
+    assert frame.registered_here
+    assert frame.doubt is None
+    guessed = builder().build(colour("0"), depth("0"), info(), info(DEPTH_K), unknown)
+    assert guessed.registered_here
+    assert guessed.doubt is not None
+    assert "both in frame '0', but their camera matrices differ" in guessed.doubt
+
+
+def test_registration_always_and_never() -> None:
+    with pytest.raises(ValueError, match="cannot be registered"):
+        builder(registration="always").build(colour(), depth("depth"), info(), None, unknown)
+    forced = builder(registration="always").build(colour(), depth(), info(), info(), shifted)
+    assert forced.registered_here
+    never = builder(registration="never").build(
+        colour(), depth("depth"), info(), info(DEPTH_K), shifted
+    )
+    assert (never.registered_here, never.doubt) == (False, None)
+    with pytest.raises(ValueError, match="registration is 'never'"):
+        builder(registration="never").build(colour(), depth(width=32), info(), None, unknown)
+
+
+def test_a_camera_matrix_stands_in_for_camera_info() -> None:
+    frame = builder(camera_matrix=(50.0, 51.0, 30.0, 20.0)).build(colour(), depth(), None)
+    np.testing.assert_array_equal(frame.camera_matrix, [[50, 0, 30], [0, 51, 20], [0, 0, 1]])
+    with pytest.raises(ValueError, match="set camera_matrix"):
+        builder().build(colour(), depth(), None)
+    with pytest.raises(ValueError, match="focal lengths above zero"):
+        builder(camera_matrix=(0.0, 51.0, 30.0, 20.0)).build(colour(), depth(), None)
+
+
+def test_depth_scale_overrides_the_encoding() -> None:
+    frame = builder(depth_scale=0.0001).build(colour(), depth(millimetres=20000), info())
+    np.testing.assert_allclose(frame.depth_m, 2.0, rtol=1e-6)
+
+
+def test_a_camera_that_changes_its_matrix_is_followed() -> None:
+    build = builder().build
+    one = build(colour(), depth("depth"), info(), info(DEPTH_K, "depth"), shifted)
+    other = build(colour(), depth("depth"), info(), info((160, 160, 31, 24), "depth"), shifted)
+    assert not np.array_equal(one.depth_m, other.depth_m)
+
+
+def test_camera_infos_go_by_stamp_then_by_frame_then_by_time() -> None:
+    infos: CameraInfos[Any] = CameraInfos()
+    assert not infos
+    assert infos.of(header("colour", 1)) is None
+    aligned, raw = info(second=1), info(DEPTH_K, "depth", second=2)
+    infos.add(aligned)
+    infos.add(raw)
+    assert infos.of(header("anything", 1)) is aligned
+    assert infos.of(header("colour", 9)) is aligned
+    assert infos.of(header("depth", 9)) is raw
+    assert infos.of(header("anything", 9)) is raw
+    for second in range(3, 100):
+        infos.add(info(second=second))
+    # What is long gone is forgotten: the latest of that frame answers.
+    latest = infos.of(header("colour", 1))
+    assert latest is not None
+    assert latest.header.stamp.sec == 99
