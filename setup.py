@@ -16,10 +16,14 @@ OPENCV = ["opencv-python-headless>=4.5"]
 ROS_WHEELS = [
     "ros-rclpy[fastrtps]>=7.1,<8",
     "ros-jazzy-diagnostic-msgs>=5.3",
+    "ros-jazzy-geometry-msgs>=5.3",
     "ros-jazzy-lifecycle-msgs>=2.0",
     "ros-jazzy-sensor-msgs>=5.3",
     "ros-jazzy-std-msgs>=5.3",
+    "ros-jazzy-visualization-msgs>=5.3",
 ]
+# Recordings: ROS 1 bags, MCAP and SQLite, without a ROS installation.
+BAGS = ["rosbags>=0.11,<0.12"]
 # Reading the original downloads; training's log; pictures of results.
 DATA = ["h5py>=3.6", "scipy>=1.8"]
 TRAIN = [*DATA, "matplotlib>=3.5", "tensorboard>=2.10"]
@@ -62,11 +66,12 @@ setup(
     extras_require={
         "opencv": OPENCV,
         "ros": OPENCV + ROS_WHEELS,
+        "bags": BAGS,
         "data": DATA,
         "train": TRAIN,
         "hub": HUB,
         "timm": TIMM,
-        "dev": DEV + HUB + TRAIN,
+        "dev": DEV + BAGS + HUB + TRAIN,
     },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",

@@ -1,4 +1,4 @@
-"""`fafnet segment`: labels for a pair of images or for a folder of them."""
+"""`fafnet segment`: labels for a pair of images, for a folder of them, or for a recording."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fafnet_core.bags import is_bag
+from fafnet_core.cli import segment_bag
 from fafnet_core.data import FrameFolder, RgbdFrame, find_camera_file, read_camera_file, read_frame
 from fafnet_core.files import write_png, written_beside
 
@@ -26,10 +28,15 @@ _EXAMPLES = """\
 examples:
   fafnet segment color/0001.png depth/0001.png --out labelled --overlay
   fafnet segment recordings/kitchen --out labelled --overlay --checkpoint nyu.safetensors
+  fafnet segment recording.mcap --out labelled.mcap
 
-Writes labels/NAME.png (8 bits, class ids, 255 = unlabelled) and label_names.json; with --overlay
-also overlay/NAME.png, the labels' colours over the image with a legend beside it; with --show flow
-also flow/NAME.png, what each flow alignment module of the network moved, and where to.
+Of images it writes labels/NAME.png (8 bits, class ids, 255 = unlabelled) and label_names.json;
+with --overlay also overlay/NAME.png, the labels' colours over the image with a legend beside it;
+with --show flow also flow/NAME.png, what each flow alignment module of the network moved, and
+where to.
+
+A recording (.mcap, .db3, .bag, or the folder of a ROS 2 bag) becomes a new one: all that was
+recorded, and /fafnet/labels, /fafnet/overlay, /fafnet/color and /fafnet/label_names. No ROS needed.
 """
 
 
@@ -37,7 +44,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to `fafnet`."""
     parser = verbs.add_parser(
         "segment",
-        help="label a pair of colour and depth images, or a folder of them",
+        help="label a pair of colour and depth images, a folder of them, or a recording",
         description="Label RGB-D frames.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -46,9 +53,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "input",
         nargs="+",
         type=Path,
-        help="a folder with color/, depth/ and camera.yaml; or a colour and a depth image",
+        help="a folder with color/, depth/, camera.yaml; a colour and a depth image; a recording",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the results; of a recording, a new one"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
     parser.add_argument("--camera", type=Path, help="camera file (default: the camera.yaml there)")
     parser.add_argument("--checkpoint", default="default", help="safetensors file or name")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
@@ -64,21 +74,23 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="draw what happens inside the network too: flow, the alignment of its features",
     )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    segment_bag.add_options(parser)
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Label what was asked for; 1 if any frame failed."""
+    _check_inputs(arguments)
+    if len(arguments.input) == 1 and is_bag(arguments.input[0]):
+        return segment_bag.run(arguments, partial(_load, arguments))
+    if any(is_bag(path) for path in arguments.input):
+        arguments.parser.error("one recording at a time")
+    segment_bag.refuse_options(arguments)
     frames = _frames(arguments)
-    # Imports PyTorch: only once the input is there.
-    from fafnet_core.inference import Segmenter, find_alignments, keep_memory
+    _check_results(arguments, frames)
+    segmenter = _load(arguments)
+    from fafnet_core.inference import find_alignments
 
-    segmenter = Segmenter.from_checkpoint(
-        arguments.checkpoint, device=arguments.device, precision=arguments.precision
-    )
-    keep_memory()
-    if segmenter.notice:
-        print(f"fafnet: {segmenter.notice}", file=sys.stderr)
     if "flow" in arguments.show:
         find_alignments(segmenter.model)  # none: says so before the first frame
     with written_beside(arguments.out / "label_names.json") as names:
@@ -100,12 +112,38 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _check_inputs(arguments: argparse.Namespace) -> None:
+    for path in arguments.input:
+        if not path.exists():
+            arguments.parser.error(f"there is no {path}")
+
+
+def _check_results(arguments: argparse.Namespace, frames: Iterable[str]) -> None:
+    """End with status 2 where labels of these frames are there already."""
+    there = [name for name in frames if (arguments.out / "labels" / f"{name}.png").exists()]
+    if there and not arguments.overwrite:
+        arguments.parser.error(
+            f"{arguments.out} has labels of {len(there)} of these frames ({there[0]}.png):"
+            " give another --out, or --overwrite"
+        )
+
+
+def _load(arguments: argparse.Namespace) -> Segmenter:
+    """Return the network; imports PyTorch, so it is called once the input is there."""
+    from fafnet_core.inference import Segmenter, keep_memory
+
+    segmenter = Segmenter.from_checkpoint(
+        arguments.checkpoint, device=arguments.device, precision=arguments.precision
+    )
+    keep_memory()
+    if segmenter.notice:
+        print(f"fafnet: {segmenter.notice}", file=sys.stderr)
+    return segmenter
+
+
 def _frames(arguments: argparse.Namespace) -> dict[str, Callable[[], RgbdFrame]]:
     """Return how to read each frame, by name; ends with exit status 2 if that cannot be told."""
     inputs: list[Path] = arguments.input
-    for path in inputs:
-        if not path.exists():
-            arguments.parser.error(f"there is no {path}")
     if len(inputs) == 1 and inputs[0].is_dir():
         if arguments.out.resolve() == inputs[0].resolve():
             arguments.parser.error("--out is the input itself; its labels/ may hold ground truth")
@@ -114,7 +152,7 @@ def _frames(arguments: argparse.Namespace) -> dict[str, Callable[[], RgbdFrame]]
             print(f"fafnet: {name} has only one of colour and depth: left out", file=sys.stderr)
         return {name: partial(folder.__getitem__, i) for i, name in enumerate(folder.names)}
     if len(inputs) != 2 or not all(path.is_file() for path in inputs):
-        arguments.parser.error("give one folder, or one colour and one depth image")
+        arguments.parser.error("give one folder, or one colour and one depth image, or a recording")
     colour, depth = inputs
     camera = read_camera_file(arguments.camera or find_camera_file(depth))
     return {colour.stem: partial(read_frame, colour, depth, camera)}

@@ -72,6 +72,26 @@ def test_one_bad_frame_fails_and_the_others_are_labelled(
     assert "0: " in capsys.readouterr().err
 
 
+def test_labels_that_are_there_are_replaced_only_when_asked(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    (out / "labels").mkdir(parents=True)
+    precious = out / "labels/1.png"
+    precious.write_bytes(b"ground truth")
+    asked = ["segment", str(folder), "--out", str(out)]
+    with pytest.raises(SystemExit) as wrong:
+        main(asked)
+    assert wrong.value.code == 2
+    assert "has labels of 1 of these frames (1.png): give another --out" in capsys.readouterr().err
+    assert precious.read_bytes() == b"ground truth"
+    assert [path.name for path in (out / "labels").iterdir()] == ["1.png"]
+    assert main([*asked, "--overwrite"]) == 0
+    labels = cv2.imread(str(precious), cv2.IMREAD_UNCHANGED)
+    assert labels is not None
+    assert labels.shape == (72, 96)
+
+
 def test_errors_are_one_line_and_a_status(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

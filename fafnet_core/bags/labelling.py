@@ -1,0 +1,208 @@
+"""Labels a recording: reads it once in order, writes it on, and labels each pair on the way.
+
+A message waits only while a colour image before it waits for its depth image, so that the new bag
+is in order of record times too.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fafnet_core.bags.errors import BagError
+from fafnet_core.bags.pairing import Key, Pairs
+from fafnet_core.bags.reading import Bag, Stored
+from fafnet_core.bags.results import Labelled, Results
+from fafnet_core.bags.streams import Streams
+from fafnet_core.bags.transforms import BagExtrinsics
+from fafnet_core.bags.writing import BagWriter
+from fafnet_core.hha.stream import HHAStream
+from fafnet_core.inference import Segmenter
+from fafnet_core.messages.camera_infos import CameraInfos
+from fafnet_core.messages.frames import Frame, FrameBuilder
+
+# Frames are made alike from topics and from recordings, where other words help.
+_OPTIONS = {
+    "depth_to_color": "--depth-to-color",
+    "camera_info": "--rgb-info, --depth-info",
+    "camera_matrix": "--camera",
+}
+
+
+def with_options(reason: str) -> str:
+    """Add the options of `fafnet segment` to what speaks of a node's parameters and topics."""
+    options = [option for word, option in _OPTIONS.items() if word in reason]
+    return f"{reason} (here: {', '.join(options)})" if options else reason
+
+
+@dataclass
+class Tally:
+    """What happened.
+
+    Attributes:
+        labelled: frames that were labelled.
+        registered: those whose depth was registered here.
+        failed: how many frames could not be labelled, by reason.
+        doubts: how many frames' depth may not be registered, by reason.
+        kept: messages of the recording that were written on.
+        left_out: how many messages were not, by topic.
+        reasons: why, by topic.
+        seconds: of each labelled frame, by stage.
+    """
+
+    labelled: int = 0
+    registered: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    doubts: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def median_ms(self) -> dict[str, float]:
+        """The median of each stage in milliseconds."""
+        return {stage: 1e3 * statistics.median(took) for stage, took in self.seconds.items()}
+
+
+class Labelling:
+    """Labels the pairs of one bag.
+
+    Args:
+        bag: an open bag.
+        streams: its topics.
+        pairs: what goes together.
+        builder: makes frames of messages.
+        extrinsics: the transform from depth to colour, where the bag has it.
+        segmenter: labels frames.
+        check_frame: raises ValueError for a frame that is not to be labelled.
+    """
+
+    def __init__(
+        self,
+        bag: Bag,
+        streams: Streams,
+        pairs: Pairs,
+        builder: FrameBuilder,
+        extrinsics: BagExtrinsics,
+        segmenter: Segmenter,
+        check_frame: Callable[[Frame], None] = lambda frame: None,
+    ) -> None:
+        self._bag = bag
+        self._streams = streams
+        self._depth_of = pairs.depth_of
+        self._wanted = set(pairs.depth_of.values())
+        self._builder = builder
+        self._extrinsics = extrinsics
+        self._segmenter = segmenter
+        self._check_frame = check_frame
+        on_gpu = segmenter.device if segmenter.device.type == "cuda" else None
+        self._hha = HHAStream(device=on_gpu)
+        self._depths: dict[Key, Stored] = {}
+        self._infos: dict[str, CameraInfos[Any]] = {
+            topic: CameraInfos() for topic in (streams.rgb_info, streams.depth_info) if topic
+        }
+        self._tally = Tally()
+
+    def run(
+        self,
+        writer: BagWriter,
+        results: Results,
+        on_frame: Callable[[str | None], None] = lambda failure: None,
+    ) -> Tally:
+        """Write the whole recording and its labels.
+
+        Args:
+            writer: of the new bag.
+            results: writes our topics to it.
+            on_frame: called after each pair, with what failed the first time it does, else None.
+
+        Raises:
+            BagError: the recording cannot be read to its end.
+        """
+        for topic, infos in self._infos.items():  # an image may come before the first of them
+            infos.add(self._bag.first(topic))
+        waiting: deque[tuple[Stored, Key | None]] = deque()
+        for stored in self._bag.messages():
+            waiting.append((stored, self._receive(stored)))
+            while waiting and self._is_ready(waiting[0][1]):
+                self._write_on(*waiting.popleft(), writer, results, on_frame)
+        if waiting:
+            raise BagError(f"{self._bag.path} changed while it was read: is it being recorded?")
+        self._tally.reasons = dict(writer.left_out)
+        return self._tally
+
+    def _receive(self, stored: Stored) -> Key | None:
+        """Take in what a frame needs; return the depth that a colour image has to wait for."""
+        if stored.topic in self._infos:
+            self._infos[stored.topic].add(self._bag.decode(stored))
+        elif stored.topic == self._streams.depth.name:
+            key = self._key(stored)
+            if key in self._wanted:
+                self._depths[key] = stored
+        elif stored.topic == self._streams.rgb.name:
+            return self._depth_of.pop(self._key(stored), None)
+        return None
+
+    def _key(self, stored: Stored) -> Key:
+        return self._bag.stamp_ns(stored), stored.time
+
+    def _is_ready(self, depth: Key | None) -> bool:
+        return depth is None or depth in self._depths
+
+    def _write_on(
+        self,
+        stored: Stored,
+        depth: Key | None,
+        writer: BagWriter,
+        results: Results,
+        on_frame: Callable[[str | None], None],
+    ) -> None:
+        if writer.keep(stored):
+            self._tally.kept += 1
+        else:
+            self._tally.left_out[stored.topic] += 1
+        if depth is None:
+            return
+        failure = None
+        try:
+            self._label(stored, self._depths.pop(depth), results)
+        except ValueError as error:
+            reason = with_options(str(error))
+            failure = None if reason in self._tally.failed else reason
+            self._tally.failed[reason] += 1
+        on_frame(failure)
+
+    def _label(self, stored: Stored, stored_depth: Stored, results: Results) -> None:
+        colour, depth = self._bag.decode(stored), self._bag.decode(stored_depth)
+        frame = self._builder.build(
+            colour,
+            depth,
+            self._info(self._streams.rgb_info, colour.header),
+            self._info(self._streams.depth_info, depth.header),
+            self._extrinsics,
+        )
+        self._check_frame(frame)
+        begun = time.perf_counter()
+        stamp_s = self._bag.stamp_ns(stored) / 1e9
+        hha = self._hha.encode(frame.depth_m, frame.camera_matrix, stamp_s=stamp_s).hha
+        encoded = time.perf_counter()
+        labels, confidence = self._segmenter.predict(frame.rgb, hha)
+        done = time.perf_counter()
+        labelled = Labelled(frame.rgb, hha, labels, confidence, self._segmenter.label_set)
+        results.write(labelled, colour.header, stored.time)
+        self._count(frame, {"hha": encoded - begun, "network": done - encoded})
+
+    def _info(self, topic: str | None, header: Any) -> Any:
+        return None if topic is None else self._infos[topic].of(header)
+
+    def _count(self, frame: Frame, seconds: dict[str, float]) -> None:
+        self._tally.labelled += 1
+        self._tally.registered += frame.registered_here
+        if frame.doubt:
+            self._tally.doubts[with_options(frame.doubt)] += 1
+        for stage, took in (frame.seconds | seconds).items():
+            self._tally.seconds.setdefault(stage, []).append(took)

@@ -1,0 +1,222 @@
+"""One way to read every bag: ROS 1 `.bag`, ROS 2 `.mcap`, `.db3` and folders of them.
+
+Messages come as stored bytes; only those that labelling needs are decoded, all as messages of
+ROS 2 Jazzy (sensor_msgs are the same bytes in every distribution since Foxy). So types that nobody
+here knows do not matter.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag1 import Reader as Ros1Reader
+from rosbags.rosbag2 import Reader as Ros2Reader
+
+from fafnet_core.bags.errors import BagError
+from fafnet_core.bags.paths import METADATA
+from fafnet_core.bags.types import jazzy
+
+_REMEDIES = {
+    ".bag": "`rosbag reindex` mends a ROS 1 bag whose recording was interrupted",
+    ".mcap": "`mcap recover` saves what is in a file whose recording was interrupted",
+    ".db3": "`sqlite3 FILE .recover` saves what is in a database whose recording was interrupted",
+}
+_FOLDER_REMEDY = f"`ros2 bag reindex` writes a missing {METADATA} anew; or give the file in it"
+
+RENAMED = {"tf/msg/tfMessage": "tf2_msgs/msg/TFMessage"}
+"""Types of ROS 1 that have another name in ROS 2."""
+
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+_STAMPED = (
+    "sensor_msgs/msg/Image",
+    "sensor_msgs/msg/CompressedImage",
+    "sensor_msgs/msg/CameraInfo",
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One message as the bag holds it.
+
+    Attributes:
+        connection: its topic, type and all that the bag says of them.
+        time: when it was recorded, nanoseconds.
+        data: CDR in ROS 2, ROS 1's own serialisation there.
+    """
+
+    connection: Connection
+    time: int
+    data: bytes
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return str(self.connection.topic)
+
+
+class Bag:
+    """An open recording; a context manager.
+
+    Args:
+        path: a file or a folder.
+
+    Raises:
+        BagError: on opening or reading what is cut short, damaged, not indexed or no bag.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_ros1 = path.suffix == ".bag" and path.is_file()
+        self._types = jazzy()
+        self._reader: Any = None
+
+    def __enter__(self) -> Bag:
+        if self.path.name.endswith((".active", ".zstd")):
+            raise BagError(
+                f"{self.path}: a recording that was interrupted (`rosbag reindex` mends it)"
+                if self.path.suffix == ".active"
+                else f"{self.path} is compressed as a whole: give its folder with {METADATA}"
+            )
+        with self._one_line():
+            reader = Ros1Reader(self.path) if self.is_ros1 else Ros2Reader(self.path)
+            reader.open()
+            self._reader = reader
+        if not self.connections or not self.count:
+            self._reader.close()
+            raise BagError(f"{self.path} is a bag without messages")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._reader.close()
+
+    @property
+    def connections(self) -> list[Connection]:
+        """What was recorded: ROS 1 has several connections of a topic, one for each publisher."""
+        connections: list[Connection] = self._reader.connections
+        return connections
+
+    @property
+    def count(self) -> int:
+        """How many messages the bag says it holds."""
+        return int(self._reader.message_count)
+
+    @property
+    def begin_ns(self) -> int:
+        """Record time of the first message, nanoseconds."""
+        return int(self._reader.start_time)
+
+    def counts(self) -> dict[str, int]:
+        """How many messages the bag says each topic has."""
+        counts: dict[str, int] = {}
+        for connection in self.connections:
+            counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
+        return counts
+
+    def topics(self, *types: str) -> list[str]:
+        """The names of the topics of these types, in order, without empty ones."""
+        counts = self.counts()
+        names = {each.topic for each in self.connections if each.msgtype in types}
+        return sorted(name for name in names if counts[name])
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[Stored]:
+        """Yield messages in order of their record times: of these topics, or all."""
+        chosen = [each for each in self.connections if topics is None or each.topic in topics]
+        if not chosen:
+            return
+        # The library fails in many ways on a damaged file; this generator sees only its errors.
+        with self._one_line():
+            for connection, time, data in self._reader.messages(connections=chosen):
+                yield Stored(connection, time, bytes(data))
+
+    def first(self, topic: str) -> Any:
+        """Return the first message of a topic, decoded."""
+        for stored in self.messages([topic]):
+            return self.decode(stored)
+        raise BagError(f"{self.path} says it has messages on {topic}, but none can be found")
+
+    def decode(self, stored: Stored) -> Any:
+        """Return the message as rosbags' class of ROS 2, `data` as a uint8 array.
+
+        Raises:
+            BagError: its bytes are not a message of its type.
+        """
+        if not self.is_ros1 and stored.data[:4] == _ZSTD:
+            raise BagError(
+                f"{self.path}: its messages are compressed one by one, which only {METADATA} says:"
+                " give the bag's folder"
+            )
+        kind = RENAMED.get(stored.connection.msgtype, stored.connection.msgtype)
+        try:
+            data: bytes | memoryview = stored.data
+            if self.is_ros1:
+                data = self._types.ros1_to_cdr(without_depth_units(stored.data, kind), kind)
+            return self._types.deserialize_cdr(data, kind)
+        except Exception as error:
+            raise BagError(f"a message of {stored.topic} is damaged: {_line(error)}") from error
+
+    def stamp_ns(self, stored: Stored) -> int:
+        """Return the header's stamp, or where that is 0 or missing, the record time.
+
+        Reads the few bytes of the stamp only.
+        """
+        if stored.connection.msgtype not in _STAMPED or len(stored.data) < 12:
+            return stored.time
+        big = not self.is_ros1 and stored.data[1] == 0
+        # ROS 1 has the sequence number there, CDR the four bytes that say its byte order.
+        seconds, nanoseconds = struct.unpack_from(">iI" if big else "<iI", stored.data, 4)
+        return seconds * 1_000_000_000 + nanoseconds or stored.time
+
+    @contextmanager
+    def _one_line(self) -> Iterator[None]:
+        try:
+            yield
+        except (BagError, GeneratorExit, KeyboardInterrupt):
+            raise
+        except FileNotFoundError as error:
+            raise BagError(f"{self.path}: {_line(error)}; {self._remedy()}") from error
+        except PermissionError:
+            raise
+        except Exception as error:
+            raise BagError(
+                f"{self.path} cannot be read ({_line(error)}): it is cut short, damaged or no"
+                f" bag; {self._remedy()}"
+            ) from error
+
+    def _remedy(self) -> str:
+        known = _REMEDIES.get(
+            self.path.suffix, "bags are .mcap, .db3, .bag, or a folder of ROS 2's"
+        )
+        return _FOLDER_REMEDY if self.path.is_dir() else known
+
+
+def without_depth_units(data: bytes, kind: str) -> bytes:
+    """Return a ROS 1 message as its type's definition says.
+
+    librealsense's newer recorders write 4 bytes more after each image than the type has (metres of
+    a count, announced by the frame id 1); nobody else could read it.
+    """
+    if kind != "sensor_msgs/msg/Image" or data[12:17] != b"\1\0\0\0" + b"1":
+        return data
+    (encoding,) = struct.unpack_from("<I", data, 25)  # after the header, height and width
+    place = 25 + 4 + encoding + 1 + 4  # after the encoding, the byte order and the step
+    (length,) = struct.unpack_from("<I", data, place)
+    end = place + 4 + length
+    return data[:end] if len(data) == end + 4 else data
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return text or type(error).__name__
