@@ -1,42 +1,33 @@
-"""The node's state as `/diagnostics` says it, once a second: what is wrong, where, what to do."""
+"""The node's state as `/diagnostics` says it, once a second: what is wrong, where, what to do.
+
+The names of the values are stable: people write alerts on them. Each value is one number or one
+word, with its unit in the name.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.qos import ReliabilityPolicy
 
-from fafnet_ros.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.health import INVALID_DEPTH
+from fafnet_ros.node_state import Finding, LoadState, MemoryState
+from fafnet_ros.stamps import PairingState
+from fafnet_ros.statistics import Statistics
 
-_SEVERITY = {"OK": DiagnosticStatus.OK, "WARN": DiagnosticStatus.WARN}
-_SEVERITY["ERROR"] = DiagnosticStatus.ERROR
+STAGES = ("receive", "decode", "register", "hha", "network", "publish", "total")
+"""The stages of a frame, in order: from receipt to the worker's hands, its work, and in all."""
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, with its remedy."""
-
-    severity: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Input:
-    """An input as the node sees it.
-
-    Attributes:
-        event: the name under which its messages are counted.
-        topic: its full name.
-        offers: the reliability that each publisher offers.
-        is_heard: whether our subscription can hear all of them.
-    """
-
-    event: str
-    topic: str
-    offers: list[ReliabilityPolicy]
-    is_heard: bool
+_LEVELS = {
+    "OK": DiagnosticStatus.OK,
+    "WARN": DiagnosticStatus.WARN,
+    "ERROR": DiagnosticStatus.ERROR,
+}
+_FLOWS = ("colour", "depth", "paired", "published")
+_MIB = 2**20
 
 
 @dataclass
@@ -50,42 +41,103 @@ class Report:
 
     def to_message(self) -> DiagnosticArray:
         """Return the message, without a stamp: the worst finding leads."""
-        order = list(_SEVERITY)
+        order = list(_LEVELS)
         findings = sorted(self.findings, key=lambda finding: -order.index(finding.severity))
+        texts = [finding.text for finding in findings]
+        worst = findings[0].severity if findings else "OK"
+        if worst == "OK":
+            texts.insert(0, "segmenting")
         status = DiagnosticStatus(name=self.name, hardware_id=self.hardware_id)
-        status.level = _SEVERITY[findings[0].severity] if findings else DiagnosticStatus.OK
-        status.message = "; ".join(finding.text for finding in findings) or "segmenting"
+        status.level = _LEVELS[worst]
+        status.message = "; ".join(texts)
         status.values = [KeyValue(key=key, value=value) for key, value in self.values.items()]
         return DiagnosticArray(status=[status])
 
 
-def describe_inputs(inputs: list[Input], statistics: Statistics) -> list[Finding]:
-    """Name each silent input, and whether that is for want of a publisher."""
-    findings = []
-    for entry in inputs:
-        if statistics.age(entry.event) < SILENT_AFTER:
-            continue
-        if not entry.is_heard:
-            remedy = (
-                "offers best effort, which a reliable subscription does not hear; set"
-                f" reliability:=auto (ros2 topic info -v {entry.topic} shows both)"
-            )
-        elif entry.offers:
-            remedy = f"has a publisher but is silent; check it with: ros2 topic hz {entry.topic}"
-        else:
-            remedy = "has no publisher; start the camera or remap the topic"
-        findings.append(Finding("WARN", f"{entry.topic} {remedy}"))
-    return findings
-
-
 def describe_numbers(statistics: Statistics, pairing: Mapping[str, int]) -> dict[str, str]:
-    """Return rates, counts and latencies as texts."""
-    values = {
-        f"{event} rate (Hz)": f"{statistics.rate(event):.1f}"
-        for event in ("colour", "depth", "paired", "published")
-    }
+    """Return rates, ages, counts, latencies and the share of invalid depth as texts.
+
+    Args:
+        statistics: what the node counted since it started.
+        pairing: what the synchroniser counted since activation.
+    """
+    values = {f"{event} rate (Hz)": f"{statistics.rate(event):.1f}" for event in _FLOWS}
+    ages = {event: statistics.age(event) for event in _FLOWS}
+    values |= {f"{event} age (s)": f"{age:.1f}" for event, age in ages.items() if age < 1e9}
     values |= {f"pairing: {name}": str(count) for name, count in sorted(pairing.items())}
     values |= {f"frames: {name}": str(count) for name, count in sorted(statistics.counts.items())}
-    for stage, (median, p95) in statistics.latency_ms().items():
-        values[f"{stage} (ms) p50 / p95"] = f"{median:.1f} / {p95:.1f}"
-    return values
+    latencies = statistics.latency_ms()
+    for stage in sorted(latencies, key=_stage_order):
+        latency = latencies[stage]
+        for name in ("p50", "p95", "p99"):
+            values[f"{stage} {name} (ms)"] = f"{getattr(latency, name):.1f}"
+    gauges = statistics.gauges
+    if INVALID_DEPTH in gauges:
+        values[f"{INVALID_DEPTH} (%)"] = f"{100 * gauges.pop(INVALID_DEPTH):.1f}"
+    return values | {name: f"{value:.6g}" for name, value in sorted(gauges.items())}
+
+
+def _stage_order(stage: str) -> tuple[int, str]:
+    return (STAGES.index(stage) if stage in STAGES else len(STAGES)), stage
+
+
+def describe_stamps(pairing: PairingState) -> dict[str, str]:
+    """Return how the stamps of both streams lie, as texts; unknown ones are left out."""
+    figures = {
+        "nearest stamps (ms)": pairing.nearest_s,
+        "depth clock offset (ms)": pairing.clock_offset_s,
+    }
+    return {name: f"{1e3 * value:.1f}" for name, value in figures.items() if value is not None}
+
+
+def describe_load(load: LoadState) -> dict[str, str]:
+    """Return how the load control stands, as texts."""
+    return {
+        "input scale": f"{load.scale:.3g}",
+        "max latency (s)": f"{load.max_latency_s:g}",
+        "latency budget (s)": f"{load.budget_s:g}",
+    }
+
+
+def describe_memory(memory: MemoryState | None) -> dict[str, str]:
+    """Return a device's memory in MiB, as texts; none where it is unknown."""
+    if memory is None:
+        return {}
+    sizes = {"used": memory.used, "free": memory.free, "total": memory.total}
+    return {
+        f"memory {name} (MiB)": f"{size / _MIB:.0f}"
+        for name, size in sizes.items()
+        if size is not None
+    }
+
+
+def device_memory(device: str) -> MemoryState | None:
+    """Return the memory of a torch device; None where the system does not say.
+
+    For CUDA, `used` is what this process's allocator holds; for the CPU, its resident memory.
+
+    Args:
+        device: a torch device's name, e.g. "cpu" or "cuda:0".
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        number = torch.device(device).index
+        if number is None:
+            number = torch.cuda.current_device()
+        free, total = torch.cuda.mem_get_info(number)
+        used = torch.cuda.memory_reserved(number)
+        return MemoryState(device=device, used=used, free=free, total=total)
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return None
+    kibibytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    free_kib = kibibytes.get("MemAvailable")
+    return MemoryState(
+        device=device,
+        used=int(pages) * os.sysconf("SC_PAGE_SIZE"),
+        free=None if free_kib is None else 1024 * free_kib,
+        total=1024 * kibibytes["MemTotal"],
+    )

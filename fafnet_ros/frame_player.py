@@ -18,7 +18,14 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from fafnet_core.data import FrameFolder, RgbdFrame
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
-from fafnet_ros.rgbd_camera import DEPTH_ENCODINGS, RELIABILITIES, RgbdCamera
+from fafnet_ros.rgbd_camera import (
+    DEPTH_COMPRESSIONS,
+    DEPTH_ENCODINGS,
+    RELIABILITIES,
+    TRANSPORTS,
+    PreparedFrame,
+    RgbdCamera,
+)
 
 _DISCOVERY_S = 0.5
 
@@ -38,10 +45,19 @@ class FramePlayerParameters:
         False, "Publish /clock, which starts at 1 s and advances with the frames, for use_sim_time."
     )
     frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
+    depth_frame_id: str = parameter(
+        "", "Frame id of depth, where it is not registered to colour; empty: that of all messages."
+    )
     depth_encoding: str = parameter(
         "auto",
         "Encoding of depth; auto is 16UC1 where the folder's depth is in millimetres.",
         choices=("auto", *DEPTH_ENCODINGS),
+    )
+    transport: str = parameter(
+        "raw", "Raw images, or JPEG and compressedDepth in their place.", choices=TRANSPORTS
+    )
+    depth_compression: str = parameter(
+        "png", "How depth is compressed; neither loses anything.", choices=DEPTH_COMPRESSIONS
     )
     reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
 
@@ -64,24 +80,32 @@ class FramePlayer(Node):
         encoding = settings.depth_encoding
         if encoding == "auto":
             encoding = "16UC1" if self._frames.camera.depth_unit_m == 0.001 else "32FC1"
-        self._camera = RgbdCamera(self, settings.reliability, encoding)
+        self._camera = RgbdCamera(
+            self,
+            settings.reliability,
+            encoding,
+            settings.transport,
+            settings.depth_compression,
+        )
         self._clock_publisher = (
             self.create_publisher(ClockMessage, "/clock", 10) if settings.clock else None
         )
-        # One frame is decoded ahead, so that the timer only publishes.
+        # One frame is read and encoded ahead, so that the timer only publishes.
         self._reader = ThreadPoolExecutor(1, "frame reader")
         self._published = 0
         self._alone_until = time.monotonic()
-        self._next: Future[RgbdFrame] = self._reader.submit(self._read, 0)
+        self._next: Future[PreparedFrame] = self._reader.submit(self._read, 0)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1 / settings.rate, self._tick, clock=steady)
         self.get_logger().info(
             f"{len(self._frames)} frames at {settings.rate:g} Hz on"
-            f" {self._camera.topic('rgb/image')} and {self._camera.topic('depth/image')}"
+            f" {' and '.join(self._camera.topics)}"
         )
 
-    def _read(self, index: int) -> RgbdFrame:
-        return self._frames[index % len(self._frames)]
+    def _read(self, index: int) -> PreparedFrame:
+        frame, settings = self._frames[index % len(self._frames)], self._settings
+        named = RgbdFrame(frame.rgb, frame.depth_m, frame.camera_matrix, frame_id=settings.frame_id)
+        return self._camera.prepare(named, settings.depth_frame_id or None)
 
     def _tick(self) -> None:
         settings, done = self._settings, self._published
@@ -91,10 +115,7 @@ class FramePlayer(Node):
             self._end()
         frame = self._next.result()
         self._next = self._reader.submit(self._read, done + 1)
-        self._camera.publish(
-            RgbdFrame(frame.rgb, frame.depth_m, frame.camera_matrix, frame_id=settings.frame_id),
-            self._stamp(),
-        )
+        self._camera.publish(frame, self._stamp())
         self._published += 1
 
     def _has_listeners(self) -> bool:

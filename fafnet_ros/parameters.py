@@ -8,7 +8,7 @@ alone would accept an unknown name in silence and end the process on an integer 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, TypeVar, cast
 
 from rcl_interfaces.msg import (
@@ -26,6 +26,7 @@ P = TypeVar("P")
 
 _SPEC = "parameter"
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_ITEMS_NAMES = {float: "numbers", str: "texts"}
 # Declared by rclpy itself.
 _BUILT_IN = ("use_sim_time", "start_type_description_service")
 _BUILT_IN_PREFIX = "qos_overrides."
@@ -38,6 +39,8 @@ class _Spec:
     minimum: float | None = None
     maximum: float | None = None
     live: bool = False
+    items: type | None = None
+    counts: tuple[int, ...] = ()
 
 
 def parameter(
@@ -48,6 +51,8 @@ def parameter(
     minimum: float | None = None,
     maximum: float | None = None,
     live: bool = False,
+    items: type | None = None,
+    counts: tuple[int, ...] = (),
 ) -> Any:
     """Return a dataclass field that is a ROS parameter.
 
@@ -58,8 +63,10 @@ def parameter(
         minimum: smallest value of a number.
         maximum: largest value of a number.
         live: may change while the node is active; others change while it is not.
+        items: the type of a list's entries, float or str; its field is a tuple.
+        counts: how many entries a list may have; empty means any number.
     """
-    spec = _Spec(description, choices, minimum, maximum, live)
+    spec = _Spec(description, choices, minimum, maximum, live, items, counts)
     return field(default=default, metadata={_SPEC: spec})
 
 
@@ -70,6 +77,8 @@ def _spec(definition: Field[Any]) -> _Spec:
 def _checked(definition: Field[Any], value: Any) -> Any:
     """Return the value in the parameter's type, or raise ValueError saying what is wanted."""
     spec = _spec(definition)
+    if spec.items is not None:
+        return _checked_list(definition.name, spec, value)
     wanted: type[Any] = type(definition.default)
     if wanted is float and type(value) is int:
         value = float(value)
@@ -85,6 +94,24 @@ def _checked(definition: Field[Any], value: Any) -> Any:
     return value
 
 
+def _checked_list(name: str, spec: _Spec, value: Any) -> tuple[Any, ...]:
+    """Return a list's entries as a tuple, or raise ValueError saying what is wanted."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        # `[]` on a command line comes as None, and a list of one is easily written without [ ].
+        value = () if value is None or value == "" else (value,)
+    items = tuple(value)
+    if spec.items is float and all(type(item) in (int, float) for item in items):
+        items = tuple(float(item) for item in items)
+    is_count = not spec.counts or len(items) in spec.counts
+    if not is_count or not all(type(item) is spec.items for item in items):
+        counts = " or ".join(str(count) for count in spec.counts) + " " if spec.counts else ""
+        raise ValueError(
+            f"{name} is {list(items)!r}; it has to be a list of"
+            f" {counts}{_ITEMS_NAMES[cast(type, spec.items)]}"
+        )
+    return items
+
+
 def _range_text(low: float | None, high: float | None) -> str:
     bounds = [f"at least {low:g}"] if low is not None else []
     bounds += [f"at most {high:g}"] if high is not None else []
@@ -94,6 +121,11 @@ def _range_text(low: float | None, high: float | None) -> str:
 def _descriptor(definition: Field[Any]) -> ParameterDescriptor:
     spec = _spec(definition)
     descriptor = ParameterDescriptor(name=definition.name, description=spec.description)
+    if spec.items is not None:
+        # rclpy takes an empty list for one of bytes, and would then refuse every other.
+        descriptor.dynamic_typing = True
+        counts = " or ".join(str(count) for count in spec.counts) + " " if spec.counts else ""
+        descriptor.additional_constraints = f"a list of {counts}{_ITEMS_NAMES[spec.items]}"
     if spec.choices:
         descriptor.additional_constraints = "one of: " + ", ".join(spec.choices)
     if spec.minimum is not None or spec.maximum is not None:
@@ -107,7 +139,10 @@ def _descriptor(definition: Field[Any]) -> ParameterDescriptor:
 
 
 def declare_parameters(
-    node: Node, kind: type[P], may_change: Callable[[], bool] = lambda: True
+    node: Node,
+    kind: type[P],
+    may_change: Callable[[], bool] = lambda: True,
+    check: Callable[[P], None] = lambda settings: None,
 ) -> None:
     """Declare every field of the dataclass; warn of what a file or command line has wrong.
 
@@ -115,6 +150,8 @@ def declare_parameters(
         node: the node that gets the parameters.
         kind: a dataclass whose fields come from `parameter`.
         may_change: tells whether parameters that are not live may be set now.
+        check: raises ValueError where values do not fit together or to the node; setting them is
+            then refused with that reason.
     """
     definitions = {definition.name: definition for definition in fields(cast(Any, kind))}
     # rclpy has no public way to see overrides of parameters that nobody declares.
@@ -130,9 +167,10 @@ def declare_parameters(
                 value = _checked(definition, overrides[name].value)
             except ValueError as error:
                 node.get_logger().warning(f"parameter {error}. The default {value!r} is used")
-        node.declare_parameter(name, value, _descriptor(definition), ignore_override=True)
+        node.declare_parameter(name, _to_ros(value), _descriptor(definition), ignore_override=True)
 
     def refuse(parameters: Sequence[Parameter]) -> SetParametersResult:
+        changes = {}
         for changed in parameters:
             definition = definitions.get(changed.name)
             if definition is None:
@@ -144,7 +182,12 @@ def declare_parameters(
                 )
                 return SetParametersResult(successful=False, reason=reason)
             try:
-                _checked(definition, changed.value)
+                changes[changed.name] = _checked(definition, changed.value)
+            except ValueError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        if changes:
+            try:
+                check(replace(cast(Any, read_parameters(node, kind)), **changes))
             except ValueError as error:
                 return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -154,5 +197,10 @@ def declare_parameters(
 
 def read_parameters(node: Node, kind: type[P]) -> P:
     """Return the node's present values as the dataclass."""
-    names = [definition.name for definition in fields(cast(Any, kind))]
-    return kind(**{name: node.get_parameter(name).value for name in names})
+    definitions = fields(cast(Any, kind))
+    values = {d.name: _checked(d, node.get_parameter(d.name).value) for d in definitions}
+    return kind(**values)
+
+
+def _to_ros(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

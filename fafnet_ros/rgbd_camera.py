@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,61 +10,125 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from fafnet_core.data import RgbdFrame
+from fafnet_core.messages.compressed import (
+    DEPTH_METHODS,
+    encode_compressed_depth,
+    encode_compressed_rgb,
+)
 from fafnet_ros.images import array_to_image
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
+DEPTH_COMPRESSIONS = DEPTH_METHODS
 RELIABILITIES = ("reliable", "best_effort")
+TRANSPORTS = ("raw", "compressed")
 
 _LARGEST_MILLIMETRES = np.iinfo(np.uint16).max - 1
 
+# transport: message, and what is added to the name of the colour and of the depth topic
+_IMAGES: dict[str, tuple[type, str, str]] = {
+    "raw": (Image, "", ""),
+    "compressed": (CompressedImage, "/compressed", "/compressedDepth"),
+}
 
-class RgbdCamera:
-    """The four topics of a camera whose depth is registered to its colour image.
 
-    `rgb/image` (rgb8), `depth/image` (16UC1 millimetres or 32FC1 metres, REP-118) and a
-    `camera_info` beside each, all with the same stamp and frame id.
+@dataclass(frozen=True)
+class PreparedFrame:
+    """A frame with all the work done that needs no stamp: it may be published many times.
+
+    Attributes:
+        frame: the frame.
+        depth_frame_id: coordinate frame of the depth image.
+        color: the image, or `format` and data of the compressed one.
+        depth: likewise.
     """
 
-    def __init__(self, node: Node, reliability: str, depth_encoding: str) -> None:
+    frame: RgbdFrame
+    depth_frame_id: str
+    color: NDArray[np.uint8] | tuple[str, bytes]
+    depth: NDArray[Any] | tuple[str, bytes]
+
+
+class RgbdCamera:
+    """The four topics of a camera.
+
+    `rgb/image` (rgb8), `depth/image` (16UC1 millimetres or 32FC1 metres, REP-118) and a
+    `camera_info` beside each, all with one stamp. Under the transport `compressed` the images are
+    `rgb/image/compressed` (JPEG) and `depth/image/compressedDepth`, in place of the raw ones.
+
+    Args:
+        node: the node that publishes.
+        reliability: one of `RELIABILITIES`.
+        depth_encoding: one of `DEPTH_ENCODINGS`.
+        transport: one of `TRANSPORTS`.
+        depth_compression: one of `DEPTH_COMPRESSIONS`.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        reliability: str,
+        depth_encoding: str,
+        transport: str = "raw",
+        depth_compression: str = "png",
+    ) -> None:
         profile = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
             depth=5,
             reliability=ReliabilityPolicy[reliability.upper()],
         )
         self._depth_encoding = depth_encoding
-        self._publishers: dict[str, Any] = {
-            topic: node.create_publisher(kind, topic, profile)
-            for side in ("rgb", "depth")
-            for topic, kind in ((f"{side}/camera_info", CameraInfo), (f"{side}/image", Image))
-        }
+        self._compression = depth_compression if transport == "compressed" else None
+        kind, color_suffix, depth_suffix = _IMAGES[transport]
+        publish = node.create_publisher
+        self._color_info = publish(CameraInfo, "rgb/camera_info", profile)
+        self._color = publish(kind, f"rgb/image{color_suffix}", profile)
+        self._depth_info = publish(CameraInfo, "depth/camera_info", profile)
+        self._depth = publish(kind, f"depth/image{depth_suffix}", profile)
 
-    def topic(self, name: str) -> str:
-        """Return the full name of one of the four topics after remapping."""
-        full: str = self._publishers[name].topic_name
-        return full
+    @property
+    def topics(self) -> tuple[str, str]:
+        """The full names of the two image topics, colour and depth, after remapping."""
+        return str(self._color.topic_name), str(self._depth.topic_name)
 
     @property
     def subscribers(self) -> int:
         """How many subscribe to both images."""
-        images = ("rgb/image", "depth/image")
-        return min(int(self._publishers[name].get_subscription_count()) for name in images)
+        return min(int(images.get_subscription_count()) for images in (self._color, self._depth))
 
-    def publish(self, frame: RgbdFrame, stamp: Time) -> None:
-        """Publish one frame under this stamp and its own frame id."""
-        header = Header(stamp=stamp.to_msg(), frame_id=frame.frame_id)
-        info = camera_info(frame, header)
-        depth = array_to_image(
-            encode_depth(frame.depth_m, self._depth_encoding), self._depth_encoding, header
-        )
+    def prepare(self, frame: RgbdFrame, depth_frame_id: str | None = None) -> PreparedFrame:
+        """Encode and compress a frame; its depth is in the colour camera's frame unless given."""
+        depth = encode_depth(frame.depth_m, self._depth_encoding)
+        of_depth = frame.frame_id if depth_frame_id is None else depth_frame_id
+        if self._compression is None:
+            return PreparedFrame(frame, of_depth, frame.rgb, depth)
+        color = encode_compressed_rgb(frame.rgb)
+        compressed = encode_compressed_depth(depth, self._compression)
+        return PreparedFrame(frame, of_depth, color, compressed)
+
+    def publish(self, prepared: PreparedFrame, stamp: Time) -> None:
+        """Publish a frame under this stamp."""
+        frame, time = prepared.frame, stamp.to_msg()
+        of_color = Header(stamp=time, frame_id=frame.frame_id)
+        of_depth = Header(stamp=time, frame_id=prepared.depth_frame_id)
         # The small messages first: whoever gets the images has the camera already.
-        self._publishers["rgb/camera_info"].publish(info)
-        self._publishers["depth/camera_info"].publish(info)
-        self._publishers["rgb/image"].publish(array_to_image(frame.rgb, "rgb8", header))
-        self._publishers["depth/image"].publish(depth)
+        self._color_info.publish(camera_info(frame, of_color))
+        self._depth_info.publish(camera_info(frame, of_depth))
+        self._color.publish(_message(prepared.color, "rgb8", of_color))
+        self._depth.publish(_message(prepared.depth, self._depth_encoding, of_depth))
+
+
+def _message(
+    image: NDArray[Any] | tuple[str, bytes], encoding: str, header: Header
+) -> Image | CompressedImage:
+    if isinstance(image, np.ndarray):
+        return array_to_image(image, encoding, header)
+    message = CompressedImage(header=header, format=image[0])
+    message.data.frombytes(image[1])
+    return message
 
 
 def encode_depth(depth_m: NDArray[np.float32], encoding: str) -> NDArray[Any]:

@@ -1,4 +1,7 @@
-"""What the node counts: events, rates and the latency of each stage, safe between threads."""
+"""What the node counts: events, rates, the latency of each stage, and the latest of some values.
+
+Safe between threads, and cheap where it is called for every frame; the work is in the reading.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,8 +23,17 @@ _WINDOW = 200
 """Latencies and arrival times kept for each name: some six seconds of a camera."""
 
 
+@dataclass(frozen=True)
+class Latency:
+    """How long a stage took of late, in milliseconds: median, 95th and 99th percentile."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
 class Statistics:
-    """Counters, rates and latencies by name.
+    """Counters, rates, latencies and gauges by name.
 
     Args:
         clock: seconds that never jump.
@@ -32,6 +45,7 @@ class Statistics:
         self._counts: Counter[str] = Counter()
         self._times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._seconds: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
+        self._gauges: dict[str, float] = {}
 
     def count(self, event: str) -> None:
         """Count one event of this name, now."""
@@ -43,6 +57,17 @@ class Statistics:
         """Note how long a stage took."""
         with self._lock:
             self._seconds[stage].append(seconds)
+
+    def gauge(self, name: str, value: float) -> None:
+        """Note the present value of something; only the latest is kept."""
+        with self._lock:
+            self._gauges[name] = value
+
+    @property
+    def gauges(self) -> dict[str, float]:
+        """The latest value of each gauge, by name."""
+        with self._lock:
+            return dict(self._gauges)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -65,11 +90,11 @@ class Statistics:
             times = self._times[event]
             return self._clock() - times[-1] if times else float("inf")
 
-    def latency_ms(self) -> dict[str, tuple[float, float]]:
-        """Return the median and the 95th percentile of each stage, in milliseconds."""
+    def latency_ms(self) -> dict[str, Latency]:
+        """Return the percentiles of each stage over its last 200 values."""
         with self._lock:
             seconds = {stage: list(values) for stage, values in self._seconds.items()}
         return {
-            stage: (float(1e3 * np.median(values)), float(1e3 * np.percentile(values, 95)))
+            stage: Latency(*(float(1e3 * value) for value in np.percentile(values, (50, 95, 99))))
             for stage, values in seconds.items()
         }

@@ -1,4 +1,4 @@
-"""A subscription whose reliability follows what the publishers offer."""
+"""A subscription that hears whatever publishers offer, and can say why it hears nothing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,38 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from fafnet_ros.node_state import InputState, PublisherState
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    SubscriptionEventCallbacks = None
+
+__all__ = ["InputState", "MatchingSubscription", "PublisherState", "input_qos", "type_name"]
+
 DEPTH = 5
+
+_POLICY = "RMW_QOS_POLICY_"
 
 
 def input_qos(reliability: ReliabilityPolicy) -> QoSProfile:
-    """Return the profile of an image subscription."""
+    """Return the profile of an input's subscription.
+
+    Volatile hears volatile and transient-local publishers; transient-local would hear the latter
+    only.
+    """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=DEPTH,
         reliability=reliability,
         durability=DurabilityPolicy.VOLATILE,
     )
+
+
+def type_name(message_type: type) -> str:
+    """Return a message class's name as ROS tools write it, e.g. `sensor_msgs/msg/Image`."""
+    package = message_type.__module__.partition(".")[0]
+    return f"{package}/msg/{message_type.__name__}"
 
 
 class MatchingSubscription:
@@ -33,6 +54,7 @@ class MatchingSubscription:
         topic: the name before remapping.
         callback: called with each message, in the executor.
         reliability: `auto`, `reliable` or `best_effort`.
+        event: the name under which its messages are counted; None: the topic as given.
     """
 
     def __init__(
@@ -42,12 +64,16 @@ class MatchingSubscription:
         topic: str,
         callback: Callable[[Any], None],
         reliability: str,
+        event: str | None = None,
     ) -> None:
         self._node = node
         self._message_type = message_type
         self._topic = topic
         self._callback = callback
         self._reliability = reliability
+        self._event = topic if event is None else event
+        # What the middleware said last of a publisher that this subscription cannot hear.
+        self._refused_policy: str | None = None
         # Until a publisher is there: most offer it, and changing over would lose the first frames.
         self._subscribed = ReliabilityPolicy.RELIABLE
         self._subscribe(self._wanted())
@@ -58,17 +84,32 @@ class MatchingSubscription:
         name: str = self._subscription.topic_name
         return name
 
-    @property
-    def offers(self) -> list[ReliabilityPolicy]:
-        """The reliability that each present publisher offers."""
-        publishers = self._node.get_publishers_info_by_topic(self._topic)
-        return [publisher.qos_profile.reliability for publisher in publishers]
+    def state(self, *, is_silent: bool = True) -> InputState:
+        """Return what the graph says of this input now.
 
-    @property
-    def is_heard(self) -> bool:
-        """Tell whether the present subscription can hear every publisher there is."""
-        reliable = self._subscribed == ReliabilityPolicy.RELIABLE
-        return not reliable or all(offer == ReliabilityPolicy.RELIABLE for offer in self.offers)
+        Args:
+            is_silent: also look for topics of the same type that have publishers, which costs a
+                walk over the whole graph; a topic that is heard needs none.
+        """
+        publishers = tuple(
+            PublisherState(
+                node=f"{info.node_namespace.rstrip('/')}/{info.node_name}",
+                reliability=info.qos_profile.reliability.name.lower(),
+                durability=info.qos_profile.durability.name.lower(),
+                type_name=info.topic_type,
+            )
+            for info in self._publishers()
+        )
+        return InputState(
+            event=self._event,
+            name=self._topic,
+            topic=self.topic,
+            type_name=type_name(self._message_type),
+            reliability=self._subscribed.name.lower(),
+            publishers=publishers,
+            unfit_policy=self._unfit_policy(publishers),
+            same_type_topics=self._same_type_topics() if is_silent else (),
+        )
 
     def refresh(self) -> None:
         """Subscribe anew if the publishers that are there now ask for it."""
@@ -81,18 +122,60 @@ class MatchingSubscription:
         """End the subscription."""
         self._node.destroy_subscription(self._subscription)
 
+    def _publishers(self) -> list[Any]:
+        infos: list[Any] = self._node.get_publishers_info_by_topic(self._topic)
+        return infos
+
     def _wanted(self) -> ReliabilityPolicy:
         if self._reliability != "auto":
             return ReliabilityPolicy[self._reliability.upper()]
-        offers = self.offers
+        # Publishers of another type cannot be heard anyway.
+        ours = type_name(self._message_type)
+        offers = [
+            info.qos_profile.reliability for info in self._publishers() if info.topic_type == ours
+        ]
         if not offers:
             return self._subscribed
         if all(offer == ReliabilityPolicy.RELIABLE for offer in offers):
             return ReliabilityPolicy.RELIABLE
         return ReliabilityPolicy.BEST_EFFORT
 
+    def _unfit_policy(self, publishers: tuple[PublisherState, ...]) -> str | None:
+        """Return the QoS policy that keeps a publisher of our type from being heard, if any does.
+
+        The graph says it of the publishers that are there now. Where it does not know a profile,
+        what the middleware said when it refused one counts.
+        """
+        ours = type_name(self._message_type)
+        offers = [entry.reliability for entry in publishers if entry.type_name == ours]
+        if self._subscribed == ReliabilityPolicy.RELIABLE and "best_effort" in offers:
+            return "reliability"
+        return self._refused_policy if offers and set(offers) <= {"unknown"} else None
+
+    def _same_type_topics(self) -> tuple[str, ...]:
+        """Return other topics of our type with publishers, but none that this node uses itself."""
+        ours = type_name(self._message_type)
+        used = {entry.topic_name for entry in self._node.subscriptions}
+        used |= {entry.topic_name for entry in self._node.publishers}
+        return tuple(
+            topic
+            for topic, types in self._node.get_topic_names_and_types()
+            if ours in types and topic not in used and self._node.count_publishers(topic) > 0
+        )
+
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         self._subscribed = reliability
+        self._refused_policy = None
+        options = {}
+        if SubscriptionEventCallbacks is not None:
+            # In place of rclpy's own warning, which `auto` would make seem a fault.
+            options["event_callbacks"] = SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible_qos
+            )
         self._subscription = self._node.create_subscription(
-            self._message_type, self._topic, self._callback, input_qos(reliability)
+            self._message_type, self._topic, self._callback, input_qos(reliability), **options
         )
+
+    def _on_incompatible_qos(self, event: Any) -> None:
+        name = getattr(event.last_policy_kind, "name", str(event.last_policy_kind))
+        self._refused_policy = name.rpartition(_POLICY)[2].lower()

@@ -2,6 +2,9 @@
 
 The camera goes back and forth on its path. Frames are ray-cast the first time they are needed and
 then kept, so the first round is slower than `rate` on a small machine.
+
+Depth is registered to colour, as a driver does it, or left as the depth camera sees it: that camera
+stands `baseline_m` to the right of the colour camera and looks the same way.
 """
 
 from __future__ import annotations
@@ -12,14 +15,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from sensor_msgs.msg import Imu
+from std_msgs.msg import Header
 
 from fafnet_core.data import RgbdFrame
 from fafnet_core.data.synthetic import PinholeCamera, SensorConfig, Tour
+from fafnet_core.data.synthetic.camera import Pose
 from fafnet_core.data.synthetic.dataset import photograph
 from fafnet_core.data.synthetic.sensor import calibration_error
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
-from fafnet_ros.rgbd_camera import DEPTH_ENCODINGS, RELIABILITIES, RgbdCamera
+from fafnet_ros.rgbd_camera import (
+    DEPTH_COMPRESSIONS,
+    DEPTH_ENCODINGS,
+    RELIABILITIES,
+    TRANSPORTS,
+    PreparedFrame,
+    RgbdCamera,
+)
+
+_IMU_RATE = 100.0
+_STANDARD_GRAVITY = 9.80665
+_UNKNOWN = -1.0
+"""As the first number of a covariance: the message does not have this quantity."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +64,21 @@ class SyntheticCameraParameters:
         minimum=0.0,
         maximum=4.0,
     )
+    registered: bool = parameter(
+        True, "Depth is registered to colour; false: as the depth camera itself sees it."
+    )
+    imu: bool = parameter(False, "Publish imu at 100 Hz, in the frame of the colour camera.")
     frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
+    depth_frame_id: str = parameter(
+        "camera_depth_optical_frame", "Frame id of depth that is not registered."
+    )
     depth_encoding: str = parameter("16UC1", "Encoding of depth.", choices=DEPTH_ENCODINGS)
+    transport: str = parameter(
+        "raw", "Raw images, or JPEG and compressedDepth in their place.", choices=TRANSPORTS
+    )
+    depth_compression: str = parameter(
+        "png", "How depth is compressed; neither loses anything.", choices=DEPTH_COMPRESSIONS
+    )
     reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
 
 
@@ -64,36 +95,83 @@ class SyntheticCamera(Node):
         # One calibration, and so one error, as a camera has.
         rng = np.random.default_rng(settings.seed)
         self._error, _ = calibration_error(self._sensor, self._view, rng)
-        self._rendered: dict[int, RgbdFrame] = {}
+        self._rendered: dict[int, PreparedFrame] = {}
         self._ticks = 0
-        self._camera = RgbdCamera(self, settings.reliability, settings.depth_encoding)
+        self._camera = RgbdCamera(
+            self,
+            settings.reliability,
+            settings.depth_encoding,
+            settings.transport,
+            settings.depth_compression,
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1 / settings.rate, self._tick, clock=steady)
+        if settings.imu:
+            self._imu = self.create_publisher(Imu, "imu", 10)
+            self.create_timer(1 / _IMU_RATE, self._publish_imu, clock=steady)
         self.get_logger().info(
             f"{settings.width}x{settings.height} at {settings.rate:g} Hz on"
-            f" {self._camera.topic('rgb/image')} and {self._camera.topic('depth/image')}"
+            f" {' and '.join(self._camera.topics)}"
         )
+        if not settings.registered:
+            # A decimal point in each: ROS refuses a list of mixed types.
+            numbers = ", ".join(f"{value + 0.0:.4f}" for value in depth_to_color(self._sensor))
+            self.get_logger().info(
+                f'depth is not registered; its transform: -p depth_to_color:="[{numbers}]"'
+            )
 
     def _tick(self) -> None:
-        frame = self._frame(self._ticks)
-        self._camera.publish(frame, self.get_clock().now())
+        frame = self._frame(self._index())
         self._ticks += 1
+        self._camera.publish(frame, self.get_clock().now())
 
-    def _frame(self, tick: int) -> RgbdFrame:
+    def _index(self) -> int:
+        """Which frame is next: 0, 1, ... last, last - 1, ... 1, 0, and again."""
         last = self._settings.frames - 1
-        index = last - abs(tick % (2 * last) - last)  # 0, 1, ... last, last - 1, ... 1, 0
+        return last - abs(self._ticks % (2 * last) - last)
+
+    def _pose(self, index: int) -> Pose:
+        # Half of the path in two seconds of 30 Hz is a calm walk.
+        return self._tour.pose(0.5 * index / self._settings.frames)
+
+    def _frame(self, index: int) -> PreparedFrame:
         if index not in self._rendered:
-            # Half of the path in two seconds of 30 Hz is a calm walk.
-            pose = self._tour.pose(0.5 * index / self._settings.frames)
-            noise = np.random.default_rng([self._settings.seed, index])
-            seen = photograph(self._tour.room.scene, self._view, pose, self._sensor, noise)
-            self._rendered[index] = RgbdFrame(
-                seen.rgb,
-                seen.registered(self._sensor, self._error),
-                self._view.camera_matrix,
-                frame_id=self._settings.frame_id,
+            settings = self._settings
+            noise = np.random.default_rng([settings.seed, index])
+            seen = photograph(
+                self._tour.room.scene, self._view, self._pose(index), self._sensor, noise
+            )
+            registered = settings.registered
+            depth_m = seen.registered(self._sensor, self._error) if registered else seen.depth_m
+            self._rendered[index] = self._camera.prepare(
+                RgbdFrame(seen.rgb, depth_m, self._view.camera_matrix, frame_id=settings.frame_id),
+                None if registered else settings.depth_frame_id,
             )
         return self._rendered[index]
+
+    def _publish_imu(self) -> None:
+        pose = self._pose(self._index())
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
+        message = Imu(header=header)
+        for unknown in (message.orientation_covariance, message.angular_velocity_covariance):
+            unknown[0] = _UNKNOWN
+        force = message.linear_acceleration
+        force.x, force.y, force.z = specific_force(pose)
+        self._imu.publish(message)
+
+
+def depth_to_color(sensor: SensorConfig) -> tuple[float, ...]:
+    """Return where the depth camera stands in the colour camera's frame: x y z qx qy qz qw.
+
+    The true transform, whatever `calibration_error_px` does to depth that is registered here.
+    """
+    return (sensor.baseline_m, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def specific_force(pose: Pose) -> tuple[float, float, float]:
+    """Return what an accelerometer at rest measures, in m/s^2 in the camera's frame: upwards."""
+    right, down, forward = (_STANDARD_GRAVITY * float(axis[2]) for axis in pose.axes)
+    return right, down, forward
 
 
 def _sensor(settings: SyntheticCameraParameters) -> SensorConfig:

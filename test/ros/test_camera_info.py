@@ -9,7 +9,7 @@ pytest.importorskip("sensor_msgs", reason="sensor_msgs is not installed")
 
 from sensor_msgs.msg import CameraInfo
 
-from fafnet_ros.camera_info import camera_matrix
+from fafnet_core.messages.camera_info import camera_matrix
 
 
 def info(**fields: int) -> CameraInfo:
@@ -46,9 +46,25 @@ def test_region_of_interest_shifts_the_principal_point() -> None:
     assert matrix[0, 0] == 600
 
 
+def test_region_and_binning_together() -> None:
+    message = info(binning_x=2, binning_y=4)
+    message.roi.x_offset, message.roi.y_offset = 100, 40
+    message.roi.width, message.roi.height = 320, 240
+    matrix = camera_matrix(message, 160, 60)
+    # The region is taken off first: (319.5 - 100 + 0.5) / 2 - 0.5, (239.5 - 40 + 0.5) / 4 - 0.5.
+    np.testing.assert_allclose(matrix, [[300.0, 0, 109.5], [0, 150.5, 49.5], [0, 0, 1.0]])
+
+
 def test_an_uncalibrated_camera_is_refused() -> None:
-    with pytest.raises(ValueError, match="not calibrated"):
+    with pytest.raises(ValueError, match=r"not calibrated.*as camera_matrix"):
         camera_matrix(CameraInfo(width=640, height=480), 640, 480)
+
+
+def test_a_matrix_that_holds_no_numbers_is_refused() -> None:
+    message = info()
+    message.k[2] = float("nan")
+    with pytest.raises(ValueError, match="not calibrated"):
+        camera_matrix(message, 640, 480)
 
 
 def test_another_size_is_refused() -> None:

@@ -12,9 +12,15 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Ros
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu
 
+from fafnet_core.data.synthetic import PinholeCamera, SensorConfig, Tour, look_at
+from fafnet_core.data.synthetic.dataset import photograph
+from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
+from fafnet_core.messages.images import image_to_depth_m
+from fafnet_core.registration import register_depth
 from fafnet_ros.rgbd_camera import encode_depth
+from fafnet_ros.synthetic_camera import depth_to_color, specific_force
 
 
 def stamp(message: Image) -> float:
@@ -78,6 +84,95 @@ def test_the_synthetic_camera_moves_and_its_topics_belong_together(ros: Ros) -> 
     assert 0.5 < np.isfinite(metres).mean() < 1  # what only one of the cameras sees is a hole
     assert camera.stop() == 0
     assert "Traceback" not in camera.output
+
+
+@pytest.mark.parametrize("compression", ["png", "rvl"])
+def test_a_folder_is_played_compressed(ros: Ros, frame_folder: Path, compression: str) -> None:
+    colour = ros.collect(CompressedImage, "rgb/image/compressed")
+    depth = ros.collect(CompressedImage, "depth/image/compressedDepth")
+    raw = ros.collect(Image, "rgb/image")
+    player = ros.start(
+        "frame_player", folder=frame_folder, rate=10, loop=False, wait_for_subscribers=1,
+        transport="compressed", depth_compression=compression, depth_frame_id="depth_frame",
+    )  # fmt: skip
+    ros.wait_for(lambda: len(colour) == len(depth) == 6, "six frames")
+    ros.wait_for(lambda: not player.is_running, "the end of the folder")
+    assert (colour[0].format, depth[0].format) == (
+        "rgb8; jpeg compressed bgr8", f"16UC1; compressedDepth {compression}",
+    )  # fmt: skip
+    assert [int(compressed_to_rgb(image)[0, 0, 0]) for image in colour] == [
+        0,
+        40,
+        80,
+        120,
+        160,
+        200,
+    ]
+    assert {float(compressed_to_depth_m(image).mean()) for image in depth} == {2.0}
+    assert (colour[0].header.frame_id, depth[0].header.frame_id) == (
+        "camera_color_optical_frame", "depth_frame",
+    )  # fmt: skip
+    assert colour[0].header.stamp == depth[0].header.stamp
+    assert raw == []
+
+
+def test_the_synthetic_camera_sends_depth_as_its_own_camera_sees_it(ros: Ros) -> None:
+    depth, infos = ros.collect(Image, "depth/image"), ros.collect(CameraInfo, "depth/camera_info")
+    colour, imu = ros.collect(Image, "rgb/image"), ros.collect(Imu, "imu")
+    camera = ros.start(
+        "synthetic_camera", width=96, height=72, frames=2, rate=20, depth_encoding="32FC1",
+        registered=False, faults=0.0, baseline_m=0.1, seed=3, imu=True,
+    )  # fmt: skip
+    ros.wait_for(lambda: len(depth) > 3 and infos and colour and len(imu) > 20, "frames")
+    assert camera.stop() == 0
+    assert {image.header.frame_id for image in depth} == {"camera_depth_optical_frame"}
+    assert {info.header.frame_id for info in infos} == {"camera_depth_optical_frame"}
+    assert colour[0].header.frame_id == "camera_color_optical_frame"
+    numbers = "0.1000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 1.0000"
+    assert f'-p depth_to_color:="[{numbers}]"' in camera.output
+    # One of the two frames, both of which the depth camera sees from the right.
+    tour, view = Tour.of(3), PinholeCamera(96, 72)
+    truths = [
+        photograph(
+            tour.room.scene, view, tour.pose(phase).moved(right=0.1), SensorConfig.perfect(),
+            np.random.default_rng(0),
+        ).true_depth_m
+        for phase in (0, 0.25)
+    ]  # fmt: skip
+    got = image_to_depth_m(depth[0])
+    assert min(np.abs(np.nan_to_num(got) - truth).max() for truth in truths) < 1e-5
+    forces = [message.linear_acceleration for message in imu]
+    wanted = [specific_force(tour.pose(phase)) for phase in (0, 0.25)]
+    assert all(
+        min(np.abs(np.subtract((f.x, f.y, f.z), w)).max() for w in wanted) < 1e-9 for f in forces
+    )
+    assert imu[0].header.frame_id == "camera_color_optical_frame"
+    assert imu[0].orientation_covariance[0] == imu[0].angular_velocity_covariance[0] == -1
+
+
+def test_the_logged_transform_registers_the_depth() -> None:
+    sensor = SensorConfig(
+        baseline_m=0.08, depth_noise=0, quantisation=0, dropout=0, range_m=(0, 1000)
+    )
+    tour, view = Tour.of(1), PinholeCamera(160, 120)
+    seen = photograph(tour.room.scene, view, tour.pose(0.1), sensor, np.random.default_rng(0))
+    numbers = depth_to_color(sensor)
+    assert numbers[3:] == (0, 0, 0, 1)  # not turned
+    matrix = view.camera_matrix
+    depth_m = register_depth(seen.depth_m, matrix, matrix, np.eye(3), numbers[:3], (120, 160))
+    error = np.abs(depth_m - seen.true_depth_m)[depth_m > 0]
+    assert np.median(error) < 0.01
+    away = register_depth(
+        seen.depth_m, matrix, matrix, np.eye(3), np.negative(numbers[:3]), (120, 160)
+    )
+    assert np.median(np.abs(away - seen.true_depth_m)[away > 0]) > 3 * np.median(error)
+
+
+def test_an_accelerometer_at_rest_measures_upwards() -> None:
+    level = look_at((0, 0, 1), (0, 1, 1))
+    assert specific_force(level) == pytest.approx((0, -9.80665, 0), abs=1e-5)  # y is down
+    down = look_at((0, 0, 1), (0, 1e-6, 0))
+    assert specific_force(down) == pytest.approx((0, 0, -9.80665), abs=1e-4)
 
 
 def test_depth_encodings_mark_what_is_invalid() -> None:

@@ -77,8 +77,14 @@ def test_float_depth_is_metres_and_keeps_invalid(big: bool) -> None:
 def test_unknown_encodings_are_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"depth encoding 'rgb8' came; wanted 16UC1, 32FC1"):
         image_to_depth_m(message(RGB, "rgb8"))
-    with pytest.raises(ValueError, match="colour encoding 'bayer_rggb8' came"):
-        image_to_rgb(message(RGB[..., 0], "bayer_rggb8"))
+    with pytest.raises(ValueError, match=r"colour encoding 'nv21' came; wanted rgb8.*cv_bridge"):
+        image_to_rgb(message(RGB[..., 0], "nv21"))
+
+
+def test_a_bayer_mosaic_needs_no_cv_bridge() -> None:
+    mosaic = np.tile(np.array([[200, 120], [120, 40]], np.uint8), (3, 4))
+    rgb = image_to_rgb(message(mosaic, "bayer_rggb8"))
+    np.testing.assert_array_equal(rgb, np.broadcast_to([200, 120, 40], (6, 8, 3)))
 
 
 def test_sizes_that_do_not_add_up_are_refused() -> None:

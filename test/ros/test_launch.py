@@ -1,11 +1,19 @@
-"""`segment.launch.py` as `ros2 launch` runs it; needs launch_testing and the package built."""
+"""`segment.launch.py` as `ros2 launch` runs it; needs launch_testing and the package built.
+
+Three of them at once, each in a namespace: `driven` starts a driver, `lost` has a camera and the
+wrong topic for depth, `bad` a checkpoint that is not there.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
+import shutil
+import tempfile
 import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,44 +28,171 @@ except (LookupError, OSError):
 
 import launch_testing
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from launch import LaunchDescription
-from launch.actions import IncludeLaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_testing.actions import ReadyToTest
 from launch_testing.asserts import assertExitCodes
-from sensor_msgs.msg import Image
+from rcl_interfaces.srv import GetParameters
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
+
+# A driver's package: its launch file has a `namespace` and a `device` of its own, as many have.
+DRIVER = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+def generate_launch_description():
+    return LaunchDescription([
+        DeclareLaunchArgument("namespace", default_value="camera"),
+        DeclareLaunchArgument("device", default_value="160"),
+        DeclareLaunchArgument("rate", default_value="30.0"),
+        Node(
+            package="fafnet_ros",
+            executable="synthetic_camera",
+            namespace=LaunchConfiguration("namespace"),
+            parameters=[{
+                "width": LaunchConfiguration("device"), "height": 120, "frames": 4,
+                "rate": LaunchConfiguration("rate"), "frame_id": "driver_frame",
+            }],
+        ),
+    ])
+"""
+CAMERAS = """
+stand_in:
+  rgb: camera/rgb/image
+  rgb_info: camera/rgb/camera_info
+  depth: camera/depth/image
+  depth_info: camera/depth/camera_info
+  driver: ros2 launch stand_in_driver camera.launch.py rate:=5.0
+  parameters: {slop: 0.07, queue_size: 7, device: cuda}
+"""
+# Keyed by the node's own name, which is the strongest key that a file can have.
+PARAMETERS = "/driven/fafnet: {ros__parameters: {queue_size: 9, device: 'cuda:1'}}\n"
 
 
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
-    """A synthetic camera and the node in a namespace, without RViz, in a domain of their own."""
+    """Three launches without RViz, in a domain of their own."""
     os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
-    arguments = {"camera": "synthetic", "rviz": "false", "namespace": "left", "device": "cpu"}
+    folder = Path(tempfile.mkdtemp(prefix="fafnet-launch-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the launch reads it all the time
+    share = folder / "share" / "stand_in_driver"
+    index = folder / "share" / "ament_index" / "resource_index" / "packages"
+    for made in (share, index):
+        made.mkdir(parents=True)
+    (index / "stand_in_driver").touch()
+    (share / "camera.launch.py").write_text(DRIVER)
+    os.environ["AMENT_PREFIX_PATH"] = f"{folder}:{os.environ['AMENT_PREFIX_PATH']}"
+    (folder / "cameras.yaml").write_text(CAMERAS)
+    (folder / "parameters.yaml").write_text(PARAMETERS)
+    driven = {
+        "camera": "stand_in",
+        "cameras_file": str(folder / "cameras.yaml"),
+        "params_file": str(folder / "parameters.yaml"),
+        "driver": "true",
+        "device": "cpu",
+    }
+    lost = {"camera": "synthetic", "depth": "/nowhere/depth", "device": "cpu"}
+    bad = {"camera": "none", "checkpoint": "/nonexistent/network.safetensors"}
+    return LaunchDescription(
+        [
+            _included(namespace="driven", **driven),
+            _included(namespace="lost", **lost),
+            _included(namespace="bad", **bad),
+            ReadyToTest(),
+        ]
+    )
+
+
+def _included(**arguments: str) -> GroupAction:
     source = PythonLaunchDescriptionSource(str(SHARE / "launch" / "segment.launch.py"))
-    included = IncludeLaunchDescription(source, launch_arguments=arguments.items())
-    return LaunchDescription([included, ReadyToTest()])
+    given = {"rviz": "false", **arguments}
+    return GroupAction([IncludeLaunchDescription(source, launch_arguments=given.items())])
 
 
-class TestLabels(unittest.TestCase):
-    """While it runs."""
+class TestRunning(unittest.TestCase):
+    """While they run."""
 
-    def test_labels_come_in_the_namespace(self) -> None:
+    def setUp(self) -> None:
         rclpy.init()
-        node = rclpy.create_node("onlooker")
-        labels: list[Image] = []
-        node.create_subscription(Image, "/left/fafnet/labels", labels.append, 5)
-        end = time.monotonic() + 30
-        while not labels and time.monotonic() < end:
-            rclpy.spin_once(node, timeout_sec=0.1)
-        node.destroy_node()
+        self.node = rclpy.create_node("onlooker")
+
+    def tearDown(self) -> None:
+        self.node.destroy_node()
         rclpy.shutdown()
-        self.assertTrue(labels, "no labels within 30 s")
-        self.assertEqual((labels[0].width, labels[0].height), (640, 480))
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                self.fail(f"no {what} within {seconds:g} s")
+            rclpy.spin_once(self.node, timeout_sec=0.1)
+
+    def collect(self, kind: type, topic: str, qos: Any = 10) -> list[Any]:
+        messages: list[Any] = []
+        self.node.create_subscription(kind, topic, messages.append, qos)
+        return messages
+
+    def test_labels_of_the_drivers_images_come_within_10_s(self) -> None:
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        names = self.collect(String, "/driven/fafnet/label_names", latched)
+        self.wait_for(lambda: names, 90, "active node")  # PyTorch is still being imported
+        labels = self.collect(Image, "/driven/fafnet/labels")
+        self.wait_for(lambda: labels, 10, "labels")
+        first = labels[0]
+        self.assertEqual((first.width, first.height, first.encoding), (160, 120, "mono8"))
+        self.assertEqual(first.header.frame_id, "driver_frame")
+
+    def test_the_driver_gets_none_of_our_arguments_and_all_of_its_own(self) -> None:
+        infos = self.collect(CameraInfo, "/driven/camera/rgb/camera_info")
+        self.wait_for(lambda: len(infos) > 5, 60, "camera_info of the driver")
+        stamps = [m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in infos]
+        self.assertEqual(infos[0].width, 160)  # our `device` is cpu
+        self.assertGreater((stamps[-1] - stamps[0]) / (len(stamps) - 1), 0.1)  # 5 Hz, not 30
+
+    def test_command_line_beats_file_beats_preset(self) -> None:
+        client = self.node.create_client(GetParameters, "/driven/fafnet/get_parameters")
+        self.wait_for(client.service_is_ready, 90, "parameter service")
+        request = GetParameters.Request(names=["slop", "queue_size", "device"])
+        answer = client.call_async(request)
+        self.wait_for(answer.done, 30, "answer")
+        slop, queue_size, device = answer.result().values
+        self.assertEqual(slop.double_value, 0.07)
+        self.assertEqual(queue_size.integer_value, 9)
+        self.assertEqual(device.string_value, "cpu")
+
+    def test_a_wrong_topic_is_named_by_the_diagnostics(self) -> None:
+        reports = self.collect(DiagnosticArray, "/diagnostics")
+
+        def named() -> list[DiagnosticStatus]:
+            return [s for s in _statuses(reports, "/lost/") if "/nowhere/depth" in s.message]
+
+        self.wait_for(named, 90, "finding about /nowhere/depth")
+        self.assertNotEqual(named()[0].level, DiagnosticStatus.OK)
+
+    def test_a_bad_checkpoint_is_named_and_the_node_stays(self, proc_output: Any) -> None:
+        proc_output.assertWaitFor("/nonexistent/network.safetensors", timeout=90, stream="stderr")
+        reports = self.collect(DiagnosticArray, "/diagnostics")
+        self.wait_for(lambda: _statuses(reports, "/bad/"), 30, "report")
+        status = _statuses(reports, "/bad/")[0]
+        self.assertNotEqual(status.level, DiagnosticStatus.OK)
+        self.assertIn("unconfigured", status.message)
+
+
+def _statuses(reports: list[DiagnosticArray], namespace: str) -> list[DiagnosticStatus]:
+    return [s for report in reports for s in report.status if s.name.startswith(namespace)]
 
 
 @launch_testing.post_shutdown_test()
 class TestShutdown(unittest.TestCase):
-    """After it was interrupted."""
+    """After they were interrupted."""
 
     def test_every_process_ended_with_status_0(self, proc_info: Any) -> None:
         assertExitCodes(proc_info, allowable_exit_codes=[0])
+        names = sorted(proc_info.process_names())
+        self.assertEqual(len(names), 5, names)

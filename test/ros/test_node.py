@@ -278,16 +278,16 @@ def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
     camera.send_info()
     camera.send(1, depth_width=32)
     camera.send(2, depth_width=32)
-    ros.wait_for(lambda: "register the depth" in node.output, "the refusal")
+    ros.wait_for(lambda: "depth cannot be registered" in node.output, "the refusal")
     ros.wait_for(
         lambda: any(r.status[0].level == b"\x02" for r in reports), "an error in diagnostics"
     )
     worst = next(r for r in reports if r.status[0].level == b"\x02").status[0]
-    assert "(48, 64)" in worst.message
+    assert "depth is 32x48, colour 64x48" in worst.message
     camera.send(3)
     ros.wait_for(lambda: labels, "labels of the good frame")
     assert labels[0].header.stamp.sec == 3
-    assert node.output.count("register the depth") == 1
+    assert node.output.count("depth cannot be registered") == 1
 
     def refused() -> list[str]:
         return [v.value for v in reports[-1].status[0].values if v.key == "frames: refused"]

@@ -1,0 +1,159 @@
+"""What the node does with a camera at full rate: rates, drops by cause, latency by stage, memory.
+
+python benchmarks/node.py --seconds 300 --frames FOLDER     # a folder of frames, at 30 Hz
+python benchmarks/node.py --seconds 30 --set points_stride:=2 --topics labels points
+
+Camera, node and onlooker are processes of their own over DDS, as on a robot. The node's own
+diagnostics give the figures of its stages; latency from stamp to arrival is the onlooker's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import Image, PointCloud2
+from tqdm import tqdm
+
+from fafnet_ros.dds import use_large_image_profile
+from fafnet_ros.diagnostics import STAGES
+from fafnet_ros.outputs import IMAGE_QOS
+
+_STARTUP_S = 60.0
+_COUNTS = ("frames: ", "pairing: ")
+
+
+class Onlooker(Node):
+    """Subscribes to outputs and diagnostics."""
+
+    def __init__(self, topics: list[str]) -> None:
+        super().__init__("benchmark_onlooker")
+        self.arrivals: dict[str, list[float]] = {topic: [] for topic in topics}
+        self.latencies: list[float] = []
+        self.reports: list[dict[str, str]] = []
+        self.messages: set[str] = set()
+        for topic in topics:
+            kind = PointCloud2 if topic == "points" else Image
+            self.create_subscription(
+                kind,
+                f"fafnet/{topic}",
+                lambda message, topic=topic: self._arrived(topic, message),
+                IMAGE_QOS,
+            )
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._report, 10)
+
+    def _arrived(self, topic: str, message: Image | PointCloud2) -> None:
+        self.arrivals[topic].append(time.monotonic())
+        if topic == next(iter(self.arrivals)):
+            stamp = Time.from_msg(message.header.stamp).nanoseconds
+            self.latencies.append((self.get_clock().now().nanoseconds - stamp) / 1e9)
+
+    def _report(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.reports.append({entry.key: entry.value for entry in status.values})
+            self.messages.add(status.message)
+
+
+def start(stack: ExitStack, module: str, parameters: list[str]) -> subprocess.Popen[bytes]:
+    """Start one of our nodes; it is interrupted, and waited for, when the stack closes."""
+    options = [part for parameter in parameters for part in ("-p", parameter)]
+    process = subprocess.Popen([sys.executable, "-m", module, "--ros-args", *options])
+    stack.callback(process.wait)
+    stack.callback(process.send_signal, signal.SIGINT)
+    return process
+
+
+def watch(onlooker: Onlooker, seconds: float) -> None:
+    """Spin for so long after the first output.
+
+    Raises:
+        RuntimeError: none came.
+    """
+    first = next(iter(onlooker.arrivals.values()))
+    begun = time.monotonic()
+    with tqdm(total=seconds, unit="s", disable=None) as bar:
+        while not first or time.monotonic() - first[0] < seconds:
+            rclpy.spin_once(onlooker, timeout_sec=0.1)
+            if not first and time.monotonic() - begun > _STARTUP_S:
+                raise RuntimeError(f"nothing came within {_STARTUP_S:g} s")
+            if first:
+                bar.update(round(min(time.monotonic() - first[0], seconds), 1) - bar.n)
+
+
+def show(onlooker: Onlooker) -> None:
+    """Print what was seen."""
+    for topic, arrivals in onlooker.arrivals.items():
+        span = max(arrivals[-1] - arrivals[0], 1e-9) if arrivals else 1.0
+        print(f"{topic}: {len(arrivals)} messages, {max(len(arrivals) - 1, 0) / span:.1f} Hz")
+    ordered = sorted(onlooker.latencies)
+    p95, p99 = (ordered[min(int(q * len(ordered)), len(ordered) - 1)] for q in (0.95, 0.99))
+    print(
+        "camera stamp to arrival (ms): p50"
+        f" {1e3 * statistics.median(ordered):.0f}, p95 {1e3 * p95:.0f}, p99 {1e3 * p99:.0f}"
+    )
+    last = onlooker.reports[-1]
+    print("\n| stage | p50 (ms) | p95 | p99 |\n|---|---|---|---|")
+    for stage in STAGES:
+        values = [last.get(f"{stage} {name} (ms)") for name in ("p50", "p95", "p99")]
+        if all(values):
+            print(f"| {stage} | {values[0]} | {values[1]} | {values[2]} |")
+    print()
+    for key, value in last.items():
+        if key.startswith(_COUNTS) or key.endswith("rate (Hz)"):
+            print(f"{key}: {value}")
+    used = [int(report["memory used (MiB)"]) for report in onlooker.reports if "state" in report]
+    third = max(len(used) // 3, 1)
+    print(
+        f"memory used (MiB): {used[min(5, len(used) - 1)]} after 5 s,"
+        f" {statistics.median(used[-third:]):.0f} in the last third"
+    )
+    print("diagnostics said:")
+    for message in sorted(onlooker.messages):
+        print(f"  {message}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=30.0)
+    parser.add_argument("--frames", type=Path, help="a folder to play; else a synthetic room")
+    parser.add_argument("--camera", nargs="*", default=[], metavar="NAME:=VALUE")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME:=VALUE", dest="parameters")
+    parser.add_argument("--topics", nargs="+", default=["labels"])
+    options = parser.parse_args()
+    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_large_image_profile()
+    with ExitStack() as stack:
+        start(stack, "fafnet_ros.segment_node", options.parameters)
+        source = [f"folder:={options.frames}"] if options.frames else []
+        module = "frame_player" if options.frames else "synthetic_camera"
+        start(
+            stack,
+            f"fafnet_ros.{module}",
+            [*source, f"rate:={options.rate}", *options.camera],
+        )
+        rclpy.init()
+        stack.callback(rclpy.try_shutdown)
+        onlooker = Onlooker(options.topics)
+        watch(onlooker, options.seconds)
+        show(onlooker)
+
+
+if __name__ == "__main__":
+    main()

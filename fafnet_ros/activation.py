@@ -1,0 +1,181 @@
+"""What an active node has and an inactive one has not: subscriptions, sources, pipeline, worker.
+
+A frame's way: message -> `Inputs` (pairing) -> mailbox -> worker thread (`Pipeline`) -> `Outputs`.
+The executor only receives, pairs and answers.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from rclpy.lifecycle import LifecycleNode
+
+from fafnet_core.inference import Segmenter
+from fafnet_ros.extrinsics import extrinsics_source
+from fafnet_ros.gravity import gravity_source
+from fafnet_ros.health import UNWATCHED
+from fafnet_ros.inputs import NO_INFO, Inputs, Job
+from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED, RateLimit, ResolutionSteps, is_over_age
+from fafnet_ros.node_state import InputState, LoadState
+from fafnet_ros.outputs import Outputs
+from fafnet_ros.pipeline import Pipeline
+from fafnet_ros.segment_parameters import SegmentParameters
+from fafnet_ros.stamps import PairingState
+from fafnet_ros.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.worker import LatestWorker
+
+Fault = Callable[[str, str], None]
+"""Takes the kind of a fault and what to say of it: counted each time, logged now and then."""
+
+
+class Activation:
+    """Begins when it is made, ends with `close`.
+
+    Args:
+        node: the node.
+        settings: its parameters now.
+        segmenter: the network.
+        outputs: where results go.
+        statistics: what is counted and measured.
+        fault: see `Fault`; called from the worker's thread too.
+        doubt: takes what to say of frames that are labelled but may be wrong; so called as well.
+
+    Raises:
+        ValueError: parameters that hold no direction, pose or frame.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: SegmentParameters,
+        segmenter: Segmenter,
+        outputs: Outputs,
+        statistics: Statistics,
+        fault: Fault,
+        doubt: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._outputs = outputs
+        self._statistics = statistics
+        self._fault = fault
+        self._begun = time.monotonic()
+        self._limit = RateLimit(settings.max_rate)
+        self._steps = ResolutionSteps(settings.latency_budget)
+        self._settings = settings
+        with ExitStack() as undo:  # a half-begun activation must leave nothing behind
+            self._extrinsics = extrinsics_source(node, settings)
+            undo.callback(self._extrinsics.destroy)
+            self._gravity = gravity_source(node, settings, statistics)
+            undo.callback(self._gravity.destroy)
+            self._pipeline = Pipeline(
+                segmenter, settings, self._extrinsics, self._gravity, statistics, doubt
+            )
+            self._worker: LatestWorker[Job] = LatestWorker(self._work, name="fafnet inference")
+            undo.callback(self._worker.stop)
+            self.inputs = Inputs(
+                node, settings, statistics, self._on_job, lambda text: fault(NO_INFO, text)
+            )
+            undo.callback(self.inputs.destroy)
+            self._undo = undo.pop_all()
+
+    def close(self) -> None:
+        """Let go of the camera, then finish the frame in hand."""
+        self._undo.close()
+
+    def stop_working(self) -> None:
+        """End the worker: it must not publish into a context that is gone."""
+        self._worker.stop()
+
+    def apply(self, settings: SegmentParameters) -> None:
+        """Take what may change while the node is active; begins with the next pair."""
+        if settings.max_rate != self._settings.max_rate:
+            self._limit = RateLimit(settings.max_rate)
+        if settings.latency_budget != self._settings.latency_budget:
+            self._steps = ResolutionSteps(settings.latency_budget)
+        self._settings = settings
+        self.inputs.apply(settings)
+
+    # A frame's way
+
+    def _on_job(self, job: Job) -> None:
+        if not self._outputs.wanted:
+            self._statistics.count(UNWATCHED)
+        elif not self._limit.admits(job.received):
+            self._statistics.count(OVER_RATE)
+        elif self._worker.put(job):
+            self._statistics.count(REPLACED)
+
+    def _work(self, job: Job) -> None:
+        begun = time.monotonic()
+        if is_over_age(job.received, begun, job.settings.max_latency):
+            self._statistics.count(OVER_AGE)
+            return
+        self._statistics.measure("receive", begun - job.received)
+        try:
+            self._segment(job, begun)
+        except ValueError as error:  # a frame that does not fit: said once in a while, counted
+            self._fault("refused", str(error))
+        except Exception:
+            if self._node.context.ok():  # else: publishing while the process is being shut down
+                self._fault("failed", traceback.format_exc())
+
+    def _segment(self, job: Job, begun: float) -> None:
+        outputs, steps = self._outputs, self._steps
+        labelled = outputs.wants_labels
+        result = self._pipeline.run(job, steps.scale, label=labelled)
+        segmented = time.monotonic()
+        outputs.publish(result, job.colour.header, job.settings.outputs)
+        published = time.monotonic()
+        self._statistics.measure("publish", published - segmented)
+        self._statistics.measure("total", published - job.received)
+        self._statistics.count("published")
+        if labelled:
+            line = steps.observe(published - begun)
+            if line:
+                self._node.get_logger().info(line)
+
+    # What diagnostics say
+
+    @property
+    def active_s(self) -> float:
+        """Seconds since activation."""
+        return time.monotonic() - self._begun
+
+    def input_states(self) -> list[InputState]:
+        """Return the inputs that have to be heard."""
+        age = self._statistics.age
+        needed = {
+            event: subscription
+            for event, subscription in self.inputs.subscriptions.items()
+            # One camera_info is enough, and that of depth is needed only to register it.
+            if event != "depth_info" and (event != "camera_info" or not self.inputs.has_info)
+        }
+        return [
+            subscription.state(is_silent=age(event) >= SILENT_AFTER)
+            for event, subscription in needed.items()
+        ]
+
+    def pairing_state(self) -> PairingState:
+        """Return how the stamps of colour and depth lie."""
+        unpaired = min(self._statistics.age("paired"), self.active_s)
+        return self.inputs.offsets.state(
+            self._settings.slop, unpaired, is_by_receipt=self.inputs.is_by_receipt
+        )
+
+    def load_state(self) -> LoadState:
+        """Return how the load control stands."""
+        return LoadState(
+            max_latency_s=self._settings.max_latency,
+            budget_s=self._settings.latency_budget,
+            median_s=self._steps.median_s,
+            scale=self._steps.scale,
+            is_smallest=self._steps.is_smallest,
+        )
+
+    def source_findings(self) -> list[str]:
+        """Return what the sources of transforms and of gravity miss."""
+        found = (self._gravity.finding(), self._extrinsics.finding())
+        return [text for text in found if text]

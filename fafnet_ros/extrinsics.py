@@ -1,0 +1,230 @@
+"""Where the depth camera stands beside the colour camera: a parameter, a topic, or TF."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from fafnet_core.registration import Extrinsics
+from fafnet_ros.segment_parameters import SegmentParameters
+from fafnet_ros.statistics import SILENT_AFTER
+from fafnet_ros.transform_buffer import NOT_INSTALLED, open_transforms
+
+TOPIC = "depth_to_color"
+"""Before remapping. A RealSense has it as <camera>/extrinsics/depth_to_color."""
+
+_UNIT_WITHIN = 0.01
+_LOOK_AGAIN_AFTER = 1.0
+"""Seconds after which TF is asked again: a camera may be calibrated while we run."""
+
+_LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class ExtrinsicsSource(Protocol):
+    """Knows the transform between the two cameras, or says what is missing."""
+
+    def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics | None:
+        """Return what takes points of the depth camera's frame to the colour camera's.
+
+        The same object as long as it does not change. May be called from another thread.
+        """
+        ...
+
+    def finding(self) -> str | None:
+        """Return what is missing now, with the remedy."""
+        ...
+
+    def destroy(self) -> None:
+        """End the subscriptions."""
+        ...
+
+
+def extrinsics_source(node: Node, settings: SegmentParameters) -> ExtrinsicsSource:
+    """Return the parameter's transform if it is set, else what the topic or TF says.
+
+    Raises:
+        ValueError: the parameter depth_to_color is not a pose.
+    """
+    if len(settings.depth_to_color):
+        return FixedExtrinsics(pose_from_parameter("depth_to_color", settings.depth_to_color))
+    return HeardExtrinsics(node)
+
+
+def pose_from_parameter(name: str, values: Sequence[float]) -> Extrinsics:
+    """Return a parameter's x, y, z (metres) and quaternion x, y, z, w as a transform.
+
+    Raises:
+        ValueError: not seven finite numbers, or a quaternion whose length is off by over 1 %.
+    """
+    numbers = [float(value) for value in values]
+    if len(numbers) != 7 or not np.isfinite(numbers).all():
+        raise ValueError(
+            f"{name} is {numbers}; it has to be 7 numbers: x, y, z in metres and the quaternion"
+            " x, y, z, w"
+        )
+    return Extrinsics.from_quaternion(numbers[:3], unit_quaternion(name, numbers[3:]))
+
+
+def unit_quaternion(name: str, values: Sequence[float]) -> list[float]:
+    """Return a parameter's quaternion x, y, z, w after a look at it.
+
+    Raises:
+        ValueError: not four finite numbers, or of a length that is off by over 1 %.
+    """
+    numbers = [float(value) for value in values]
+    length = float(np.linalg.norm(numbers))
+    if len(numbers) != 4 or not abs(length - 1.0) <= _UNIT_WITHIN:
+        raise ValueError(
+            f"{name} has the quaternion {numbers} of length {length:.3g}; it has to be x, y, z, w"
+            " of length 1, and w comes last: no rotation is 0, 0, 0, 1"
+        )
+    return numbers
+
+
+def message_to_extrinsics(message: Any) -> Extrinsics:
+    """Return a `realsense2_camera_msgs/Extrinsics` as a transform.
+
+    Its nine numbers of rotation run down the columns.
+
+    Raises:
+        ValueError: the numbers are not a rotation.
+    """
+    rotation = np.reshape(np.asarray(message.rotation, np.float64), (3, 3), order="F")
+    return Extrinsics(rotation, np.asarray(message.translation, np.float64))
+
+
+class FixedExtrinsics:
+    """The transform that a parameter states."""
+
+    def __init__(self, extrinsics: Extrinsics) -> None:
+        self._extrinsics = extrinsics
+
+    def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics:
+        """Return it, whatever the frames are called."""
+        return self._extrinsics
+
+    def finding(self) -> None:
+        """Nothing can be missing."""
+
+    def destroy(self) -> None:
+        """Nothing to end."""
+
+
+class HeardExtrinsics:
+    """The transform of the driver's latched topic; where none comes, that of TF."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._told: Extrinsics | None = None
+        self._refusal: str | None = None
+        # The frames asked for, when TF was last asked, and its answer.
+        self._found: tuple[tuple[str, str], float, Extrinsics] | None = None
+        self._missed: tuple[tuple[str, str], float] | None = None
+        self._topic: str = node.resolve_topic_name(TOPIC)
+        self._subscription = self._subscribe()
+        self._transforms = open_transforms(node, dynamic=False)
+
+    def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics | None:
+        """Return the transform, or None where neither the topic nor TF says it."""
+        told = self._told
+        if told is not None:
+            self._missed = None
+            return told
+        if depth_frame == color_frame:
+            return None
+        frames = (depth_frame, color_frame)
+        found = self._look_up(frames)
+        self._missed = (frames, time.monotonic()) if found is None else None
+        return found
+
+    def finding(self) -> str | None:
+        """Return what is missing for the frames that were asked for a moment ago."""
+        missed = self._missed
+        if missed is None or time.monotonic() - missed[1] > SILENT_AFTER:
+            return None
+        depth_frame, color_frame = missed[0]
+        return (
+            f"the transform from depth (frame '{depth_frame}') to colour (frame '{color_frame}')"
+            " is not known: set depth_to_color to [x, y, z, qx, qy, qz, qw], or remap the topic"
+            f" depth_to_color to the driver's extrinsics ({self._silence()}), or publish the"
+            f" transform ({self._absence(depth_frame, color_frame)})"
+        )
+
+    def destroy(self) -> None:
+        """End the subscriptions."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+        if self._transforms is not None:
+            self._transforms.destroy()
+            self._transforms = None
+
+    def _subscribe(self) -> Any:
+        try:
+            from realsense2_camera_msgs.msg import Extrinsics as ExtrinsicsMessage
+        except ImportError:  # not on PyPI; parameter and TF serve without it
+            return None
+        return self._node.create_subscription(
+            ExtrinsicsMessage, TOPIC, self.on_extrinsics, _LATCHED
+        )
+
+    def on_extrinsics(self, message: Any) -> None:
+        """Take what the driver says; a message that is no rotation is named in `finding`."""
+        try:
+            told = message_to_extrinsics(message)
+        except ValueError as error:
+            self._refusal = str(error)
+            return
+        self._refusal = None
+        if told != self._told:
+            self._told = told
+
+    def _look_up(self, frames: tuple[str, str]) -> Extrinsics | None:
+        now, before = time.monotonic(), self._found
+        if before is not None and before[0] != frames:
+            before = None
+        if before is not None and now - before[1] < _LOOK_AGAIN_AFTER:
+            return before[2]
+        transforms = self._transforms
+        found = transforms.lookup(frames[1], frames[0]) if transforms is not None else None
+        if found is None:
+            return None
+        if before is not None and before[2] == found:
+            found = before[2]
+        self._found = (frames, now, found)
+        return found
+
+    def _silence(self) -> str:
+        """Return why the topic says nothing."""
+        if self._subscription is None:
+            return "realsense2_camera_msgs is not installed here"
+        if self._refusal is not None:
+            return f"what {self._topic} said is refused: {self._refusal}"
+        offers = [
+            publisher.qos_profile.durability
+            for publisher in self._node.get_publishers_info_by_topic(self._topic)
+        ]
+        if not offers:
+            return f"{self._topic} has no publisher"
+        if DurabilityPolicy.TRANSIENT_LOCAL not in offers:
+            return f"the publisher of {self._topic} is volatile; wanted transient local"
+        return f"{self._topic} has a publisher but is silent"
+
+    def _absence(self, depth_frame: str, color_frame: str) -> str:
+        """Return why TF does not have it."""
+        if self._transforms is None:
+            return NOT_INSTALLED
+        return (
+            "/tf_static does not have it; see: ros2 run tf2_ros tf2_echo"
+            f" {color_frame or '<colour>'} {depth_frame or '<depth>'}"
+        )

@@ -1,0 +1,188 @@
+"""What is wrong, where, and what to do: plain data in, sentences out. Knows nothing of ROS.
+
+Every sentence names the topic or the parameter, the figure, and the remedy. WARN and ERROR are for
+what somebody has to mend; what is only worth knowing (a camera faster than the network) is OK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fafnet_ros.input_health import input_findings, pairing_findings
+from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED
+from fafnet_ros.node_state import (
+    Finding,
+    FrameState,
+    InputState,
+    LoadState,
+    MemoryState,
+    PublisherState,
+)
+from fafnet_ros.stamps import PairingState, StampOffsets, StreamStamps
+from fafnet_ros.statistics import SILENT_AFTER, Statistics
+
+__all__ = [
+    "INVALID_DEPTH",
+    "REGISTERED_HERE",
+    "UNWATCHED",
+    "Finding",
+    "FrameState",
+    "InputState",
+    "LoadState",
+    "MemoryState",
+    "PairingState",
+    "PublisherState",
+    "StampOffsets",
+    "StreamStamps",
+    "findings",
+]
+
+INVALID_DEPTH = "invalid depth share"
+"""The gauge of the share of depth pixels without a value, 0..1."""
+
+UNWATCHED = "unwatched"
+"""The event of a pair that nobody wants labels of."""
+
+REGISTERED_HERE = "registered here"
+"""The event of a frame whose depth this node registers to the colour image."""
+
+_MOST = 0.5
+_NEARLY_ALL = 0.8
+_LARGEST_INVALID = 0.9
+_SMALLEST_FREE_MEMORY = 0.05
+_LONGEST_WORK = 10.0
+"""Seconds without labels, though pairs come, after which the work counts as stuck."""
+
+
+def findings(
+    inputs: Sequence[InputState],
+    statistics: Statistics,
+    pairing: PairingState,
+    *,
+    active_s: float,
+    frame: FrameState | None = None,
+    load: LoadState | None = None,
+    memory: MemoryState | None = None,
+) -> list[Finding]:
+    """Return everything that is to be said of an active node now.
+
+    Args:
+        inputs: the inputs that have to be heard.
+        statistics: what the node counted.
+        pairing: how the stamps of colour and depth lie.
+        active_s: seconds since activation; nothing is said in the first two.
+        frame: what the pipeline said of the last frames.
+        load: how the load control stands.
+        memory: of the device that the network runs on.
+    """
+    if active_s < SILENT_AFTER:
+        return []
+    found = input_findings(inputs, statistics)
+    topics = {entry.event: entry.topic for entry in inputs}
+    images_come = all(statistics.age(event) < SILENT_AFTER for event in ("colour", "depth"))
+    if images_come:
+        found += pairing_findings(pairing, statistics, topics)
+        found += frame_findings(frame or FrameState(), statistics, topics)
+        found += depth_findings(statistics, topics)
+        found += load_findings(statistics, load or LoadState(), active_s)
+    return found + (memory_findings(memory) if memory else [])
+
+
+def frame_findings(
+    frame: FrameState, statistics: Statistics, topics: Mapping[str, str]
+) -> list[Finding]:
+    """Say which frames are refused, which may be wrong, and whether depth changes its alignment."""
+    found = []
+    if frame.refusal:
+        found.append(Finding("ERROR", frame.refusal))
+    if frame.doubt:
+        found.append(Finding("WARN", frame.doubt))
+    here, all_frames = statistics.rate(REGISTERED_HERE), statistics.rate("published")
+    if 0 < here < _NEARLY_ALL * all_frames:
+        text = (
+            f"{topics.get('depth', 'depth')} flickers: {here:.1f} of {all_frames:.1f} frames a"
+            " second are not registered to the colour image, the others are; each is treated as"
+            " what it is, but let the driver register all or none, and stop a second publisher"
+        )
+        found.append(Finding("WARN", text))
+    return found
+
+
+def depth_findings(statistics: Statistics, topics: Mapping[str, str]) -> list[Finding]:
+    """Say so where nearly all depth is missing."""
+    share = statistics.gauges.get(INVALID_DEPTH, 0.0)
+    if share <= _LARGEST_INVALID:
+        return []
+    text = (
+        f"{100 * share:.0f} % of the pixels of {topics.get('depth', 'depth')} have no depth:"
+        " labels lean on colour alone; keep the camera further away than its minimum range (0.3 to"
+        " 0.5 m as a rule), out of direct sun and uncovered, and look at the image in RViz"
+    )
+    return [Finding("WARN", text)]
+
+
+def load_findings(statistics: Statistics, load: LoadState, active_s: float) -> list[Finding]:
+    """Say what the load costs: pairs dropped for being late, a budget missed, work that hangs."""
+    found = _budget_findings(load)
+    pairs = statistics.rate("paired")
+    if pairs == 0 or statistics.rate(UNWATCHED) > 0:
+        return found
+    aged, replaced = statistics.rate(OVER_AGE), statistics.rate(REPLACED)
+    if aged > _MOST * pairs:
+        text = (
+            f"{aged:.1f} of {pairs:.1f} pairs a second are dropped, older than max_latency"
+            f" ({load.max_latency_s:g} s) before their turn: lower max_rate, take a smaller"
+            " checkpoint or a faster device, or raise max_latency"
+        )
+        return [*found, Finding("WARN", text)]
+    # Frames were taken all this time: some subscriber wants them, and max_rate lets them through.
+    silent = min(statistics.age("published"), statistics.age(UNWATCHED), active_s)
+    if silent > _LONGEST_WORK and statistics.rate(OVER_RATE) < _NEARLY_ALL * pairs:
+        text = (
+            f"no labels for {silent:.0f} s, though {pairs:.1f} pairs a second come: the log says"
+            " why frames are refused; if it says nothing, take a smaller checkpoint or a faster"
+            " device"
+        )
+        return [*found, Finding("ERROR", text)]
+    if replaced > _MOST * pairs:
+        text = (
+            f"the network is slower than the camera: {replaced:.1f} of {pairs:.1f} pairs a second"
+            " give way to newer ones; a smaller checkpoint, a GPU or latency_budget labels more of"
+            " them"
+        )
+        found.append(Finding("OK", text))
+    return found
+
+
+def _budget_findings(load: LoadState) -> list[Finding]:
+    if load.budget_s == 0:
+        return []
+    if load.is_smallest and load.median_s is not None and load.median_s > load.budget_s:
+        text = (
+            f"a frame takes {1e3 * load.median_s:.0f} ms (median), over latency_budget"
+            f" ({1e3 * load.budget_s:.0f} ms) even at {load.scale:.3g} of the image's width and"
+            " height: take a smaller checkpoint or a faster device, or raise latency_budget"
+        )
+        return [Finding("WARN", text)]
+    if load.scale < 1:
+        text = (
+            f"the network sees {load.scale:.3g} of the image's width and height, to keep"
+            f" latency_budget ({1e3 * load.budget_s:.0f} ms)"
+        )
+        return [Finding("OK", text)]
+    return []
+
+
+def memory_findings(memory: MemoryState) -> list[Finding]:
+    """Say so where the device's memory is nearly full."""
+    if not memory.total or memory.free is None:
+        return []
+    if memory.free > _SMALLEST_FREE_MEMORY * memory.total:
+        return []
+    show = "nvidia-smi" if memory.device.startswith("cuda") else "free -h, top"
+    text = (
+        f"{memory.free / 2**20:.0f} of {memory.total / 2**20:.0f} MiB of memory of {memory.device}"
+        f" are free, this node uses {memory.used / 2**20:.0f}: end other processes ({show}), or"
+        " take a smaller checkpoint"
+    )
+    return [Finding("WARN", text)]

@@ -1,0 +1,197 @@
+"""The node's subscriptions: images, paired by stamp, with the camera_infos that go with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fafnet_core.messages.camera_infos import CameraInfos
+from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
+from fafnet_ros.segment_parameters import SegmentParameters
+from fafnet_ros.stamps import StampOffsets
+from fafnet_ros.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.subscription import MatchingSubscription
+
+AnyImage: TypeAlias = Any  # Image or CompressedImage; ROS 2 ships no type information
+
+NO_INFO = "without camera_info"
+"""The count of pairs that came before any camera_info."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """An image and when it came, in monotonic seconds."""
+
+    message: AnyImage
+    received: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pair on its way to the worker, with the settings of that moment.
+
+    Attributes:
+        colour: the colour image.
+        depth: the depth image.
+        colour_info: None where the parameter camera_matrix stands in for it.
+        depth_info: None where none has come.
+        received: when the earlier of both came, monotonic seconds.
+        settings: all of one moment.
+    """
+
+    colour: AnyImage
+    depth: AnyImage
+    colour_info: CameraInfo | None
+    depth_info: CameraInfo | None
+    received: float
+    settings: SegmentParameters
+
+
+class Inputs:
+    """Subscribes, pairs, and hands over.
+
+    Args:
+        node: the node that subscribes.
+        settings: its parameters.
+        statistics: counts every message and pair.
+        on_job: called in the executor with each pair that has what it takes.
+        on_uninformed: called in the executor, with what to do, for a pair that no camera_info came
+            for in time.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        settings: SegmentParameters,
+        statistics: Statistics,
+        on_job: Callable[[Job], None],
+        on_uninformed: Callable[[str], None],
+    ) -> None:
+        self._statistics = statistics
+        self._on_job = on_job
+        self._on_uninformed = on_uninformed
+        self._begun = time.monotonic()
+        self._uninformed: Pair[Arrived] | None = None
+        self._unstamped = dict.fromkeys(Stream, False)
+        self.settings = settings
+        self.offsets = StampOffsets()
+        self.synchronizer: Synchronizer[Arrived] = Synchronizer(0, settings.queue_size)
+        self.apply(settings)
+        self._infos: dict[Stream, CameraInfos[CameraInfo]] = {s: CameraInfos() for s in Stream}
+        on_colour, on_depth = (partial(self._on_image, stream) for stream in Stream)
+        on_colour_info, on_depth_info = (partial(self._on_info, stream) for stream in Stream)
+        colour, depth = _image_topics(settings)
+        wanted: list[tuple[str, type, str, Callable[[Any], None]]] = [
+            ("colour", *colour, on_colour),
+            ("depth", *depth, on_depth),
+        ]
+        if settings.registration != "never":
+            wanted.insert(0, ("depth_info", CameraInfo, "depth/camera_info", on_depth_info))
+        if not settings.camera_matrix:
+            wanted.insert(0, ("camera_info", CameraInfo, "rgb/camera_info", on_colour_info))
+        # Camera_infos first: whoever has the images has them already.
+        self.subscriptions: dict[str, MatchingSubscription] = {}
+        try:
+            for name, kind, topic, callback in wanted:
+                self.subscriptions[name] = MatchingSubscription(
+                    node, kind, topic, callback, settings.reliability, name
+                )
+        except Exception:  # one topic cannot have two types
+            self.destroy()
+            raise
+
+    def destroy(self) -> None:
+        """End all subscriptions."""
+        for subscription in self.subscriptions.values():
+            subscription.destroy()
+        self.subscriptions = {}
+
+    def apply(self, settings: SegmentParameters) -> None:
+        """Take what may change while the node is active."""
+        self.settings = settings
+        self.synchronizer.slop_ns = round(settings.slop * 1e9)
+
+    def follow_publishers(self) -> None:
+        """Subscribe anew where the publishers that are there now ask for it."""
+        for subscription in self.subscriptions.values():
+            subscription.refresh()
+
+    @property
+    def has_info(self) -> bool:
+        """Whether the colour camera's matrix is known."""
+        return bool(self.settings.camera_matrix) or bool(self._infos[Stream.COLOUR])
+
+    @property
+    def is_by_receipt(self) -> bool:
+        """Whether images are paired by time of receipt: a stream's stamps are 0."""
+        return any(self._unstamped.values())
+
+    def _on_info(self, stream: Stream, info: CameraInfo) -> None:
+        name = "camera_info" if stream is Stream.COLOUR else "depth_info"
+        self._statistics.count(name)
+        self._infos[stream].add(info)
+        if stream is Stream.COLOUR and self._uninformed is not None:
+            pair, self._uninformed = self._uninformed, None
+            self._hand_over(pair)
+
+    def _on_image(self, stream: Stream, image: AnyImage) -> None:
+        received = time.monotonic()
+        self._statistics.count(stream.value)
+        stamp = Time.from_msg(image.header.stamp).nanoseconds
+        self.offsets.add(stream.value, stamp, received)
+        self._unstamped[stream] = stamp == 0
+        if self.is_by_receipt:  # both, for two clocks do not compare
+            stamp = round(1e9 * received)
+        pair = self.synchronizer.add(stream, stamp, Arrived(image, received))
+        if pair is not None:
+            self._statistics.count("paired")
+            self._statistics.measure("stamp offset", abs(pair.offset_ns) / 1e9)
+            self._hand_over(pair)
+
+    def _hand_over(self, pair: Pair[Arrived]) -> None:
+        colour, depth = pair.colour, pair.depth
+        if not self.has_info:
+            self._keep_uninformed(pair)
+            return
+        self._on_job(
+            Job(
+                colour.message,
+                depth.message,
+                self._infos[Stream.COLOUR].of(colour.message.header),
+                self._infos[Stream.DEPTH].of(depth.message.header),
+                min(colour.received, depth.received),
+                self.settings,
+            )
+        )
+
+    def _keep_uninformed(self, pair: Pair[Arrived]) -> None:
+        """Keep a pair that came before the first camera_info; it is a fault only if that lasts."""
+        replaced, self._uninformed = self._uninformed, pair
+        if replaced is None:
+            return
+        if time.monotonic() - self._begun < SILENT_AFTER:
+            self._statistics.count(NO_INFO)
+        else:
+            topic = self.subscriptions["camera_info"].topic
+            self._on_uninformed(
+                f"images come, but no camera_info on {topic}: remap it, or set camera_matrix to"
+                " [fx, fy, cx, cy]"
+            )
+
+
+def _image_topics(settings: SegmentParameters) -> tuple[tuple[type, str], tuple[type, str]]:
+    """Return message type and topic of colour and of depth, as image_transport names them."""
+    colour: tuple[type, str] = (Image, "rgb/image")
+    depth: tuple[type, str] = (Image, "depth/image")
+    if settings.transport == "compressed":
+        colour = (CompressedImage, "rgb/image/compressed")
+    if settings.reads_compressed_depth:
+        depth = (CompressedImage, "depth/image/compressedDepth")
+    return colour, depth

@@ -1,0 +1,180 @@
+"""How the node keeps up: which frames it takes, and at which resolution the network sees them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+OVER_RATE = "over max_rate"
+OVER_AGE = "over max_latency"
+REPLACED = "replaced by a newer one"
+"""Names under which the node counts the pairs that load control drops."""
+
+SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+"""Resolutions of the network's input, as a share of the image's width and height."""
+
+_JITTER = 0.25
+"""A frame may come early by this share of the interval and still count as the next one."""
+
+_OBSERVED = 11
+"""Latencies whose median decides: single slow frames do not."""
+
+_COMFORT = 0.8
+"""Share of the budget below which the latency at a larger resolution is predicted to stay."""
+
+_FIRST_WAIT = 30
+"""Frames at one resolution before a larger one is tried; twice as many after each vain try."""
+
+_HOLDS = 300
+"""Frames that a larger resolution has to last before it no longer counts as a try."""
+
+_LONGEST_WAIT = 3000
+"""Frames before a larger resolution is tried once more, at most: minutes."""
+
+
+class RateLimit:
+    """Lets frames through at no more than a given rate, evenly spaced.
+
+    Args:
+        max_rate_hz: frames a second; 0 lets everything through.
+    """
+
+    def __init__(self, max_rate_hz: float) -> None:
+        if not (math.isfinite(max_rate_hz) and max_rate_hz >= 0):
+            raise ValueError(f"max_rate is {max_rate_hz:g} Hz; it has to be 0 (no limit) or above")
+        self.max_rate_hz = max_rate_hz
+        self._due = -math.inf
+
+    def admits(self, now_s: float) -> bool:
+        """Tell whether a frame that comes now may pass.
+
+        Frames are due on an even grid that lasts from one to the next, so that a camera's jitter
+        does not add up; a pause, or a clock that jumps back, begins a new grid.
+
+        Args:
+            now_s: seconds of any clock.
+        """
+        if self.max_rate_hz == 0:
+            return True
+        interval = 1 / self.max_rate_hz
+        early = self._due - now_s
+        if early > _JITTER * interval and early <= interval * (1 + _JITTER):
+            return False
+        # On the grid while frames keep to it; from this frame on after a pause: no burst.
+        keeps_to_grid = abs(early) < interval
+        self._due = (self._due if keeps_to_grid else now_s) + interval
+        return True
+
+
+def is_over_age(received_s: float, now_s: float, max_latency_s: float) -> bool:
+    """Tell whether a frame has waited too long since its receipt; a limit of 0 means never.
+
+    By time of receipt, because the camera's clock may not be the computer's.
+    """
+    return 0 < max_latency_s < now_s - received_s
+
+
+class ResolutionSteps:
+    """Lowers the resolution of the network's input while frames take longer than a budget.
+
+    Down as soon as the median of the last frames is over the budget, to the largest scale whose
+    latency should fit if it follows the number of pixels. Up again, one step at a time, only when
+    that rule puts the larger scale comfortably below the budget; a part of the latency that does
+    not depend on the resolution makes the rule err on the careful side. A step up that has to be
+    taken back makes the next try wait twice as long, so that a load that comes and goes, or a
+    network that does not follow the rule, cannot make the resolution flap.
+
+    Args:
+        budget_s: seconds that a frame may take; 0 keeps the full resolution.
+        scales: shares of the image's width and height, from 1 downwards.
+    """
+
+    def __init__(self, budget_s: float, scales: Sequence[float] = SCALES) -> None:
+        if not (math.isfinite(budget_s) and budget_s >= 0):
+            raise ValueError(
+                f"latency_budget is {budget_s:g} s; it has to be 0 (no budget) or above"
+            )
+        falling = all(larger > smaller for larger, smaller in pairwise(scales))
+        if not scales or not (0 < scales[-1] <= scales[0] <= 1 and falling):
+            raise ValueError(f"scales are {tuple(scales)}; they have to fall within 0..1")
+        self.budget_s = budget_s
+        self._scales = tuple(scales)
+        self._index = 0
+        self._latencies: deque[float] = deque(maxlen=_OBSERVED)
+        self._since_change = 0
+        self._wait = _FIRST_WAIT
+        self._is_trying = False
+
+    @property
+    def scale(self) -> float:
+        """The share of the image's width and height that the network should see."""
+        return self._scales[self._index]
+
+    @property
+    def is_smallest(self) -> bool:
+        """Tell whether there is no smaller scale."""
+        return self._index == len(self._scales) - 1
+
+    @property
+    def median_s(self) -> float | None:
+        """Median latency at the present scale in seconds; None until enough frames came."""
+        return median(self._latencies) if len(self._latencies) == _OBSERVED else None
+
+    def observe(self, latency_s: float) -> str | None:
+        """Take one frame's latency at the present scale; say so where that changes the scale.
+
+        Args:
+            latency_s: seconds.
+
+        Returns:
+            The line for the log, or None where the scale stays.
+        """
+        if self.budget_s == 0:
+            return None
+        self._latencies.append(latency_s)
+        self._since_change += 1
+        present = self.median_s
+        if present is None:
+            return None
+        if self._is_trying and self._since_change > _HOLDS:
+            self._is_trying, self._wait = False, _FIRST_WAIT
+        if present > self.budget_s:
+            return None if self.is_smallest else self._step_down(present)
+        if self._index == 0 or self._since_change < self._wait:
+            return None
+        predicted = self._predicted(present, self._index - 1)
+        return self._step_up(present, predicted) if predicted <= _COMFORT * self.budget_s else None
+
+    def _predicted(self, present: float, index: int) -> float:
+        return present * (self._scales[index] / self.scale) ** 2
+
+    def _step_down(self, present: float) -> str:
+        if self._is_trying:
+            self._wait = min(2 * self._wait, _LONGEST_WAIT)
+        index = self._index + 1
+        while index + 1 < len(self._scales) and self._predicted(present, index) > self.budget_s:
+            index += 1
+        self._change(index, is_trying=False)
+        return (
+            f"a frame takes {1e3 * present:.0f} ms (median), latency_budget is"
+            f" {1e3 * self.budget_s:.0f} ms: the network's input goes down to"
+            f" {self.scale:.3g} of the image's width and height"
+        )
+
+    def _step_up(self, present: float, predicted: float) -> str:
+        self._change(self._index - 1, is_trying=True)
+        return (
+            f"a frame takes {1e3 * present:.0f} ms (median), latency_budget is"
+            f" {1e3 * self.budget_s:.0f} ms: the network's input goes up to"
+            f" {self.scale:.3g} of the image's width and height"
+            f" (at most {1e3 * predicted:.0f} ms expected)"
+        )
+
+    def _change(self, index: int, *, is_trying: bool) -> None:
+        self._index = index
+        self._latencies.clear()
+        self._since_change = 0
+        self._is_trying = is_trying

@@ -1,0 +1,203 @@
+"""The node's publishers, and what each of them sends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.exceptions import InvalidHandle
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+from fafnet_core.data import LabelSet
+from fafnet_core.nearest import unknown_name
+from fafnet_ros.images import array_to_image
+from fafnet_ros.outputs.frame import OutputSettings, Result
+from fafnet_ros.outputs.legend import Legend
+from fafnet_ros.outputs.points import PointClouds
+from fafnet_ros.outputs.qos import IMAGE_QOS
+from fafnet_ros.outputs.rendering import Rendering
+
+MAX_MASKS = 40
+"""Each mask is a topic of its own; more than these would drown all others."""
+
+TOPICS = (
+    "labels",
+    "overlay",
+    "color",
+    "confidence",
+    "hha",
+    "camera_info",
+    "points",
+    "legend",
+    "legend_markers",
+)
+"""The topics below the node's own name that are always there; masks come on request."""
+
+_Make = Callable[[Rendering, Header], Any]
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One topic that has a message for every frame."""
+
+    publisher: Any
+    make: _Make
+    needs_labels: bool
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody subscribes."""
+        try:
+            return bool(self.publisher.get_subscription_count())
+        except InvalidHandle:  # a mask that is just being taken away
+            return False
+
+    def publish(self, rendering: Rendering, header: Header) -> None:
+        """Make the message and send it."""
+        message = self.make(rendering, header)
+        with suppress(InvalidHandle):  # taken away meanwhile
+            self.publisher.publish(message)
+
+
+class Outputs:
+    """The node's publishers of images, masks, clouds and the label set.
+
+    Frames may be published from one thread while another calls the rest.
+    """
+
+    def __init__(self, node: LifecycleNode, label_set: LabelSet) -> None:
+        self._node = node
+        self._label_set = label_set
+        self._legend = Legend(node, label_set)
+        image = partial(self._create, Image)
+        self._frames = (
+            image("labels", _image("mono8", lambda r: r.labels)),
+            self._create(CameraInfo, "camera_info", _camera_info, needs_labels=False),
+            image("hha", _image("rgb8", lambda r: r.hha), needs_labels=False),
+            image("color", _image("rgb8", lambda r: r.colour)),
+            image("overlay", _image("rgb8", lambda r: r.overlay)),
+            image("confidence", _image("32FC1", lambda r: r.confidence)),
+            self._create(PointCloud2, "points", PointClouds(label_set).message),
+        )
+        self._masks: dict[str, _Output] = {}
+
+    def _create(self, kind: type, topic: str, make: _Make, *, needs_labels: bool = True) -> _Output:
+        publisher = self._node.create_lifecycle_publisher(kind, f"~/{topic}", IMAGE_QOS)
+        return _Output(publisher, make, needs_labels)
+
+    def destroy(self) -> None:
+        """Take the topics away."""
+        for output in self._all():
+            self._node.destroy_lifecycle_publisher(output.publisher)
+        self._masks = {}
+        self._legend.destroy()
+
+    def _all(self) -> Iterable[_Output]:
+        return (*self._frames, *self._masks.values())
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to what is made of a frame."""
+        return any(output.is_wanted for output in self._all()) or self._legend.waits_for_a_frame
+
+    @property
+    def wants_labels(self) -> bool:
+        """Whether anybody subscribes to what needs the network."""
+        return any(output.needs_labels and output.is_wanted for output in self._all())
+
+    def check(self, settings: OutputSettings) -> None:
+        """Refuse classes that the label set does not have.
+
+        Raises:
+            ValueError: an unknown class, or too many masks.
+        """
+        names = self._label_set.names
+        for parameter in ("mask_classes", "points_classes"):
+            for name in getattr(settings, parameter):
+                if name not in names:
+                    raise ValueError(f"{parameter}: {unknown_name('class', name, names)}")
+        if len(set(settings.mask_classes)) > MAX_MASKS:
+            raise ValueError(
+                f"mask_classes has {len(set(settings.mask_classes))} classes; at most {MAX_MASKS}"
+                " have a topic of their own: take them out of ~/labels"
+            )
+
+    def apply(self, settings: OutputSettings) -> None:
+        """Bring the topics of masks in line with the settings; others stay as they are.
+
+        Nobody can subscribe to a mask before this: call it when the node is configured, and when
+        settings change, in the thread that makes the node's publishers.
+
+        Raises:
+            ValueError: as `check`; nothing is changed.
+        """
+        self.check(settings)
+        masks = dict(self._masks)
+        for name in settings.mask_classes:
+            if name not in masks:
+                masks[name] = self._create_mask(name)
+        gone = [masks.pop(name) for name in self._masks if name not in settings.mask_classes]
+        self._masks = masks  # in one step, for the thread that publishes
+        for output in gone:
+            self._node.destroy_lifecycle_publisher(output.publisher)
+
+    def _create_mask(self, name: str) -> _Output:
+        index = self._label_set.names.index(name)
+        make = _image("mono8", lambda rendering: rendering.mask(index))
+        output = self._create(Image, f"mask/{mask_topic(self._label_set, index)}", make)
+        if self._legend.is_active:
+            # A transition switches on the publishers that are there; this one came after it.
+            output.publisher.on_activate(None)
+        return output
+
+    def publish_label_set(self) -> None:
+        """Publish names, colours and legend, for those who come now and later."""
+        self._legend.publish()
+
+    def publish(self, result: Result, header: Header, settings: OutputSettings) -> None:
+        """Publish what somebody subscribes to, under the colour image's own header.
+
+        What needs labels is left out where the result has none. Nothing is raised for a context
+        that is being shut down.
+        """
+        rendering = Rendering(result, settings)
+        try:
+            for output in self._all():
+                if output.is_wanted and not (output.needs_labels and result.labels is None):
+                    output.publish(rendering, header)
+            self._legend.place(result, header.frame_id)
+        except Exception:
+            if self._node.context.ok():
+                raise
+
+
+def mask_topic(label_set: LabelSet, index: int) -> str:
+    """Return the name of a class's topic below `~/mask/`: letters, digits and underscores."""
+    names = [re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") for name in label_set.names]
+    name = names[index]
+    if not name or name[0].isdigit():  # a topic may not begin with a digit
+        return f"class_{index}_{name}".rstrip("_")
+    return name if names.count(name) == 1 else f"{name}_{index}"
+
+
+def _image(encoding: str, picture: Callable[[Rendering], Any]) -> _Make:
+    return lambda rendering, header: array_to_image(picture(rendering), encoding, header)
+
+
+def _camera_info(rendering: Rendering, header: Header) -> CameraInfo:
+    """Return the camera of the outputs' images, at their size."""
+    (fx, skew, cx), (_, fy, cy) = rendering.camera_matrix[:2].tolist()
+    height, width = rendering.shape
+    info = CameraInfo(header=header, height=height, width=width)
+    info.distortion_model = rendering.result.distortion_model
+    info.d = list(rendering.result.distortion)
+    info.k = [fx, skew, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [fx, skew, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info

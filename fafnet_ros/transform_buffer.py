@@ -1,0 +1,109 @@
+"""Transforms between frames by name: a thin layer over tf2, where tf2_ros is installed.
+
+It is not on PyPI. We subscribe ourselves: tf2's own listener always takes /tf too, which on a busy
+robot is a hundred messages a second that the transform between two cameras has no need of.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+
+from fafnet_core.registration import Extrinsics
+
+NOT_INSTALLED = "tf2_ros is not installed here (ros-$ROS_DISTRO-tf2-ros-py)"
+
+_DEPTH = 100
+_JUMP_NS = 1_000_000_000
+
+
+def open_transforms(node: Node, *, dynamic: bool) -> TransformBuffer | None:
+    """Return a buffer that fills while the node spins, or None where tf2_ros is not installed.
+
+    Args:
+        node: the node that subscribes.
+        dynamic: listen to /tf too, not only to /tf_static.
+    """
+    try:
+        return TransformBuffer(node, dynamic=dynamic)
+    except ImportError:
+        return None
+
+
+def transform_to_extrinsics(transform: Any) -> Extrinsics:
+    """Return a `geometry_msgs/Transform` as what takes points of its child frame to its parent's.
+
+    Raises:
+        ValueError: a number that is not finite, or a quaternion of zeros.
+    """
+    position, turn = transform.translation, transform.rotation
+    return Extrinsics.from_quaternion(
+        (position.x, position.y, position.z), (turn.x, turn.y, turn.z, turn.w)
+    )
+
+
+class TransformBuffer:
+    """What /tf_static, and /tf if wanted, have said; lookups may come from another thread.
+
+    Raises:
+        ImportError: tf2_ros or tf2_msgs is not installed.
+    """
+
+    def __init__(self, node: Node, *, dynamic: bool) -> None:
+        import tf2_ros
+        from tf2_msgs.msg import TFMessage
+
+        self._node = node
+        self._failure = tf2_ros.TransformException
+        self._buffer: Any = tf2_ros.Buffer()
+        self._newest_ns = 0
+        take, take_static = self._buffer.set_transform, self._buffer.set_transform_static
+        self._subscriptions = [self._subscribe(TFMessage, "/tf_static", take_static, latched=True)]
+        if dynamic:
+            self._subscriptions.append(self._subscribe(TFMessage, "/tf", take, latched=False))
+
+    def _subscribe(self, kind: type, topic: str, take: Any, *, latched: bool) -> Any:
+        def on_transforms(message: Any) -> None:
+            for transform in message.transforms:
+                take(transform, "default_authority")
+
+        profile = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=_DEPTH,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+        return self._node.create_subscription(kind, topic, on_transforms, profile)
+
+    def lookup(self, target: str, source: str, stamp_ns: int = 0) -> Extrinsics | None:
+        """Return what takes points of `source` to `target`, or None where that is not known.
+
+        At the stamp (0: the latest); where the buffer does not reach that far, the latest.
+        """
+        target, source = target.lstrip("/"), source.lstrip("/")  # tf2 refuses ROS 1's slashes
+        if not target or not source:
+            return None
+        self._follow_clock(stamp_ns)
+        for moment in dict.fromkeys((stamp_ns, 0)):
+            try:
+                found = self._buffer.lookup_transform(target, source, Time(nanoseconds=moment))
+            except self._failure:
+                continue
+            return transform_to_extrinsics(found.transform)
+        return None
+
+    def destroy(self) -> None:
+        """End the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+
+    def _follow_clock(self, stamp_ns: int) -> None:
+        """Forget what moved once the clock jumps back: tf2 would refuse all that is older."""
+        if 0 < stamp_ns < self._newest_ns - _JUMP_NS:
+            self._buffer.clear()  # static transforms stay
+            self._newest_ns = stamp_ns
+        self._newest_ns = max(self._newest_ns, stamp_ns)

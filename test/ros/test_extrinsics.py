@@ -1,0 +1,185 @@
+"""The transform between the cameras: a parameter, the driver's topic, or TF."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from conftest import Ros
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+
+from fafnet_core.registration import Extrinsics
+from fafnet_ros.extrinsics import (
+    HeardExtrinsics,
+    extrinsics_source,
+    message_to_extrinsics,
+    pose_from_parameter,
+    unit_quaternion,
+)
+from fafnet_ros.segment_parameters import SegmentParameters
+from fafnet_ros.transform_buffer import TransformBuffer, open_transforms, transform_to_extrinsics
+
+# A quarter turn about z: x goes to y, and y to -x. Its transpose is another rotation.
+QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
+QUARTER_QUATERNION = (0.0, 0.0, 0.5**0.5, 0.5**0.5)
+
+
+def quarter_message(**changes: Any) -> Any:
+    """What a RealSense would say for QUARTER: its nine numbers run down the columns."""
+    down_the_columns = [0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    values = {"rotation": down_the_columns, "translation": [0.015, 0.0, -0.002]} | changes
+    return SimpleNamespace(**{name: np.array(value) for name, value in values.items()})
+
+
+def test_a_realsense_message_is_read_down_its_columns() -> None:
+    extrinsics = message_to_extrinsics(quarter_message())
+    np.testing.assert_array_equal(extrinsics.rotation, QUARTER)
+    np.testing.assert_array_equal(extrinsics.translation, (0.015, 0.0, -0.002))
+    np.testing.assert_array_equal(extrinsics.rotation @ (1, 0, 0), (0, 1, 0))
+
+
+def test_a_parameter_is_the_pose_of_the_depth_camera_in_the_colour_frame() -> None:
+    extrinsics = pose_from_parameter("depth_to_color", (0.1, 0.2, 0.3, *QUARTER_QUATERNION))
+    np.testing.assert_allclose(extrinsics.rotation, QUARTER, atol=1e-15)
+    np.testing.assert_array_equal(extrinsics.translation, (0.1, 0.2, 0.3))
+
+
+@pytest.mark.parametrize("length", [0.9901, 1.0, 1.0099])
+def test_a_quaternion_of_few_digits_is_made_a_rotation(length: float) -> None:
+    quaternion = tuple(length * part for part in QUARTER_QUATERNION)
+    extrinsics = pose_from_parameter("depth_to_color", (0.0, 0.0, 0.0, *quaternion))
+    np.testing.assert_allclose(extrinsics.rotation, QUARTER, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.0, 0.0, 0.0), "7 numbers"),
+        ((0.0,) * 8, "7 numbers"),
+        ((float("nan"), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), "7 numbers"),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, float("inf")), "7 numbers"),
+        ((0.0,) * 7, "length 0"),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.011), "length 1.01"),
+        ((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0), "length 1.41"),
+    ],
+)
+def test_a_parameter_that_is_no_pose_is_refused(values: tuple[float, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=rf"depth_to_color .*{said}"):
+        pose_from_parameter("depth_to_color", values)
+
+
+@pytest.mark.parametrize("values", [(), (0.0, 0.0, 1.0), (float("nan"), 0.0, 0.0, 1.0)])
+def test_a_parameter_that_is_no_quaternion_is_refused(values: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"imu_to_color .*w comes last"):
+        unit_quaternion("imu_to_color", values)
+
+
+def test_a_transform_message_takes_its_childs_points_to_its_parent() -> None:
+    x, y, z, w = QUARTER_QUATERNION
+    message = Transform(
+        translation=Vector3(x=1.0, y=2.0, z=3.0), rotation=Quaternion(x=x, y=y, z=z, w=w)
+    )
+    extrinsics = transform_to_extrinsics(message)
+    np.testing.assert_allclose(extrinsics.rotation @ (1, 0, 0) + extrinsics.translation, (1, 3, 3))
+    with pytest.raises(ValueError, match="no length"):
+        transform_to_extrinsics(Transform(rotation=Quaternion(w=0.0)))
+
+
+def test_the_parameter_beats_all_else_whatever_the_frames(ros: Ros) -> None:
+    pose = (0.1, 0.2, 0.3, *QUARTER_QUATERNION)
+    source = extrinsics_source(ros.node, SegmentParameters(depth_to_color=pose))
+    expected = pose_from_parameter("depth_to_color", pose)
+    for frames in (("depth", "colour"), ("", ""), ("one", "one")):
+        assert source.depth_to_color(*frames) == expected
+    assert source.finding() is None
+    assert ros.node.count_subscribers("/tf_static") == 0
+    source.destroy()
+    with pytest.raises(ValueError, match="depth_to_color"):
+        extrinsics_source(ros.node, SegmentParameters(depth_to_color=(1.0, 2.0)))
+
+
+def test_the_drivers_message_counts_until_it_says_otherwise(ros: Ros) -> None:
+    source = HeardExtrinsics(ros.node)
+    assert source.depth_to_color("depth", "colour") is None
+    source.on_extrinsics(quarter_message())
+    first = source.depth_to_color("depth", "colour")
+    assert first == message_to_extrinsics(quarter_message())
+    # One frame id for all streams is no reason to disbelieve it.
+    assert source.depth_to_color("one", "one") is first
+    source.on_extrinsics(quarter_message())
+    assert source.depth_to_color("depth", "colour") is first
+    assert source.finding() is None
+    source.on_extrinsics(quarter_message(translation=[0.0, 0.0, 0.0]))
+    second = source.depth_to_color("depth", "colour")
+    assert second is not None
+    assert second.translation.tolist() == [0.0, 0.0, 0.0]
+    # A driver that is not calibrated says zeros: what it said before stands.
+    source.on_extrinsics(quarter_message(rotation=[0.0] * 9))
+    assert source.depth_to_color("depth", "colour") is second
+    source.destroy()
+
+
+def test_what_is_missing_is_named_with_both_frames_and_the_remedies(ros: Ros) -> None:
+    source = HeardExtrinsics(ros.node)
+    assert source.finding() is None  # nobody has asked: depth may well be registered
+    assert source.depth_to_color("colour_frame", "colour_frame") is None
+    assert source.finding() is None
+    assert source.depth_to_color("depth_frame", "colour_frame") is None
+    finding = source.finding()
+    assert finding is not None
+    for part in ("'depth_frame'", "'colour_frame'", "set depth_to_color to [x, y, z,", "remap"):
+        assert part in finding
+    if open_transforms(ros.node, dynamic=False) is None:
+        assert "tf2_ros is not installed here" in finding
+    source.destroy()
+    assert ros.node.count_subscribers("/tf_static") == 0
+
+
+def stamped(parent: str, child: str, x: float, second: int = 0) -> TransformStamped:
+    message = TransformStamped(child_frame_id=child)
+    message.header.frame_id, message.header.stamp.sec = parent, second
+    message.transform.translation.x = x
+    return message
+
+
+def test_transforms_come_from_tf_at_the_stamp_and_follow_a_clock_that_jumps_back(ros: Ros) -> None:
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from tf2_msgs.msg import TFMessage
+
+    buffer = TransformBuffer(ros.node, dynamic=True)
+    source = HeardExtrinsics(ros.node)
+    static = ros.node.create_publisher(TFMessage, "/tf_static", 10)
+    moving = ros.node.create_publisher(TFMessage, "/tf", 10)
+    ros.wait_for(
+        lambda: static.get_subscription_count() == 2 and moving.get_subscription_count() == 1,
+        "subscriptions",
+    )
+    static.publish(TFMessage(transforms=[stamped("colour", "depth", 0.015)]))
+    for second in (100, 101):
+        moving.publish(TFMessage(transforms=[stamped("odom", "colour", float(second), second)]))
+    ros.wait_for(lambda: source.depth_to_color("depth", "colour"), "the static transform")
+    assert source.depth_to_color("depth", "colour") == Extrinsics(
+        np.eye(3), np.array((0.015, 0.0, 0.0))
+    )
+    assert source.finding() is None
+
+    def place(second: float) -> float | None:
+        found = buffer.lookup("odom", "/colour", round(second * 1e9))
+        return None if found is None else float(found.translation[0])
+
+    ros.wait_for(lambda: place(101) == 101, "the moving transform")
+    assert place(100.5) == pytest.approx(100.5)
+    assert place(200) == place(0) == 101  # not there yet: the latest
+    assert place(1) is None  # 200 seconds back: what moved is forgotten
+    assert buffer.lookup("odom", "", 0) is None
+    assert buffer.lookup("colour", "depth") is not None
+    moving.publish(TFMessage(transforms=[stamped("odom", "colour", 1.0, 1)]))
+    ros.wait_for(lambda: place(1) == 1, "transforms after the jump")
+    buffer.destroy()
+    source.destroy()
+    assert ros.node.count_subscribers("/tf_static") == 0

@@ -1,0 +1,481 @@
+"""What the node publishes: exact values, over real DDS, and only while somebody subscribes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+import rclpy
+from conftest import Ros
+from output_frames import CAMERA, HEIGHT, WIDTH, frame
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header, String
+
+from fafnet_core.data import NYU40, LabelSet
+from fafnet_core.inference.pictures import class_key
+from fafnet_ros.lifecycle import SturdyLifecycleNode
+from fafnet_ros.outputs import LATCHED_QOS, TOPICS, Outputs, OutputSettings, Rendering
+from fafnet_ros.outputs.legend import markers
+from fafnet_ros.outputs.publishers import MAX_MASKS, mask_topic
+
+CHAIR = np.s_[:, WIDTH // 2 :]
+PLAIN = OutputSettings()
+
+
+def header(frame_id: str = "optical") -> Header:
+    message = Header(frame_id=frame_id)
+    message.stamp.sec, message.stamp.nanosec = 7, 250_000_000
+    return message
+
+
+def pixels(image: Image) -> NDArray[Any]:
+    dtype, channels = {"mono8": ("u1", 1), "rgb8": ("u1", 3), "32FC1": ("f4", 1)}[image.encoding]
+    shape = (image.height, image.width, channels)[: 2 + (channels > 1)]
+    return np.frombuffer(image.data, dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
+class CountingLabelSet(LabelSet):
+    """Counts how often somebody wants colours."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def colourise(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        self.asked.append(labels.size)
+        return super().colourise(labels)
+
+
+def counting() -> CountingLabelSet:
+    return CountingLabelSet(NYU40.name, NYU40.names, NYU40.palette)
+
+
+def many_classes(count: int) -> LabelSet:
+    return LabelSet("many", tuple(f"class {i}" for i in range(count)), ((1, 2, 3),) * count)
+
+
+class Publishing(SturdyLifecycleNode):
+    """A lifecycle node that has outputs and nothing else."""
+
+    def __init__(self, context: Any, label_set: LabelSet = NYU40) -> None:
+        super().__init__("fafnet", context=context)
+        self.outputs = Outputs(self, label_set)
+        self.trigger_configure()
+
+    def publisher_count(self) -> int:
+        return len(list(self.publishers))
+
+
+@pytest.fixture
+def node(ros: Ros) -> Iterator[Publishing]:
+    node = Publishing(ros.node.context)
+    node.trigger_activate()
+    yield node
+    node.destroy_node()
+
+
+# The images of a frame
+
+
+def test_weak_pixels_are_unlabelled_in_every_image() -> None:
+    rendering = Rendering(frame(), OutputSettings(confidence_threshold=0.5, overlay_opacity=1.0))
+    assert (rendering.labels[CHAIR] == 255).all()
+    assert (rendering.labels[:, : WIDTH // 2] == 1).all()
+    assert (rendering.colour[CHAIR] == 0).all()
+    np.testing.assert_array_equal(rendering.overlay[CHAIR], frame().rgb[CHAIR])
+    np.testing.assert_array_equal(rendering.overlay[0, 0], NYU40.palette[1])
+    assert not rendering.mask(4).any()
+    np.testing.assert_array_equal(rendering.confidence, frame().confidence)
+
+
+def test_the_threshold_itself_is_enough() -> None:
+    edge = frame(confidence=np.full((HEIGHT, WIDTH), 0.7, np.float32))
+    assert 255 not in Rendering(edge, OutputSettings(confidence_threshold=0.7)).labels
+    assert (Rendering(edge, OutputSettings(confidence_threshold=0.71)).labels == 255).all()
+    assert Rendering(edge, PLAIN).labels is edge.labels
+
+
+def test_the_label_sets_own_unlabelled_id_is_used() -> None:
+    label_set = LabelSet("two", ("wall", "floor"), ((1, 1, 1), (2, 2, 2)), ignore_index=2)
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    unsure = frame(label_set=label_set, labels=labels)
+    rendering = Rendering(unsure, OutputSettings(confidence_threshold=0.5))
+    assert set(rendering.labels.ravel().tolist()) == {0, 2}
+
+
+@pytest.mark.parametrize("scale", [0.75, 0.5, 0.3, 0.05])
+def test_scaled_images_hold_values_that_were_there(scale: float) -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.choice(np.array([0, 7, 39, 255], np.uint8), (HEIGHT, WIDTH))
+    result = frame(labels=labels)
+    rendering = Rendering(result, OutputSettings(output_scale=scale))
+    height, width = max(round(HEIGHT * scale), 1), max(round(WIDTH * scale), 1)
+    rows = ((np.arange(height) + 0.5) * HEIGHT / height).astype(int)[:, None]
+    columns = ((np.arange(width) + 0.5) * WIDTH / width).astype(int)
+    under_the_centre = (rows, columns)
+    np.testing.assert_array_equal(rendering.labels, labels[under_the_centre])
+    np.testing.assert_array_equal(rendering.hha, result.hha[under_the_centre])
+    assert result.confidence is not None
+    np.testing.assert_array_equal(rendering.confidence, result.confidence[under_the_centre])
+    np.testing.assert_array_equal(rendering.colour, NYU40.colourise(rendering.labels))
+    assert rendering.overlay.shape == (height, width, 3)
+    np.testing.assert_array_equal(rendering.mask(7), 255 * (labels[under_the_centre] == 7))
+
+
+def test_the_picture_under_a_scaled_overlay_is_averaged() -> None:
+    rendering = Rendering(frame(), OutputSettings(output_scale=0.5, overlay_opacity=0.0))
+    blocks = frame().rgb.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).astype(float).mean((1, 3))
+    assert np.abs(rendering.overlay - blocks).max() <= 0.5
+
+
+def test_a_scaled_camera_sees_the_same_directions() -> None:
+    matrix = Rendering(frame(), OutputSettings(output_scale=0.5)).camera_matrix
+    np.testing.assert_array_equal(matrix, [[10, 0, 3.5], [0, 12.5, 2.5], [0, 0, 1]])
+    # Each axis by its own ratio where the size is rounded.
+    odd = Rendering(frame(), OutputSettings(output_scale=0.3))
+    height, width = odd.shape
+    for side, axis, full in ((width, 0, WIDTH), (height, 1, HEIGHT)):
+        focal, centre = odd.camera_matrix[axis, axis], odd.camera_matrix[axis, 2]
+        for edge, full_edge in ((-0.5, -0.5), (side - 0.5, full - 0.5)):
+            direction = (full_edge - CAMERA[axis, 2]) / CAMERA[axis, axis]
+            assert (edge - centre) / focal == pytest.approx(direction)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"overlay_opacity": 1.5}, "overlay_opacity is 1.5; it has to be 0 to 1"),
+        ({"confidence_threshold": float("nan")}, "confidence_threshold is nan"),
+        ({"output_scale": 0.0}, "output_scale is 0; it has to be above 0"),
+        ({"output_scale": 1.5}, "at most 1"),
+        ({"points_stride": 0}, "points_stride is 0; it has to be 1 or more"),
+        ({"points_color": "labels"}, "did you mean 'label'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OutputSettings(**changes)
+
+
+def test_a_result_that_does_not_fit_together_is_refused() -> None:
+    with pytest.raises(ValueError, match="come together"):
+        frame(labels=None)
+    with pytest.raises(ValueError, match=r"colour is \(12, 16\), depth_m is \(6, 8\)"):
+        frame(depth_m=np.zeros((6, 8), np.float32))
+
+
+def test_masks_have_topics_that_ros_allows() -> None:
+    names = ("night stand", "TV/monitor", "3d print", "floor", "floor!", "Tür", "??")
+    label_set = LabelSet("odd", names, ((0, 0, 0),) * len(names))
+    topics = [mask_topic(label_set, index) for index in range(len(names))]
+    assert topics == [
+        "night_stand", "TV_monitor", "class_2_3d_print", "floor_3", "floor_4", "T_r", "class_6"
+    ]  # fmt: skip
+    plain = [mask_topic(NYU40, index) for index in range(40)]
+    assert plain == [name.replace(" ", "_") for name in NYU40.names]
+
+
+# The legend
+
+
+def test_the_key_has_every_class_in_its_colour() -> None:
+    key = class_key(NYU40)
+    shown = {tuple(colour) for colour in np.unique(key.reshape(-1, 3), axis=0).tolist()}
+    assert set(NYU40.palette) | {(0, 0, 0)} <= shown
+    # 41 entries in two columns, and one column where they fit.
+    assert key.shape[0] == 8 + 21 * 22
+    assert class_key(NYU40, rows=41).shape == (8 + 41 * 22, key.shape[1] // 2, 3)
+    long = LabelSet("long", ("a class with a name that goes on and on",), ((9, 9, 9),))
+    assert class_key(long).shape[1] > key.shape[1] // 2
+
+
+def test_markers_stand_beside_the_view_and_apart() -> None:
+    pytest.importorskip("visualization_msgs", reason="visualization_msgs is not installed")
+    clear, *texts = markers(NYU40, CAMERA, (HEIGHT, WIDTH), "optical").markers
+    assert clear.action == clear.DELETEALL
+    assert [text.text for text in texts] == list(NYU40.names)
+    assert [text.id for text in texts] == list(range(40))
+    right_edge = (WIDTH - 0.5 - CAMERA[0, 2]) / CAMERA[0, 0]
+    top, bottom = ((edge - 0.5 - CAMERA[1, 2]) / CAMERA[1, 1] for edge in (0, HEIGHT))
+    boxes = []
+    for text, colour in zip(texts, NYU40.palette, strict=True):
+        assert (text.type, text.action) == (text.TEXT_VIEW_FACING, text.ADD)
+        assert (text.header.frame_id, text.header.stamp.sec) == ("optical", 0)
+        shown = [text.color.r, text.color.g, text.color.b]
+        np.testing.assert_allclose(shown, np.array(colour) / 255, atol=1e-7)
+        assert text.color.a == 1
+        half_width = 0.3 * text.scale.z * len(text.text)
+        position = text.pose.position
+        assert position.z == 1
+        boxes.append(
+            (position.x - half_width, position.x + half_width,
+             position.y - text.scale.z / 2, position.y + text.scale.z / 2)
+        )  # fmt: skip
+    for i, (left, right, above, below) in enumerate(boxes):
+        assert left > right_edge
+        assert top <= above < below <= bottom
+        for other in boxes[:i]:
+            assert left > other[1] or right < other[0] or above > other[3] or below < other[2]
+
+
+def test_legend_and_names_reach_those_who_come_late(ros: Ros, node: Publishing) -> None:
+    node.outputs.publish_label_set()
+    names = ros.collect(String, "fafnet/label_names", LATCHED_QOS)
+    pictures = ros.collect(Image, "fafnet/legend", LATCHED_QOS)
+    ros.wait_for(lambda: names and pictures, "names and legend")
+    assert json.loads(names[0].data)["names"] == list(NYU40.names)
+    np.testing.assert_array_equal(pixels(pictures[0]), class_key(NYU40))
+    assert not node.outputs.wanted  # nobody needs a frame for this
+
+
+def test_markers_come_with_the_first_frame_and_with_another_camera(
+    ros: Ros, node: Publishing
+) -> None:
+    messages = pytest.importorskip(
+        "visualization_msgs.msg", reason="visualization_msgs is not installed"
+    )
+    outputs = node.outputs
+    outputs.publish_label_set()
+    arrays = ros.collect(messages.MarkerArray, "fafnet/legend_markers", LATCHED_QOS)
+    ros.wait_for(lambda: outputs.wanted, "the subscription")
+    assert not outputs.wants_labels
+    result = frame(labels=None, confidence=None)
+    for _ in range(3):
+        outputs.publish(result, header("left"), PLAIN)
+    ros.wait_for(lambda: arrays, "markers")
+    assert not outputs.wanted  # they are there; no frame is needed any more
+    outputs.publish(result, header("right"), PLAIN)
+    ros.wait_for(lambda: len(arrays) > 1, "markers of the other camera")
+    ros.spin(0.2)
+    assert [array.markers[1].header.frame_id for array in arrays] == ["left", "right"]
+
+
+def test_without_visualization_msgs_all_else_is_there(
+    ros: Ros, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Python makes of a package that is not installed.
+    monkeypatch.setitem(sys.modules, "visualization_msgs", None)
+    monkeypatch.setitem(sys.modules, "visualization_msgs.msg", None)
+    node = Publishing(ros.node.context)
+    node.trigger_activate()
+    topics = {publisher.topic_name for publisher in node.publishers}
+    expected = {f"/fafnet/{topic}" for topic in (*TOPICS, "label_names")}
+    assert expected - topics == {"/fafnet/legend_markers"}
+    pictures = ros.collect(Image, "fafnet/legend", LATCHED_QOS)
+    node.outputs.publish_label_set()
+    node.outputs.publish(frame(), header(), PLAIN)
+    ros.wait_for(lambda: pictures, "the legend")
+    node.destroy_node()
+
+
+# Over DDS
+
+
+def test_every_topic_carries_the_images_of_the_frame(ros: Ros, node: Publishing) -> None:
+    settings = OutputSettings(output_scale=0.5, confidence_threshold=0.5)
+    kinds = {"camera_info": CameraInfo, "points": PointCloud2}
+    per_frame = [topic for topic in TOPICS if not topic.startswith("legend")]
+    received = {
+        topic: ros.collect(kinds.get(topic, Image), f"fafnet/{topic}") for topic in per_frame
+    }
+    outputs = [output.publisher for output in node.outputs._frames]
+    ros.wait_for(lambda: all(p.get_subscription_count() for p in outputs), "all subscriptions")
+    result = frame(distortion_model="rational_polynomial", distortion=(0.1, 0.2, 0.3))
+    node.outputs.publish(result, header(), settings)
+    ros.wait_for(lambda: all(received.values()), "one of each")
+    for topic, messages in received.items():
+        assert messages[0].header == header(), topic
+    rendering = Rendering(result, settings)
+    for topic, picture in (
+        ("labels", rendering.labels),
+        ("overlay", rendering.overlay),
+        ("color", rendering.colour),
+        ("confidence", rendering.confidence),
+        ("hha", rendering.hha),
+    ):
+        np.testing.assert_array_equal(pixels(received[topic][0]), picture)
+    info = received["camera_info"][0]
+    assert (info.width, info.height) == (WIDTH // 2, HEIGHT // 2)
+    assert info.k.tolist() == [10, 0, 3.5, 0, 12.5, 2.5, 0, 0, 1]
+    assert info.p.tolist() == [10, 0, 3.5, 0, 0, 12.5, 2.5, 0, 0, 0, 1, 0]
+    assert (info.distortion_model, list(info.d)) == ("rational_polynomial", [0.1, 0.2, 0.3])
+    assert received["points"][0].width == HEIGHT * WIDTH
+
+
+def test_nothing_is_made_that_nobody_subscribes_to(ros: Ros) -> None:
+    label_set = counting()
+    node = Publishing(ros.node.context, label_set)
+    node.trigger_activate()
+    outputs, result = node.outputs, frame(label_set=label_set)
+    label_set.asked.clear()  # the cloud's own table
+    assert not outputs.wanted
+    outputs.publish(result, header(), PLAIN)
+    labels = ros.collect(Image, "fafnet/labels")
+    ros.wait_for(lambda: outputs.wanted, "the subscription")
+    assert outputs.wants_labels
+    outputs.publish(result, header(), PLAIN)
+    ros.wait_for(lambda: labels, "labels")
+    assert label_set.asked == []
+    # Two images that need the colours; they are made once.
+    both = [ros.collect(Image, f"fafnet/{topic}") for topic in ("color", "overlay")]
+    watched = [output.publisher for output in outputs._frames[3:5]]
+    ros.wait_for(lambda: all(p.get_subscription_count() for p in watched), "subscriptions")
+    outputs.publish(result, header(), PLAIN)
+    ros.wait_for(lambda: all(both), "both images")
+    assert label_set.asked == [HEIGHT * WIDTH]
+    node.destroy_node()
+
+
+def test_hha_alone_needs_no_labels(ros: Ros, node: Publishing) -> None:
+    hha = ros.collect(Image, "fafnet/hha")
+    ros.wait_for(lambda: node.outputs.wanted, "the subscription")
+    assert not node.outputs.wants_labels
+    # Somebody comes for labels while the frame is on its way, which has none.
+    labels = ros.collect(Image, "fafnet/labels")
+    ros.wait_for(lambda: node.outputs.wants_labels, "the second subscription")
+    node.outputs.publish(frame(labels=None, confidence=None), header(), PLAIN)
+    ros.wait_for(lambda: hha, "HHA")
+    ros.spin(0.2)
+    assert labels == []
+
+
+def test_masks_come_and_go_with_the_setting(ros: Ros, node: Publishing) -> None:
+    outputs = node.outputs
+    before = node.publisher_count()
+    settings = OutputSettings(mask_classes=("chair", "night stand", "chair"))
+    outputs.apply(settings)
+    assert node.publisher_count() == before + 2
+    chairs = ros.collect(Image, "fafnet/mask/chair")
+    stands = ros.collect(Image, "fafnet/mask/night_stand")
+    ros.wait_for(
+        lambda: all(m.publisher.get_subscription_count() for m in outputs._masks.values()),
+        "the subscriptions",
+    )
+    assert outputs.wants_labels
+    outputs.publish(frame(), header(), settings)
+    ros.wait_for(lambda: chairs and stands, "both masks")
+    assert chairs[0].header == header()
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[CHAIR] = 255
+    np.testing.assert_array_equal(pixels(chairs[0]), expected)
+    assert not pixels(stands[0]).any()
+    # Whoever listens to a mask that stays loses nothing.
+    chair = outputs._masks["chair"].publisher
+    outputs.apply(OutputSettings(mask_classes=("floor", "chair")))
+    assert outputs._masks["chair"].publisher is chair
+    ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/floor") == 1, "the new mask")
+    ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/night_stand") == 0, "its end")
+    outputs.apply(PLAIN)
+    assert node.publisher_count() == before
+    assert not outputs.wanted
+
+
+def test_what_no_label_set_has_is_refused_and_changes_nothing(ros: Ros, node: Publishing) -> None:
+    outputs = node.outputs
+    outputs.apply(OutputSettings(mask_classes=("chair",)))
+    before = node.publisher_count()
+    for settings, message in (
+        (OutputSettings(mask_classes=("bed", "chiar")), "mask_classes: .*did you mean 'chair'"),
+        (OutputSettings(points_classes=("night_stand",)), "points_classes: .*'night stand'"),
+    ):
+        for refuse in (outputs.check, outputs.apply):
+            with pytest.raises(ValueError, match=message):
+                refuse(settings)
+    outputs.check(OutputSettings(mask_classes=NYU40.names, points_classes=NYU40.names))
+    assert node.publisher_count() == before
+    label_set = many_classes(MAX_MASKS + 1)
+    many = Publishing(ros.node.context, label_set)
+    with pytest.raises(ValueError, match=f"has {MAX_MASKS + 1} classes; at most {MAX_MASKS}"):
+        many.outputs.check(OutputSettings(mask_classes=label_set.names))
+    many.destroy_node()
+
+
+def test_an_inactive_node_publishes_nothing_and_its_masks_wake_with_it(ros: Ros) -> None:
+    node = Publishing(ros.node.context)
+    settings = OutputSettings(mask_classes=("chair",))
+    node.outputs.apply(settings)
+    received = [ros.collect(Image, f"fafnet/{topic}") for topic in ("labels", "mask/chair")]
+    ros.wait_for(lambda: node.outputs.wanted, "the subscription")
+    ros.spin(0.2)
+    node.outputs.publish(frame(), header(), settings)
+    ros.spin(0.3)
+    assert received == [[], []]
+    node.trigger_activate()
+    node.outputs.publish(frame(), header(), settings)
+    ros.wait_for(lambda: all(received), "images of the active node")
+    node.destroy_node()
+
+
+def test_made_and_taken_away_a_hundred_times_leaves_nothing(ros: Ros) -> None:
+    node = Publishing(ros.node.context)
+    node.outputs.destroy()
+    publishers, entities = node.publisher_count(), len(node._managed_entities)
+    for _ in range(100):
+        outputs = Outputs(node, NYU40)
+        outputs.apply(OutputSettings(mask_classes=("chair", "floor")))
+        assert node.publisher_count() > publishers
+        outputs.destroy()
+        outputs.destroy()  # twice is once
+    assert node.publisher_count() == publishers
+    assert len(node._managed_entities) == entities
+
+    def topics() -> list[str]:
+        mine = ros.node.get_publisher_names_and_types_by_node("fafnet", "/")
+        return [name for name, _ in mine if name.startswith("/fafnet/")]
+
+    ros.wait_for(lambda: topics() == ["/fafnet/transition_event"], "the end of all topics")
+    node.destroy_node()
+
+
+def test_masks_may_change_while_another_thread_publishes(ros: Ros, node: Publishing) -> None:
+    outputs, faults = node.outputs, list[BaseException]()
+    ros.collect(Image, "fafnet/mask/chair")
+    settings = OutputSettings(mask_classes=("chair", "floor"))
+    stop = threading.Event()
+
+    def publish() -> None:
+        try:
+            while not stop.is_set():
+                outputs.publish(frame(), header(), settings)
+                assert outputs.wants_labels in (True, False)
+        except BaseException as fault:
+            faults.append(fault)
+
+    worker = threading.Thread(target=publish)
+    worker.start()
+    for _ in range(50):
+        outputs.apply(settings)
+        ros.spin(0.002)
+        outputs.apply(PLAIN)
+    stop.set()
+    worker.join()
+    assert faults == []
+
+
+def test_a_context_that_shuts_down_is_no_fault(ros: Ros) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros.domain)
+    node = Publishing(context)
+    node.trigger_activate()
+    ros.collect(Image, "fafnet/labels")
+    ros.wait_for(lambda: node.outputs.wanted, "the subscription")
+    rclpy.shutdown(context=context)
+    node.outputs.publish(frame(), header(), PLAIN)
+    node.destroy_node()
+
+
+def test_a_frame_that_cannot_be_shown_is_a_fault(ros: Ros, node: Publishing) -> None:
+    ros.collect(Image, "fafnet/confidence")
+    ros.wait_for(lambda: node.outputs.wanted, "the subscription")
+    wrong: Any = np.zeros((HEIGHT, WIDTH), np.float64)
+    with pytest.raises(ValueError, match="float32"):
+        node.outputs.publish(frame(confidence=wrong), header(), PLAIN)

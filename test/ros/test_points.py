@@ -1,0 +1,189 @@
+"""The cloud of `~/points`: every field against its exact value."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from output_frames import CAMERA, HEIGHT, WIDTH, frame
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
+
+from fafnet_core.data import NYU40
+from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
+
+
+def cloud(result: Result | None = None, **settings: Any) -> PointCloud2:
+    rendering = Rendering(result or frame(), OutputSettings(**settings))
+    return PointClouds(NYU40).message(rendering, Header(frame_id="optical"))
+
+
+def points(message: PointCloud2) -> Any:
+    """The points as NumPy reads them by the message's own fields, (height, width)."""
+    kinds = {PointField.FLOAT32: np.float32, PointField.UINT32: np.uint32}
+    layout = np.dtype(
+        {
+            "names": [field.name for field in message.fields],
+            "formats": [kinds[field.datatype] for field in message.fields],
+            "offsets": [field.offset for field in message.fields],
+            "itemsize": message.point_step,
+        }
+    )
+    assert message.row_step == message.width * message.point_step
+    assert len(message.data) == message.height * message.row_step
+    return np.frombuffer(message.data, layout).reshape(message.height, message.width)
+
+
+def expected_xyz(stride: int = 1) -> Any:
+    """Of the plane at 2 m, in float32, (h, w, 3)."""
+    v, u = np.mgrid[0:HEIGHT:stride, 0:WIDTH:stride]
+    (fx, _, cx), (_, fy, cy) = CAMERA[:2]
+    x, y = ((u - cx) / fx).astype(np.float32), ((v - cy) / fy).astype(np.float32)
+    return np.stack([2 * x, 2 * y, np.full(x.shape, 2, np.float32)], axis=2)
+
+
+def xyz(of: Any) -> Any:
+    return np.stack([of["x"], of["y"], of["z"]], axis=-1)
+
+
+@pytest.mark.parametrize("organized", [True, False])
+@pytest.mark.parametrize("stride", [1, 2, 5])
+def test_a_plane_has_the_exact_points_of_its_pixels(organized: bool, stride: int) -> None:
+    message = cloud(points_organized=organized, points_stride=stride)
+    wanted = expected_xyz(stride)
+    height, width = wanted.shape[:2]
+    assert (message.height, message.width) == (
+        (height, width) if organized else (1, height * width)
+    )
+    got = points(message)
+    np.testing.assert_array_equal(xyz(got).reshape(-1, 3), wanted.reshape(-1, 3))
+    result = frame()
+    every = (slice(None, None, stride),) * 2
+    assert result.labels is not None
+    assert result.confidence is not None
+    np.testing.assert_array_equal(got["label"].ravel(), result.labels[every].ravel())
+    np.testing.assert_array_equal(got["confidence"].ravel(), result.confidence[every].ravel())
+    assert message.header.frame_id == "optical"
+    assert message.is_dense == (not organized)
+
+
+def test_colours_are_packed_as_rviz_and_pcl_unpack_them() -> None:
+    message = cloud(points_organized=True)
+    field = next(field for field in message.fields if field.name == "rgb")
+    assert (field.datatype, field.count) == (PointField.FLOAT32, 1)
+    rgb = frame().rgb
+    for row, column in ((0, 0), (3, 7), (HEIGHT - 1, WIDTH - 1)):
+        start = row * message.row_step + column * message.point_step + field.offset
+        number = struct.unpack("=I", bytes(message.data[start : start + 4]))[0]
+        assert number >> 24 == 0
+        unpacked = [number >> 16 & 255, number >> 8 & 255, number & 255]
+        assert unpacked == rgb[row, column].tolist()
+
+
+def test_colours_of_labels_are_the_label_sets() -> None:
+    labels = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 40
+    labels[0, 0] = 255
+    floats = points(cloud(frame(labels=labels), points_color="label"))["rgb"].ravel()
+    got = floats.copy().view(np.uint32)
+    unpacked = np.stack([got >> 16 & 255, got >> 8 & 255, got & 255], axis=1)
+    np.testing.assert_array_equal(unpacked, NYU40.colourise(labels).reshape(-1, 3))
+    assert got[0] == 0
+
+
+def test_fields_are_those_that_pcl_and_numpy_read_in_place() -> None:
+    fields = {f.name: (f.offset, f.datatype, f.count) for f in cloud().fields}
+    float32, uint32 = PointField.FLOAT32, PointField.UINT32
+    assert fields == {
+        "x": (0, float32, 1),
+        "y": (4, float32, 1),
+        "z": (8, float32, 1),
+        "rgb": (12, float32, 1),
+        "label": (16, uint32, 1),  # the type of PCL's PointXYZRGBL
+        "confidence": (20, float32, 1),
+    }
+    assert POINT.itemsize == cloud().point_step == 24
+
+
+HOLES = [(0, 0, 0.0), (1, 3, np.nan), (2, 15, np.inf), (11, 4, -1.0), (5, 5, -np.inf)]
+
+
+def test_pixels_without_depth_are_nan_in_rows_and_left_out_of_a_list() -> None:
+    depth_m = frame().depth_m.copy()
+    for row, column, value in HOLES:
+        depth_m[row, column] = value
+    holes = np.zeros(depth_m.shape, np.bool_)
+    holes[tuple(zip(*[hole[:2] for hole in HOLES], strict=True))] = True
+    message = cloud(frame(depth_m=depth_m), points_organized=True)
+    organised = points(message)
+    assert not message.is_dense
+    np.testing.assert_array_equal(np.isnan(xyz(organised)).all(axis=2), holes)
+    np.testing.assert_array_equal(np.isnan(xyz(organised)).any(axis=2), holes)
+    # What is known of such a pixel stays: an organised cloud is also an image.
+    assert set(organised["label"][holes].tolist()) == {1, 4}
+    unordered = cloud(frame(depth_m=depth_m))
+    assert unordered.is_dense
+    assert (unordered.height, unordered.width) == (1, HEIGHT * WIDTH - len(HOLES))
+    np.testing.assert_array_equal(points(unordered)[0], organised[~holes])
+
+
+def test_a_frame_without_any_depth_is_an_empty_list() -> None:
+    message = cloud(frame(depth_m=np.zeros((HEIGHT, WIDTH), np.float32)))
+    assert (message.height, message.width, len(message.data)) == (1, 0, 0)
+
+
+def test_only_the_wanted_classes_are_there() -> None:
+    got = points(cloud(points_classes=("chair",)))
+    assert got.shape == (1, HEIGHT * WIDTH // 2)
+    assert set(got["label"].ravel().tolist()) == {4}
+    organised = points(cloud(points_classes=("chair",), points_organized=True))
+    np.testing.assert_array_equal(np.isnan(organised["z"]), organised["label"] == 1)
+    both = points(cloud(points_classes=("chair", "floor")))
+    assert both.shape == (1, HEIGHT * WIDTH)
+    assert points(cloud(points_classes=("wall",))).size == 0
+
+
+def test_points_below_the_threshold_are_unlabelled_and_of_no_class() -> None:
+    got = points(cloud(confidence_threshold=0.5))
+    assert set(got["label"].ravel().tolist()) == {1, 255}
+    assert got.shape == (1, HEIGHT * WIDTH)
+    assert points(cloud(confidence_threshold=0.5, points_classes=("chair",))).size == 0
+    # The confidence itself stays, so that others can draw their own line.
+    assert got["confidence"][got["label"] == 255].max() == np.float32(0.4)
+
+
+def test_another_camera_size_or_stride_gives_its_own_points() -> None:
+    clouds = PointClouds(NYU40)
+
+    def first(result: Result, **settings: Any) -> Any:
+        rendering = Rendering(result, OutputSettings(points_organized=True, **settings))
+        return clouds.points(rendering)
+
+    np.testing.assert_array_equal(xyz(first(frame())), expected_xyz())
+    np.testing.assert_array_equal(xyz(first(frame(), points_stride=3)), expected_xyz(3))
+    moved = CAMERA.copy()
+    moved[0, 2] -= 1
+    shifted = xyz(first(frame(camera_matrix=moved)))
+    np.testing.assert_array_equal(shifted[:, :-1], expected_xyz()[:, 1:])
+    np.testing.assert_array_equal(xyz(first(frame())), expected_xyz())
+
+
+def test_images_scale_changes_no_points() -> None:
+    assert cloud(output_scale=0.5).data == cloud().data
+
+
+def test_a_skewed_camera_and_a_read_only_view_are_as_good() -> None:
+    skewed = CAMERA.copy()
+    skewed[0, 1] = 0.5
+    wide = np.zeros((HEIGHT, WIDTH + 3, 3), np.uint8)
+    wide[:, :WIDTH] = frame().rgb
+    wide.setflags(write=False)
+    got = points(cloud(frame(camera_matrix=skewed, rgb=wide[:, :WIDTH]), points_organized=True))
+    pixels = skewed @ xyz(got).reshape(-1, 3).T
+    v, u = np.mgrid[0:HEIGHT, 0:WIDTH]
+    np.testing.assert_allclose(pixels[:2] / pixels[2], [u.ravel(), v.ravel()], atol=1e-5)
+    np.testing.assert_array_equal(got["rgb"], points(cloud(points_organized=True))["rgb"])

@@ -1,0 +1,161 @@
+"""A hundred lifecycle transitions in any order: the node lives on and keeps nothing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from conftest import Process, Ros
+from sensor_msgs.msg import Image
+
+POSSIBLE = {
+    "unconfigured": {"configure": "inactive"},
+    "inactive": {"activate": "active", "cleanup": "unconfigured"},
+    "active": {"deactivate": "inactive"},
+}
+LABELS = ("configure", "activate", "deactivate", "cleanup")
+TRANSITIONS = 100
+SETTLED = 20
+"""After so many transitions everything that stays has been made: thread pools, caches, DDS."""
+
+GROWTH_MB = 10
+"""What the resident memory may grow by in the transitions after that: 0.1 MB each."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a node's process holds in one state, as seen from outside."""
+
+    publishers: Counter[str]
+    subscriptions: Counter[str]
+    services: int
+    threads: int
+    files: int
+
+
+class Node:
+    """A segment node whose state the test knows without asking."""
+
+    def __init__(self, ros: Ros, process: Process) -> None:
+        self._ros = ros
+        self._proc = Path("/proc", str(process._process.pid))
+        self.state = "unconfigured"
+        self.made = 0
+
+    def ask(self, label: str) -> None:
+        """Ask for a transition; it has to be answered, and made if it is possible now."""
+        after = POSSIBLE[self.state].get(label)
+        assert self._ros.change_state(label) is (after is not None), (self.state, label)
+        if after is not None:
+            self.state = after
+            self.made += 1
+
+    def wander(self, chance: random.Random, transitions: int) -> None:
+        """Make so many transitions, and ask for impossible ones on the way."""
+        while self.made < transitions:
+            self.ask(chance.choice(LABELS) if chance.random() < 0.3 else self._a_way(chance))
+            self._ros.spin(chance.choice((0.0, 0.0, 0.05)))  # frames come and go meanwhile
+
+    def _a_way(self, chance: random.Random) -> str:
+        return chance.choice(list(POSSIBLE[self.state]))
+
+    def go_to(self, state: str) -> None:
+        """Take the shortest way to a state."""
+        order = list(POSSIBLE)
+        while self.state != state:
+            ahead = order.index(state) > order.index(self.state)
+            forward, back = ("configure", "activate"), ("deactivate", "cleanup")
+            ways = forward if ahead else back
+            self.ask(next(label for label in ways if label in POSSIBLE[self.state]))
+
+    @property
+    def resident_mb(self) -> float:
+        status = (self._proc / "status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) / 1024
+
+    def footprint(self) -> Footprint:
+        node = self._ros.node
+        ends: dict[str, Counter[str]] = {"out": Counter(), "in": Counter()}
+        for topic, _ in node.get_topic_names_and_types():
+            for way, infos in (
+                ("out", node.get_publishers_info_by_topic(topic)),
+                ("in", node.get_subscriptions_info_by_topic(topic)),
+            ):
+                ends[way][topic] += sum(info.node_name == "fafnet" for info in infos)
+        services = node.get_service_names_and_types_by_node("fafnet", "/")
+        return Footprint(
+            publishers=+ends["out"],
+            subscriptions=+ends["in"],
+            services=len(services),
+            threads=len(list((self._proc / "task").iterdir())),
+            files=len(list((self._proc / "fd").iterdir())),
+        )
+
+    def settled_footprint(self, expected: Footprint | None, timeout: float = 10.0) -> Footprint:
+        """Return the footprint once discovery is through: as expected, or unchanged for long."""
+        end = time.monotonic() + timeout
+        found, since = self.footprint(), time.monotonic()
+        while found != expected and time.monotonic() < end:
+            if expected is None and time.monotonic() - since > 0.5:
+                break
+            self._ros.spin(0.1)
+            now = self.footprint()
+            if now != found:
+                found, since = now, time.monotonic()
+        return found
+
+
+def tour(
+    ros: Ros, node: Node, labels: list[Image], expected: dict[str, Footprint] | None = None
+) -> dict[str, Footprint]:
+    """Go through all states, labels in the active one, and return what the node holds in each."""
+    footprints = {}
+    node.go_to("unconfigured")
+    for state in POSSIBLE:
+        node.go_to(state)
+        if state == "active":
+            labels.clear()
+            ros.wait_for(lambda: len(labels) > 2, "labels")
+        footprints[state] = node.settled_footprint(expected[state] if expected else None)
+    node.go_to("unconfigured")
+    return footprints
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="/proc is Linux's")
+def test_a_hundred_transitions_in_any_order_leak_nothing(ros: Ros) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    ros.start("synthetic_camera", width=128, height=96, frames=4, rate=10.0)
+    options: dict[str, Any] = {"gravity": "imu", "mask_classes": ["wall", "floor"]}
+    process = ros.start(
+        "segment_node", autostart=False, checkpoint="untrained:fafnet-nano", **options
+    )
+    node = Node(ros, process)
+    chance = random.Random(5)
+    node.wander(chance, SETTLED)
+    before = tour(ros, node, labels)
+    resident = node.resident_mb
+    node.wander(chance, node.made + TRANSITIONS - SETTLED)
+    assert tour(ros, node, labels, before) == before
+    assert node.resident_mb - resident < GROWTH_MB
+    # In the states themselves: publishers come with the network, subscriptions with the camera.
+    unconfigured, inactive, active = before.values()
+    assert unconfigured.publishers < inactive.publishers == active.publishers
+    assert unconfigured.subscriptions == inactive.subscriptions < active.subscriptions
+    assert {"/fafnet/labels", "/fafnet/mask/wall", "/fafnet/mask/floor"} <= set(active.publishers)
+    assert {"/rgb/image", "/depth/image", "/imu"} <= set(active.subscriptions)
+    assert set(active.publishers.values()) == set(active.subscriptions.values()) == {1}
+    assert ros.change_state("shutdown")
+    assert not any(ros.change_state(label) for label in (*LABELS, "shutdown"))
+    assert ros.state() == "finalized"
+    assert process.is_running
+    assert "Traceback" not in process.output
+    assert process.stop() == 0
