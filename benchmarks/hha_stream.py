@@ -241,12 +241,16 @@ def main() -> None:
     parser.add_argument("--holes", type=Path, help="folder with depth.png and raw_depth.png")
     parser.add_argument("--frames", type=int, default=90, help="of each synthetic sequence")
     parser.add_argument("--rooms", type=int, default=4, help="synthetic rooms")
+    parser.add_argument(
+        "--first-room", type=int, default=100, help="constants were chosen on rooms 0 to 7"
+    )
     arguments = parser.parse_args()
     if arguments.frames < 3 or arguments.rooms < 0:
         parser.error("--frames and --rooms: wanted at least 3 frames, and rooms from 0")
     cv2.setNumThreads(1)
     if arguments.rooms:
-        print_synthetic(range(arguments.rooms), arguments.frames, PinholeCamera(320, 240))
+        rooms = range(arguments.first_room, arguments.first_room + arguments.rooms)
+        print_synthetic(rooms, arguments.frames, PinholeCamera(320, 240))
     if arguments.sequence:
         print_real(real(arguments.sequence))
     if arguments.holes:

@@ -67,7 +67,7 @@ class GravityTracker:
     """
 
     # A Kinect's noise moves the mean of what is left by about a tenth of a degree: the time
-    # constant changes little. A turn of 5 to 60 degrees a second leaves it 0.4 to 0.6 degree behind.
+    # constant changes little. A turn of 5 to 60 degrees a second leaves it half a degree behind.
     _SCALE_DEG = 0.25
     _CHECK_S = 0.5
     _LOSS = 0.85  # of support, that asks for a check
