@@ -248,6 +248,8 @@ def _plot_gains(axis: Any, table: Table, x: Values) -> None:
         )
     axis.set_title("paired difference in mIoU, 95 % interval")
     axis.set_ylabel("points")
+    if not _pairs(table):
+        return
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.35 * (high - low))  # room for the legend above the bars
     axis.legend(frameon=False, loc="upper center", ncols=1)
