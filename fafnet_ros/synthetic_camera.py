@@ -77,7 +77,9 @@ class SyntheticCameraParameters:
         "raw", "Raw images, or JPEG and compressedDepth in their place.", choices=TRANSPORTS
     )
     depth_compression: str = parameter(
-        "png", "How depth is compressed; neither loses anything.", choices=DEPTH_COMPRESSIONS
+        "png",
+        "How depth is compressed; neither loses anything of 16UC1.",
+        choices=DEPTH_COMPRESSIONS,
     )
     reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
 

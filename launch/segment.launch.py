@@ -6,10 +6,11 @@ Whatever is wrong with the arguments is said before anything starts.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -32,6 +33,7 @@ from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import Parameter, ParameterValue
 
 from fafnet_core.nearest import unknown_name
+from fafnet_ros.camera_presets import Preset, check_parameter_file, read_presets
 
 SHARE = Path(get_package_share_directory("fafnet_ros"))
 CONFIG = SHARE / "config"
@@ -51,26 +53,13 @@ INPUTS = {
 COMPRESSED = {"rgb": "compressed", "depth": "compressedDepth"}
 """The subtopic that image_transport adds: a remapping does not carry over to it."""
 
+TOPIC = re.compile(r"(~?/)?[a-z_{][\w{}]*(/[a-z_{][\w{}]*)*", re.ASCII | re.IGNORECASE)
+
 RECORDED = ("labels", "overlay", "confidence", "camera_info", "label_names", "label_info")
 """The outputs that `record` writes; a recorder subscribes, so each one here is computed."""
 
 # Fast DDS of Jazzy and older reads the first, of Kilted and newer the second.
 PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-
-
-class Preset(NamedTuple):
-    """A camera of the camera file; see `config/cameras.yaml` for what each field means."""
-
-    rgb: str
-    rgb_info: str
-    depth: str
-    depth_info: str = ""
-    imu: str = ""
-    depth_to_color: str = ""
-    fixed_frame: str = ""
-    driver: str = ""
-    starts: str = ""
-    parameters: dict[str, Any] = {}  # noqa: RUF012  a NamedTuple's default, never written to
 
 
 ARGUMENTS = {
@@ -116,27 +105,6 @@ def arguments() -> list[DeclareLaunchArgument]:
     return described + overrides
 
 
-def read_presets(path: Path) -> dict[str, Preset]:
-    """Return the cameras of a camera file.
-
-    Raises:
-        ValueError: it is no such file; says which camera and which key.
-    """
-    if not path.is_file():
-        raise ValueError(f"cameras_file:={path} is not a file")
-    cameras = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(cameras, dict) or not all(isinstance(c, dict) for c in cameras.values()):
-        raise ValueError(f"{path} has to map names of cameras to their topics")
-    for name, entries in cameras.items():
-        unknown = next((key for key in entries if key not in Preset._fields), None)
-        if unknown is not None:
-            raise ValueError(f"{path}, {name}: {unknown_name('key', unknown, Preset._fields)}")
-        missing = [key for key in ("rgb", "rgb_info", "depth") if not entries.get(key)]
-        if missing:
-            raise ValueError(f"{path}, {name}: lacks {', '.join(missing)}")
-    return {str(name): Preset(**entries) for name, entries in cameras.items()}
-
-
 def nodes(context: LaunchContext) -> list[Action]:
     """Return what to start, once the arguments have their values."""
     value = {a.name: LaunchConfiguration(a.name).perform(context) for a in arguments()}
@@ -144,13 +112,15 @@ def nodes(context: LaunchContext) -> list[Action]:
     if value["camera"] not in presets:
         raise ValueError(unknown_name("camera", value["camera"], presets))
     preset = presets[value["camera"]]
-    if not Path(value["params_file"]).is_file():
-        raise ValueError(f"params_file:={value['params_file']} is not a file")
+    check_parameter_file(Path(value["params_file"]))
     namespace = value["namespace"].strip("/")
     # A launch file around this one may have pushed a namespace of its own.
     outer = context.launch_configurations.get("ros_namespace", "")
     full_namespace = f"{outer.rstrip('/')}/{namespace}".rstrip("/")
     topics = {name: value[name] or getattr(preset, name) for name in INPUTS}
+    for name, topic in topics.items():
+        if topic and not TOPIC.fullmatch(topic):
+            raise ValueError(f"{name}:={topic} is no name that a topic can have")
     return [
         *_large_images(context),
         *_camera(value, preset, namespace),

@@ -28,6 +28,11 @@ def nodes(context: LaunchContext) -> list[Action]:
     namespaces = [name.strip(" /") for name in text.split(",") if name.strip(" /")]
     if len(set(namespaces)) != len(namespaces) or not namespaces:
         raise ValueError(f"namespaces:={text}: wanted different names, as in left,right")
+    if LaunchConfiguration("bag", default="").perform(context):
+        raise ValueError(
+            "bag:= would be played for each camera: play it by itself with `ros2 bag play --clock`,"
+            " and give use_sim_time:=true"
+        )
     record = LaunchConfiguration("record", default="").perform(context).removesuffix(".mcap")
     return [
         # A group of its own: what is set for one camera must not reach the next.

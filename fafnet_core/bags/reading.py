@@ -92,6 +92,9 @@ class Bag:
         if not self.connections or not self.count:
             self._reader.close()
             raise BagError(f"{self.path} is a bag without messages")
+        if not all(isinstance(each.topic, str) for each in self.connections):
+            self._reader.close()
+            raise BagError(f"{self.path} is damaged, a topic has no name; {self._remedy()}")
         return self
 
     def __exit__(
@@ -126,10 +129,9 @@ class Bag:
         return counts
 
     def topics(self, *types: str) -> list[str]:
-        """The names of the topics of these types, in order, without empty ones."""
-        counts = self.counts()
-        names = {each.topic for each in self.connections if each.msgtype in types}
-        return sorted(name for name in names if counts[name])
+        """The names of the topics of these types and no other, in order, without empty ones."""
+        others = {each.topic for each in self.connections if each.msgtype not in types}
+        return sorted(name for name, count in self.counts().items() if count and name not in others)
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[Stored]:
         """Yield messages in order of their record times: of these topics, or all."""

@@ -113,6 +113,8 @@ def find_streams(bag: Bag, asked: AskedTopics, *, has_camera_file: bool = False)
     # A named topic may be what no rule would take: that is what naming it is for.
     named_depth = _named(bag, images, asked.depth, "--depth")
     named_rgb = _named(bag, images, asked.rgb, "--rgb")
+    if named_rgb is not None and named_rgb == named_depth:
+        raise AskedWrongly(f"--rgb and --depth are both {named_rgb.name}; give two topics")
     rgb = named_rgb or _choose_rgb(images, named_depth, infos)
     depth = named_depth or _choose_depth(images, rgb)
     rgb_info = asked.rgb_info or _info_of(bag, rgb, infos)
@@ -171,7 +173,9 @@ def _named(
             if image.name == full:
                 return image
     if name in bag.counts():
-        raise AskedWrongly(f"{option} {name}: no image topic, or one without messages")
+        raise AskedWrongly(
+            f"{option} {name}: no image topic, or one without messages or of two types"
+        )
     known = [image.name for image in images]
     raise AskedWrongly(
         f"{option}: {unknown_name('topic', name, known)}" if known else "the bag has no images"

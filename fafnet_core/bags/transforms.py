@@ -68,10 +68,14 @@ def driver_extrinsics(bag: Bag, depth_topic: str) -> Extrinsics | None:
     topics = [name for name in bag.counts() if name.endswith("/extrinsics/depth_to_color")]
     topics = [name for name in topics if depth_topic.startswith(name.split("extrinsics/")[0])]
     for stored in bag.messages(topics) if topics else ():
+        if len(stored.data) < 96:
+            continue
         big = not bag.is_ros1 and stored.data[1] == 0
         numbers = np.frombuffer(stored.data[-96:], ">f8" if big else "<f8")
-        if len(numbers) == 12:
+        try:
             return Extrinsics(numbers[:9].reshape(3, 3).T, numbers[9:])
+        except ValueError as error:
+            raise _no_transform(stored.topic, error) from error
     return None
 
 
@@ -145,4 +149,8 @@ def _extrinsics(transform: Any) -> Extrinsics:
             (offset.x, offset.y, offset.z), (turn.x, turn.y, turn.z, turn.w)
         )
     except ValueError as error:
-        raise BagError(f"the bag holds a transform that is none: {error}") from error
+        raise _no_transform("the bag", error) from error
+
+
+def _no_transform(what: str, error: ValueError) -> BagError:
+    return BagError(f"{what} holds a transform that is none: {error}; give --depth-to-color")

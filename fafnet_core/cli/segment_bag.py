@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fafnet_core.bags.streams import Streams
     from fafnet_core.inference import Segmenter
 
+_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 _OPTIONS = (
     *("rgb", "rgb_info", "depth", "depth_info", "slop", "registration", "depth_to_color"),
     *("depth_scale", "outputs"),
@@ -27,6 +29,8 @@ _OPTIONS = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only recordings take; None where it is not given."""
+    # Before Python 3.14 argparse takes -1.2e-04, as calibrations have it, for an option.
+    parser._negative_number_matcher = _NEGATIVE
     group = parser.add_argument_group(
         "recordings", "what a recording does not tell by itself, or is to be otherwise"
     )

@@ -138,19 +138,20 @@ def write_ros2(
     writer = Ros2Writer(folder, version=9, storage_plugin=plugin)
     writer.set_compression(compression, CompressionFormat.ZSTD)
     with writer:
-        connections: dict[str, Any] = {}
+        connections: dict[tuple[str, str], Any] = {}
         for each in messages:
-            if each.topic not in connections:
+            key = (each.topic, each.kind)
+            if key not in connections:
                 given: dict[str, Any] = {"typestore": TYPES}
                 if each.definition is not None:
                     given = {"msgdef": each.definition, "rihs01": "RIHS01_" + "1" * 64}
-                connections[each.topic] = writer.add_connection(
+                connections[key] = writer.add_connection(
                     each.topic, each.kind, offered_qos_profiles=each.qos, **given
                 )
             data = each.message
             if not isinstance(data, bytes):
                 data = TYPES.serialize_cdr(data, each.kind, little_endian=True)
-            writer.write(connections[each.topic], each.time, data)
+            writer.write(connections[key], each.time, data)
     if path.suffix:
         (folder / f"{path.stem}{path.suffix}").rename(path)
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -511,6 +512,15 @@ def garble(path: Path) -> None:
     path.write_bytes(b"This is no bag. " * 100)
 
 
+def nameless(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(topics)")]
+        chosen = ", ".join("NULL AS name" if name == "name" else name for name in columns)
+        database.execute("ALTER TABLE topics RENAME TO named")
+        database.execute(f"CREATE TABLE topics AS SELECT {chosen} FROM named")
+        database.commit()
+
+
 def not_indexed(path: Path) -> None:
     content = path.read_bytes()
     place = content.index(b"index_pos=") + len(b"index_pos=")
@@ -526,6 +536,7 @@ def not_indexed(path: Path) -> None:
         ("in.db3", cut, "recover"),
         ("in.db3", empty, "missing tables"),
         ("in.db3", garble, "not a database"),
+        ("in.db3", nameless, "a topic has no name.*recover"),
         ("in.bag", cut, "rosbag reindex"),
         ("in.bag", empty, "seems to be empty"),
         ("in.bag", garble, "magic is invalid"),

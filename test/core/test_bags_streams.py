@@ -198,6 +198,11 @@ def test_of_two_cameras_the_user_names_one(tmp_path: Path) -> None:
         (REALSENSE[2:6], AskedTopics(), "no colour images that can be told: give --rgb"),
         (REALSENSE, AskedTopics(rgb="/camera/camera/colour/image_raw"), "did you mean '/camera/ca"),
         (REALSENSE, AskedTopics(rgb=REALSENSE[1].topic), "no image topic"),
+        (
+            REALSENSE,
+            AskedTopics(rgb=REALSENSE[0].topic, depth=REALSENSE[0].topic),
+            f"--rgb and --depth are both {REALSENSE[0].topic}",
+        ),
         (REALSENSE, AskedTopics(rgb_info="/nothing"), "--rgb-info: unknown camera_info topic"),
         (
             [REALSENSE[0], REALSENSE[2], info("/elsewhere/camera_info", "robot")],
@@ -213,6 +218,15 @@ def test_what_is_missing_is_named_with_the_option(
     with pytest.raises(AskedWrongly) as wrong:
         streams(tmp_path, messages, asked)
     assert message in str(wrong.value)
+
+
+@pytest.mark.parametrize("spoilt", [REALSENSE[0].topic, REALSENSE[1].topic, REALSENSE[2].topic])
+def test_a_topic_of_two_types_is_nobodys_image(spoilt: str, tmp_path: Path) -> None:
+    other = Message(spoilt, STRING, START, make(STRING, data="hello"))
+    for i, messages in enumerate(([other, *REALSENSE[:3]], [*REALSENSE[:3], other])):
+        (tmp_path / str(i)).mkdir()
+        with pytest.raises(AskedWrongly, match=r"give (--rgb|--depth|its topic)"):
+            streams(tmp_path / str(i), messages)
 
 
 def test_a_camera_file_stands_for_camera_info(tmp_path: Path) -> None:
@@ -269,6 +283,20 @@ def test_the_drivers_extrinsics_are_column_by_column(tmp_path: Path) -> None:
     assert found is not None
     np.testing.assert_allclose(found.rotation, rotation, atol=1e-12)
     np.testing.assert_array_equal(found.translation, (0.015, 0.0, 0.001))
+
+
+@pytest.mark.parametrize("raw", [b"", bytes(3), bytes(95)])
+def test_extrinsics_that_are_cut_short_are_none(raw: bytes, tmp_path: Path) -> None:
+    topic, kind = "/device_0/extrinsics/depth_to_color", "realsense2_camera_msgs/msg/Extrinsics"
+    damaged = Message(topic, kind, START, raw, definition="float64[12] numbers\n")
+    assert extrinsics(tmp_path, [damaged])("", "") is None
+
+
+def test_extrinsics_that_are_no_rotation_name_their_topic(tmp_path: Path) -> None:
+    topic, kind = "/device_0/extrinsics/depth_to_color", "realsense2_camera_msgs/msg/Extrinsics"
+    zeros = Message(topic, kind, START, bytes(100), definition="float64[12] numbers\n")
+    with pytest.raises(BagError, match=rf"{topic} holds a transform.*give --depth-to-color"):
+        extrinsics(tmp_path, [zeros])
 
 
 def test_frames_are_joined_along_tf(tmp_path: Path) -> None:

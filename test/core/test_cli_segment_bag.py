@@ -27,7 +27,7 @@ from bag_recordings import (
 )
 from rosbags.highlevel import AnyReader
 
-from fafnet_core.cli.main import main
+from fafnet_core.cli.main import build_parser, main
 from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.data.synthetic.render import Rendering
 
@@ -115,6 +115,13 @@ def test_depth_of_another_frame_is_doubted(
     assert "(here: --depth-to-color, " in told
 
 
+def test_a_transform_may_be_written_as_calibrations_are() -> None:
+    numbers = ["0.0148", "-1.2e-04", "-3E+1", "-.5", "-1.", "0", "1"]
+    asked = ["segment", "in.mcap", "--out", "out.mcap", "--depth-to-color", *numbers]
+    parsed = build_parser().parse_args(asked)
+    assert parsed.depth_to_color == [0.0148, -0.00012, -30.0, -0.5, -1.0, 0.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -125,6 +132,10 @@ def test_depth_of_another_frame_is_doubted(
         (["{in}", "--out", "{new}.mcap"], "--slop 0.11 would pair them"),
         (["{in}", "--out", "{new}.mcap", "--slop", "-1"], "--slop is -1"),
         (["{in}", "--out", "{new}.mcap", "--rgb", "/rgb/imag"], "did you mean '/rgb/image'"),
+        (
+            ["{in}", "--out", "{new}.mcap", "--rgb", "/rgb/image", "--depth", "/rgb/image"],
+            "--rgb and --depth are both /rgb/image",
+        ),
         (["{in}", "--out", "{new}.mcap", "--outputs", "points"], "unknown output 'points'"),
         (["{in}", "--out", "{new}.mcap", "--overlay"], "recordings take --outputs"),
         (

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fafnet_ros.camera_presets import Preset, check_parameter_file, read_presets
+
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = PROJECT / "docs" / "cameras"
 CAMERAS: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "config/cameras.yaml").read_text())
@@ -159,6 +161,47 @@ def test_layouts_show_what_they_are_for() -> None:
     assert enabled["cloud.rviz"] == {f"/fafnet/{topic}" for topic in cloud}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mine: {rgb: a, rgb_info: b, deth: c}", "mine: unknown key 'deth': did you mean 'depth'?"),
+        ("mine: {rgb: a, rgb_info: b, 7: c}", "mine: unknown key '7'"),
+        ("mine: {rgb: a, rgb_info: b, depth: }", "mine: lacks depth"),
+        ("mine: {rgb: a, rgb_info: 5, depth: c}", "mine: rgb_info is 5; it has to be a text"),
+        (
+            "mine: {rgb: a, rgb_info: b, depth: c, parameters: [slop]}",
+            "mine: parameters is ['slop']; it has to be names and values",
+        ),
+        ("mine: mine", "has to map names of cameras to their topics"),
+        ("", "has to map names of cameras to their topics"),
+        ("mine: [", "is no YAML: while parsing"),
+        ("\xff", "is no YAML: 'utf-8' codec"),
+    ],
+)
+def test_a_camera_file_with_a_mistake(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  its text is looked at below
+        read_presets(file)
+    assert said in str(raised.value)
+    assert str(file) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_key_without_a_value_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text("7: {rgb: a, rgb_info: b, depth: c, imu: , parameters: }")
+    assert read_presets(file) == {"7": Preset("a", "b", "c")}
+
+
+@pytest.mark.parametrize(("text", "said"), [("a: [", "no YAML"), ("a: {b: 1}", "ros__parameters")])
+def test_a_parameter_file_with_a_mistake(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        check_parameter_file(file)
+
+
 # What launch makes of it
 
 
@@ -272,6 +315,8 @@ def test_an_argument_overrides_one_topic(launched: Launch) -> None:
         ({"bag": str(PROJECT), "driver": "true"}, "choose one"),
         ({"record": str(PROJECT)}, "exists; choose another name"),
         ({"record": "/nowhere/labels.mcap"}, "there is no folder /nowhere"),
+        ({"rgb": "my camera/image"}, "rgb:=my camera/image is no name that a topic can have"),
+        ({"depth": "depth/"}, "depth:=depth/ is no name"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_starts(
@@ -285,24 +330,6 @@ def test_what_is_wrong_is_said_before_anything_starts(
 def test_a_recording_needs_ros2bag(launched: Launch, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="package 'ros2bag' is not installed"):
         launched.actions(record=str(tmp_path / "labels.mcap"), rviz="false")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("mine: {rgb: a, rgb_info: b, deth: c}", "mine: unknown key 'deth': did you mean 'depth'?"),
-        ("mine: {rgb: a, rgb_info: b}", "mine: lacks depth"),
-        ("mine: mine", "has to map names of cameras to their topics"),
-    ],
-)
-def test_a_camera_file_with_a_mistake(
-    launched: Launch, tmp_path: Path, text: str, said: str
-) -> None:
-    file = tmp_path / "cameras.yaml"
-    file.write_text(text)
-    with pytest.raises(ValueError) as raised:  # noqa: PT011
-        launched.actions(camera="mine", cameras_file=str(file), rviz="false")
-    assert said in str(raised.value)
 
 
 def test_a_recording_has_the_outputs_and_both_camera_infos(
@@ -352,3 +379,5 @@ def test_two_cameras_are_two_launches_with_their_own_recordings() -> None:
     ]
     with pytest.raises(ValueError, match="wanted different names"):
         two.actions(namespaces="left,left")
+    with pytest.raises(ValueError, match="bag:= would be played for each camera"):
+        two.actions(bag="kitchen")
