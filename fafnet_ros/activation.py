@@ -27,6 +27,9 @@ from fafnet_ros.stamps import PairingState
 from fafnet_ros.statistics import SILENT_AFTER, Statistics
 from fafnet_ros.worker import LatestWorker
 
+LEFT = "left at deactivation"
+"""The count of pairs that were waiting for the worker when it was stopped."""
+
 Fault = Callable[[str, str], None]
 """Takes the kind of a fault and what to say of it: counted each time, logged now and then."""
 
@@ -74,7 +77,7 @@ class Activation:
                 segmenter, settings, self._extrinsics, self._gravity, statistics, doubt
             )
             self._worker: LatestWorker[Job] = LatestWorker(self._work, name="fafnet inference")
-            undo.callback(self._worker.stop)
+            undo.callback(self._stop_worker)
             self.inputs = Inputs(
                 node, settings, statistics, self._on_job, lambda text: fault(NO_INFO, text)
             )
@@ -87,7 +90,11 @@ class Activation:
 
     def stop_working(self) -> None:
         """End the worker: it must not publish into a context that is gone."""
-        self._worker.stop()
+        self._stop_worker()
+
+    def _stop_worker(self) -> None:
+        if self._worker.stop():
+            self._statistics.count(LEFT)
 
     def apply(self, settings: SegmentParameters) -> None:
         """Take what may change while the node is active; begins with the next pair."""

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fafnet_core.messages.camera_infos import CameraInfos
+from fafnet_core.messages.protocols import stamp_ns
 from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
 from fafnet_ros.segment_parameters import SegmentParameters
 from fafnet_ros.stamps import StampOffsets
@@ -108,7 +108,10 @@ class Inputs:
             raise
 
     def destroy(self) -> None:
-        """End all subscriptions."""
+        """End all subscriptions; a pair that still waits for its camera_info is lost."""
+        if self._uninformed is not None:
+            self._uninformed = None
+            self._statistics.count(NO_INFO)
         for subscription in self.subscriptions.values():
             subscription.destroy()
         self.subscriptions = {}
@@ -144,7 +147,7 @@ class Inputs:
     def _on_image(self, stream: Stream, image: AnyImage) -> None:
         received = time.monotonic()
         self._statistics.count(stream.value)
-        stamp = Time.from_msg(image.header.stamp).nanoseconds
+        stamp = stamp_ns(image.header)  # rclpy's Time refuses a clock that runs below 0
         self.offsets.add(stream.value, stamp, received)
         self._unstamped[stream] = stamp == 0
         if self.is_by_receipt:  # both, for two clocks do not compare

@@ -36,7 +36,8 @@ def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
             node.get_logger().error(f"{callback.__name__} failed: {error}")
             return TransitionCallbackReturn.FAILURE
         except Exception:
-            node.get_logger().error(f"{callback.__name__} failed:\n{traceback.format_exc()}")
+            if node.context.ok():  # else: a signal came meanwhile, and nothing can be made any more
+                node.get_logger().error(f"{callback.__name__} failed:\n{traceback.format_exc()}")
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
@@ -86,7 +87,11 @@ class SturdyLifecycleNode(LifecycleNode):
 def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Run a node until it is interrupted or ends by itself; return the process's exit status."""
     use_large_image_profile()
-    rclpy.init(args=arguments)
+    try:
+        rclpy.init(args=arguments)
+    except RuntimeError as error:  # RCLError and others that rclpy does not export
+        print(f"arguments: {error}{_remedy(str(error))}", file=sys.stderr)
+        return 1
     node = None
     try:
         node = make_node()
@@ -109,3 +114,10 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _remedy(error: str) -> str:
+    """Return what to do about what rcl says of arguments, where that is not plain."""
+    if "Sequence should be of same type" in error:
+        return ". Write all numbers of a list alike: [0.05, 0.0, 1.0], not [0.05, 0, 1]"
+    return ""

@@ -175,6 +175,11 @@ def declare_parameters(
             definition = definitions.get(changed.name)
             if definition is None:
                 continue
+            if changed.type_ == Parameter.Type.NOT_SET:
+                # rclpy lets lists be deleted, for their type may change; we could not read them.
+                default = _to_ros(definition.default)
+                reason = f"{changed.name} cannot be deleted; its default is {default!r}"
+                return SetParametersResult(successful=False, reason=reason)
             if not _spec(definition).live and not may_change():
                 reason = (
                     f"{changed.name} takes effect when the node is configured: deactivate and"

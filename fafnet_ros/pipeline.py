@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.time import Time
 
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.frames import Frame, FrameBuilder
+from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.extrinsics import ExtrinsicsSource
 from fafnet_ros.gravity import GravitySource
 from fafnet_ros.health import INVALID_DEPTH, REGISTERED_HERE
@@ -79,7 +79,7 @@ class Pipeline:
             self._doubt(frame.doubt)
         self._measure(frame)
         header = job.colour.header
-        stamp = Time.from_msg(header.stamp).nanoseconds
+        stamp = stamp_ns(header)
         begun = time.perf_counter()
         rgb, depth_m, matrix = reduced(frame.rgb, frame.depth_m, frame.camera_matrix, scale)
         down = self._gravity.direction(stamp, header.frame_id)

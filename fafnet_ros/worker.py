@@ -22,6 +22,7 @@ class LatestWorker(Generic[T]):
         self._ready = threading.Condition()
         self._job: T | None = None
         self._stopping = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -33,18 +34,28 @@ class LatestWorker(Generic[T]):
             self._ready.notify()
         return replaced
 
-    def stop(self) -> None:
-        """Finish the job in hand, forget the waiting one, and end the thread."""
+    def stop(self) -> bool:
+        """Finish the job in hand and end the thread; True if a job that waited is lost."""
         with self._ready:
             self._stopping = True
+            lost, self._job = self._job is not None, None
             self._ready.notify()
+        # A join that Ctrl-C interrupts takes the thread for ended, and the next one returns at once
+        # (Python 3.11): the process would end in the middle of a frame, by abort.
+        self._ended.wait()
         self._thread.join()
+        return lost
 
     def _run(self) -> None:
-        while True:
-            with self._ready:
-                self._ready.wait_for(lambda: self._stopping or self._job is not None)
-                if self._stopping or self._job is None:
-                    return
-                job, self._job = self._job, None
-            self._handle(job)
+        try:
+            while (job := self._next()) is not None:
+                self._handle(job)
+        finally:
+            self._ended.set()
+
+    def _next(self) -> T | None:
+        """Wait for a job; None once there is none to come."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._stopping or self._job is not None)
+            job, self._job = self._job, None
+            return None if self._stopping else job

@@ -34,9 +34,12 @@ class CameraInfos(Generic[I]):
             del self._by_frame[next(iter(self._by_frame))]
 
     def of(self, header: HeaderFields) -> I | None:
-        """Return that with the image's own stamp, else the latest of its frame id, else the latest.
+        """Return that with the image's own stamp and frame id, or else what comes nearest to that.
 
-        None if none has come. An image can arrive before the camera_info with its stamp.
+        That is the latest of its frame id, which may arrive after the image; where none has that
+        id, the one with its stamp; else the latest. None if none has come.
         """
-        latest = self._by_frame.get(header.frame_id, self._latest)
-        return self._by_stamp.get(stamp_ns(header), latest)
+        own = self._by_stamp.get(stamp_ns(header))
+        if own is not None and own.header.frame_id == header.frame_id:
+            return own
+        return self._by_frame.get(header.frame_id, own or self._latest)

@@ -44,12 +44,25 @@ class FrameSettings:
         camera_matrix: fx, fy, cx, cy of the colour image in place of its camera_info, or empty.
         depth_scale: metres of one count of depth; None: as its encoding says.
         registration: "auto" registers the frames that are not; "always" all; "never" none.
+
+    Raises:
+        ValueError: a camera_matrix that is none.
     """
 
     rectified: bool = False
     camera_matrix: tuple[float, ...] = ()
     depth_scale: float | None = None
     registration: Registration = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.camera_matrix:
+            return
+        matrix = np.array(self.camera_matrix)
+        if not (np.isfinite(matrix).all() and (matrix[:2] > 0).all()):
+            raise ValueError(
+                f"camera_matrix is {list(self.camera_matrix)}; wanted fx, fy, cx, cy in pixels,"
+                " with focal lengths above zero"
+            )
 
 
 @dataclass(frozen=True)
@@ -140,11 +153,6 @@ class FrameBuilder:
     ) -> NDArray[np.float64]:
         if self._settings.camera_matrix:
             fx, fy, cx, cy = self._settings.camera_matrix
-            if not (fx > 0 and fy > 0 and np.isfinite([cx, cy]).all()):
-                raise ValueError(
-                    f"camera_matrix is {list(self._settings.camera_matrix)}; wanted fx, fy, cx, cy"
-                    " in pixels, with focal lengths above zero"
-                )
             return np.array(((fx, 0, cx), (0, fy, cy), (0, 0, 1)), np.float64)
         if info is None:
             raise ValueError(
@@ -185,10 +193,11 @@ class FrameBuilder:
             return None, None
         same_frame = frames[0] == frames[1] and frames[0] != ""
         same_camera = matrices[0] is None or _one_camera(matrices, shapes)
-        if mode == "auto" and same_size and same_frame and same_camera:
+        is_colours = mode == "auto" and same_frame and same_camera  # colour's own image
+        if is_colours and same_size:
             return None, None
         # Asked even for one frame id: some recordings give all their streams the same.
-        known = find_extrinsics(*frames)
+        known = None if is_colours else find_extrinsics(*frames)
         extrinsics = known or (Extrinsics.identity() if same_frame else None)
         if extrinsics is not None and matrices[0] is not None:
             if mode == "auto" and same_size and same_camera and _is_one_place(extrinsics):
@@ -199,8 +208,8 @@ class FrameBuilder:
         if mode == "always" or not same_size:
             raise ValueError(f"depth cannot be registered: {missing}; {_sizes(shapes)}. {_REMEDY}")
         return None, (
-            f"depth is in frame '{frames[0]}', colour in '{frames[1]}': labels are right only if"
-            f" depth is registered to colour, and here that cannot be done: {missing}. {_REMEDY}"
+            f"{_frames(frames)}: labels are right only if depth is registered to colour, and here"
+            f" that cannot be done: {missing}. {_REMEDY}"
         )
 
     def _tables_for(
@@ -263,12 +272,21 @@ def _sizes(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> str:
     return f"depth is {columns}x{rows}, colour {width}x{height}"
 
 
+def _frames(frames: tuple[str, str]) -> str:
+    if frames == ("", ""):
+        return "neither depth nor colour has a frame id"
+    return f"depth is in frame '{frames[0]}', colour in '{frames[1]}'"
+
+
 def _missing(
     depth_matrix: NDArray[np.float64] | None, extrinsics: Extrinsics | None, frames: tuple[str, str]
 ) -> str:
     missing = []
     if depth_matrix is None:
-        missing.append("no camera_info came for depth/image, or it is of another size")
+        missing.append(
+            "no camera_info came for depth/image, or it is not calibrated or of another size"
+        )
     if extrinsics is None:
-        missing.append(f"the transform from '{frames[0]}' to '{frames[1]}' is not known")
+        between = f"from '{frames[0]}' to '{frames[1]}'" if any(frames) else "between the cameras"
+        missing.append(f"the transform {between} is not known")
     return " and ".join(missing)

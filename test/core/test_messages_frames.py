@@ -149,6 +149,15 @@ def test_what_cannot_be_registered_is_labelled_with_a_doubt(
     assert missing in frame.doubt
 
 
+def test_images_without_a_frame_id_are_labelled_with_a_doubt_in_plain_words() -> None:
+    frame = builder().build(colour(""), depth(""), info(), None, unknown)
+    assert frame.doubt is not None
+    assert frame.doubt.startswith("neither depth nor colour has a frame id: labels are right only")
+    assert "the transform between the cameras is not known" in frame.doubt
+    known = builder().build(colour(""), depth(""), info(), info(DEPTH_K), shifted)
+    assert (known.registered_here, known.doubt) == (True, None)
+
+
 def test_another_size_has_to_be_registered() -> None:
     small = (40.0, 40.0, 15.5, 23.5)
     with pytest.raises(ValueError, match=r"depth is 32x48, colour 64x48.*align_depth"):
@@ -166,6 +175,9 @@ def test_a_smaller_image_of_the_same_camera_needs_no_transform() -> None:
     frame = builder().build(colour(), half, info(), half_info, unknown)
     assert np.all(frame.depth_m == np.float32(2.0))
     assert frame.doubt is None
+    # Nor is one used that belongs to the raw stream: this depth is in colour's place already.
+    told = builder().build(colour(), half, info(), half_info, shifted)
+    np.testing.assert_array_equal(told.depth_m, frame.depth_m)
 
 
 def test_one_frame_id_for_all_does_not_make_two_cameras_one() -> None:
@@ -196,8 +208,12 @@ def test_a_camera_matrix_stands_in_for_camera_info() -> None:
     np.testing.assert_array_equal(frame.camera_matrix, [[50, 0, 30], [0, 51, 20], [0, 0, 1]])
     with pytest.raises(ValueError, match="set camera_matrix"):
         builder().build(colour(), depth(), None)
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 51.0), (-1.0, 51.0), (float("nan"), 51.0), (np.inf, 51.0)])
+def test_a_camera_matrix_that_is_none_is_refused_before_any_frame(wrong: Any) -> None:
     with pytest.raises(ValueError, match="focal lengths above zero"):
-        builder(camera_matrix=(0.0, 51.0, 30.0, 20.0)).build(colour(), depth(), None)
+        FrameSettings(camera_matrix=(*wrong, 30.0, 20.0))
 
 
 def test_depth_scale_overrides_the_encoding() -> None:
@@ -223,6 +239,9 @@ def test_camera_infos_go_by_stamp_then_by_frame_then_by_time() -> None:
     assert infos.of(header("colour", 9)) is aligned
     assert infos.of(header("depth", 9)) is raw
     assert infos.of(header("anything", 9)) is raw
+    # What is of the image's frame beats what only has its stamp: streams share their stamps.
+    assert infos.of(header("depth", 1)) is raw
+    assert infos.of(header("colour", 2)) is aligned
     for second in range(3, 100):
         infos.add(info(second=second))
     # What is long gone is forgotten: the latest of that frame answers.

@@ -124,3 +124,36 @@ def test_pairs_are_in_order_within_the_slop_and_everything_is_counted(
         name = stream.value
         gone = counts["pairs"] + counts[f"unmatched_{name}"] + counts[f"late_{name}"]
         assert gone == came
+
+
+STAMPS = st.one_of(
+    st.integers(-(2**31) * 10**9, 2**31 * 10**9),  # all that a message can hold
+    st.integers(0, 3 * 10**9),
+    st.integers(-50, 50),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(Stream), STAMPS), max_size=60),
+    st.integers(0, 10**9),
+    st.integers(1, 6),
+    st.integers(0, 10**9),
+)
+def test_whatever_came_before_a_camera_pairs_within_a_second_or_so(
+    images: list[tuple[Stream, int]], slop: int, queue_size: int, begin: int
+) -> None:
+    sync: Synchronizer[int] = Synchronizer(slop, queue_size)
+    for stream, stamp in images:
+        sync.add(stream, stamp, stamp)
+        assert all(len(buffer.images) <= queue_size for buffer in sync._buffers.values())
+    before = sync.counts["pairs"]
+    frames = 31 + 2 * queue_size
+    feed(sync, [(s, begin + i * FRAME) for i in range(frames) for s in (C, D)])
+    assert sync.counts["pairs"] > before
+
+
+def test_a_stream_alone_keeps_no_more_than_its_queue() -> None:
+    sync: Synchronizer[int] = Synchronizer(20 * MS, queue_size=4)
+    assert feed(sync, [(D, i * FRAME) for i in range(1000)]) == []
+    assert sync.counts == {"unmatched_depth": 996}

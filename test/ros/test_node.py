@@ -13,16 +13,19 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+import rclpy
 from conftest import Ros
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
 from fafnet_core.data import NYU40
+from fafnet_ros.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.outputs import LATCHED_QOS
 
 SMALL: dict[str, Any] = {"width": 128, "height": 96, "frames": 4}
@@ -175,6 +178,8 @@ def test_a_parameter_file_works_under_any_name_and_its_mistakes_are_named(
     file.write_text(
         "/**:\n  ros__parameters:\n    overlay_opacity: 1\n    slopp: 0.1\n"
         "    queue_size: many\n    reliability: sometimes\n    slop: -1.0\n"
+        "    camera_matrix: [110, 110, 63, 47]\n    mask_classes: wall\n    points_classes: []\n"
+        "    fixed_gravity: [0.0, 1.0]\n"
     )
     remap = {"__ns": "/robot/left", "__node": "eyes"}
     node = ros.start("segment_node", remap=remap, params_file=file)
@@ -184,13 +189,63 @@ def test_a_parameter_file_works_under_any_name_and_its_mistakes_are_named(
         "queue_size is 'many'; it has to be a whole number",
         "unknown value 'sometimes': known: auto, best_effort, reliable",
         "slop is -1; it has to be at least 0",
+        "fixed_gravity is [0.0, 1.0]; it has to be a list of 3 numbers",
     ):
         assert mistake in node.output
-    request = GetParameters.Request(names=["overlay_opacity", "queue_size"])
+    assert "points_classes" not in node.output
+    names = ["overlay_opacity", "queue_size", "camera_matrix", "mask_classes"]
+    request = GetParameters.Request(names=names)
     answer = ros.call(GetParameters, "/robot/left/eyes/get_parameters", request)
     assert answer.values[0].double_value == 1.0
     assert answer.values[1].integer_value == 10
+    assert list(answer.values[2].double_array_value) == [110.0, 110.0, 63.0, 47.0]
+    assert answer.values[3].string_array_value == ["wall"]
     assert "/robot/left/rgb/image" in node.output
+
+
+def test_arguments_that_rcl_refuses_are_named_with_what_to_write(ros: Ros, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    depth_to_color: [0.05, 0, 0, 0, 0, 0, 1]\n")
+    mixed = ros.start("segment_node", params_file=file)
+    missing = ros.start("segment_node", params_file=tmp_path / "nowhere.yaml")
+    assert (mixed.wait(60), missing.wait(60)) == (1, 1)
+    assert "Write all numbers of a list alike: [0.05, 0.0, 1.0]" in mixed.output
+    assert "Error opening YAML file" in missing.output
+    assert "Traceback" not in mixed.output + missing.output
+
+
+def test_a_camera_matrix_that_is_none_fails_to_activate(ros: Ros) -> None:
+    node = ros.start("segment_node", camera_matrix="[0.0, 500.0, 320.0, 240.0]")
+    ros.wait_for(lambda: "on_activate failed: camera_matrix is [0.0," in node.output, "the refusal")
+    assert ros.state() == "inactive"
+
+
+class Hasty(SturdyLifecycleNode):
+    """A node whose configuration fails, maybe because the process is being shut down."""
+
+    is_ending = False
+
+    @transition
+    def on_configure(self, state: LifecycleState) -> None:
+        """Fail."""
+        if self.is_ending:
+            self.context.shutdown()
+        raise RuntimeError("cannot make a publisher")
+
+
+def test_a_transition_that_a_signal_ends_is_no_fault(
+    ros: Ros, capfd: pytest.CaptureFixture[str]
+) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros.domain)
+    node = Hasty("hasty", context=context)
+    state = LifecycleState("unconfigured", 1)
+    assert node.on_configure(state) == TransitionCallbackReturn.FAILURE
+    assert "on_configure failed:\nTraceback" in capfd.readouterr().err
+    node.is_ending = True
+    assert node.on_configure(state) == TransitionCallbackReturn.FAILURE
+    assert "Traceback" not in capfd.readouterr().err
+    node.destroy_node()
 
 
 @pytest.mark.parametrize("offered", ["reliable", "best_effort"])

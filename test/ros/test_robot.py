@@ -165,6 +165,54 @@ def test_settings_change_while_it_runs_all_at_once_or_not_at_all(ros: Ros) -> No
     assert node.is_running
 
 
+def test_a_list_cannot_be_deleted(ros: Ros) -> None:
+    node = ros.start("segment_node", mask_classes="[wall]")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    # What `ros2 param delete` asks for.
+    nothing = [Parameter(name=name) for name in ("mask_classes", "slop")]
+    answer = ros.call(
+        SetParameters, "/fafnet/set_parameters", SetParameters.Request(parameters=nothing)
+    )
+    assert [result.successful for result in answer.results] == [False, False]
+    assert answer.results[0].reason == "mask_classes cannot be deleted; its default is []"
+    assert set_parameters(ros, mask_classes=["chair"])[0].successful
+    ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/chair"), "the new mask")
+
+
+CAUSES = (
+    "published",
+    "unwatched",
+    "replaced by a newer one",
+    "over max_rate",
+    "over max_latency",
+    "refused",
+    "failed",
+    "without camera_info",
+    "left at deactivation",
+)
+
+
+def test_every_pair_is_accounted_for(ros: Ros) -> None:
+    diagnostics = Diagnostics(ros)
+    camera = ros.start("synthetic_camera", width=320, height=240, frames=4, rate=30.0)
+    ros.start("segment_node", max_rate=12.0, threads=1)
+    ros.wait_for(lambda: diagnostics.number("frames: unwatched") > 5, "pairs for nobody")
+    ros.collect(Image, "fafnet/labels")
+    ros.wait_for(lambda: diagnostics.number("frames: over max_rate") > 5, "pairs left out")
+    assert set_parameters(ros, max_rate=0.0)[0].successful
+    for _ in range(6):  # while a frame is in the network, and another waits for it
+        assert ros.change_state("deactivate")
+        assert ros.change_state("activate")
+        ros.spin(0.7)
+    assert set_parameters(ros, max_latency=0.000001)[0].successful
+    ros.wait_for(lambda: diagnostics.number("frames: over max_latency") > 5, "pairs too old")
+    camera.stop()
+    ros.spin(3.0)  # the last report is of a node at rest
+    paired = diagnostics.number("frames: paired")
+    assert paired > 50
+    assert sum(diagnostics.number(f"frames: {cause}") for cause in CAUSES) == paired
+
+
 def test_max_rate_and_max_latency_drop_frames_and_count_them(ros: Ros) -> None:
     labels = ros.collect(Image, "fafnet/labels")
     diagnostics = Diagnostics(ros)
@@ -258,6 +306,20 @@ def test_time_that_jumps_back_and_a_camera_that_changes_are_got_over(ros: Ros) -
     next_labels(ros, labels, lambda stamp: camera.send(stamp, width=80), 40.0)
     assert labels[-1].width == 80
     assert "Traceback" not in node.output
+
+
+def test_a_clock_that_runs_below_zero_is_a_clock(ros: Ros) -> None:
+    # rclpy's own Time raises for it, which would end the process.
+    labels = ros.collect(Image, "fafnet/labels")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    next_labels(ros, labels, camera.send, -50.0)
+    assert labels[0].header.stamp.sec < 0
+    next_labels(ros, labels, camera.send, 2.0**31 - 20)
+    assert next_labels(ros, labels, camera.send, 10.0) <= 1.0
+    assert node.is_running
+    assert "[ERROR]" not in node.output
 
 
 def test_stamps_of_zero_are_paired_by_receipt_and_named(ros: Ros) -> None:
