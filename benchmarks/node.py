@@ -23,10 +23,10 @@ from pathlib import Path
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from tqdm import tqdm
 
+from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.dds import use_large_image_profile
 from fafnet_ros.diagnostics import STAGES
 from fafnet_ros.outputs import IMAGE_QOS
@@ -57,7 +57,7 @@ class Onlooker(Node):
     def _arrived(self, topic: str, message: Image | PointCloud2) -> None:
         self.arrivals[topic].append(time.monotonic())
         if topic == next(iter(self.arrivals)):
-            stamp = Time.from_msg(message.header.stamp).nanoseconds
+            stamp = stamp_ns(message.header)
             self.latencies.append((self.get_clock().now().nanoseconds - stamp) / 1e9)
 
     def _report(self, message: DiagnosticArray) -> None:

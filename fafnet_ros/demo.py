@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from tqdm import tqdm
@@ -33,6 +32,7 @@ from tqdm import tqdm
 from fafnet_core.data import LabelSet
 from fafnet_core.files import write_png
 from fafnet_core.inference import legend, strip
+from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.dds import use_large_image_profile
 from fafnet_ros.images import image_to_rgb
 from fafnet_ros.outputs import IMAGE_QOS, LATCHED_QOS
@@ -83,7 +83,7 @@ class Viewer(Node):
         self.failed |= values.get("state") == "unconfigured"
 
     def _keep(self, kind: str, image: Image) -> None:
-        stamp = Time.from_msg(image.header.stamp).nanoseconds
+        stamp = stamp_ns(image.header)
         if kind == "labels":
             self.arrivals.append(time.monotonic())
             self.latencies.append((self.get_clock().now().nanoseconds - stamp) / 1e9)

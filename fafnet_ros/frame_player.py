@@ -19,10 +19,8 @@ from fafnet_core.data import FrameFolder, RgbdFrame
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.rgbd_camera import (
-    DEPTH_COMPRESSIONS,
     DEPTH_ENCODINGS,
-    RELIABILITIES,
-    TRANSPORTS,
+    CameraParameters,
     PreparedFrame,
     RgbdCamera,
 )
@@ -31,12 +29,11 @@ _DISCOVERY_S = 0.5
 
 
 @dataclass(frozen=True)
-class FramePlayerParameters:
+class FramePlayerParameters(CameraParameters):
     """The parameters of `frame_player`."""
 
     folder: str = parameter("", "Folder with color/, depth/ and camera.yaml.")
     camera_file: str = parameter("", "Camera file, where it is not the folder's camera.yaml.")
-    rate: float = parameter(30.0, "Frames per second.", minimum=0.1, maximum=240.0)
     loop: bool = parameter(True, "Begin again after the last frame; otherwise end.")
     wait_for_subscribers: int = parameter(
         0, "Begin when this many subscribe to both images.", minimum=0, maximum=100
@@ -44,7 +41,6 @@ class FramePlayerParameters:
     clock: bool = parameter(
         False, "Publish /clock, which starts at 1 s and advances with the frames, for use_sim_time."
     )
-    frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
     depth_frame_id: str = parameter(
         "", "Frame id of depth, where it is not registered to colour; empty: that of all messages."
     )
@@ -53,15 +49,6 @@ class FramePlayerParameters:
         "Encoding of depth; auto is 16UC1 where the folder's depth is in millimetres.",
         choices=("auto", *DEPTH_ENCODINGS),
     )
-    transport: str = parameter(
-        "raw", "Raw images, or JPEG and compressedDepth in their place.", choices=TRANSPORTS
-    )
-    depth_compression: str = parameter(
-        "png",
-        "How depth is compressed; neither loses anything of 16UC1.",
-        choices=DEPTH_COMPRESSIONS,
-    )
-    reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
 
 
 class FramePlayer(Node):

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
 from sensor_msgs.msg import Imu
 
 from fafnet_core.accelerometer import STALE_AFTER_S, STANDARD_GRAVITY, GravityFilter, Reading
+from fafnet_core.messages.protocols import stamp_ns
 from fafnet_core.registration import Extrinsics
 from fafnet_ros.extrinsics import unit_quaternion
 from fafnet_ros.segment_parameters import SegmentParameters
@@ -258,7 +258,7 @@ class ImuGravity:
                 self._filter.reset()
                 self._frame_id = message.header.frame_id
             reading = self._filter.add(
-                Time.from_msg(message.header.stamp).nanoseconds,
+                stamp_ns(message.header),  # rclpy's Time refuses what lies below 0
                 now,
                 acceleration,
                 (turn.x, turn.y, turn.z),

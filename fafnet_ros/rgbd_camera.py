@@ -20,6 +20,7 @@ from fafnet_core.messages.compressed import (
     encode_compressed_rgb,
 )
 from fafnet_ros.images import array_to_image
+from fafnet_ros.parameters import parameter
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
 DEPTH_COMPRESSIONS = DEPTH_METHODS
@@ -33,6 +34,23 @@ _IMAGES: dict[str, tuple[type, str, str]] = {
     "raw": (Image, "", ""),
     "compressed": (CompressedImage, "/compressed", "/compressedDepth"),
 }
+
+
+@dataclass(frozen=True)
+class CameraParameters:
+    """The parameters that both camera nodes have."""
+
+    rate: float = parameter(30.0, "Frames per second.", minimum=0.1, maximum=240.0)
+    frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
+    transport: str = parameter(
+        "raw", "Raw images, or JPEG and compressedDepth in their place.", choices=TRANSPORTS
+    )
+    depth_compression: str = parameter(
+        "png",
+        "How depth is compressed; neither loses anything of 16UC1.",
+        choices=DEPTH_COMPRESSIONS,
+    )
+    reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
 
 
 @dataclass(frozen=True)

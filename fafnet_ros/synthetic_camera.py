@@ -26,10 +26,8 @@ from fafnet_core.data.synthetic.sensor import calibration_error
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.rgbd_camera import (
-    DEPTH_COMPRESSIONS,
     DEPTH_ENCODINGS,
-    RELIABILITIES,
-    TRANSPORTS,
+    CameraParameters,
     PreparedFrame,
     RgbdCamera,
 )
@@ -41,10 +39,9 @@ _UNKNOWN = -1.0
 
 
 @dataclass(frozen=True)
-class SyntheticCameraParameters:
+class SyntheticCameraParameters(CameraParameters):
     """The parameters of `synthetic_camera`."""
 
-    rate: float = parameter(30.0, "Frames per second.", minimum=0.1, maximum=240.0)
     width: int = parameter(640, "Columns of the images.", minimum=16, maximum=4096)
     height: int = parameter(480, "Rows of the images.", minimum=16, maximum=4096)
     frames: int = parameter(
@@ -68,20 +65,10 @@ class SyntheticCameraParameters:
         True, "Depth is registered to colour; false: as the depth camera itself sees it."
     )
     imu: bool = parameter(False, "Publish imu at 100 Hz, in the frame of the colour camera.")
-    frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
     depth_frame_id: str = parameter(
         "camera_depth_optical_frame", "Frame id of depth that is not registered."
     )
     depth_encoding: str = parameter("16UC1", "Encoding of depth.", choices=DEPTH_ENCODINGS)
-    transport: str = parameter(
-        "raw", "Raw images, or JPEG and compressedDepth in their place.", choices=TRANSPORTS
-    )
-    depth_compression: str = parameter(
-        "png",
-        "How depth is compressed; neither loses anything of 16UC1.",
-        choices=DEPTH_COMPRESSIONS,
-    )
-    reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
 
 
 class SyntheticCamera(Node):

@@ -87,7 +87,7 @@ class TransformBuffer:
         if not target or not source:
             return None
         self._follow_clock(stamp_ns)
-        for moment in dict.fromkeys((stamp_ns, 0)):
+        for moment in dict.fromkeys((max(stamp_ns, 0), 0)):
             try:
                 found = self._buffer.lookup_transform(target, source, Time(nanoseconds=moment))
             except self._failure:

@@ -188,6 +188,16 @@ def test_an_imu_in_the_cameras_own_frame_says_down_at_the_images_stamp(
     ros.wait_for(lambda: not ros.node.count_subscribers("/imu"), "the end of the subscription")
 
 
+def test_an_imu_whose_clock_runs_below_zero_is_heard(ros: Ros, driver: Driver) -> None:
+    source, statistics = imu_source(ros)
+    driver.stamp_ns = -1_000_000_000
+    driver.appear()
+    driver.send(up((0.0, 1.0, 0.0)), times=50)
+    hear(ros, statistics, 50)
+    np.testing.assert_allclose(down_of(source, driver.stamp_ns), (0, 1, 0), atol=1e-12)
+    source.destroy()
+
+
 def test_an_imu_of_another_frame_is_turned_by_the_parameter_or_named(
     ros: Ros, driver: Driver
 ) -> None:
