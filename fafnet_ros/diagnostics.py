@@ -23,6 +23,7 @@ STAGES = ("receive", "decode", "register", "hha", "network", "publish", "total")
 
 _LEVELS = {
     "OK": DiagnosticStatus.OK,
+    "IDLE": DiagnosticStatus.OK,
     "WARN": DiagnosticStatus.WARN,
     "ERROR": DiagnosticStatus.ERROR,
 }
@@ -43,8 +44,10 @@ class Report:
         """Return the message, without a stamp: the worst finding leads."""
         order = list(_LEVELS)
         findings = sorted(self.findings, key=lambda finding: -order.index(finding.severity))
-        texts = [finding.text for finding in findings]
         worst = findings[0].severity if findings else "OK"
+        if worst in ("WARN", "ERROR"):  # what is wrong says why nothing is segmented
+            findings = [finding for finding in findings if finding.severity != "IDLE"]
+        texts = [finding.text for finding in findings]
         if worst == "OK":
             texts.insert(0, "segmenting")
         status = DiagnosticStatus(name=self.name, hardware_id=self.hardware_id)

@@ -7,6 +7,7 @@ what somebody has to mend; what is only worth knowing (a camera faster than the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from fafnet_ros.input_health import input_findings, pairing_findings
 from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED
@@ -47,11 +48,15 @@ REGISTERED_HERE = "registered here"
 """The event of a frame whose depth this node registers to the colour image."""
 
 _MOST = 0.5
+_OFTEN = 0.3
 _NEARLY_ALL = 0.8
 _LARGEST_INVALID = 0.9
 _SMALLEST_FREE_MEMORY = 0.05
 _LONGEST_WORK = 10.0
 """Seconds without labels, though pairs come, after which the work counts as stuck."""
+
+_WAITING = Finding("IDLE", "waiting for images")
+_UNWATCHED_NOW = Finding("IDLE", "nobody subscribes to an output, so that nothing is computed")
 
 
 def findings(
@@ -70,22 +75,39 @@ def findings(
         inputs: the inputs that have to be heard.
         statistics: what the node counted.
         pairing: how the stamps of colour and depth lie.
-        active_s: seconds since activation; nothing is said in the first two.
+        active_s: seconds since activation; nothing is found wrong in the first two.
         frame: what the pipeline said of the last frames.
         load: how the load control stands.
         memory: of the device that the network runs on.
     """
     if active_s < SILENT_AFTER:
-        return []
+        waits = statistics.age("published") >= active_s
+        return [_WAITING] if waits else []
     found = input_findings(inputs, statistics)
     topics = {entry.event: entry.topic for entry in inputs}
     images_come = all(statistics.age(event) < SILENT_AFTER for event in ("colour", "depth"))
     if images_come:
-        found += pairing_findings(pairing, statistics, topics)
+        # There was nothing to pair before both came.
+        come_s = min(statistics.lasting(event) for event in ("colour", "depth"))
+        pairing = replace(pairing, unpaired_s=min(pairing.unpaired_s, come_s))
+        mixed = {entry.event for entry in inputs if len(entry.publishers) > 1}
+        found += pairing_findings(pairing, statistics, topics, mixed)
         found += frame_findings(frame or FrameState(), statistics, topics)
-        found += depth_findings(statistics, topics)
-        found += load_findings(statistics, load or LoadState(), active_s)
-    return found + (memory_findings(memory) if memory else [])
+        if _is_watched(statistics):
+            found += depth_findings(statistics, topics)
+            found += load_findings(statistics, load or LoadState(), active_s)
+    found += memory_findings(memory) if memory else []
+    if not found and not images_come:
+        found.append(_WAITING)
+    elif not found and not _is_watched(statistics):
+        found.append(_UNWATCHED_NOW)
+    return found
+
+
+def _is_watched(statistics: Statistics) -> bool:
+    """Tell whether somebody wants labels: the last pairs were not left alone."""
+    left_alone = statistics.age(UNWATCHED)
+    return left_alone >= SILENT_AFTER or statistics.age("published") <= left_alone
 
 
 def frame_findings(
@@ -125,18 +147,26 @@ def load_findings(statistics: Statistics, load: LoadState, active_s: float) -> l
     """Say what the load costs: pairs dropped for being late, a budget missed, work that hangs."""
     found = _budget_findings(load)
     pairs = statistics.rate("paired")
-    if pairs == 0 or statistics.rate(UNWATCHED) > 0:
+    if pairs == 0:
         return found
-    aged, replaced = statistics.rate(OVER_AGE), statistics.rate(REPLACED)
-    if aged > _MOST * pairs:
+    aged, replaced = (min(statistics.rate(event), pairs) for event in (OVER_AGE, REPLACED))
+    # The newest pair waits, so that after one which is too old the next comes fresh: every second
+    # turn is the most that can be lost, unless something holds up the worker.
+    turns = aged + statistics.rate("published")
+    if aged > _OFTEN * turns:
         text = (
-            f"{aged:.1f} of {pairs:.1f} pairs a second are dropped, older than max_latency"
-            f" ({load.max_latency_s:g} s) before their turn: lower max_rate, take a smaller"
-            " checkpoint or a faster device, or raise max_latency"
+            f"{aged:.1f} of {turns:.1f} pairs a second whose turn has come are dropped, older than"
+            f" max_latency ({load.max_latency_s:g} s): raise it above a frame's interval, or take"
+            " a smaller checkpoint or a faster device"
         )
         return [*found, Finding("WARN", text)]
     # Frames were taken all this time: some subscriber wants them, and max_rate lets them through.
-    silent = min(statistics.age("published"), statistics.age(UNWATCHED), active_s)
+    silent = min(
+        statistics.age("published"),
+        statistics.age(UNWATCHED),
+        statistics.lasting("paired"),
+        active_s,
+    )
     if silent > _LONGEST_WORK and statistics.rate(OVER_RATE) < _NEARLY_ALL * pairs:
         text = (
             f"no labels for {silent:.0f} s, though {pairs:.1f} pairs a second come: the log says"

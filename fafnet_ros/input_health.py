@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 
 from fafnet_ros.node_state import Finding, InputState
@@ -19,12 +19,21 @@ _ANOTHER_SPEED = 0.1
 _FIRST_DATE_NS = 10**18
 """Stamps below this (the year 2001) do not count from 1970."""
 
+_FAR_APART = 0.3
+"""Seconds between stamps that come at the same time from which that is worth a warning."""
+
 _LARGEST_MISSING = 0.4
 _FEW_PAIRS = 0.5
 _NAMED_TOPICS = 5
 
 _RAW = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
+
+
+_SYNCHRONISE = (
+    "have the driver stamp both by the computer's clock (several computers: run chrony; bags:"
+    " use_sim_time for all nodes or none)"
+)
 
 
 def input_findings(inputs: Sequence[InputState], statistics: Statistics) -> list[Finding]:
@@ -49,6 +58,8 @@ def _silent(entry: InputState) -> Finding:
         return Finding("ERROR", _unfit(entry))
     if ours:
         nodes = _listed([publisher.node for publisher in ours])
+        if entry.published_s < SILENT_AFTER:
+            return Finding("IDLE", f"{entry.topic}: waiting for the first message of {nodes}")
         return Finding(
             "WARN",
             f"{entry.topic} has a publisher but is silent: {nodes} sends nothing, or its messages"
@@ -102,14 +113,15 @@ def _unpublished(entry: InputState) -> str:
     if not similar:
         return (
             f"{entry.topic} has no publisher, and nobody publishes another topic of"
-            f" {entry.type_name}: start the camera (same ROS_DOMAIN_ID?)"
+            f" {entry.type_name} that could take its place: start the camera (same ROS_DOMAIN_ID?)"
         )
+    likely = [topic for topic in similar if not _is_of_the_other_stream(entry.event, topic)]
+    example = f", e.g. -r {entry.name}:={likely[0]}" if likely else ""
     count = len(entry.same_type_topics)
     those = f"{len(similar)} of {count} topics" if count > len(similar) else "topics"
     return (
-        f"{entry.topic} has no publisher: start the camera, or remap it, e.g."
-        f" -r {entry.name}:={similar[0]}; {those} of its type that are published:"
-        f" {', '.join(similar)}"
+        f"{entry.topic} has no publisher: start the camera, or remap it{example}; {those} of its"
+        f" type that are published: {', '.join(similar)}"
     )
 
 
@@ -123,6 +135,14 @@ def nearest_topics(topic: str, others: Sequence[str]) -> list[str]:
     return sorted(sorted(others), key=likeness, reverse=True)[:_NAMED_TOPICS]
 
 
+def _is_of_the_other_stream(event: str, topic: str) -> bool:
+    """Tell whether a topic's name says depth where colour is wanted, or colour alone for depth."""
+    words = _words(topic)
+    if event.startswith("depth"):
+        return "rgb" in words and "depth" not in words
+    return "depth" in words
+
+
 def _words(topic: str) -> set[str]:
     """Return a topic's words; drivers say color where others say rgb or image."""
     words = set(re.split(r"[/_]+", topic.lower()))
@@ -130,7 +150,10 @@ def _words(topic: str) -> set[str]:
 
 
 def pairing_findings(
-    pairing: PairingState, statistics: Statistics, topics: Mapping[str, str]
+    pairing: PairingState,
+    statistics: Statistics,
+    topics: Mapping[str, str],
+    mixed: Collection[str] = (),
 ) -> list[Finding]:
     """Say why images that come do not pair, or lose many of their kind.
 
@@ -138,8 +161,9 @@ def pairing_findings(
         pairing: how the stamps lie.
         statistics: for the rates of `colour`, `depth` and `paired`.
         topics: the full names of the topics `colour` and `depth`.
+        mixed: those of them with several publishers, between whose stamps gaps say nothing.
     """
-    found = _unset_stamps(pairing, topics) + _lost_images(pairing, topics)
+    found = _unset_stamps(pairing, topics) + _lost_images(pairing, topics, mixed)
     if pairing.unpaired_s > SILENT_AFTER:
         if not any(finding.severity == "ERROR" for finding in found):
             found.append(Finding("WARN", _unpaired(pairing, topics)))
@@ -151,6 +175,9 @@ def pairing_findings(
             f"only {paired:.1f} of {images:.1f} images a second find a partner:"
             f" {_distance_text(pairing)}; {_slop_remedy(pairing)}"
         )
+        found.append(Finding("WARN", text))
+    elif paired > 0 and not found and abs(pairing.clock_offset_s or 0.0) > _FAR_APART:
+        text = f"{_far_apart(pairing, topics)}; if it is the clocks, pairs are of different moments"
         found.append(Finding("WARN", text))
     return found
 
@@ -186,7 +213,9 @@ def _unset_stamps(pairing: PairingState, topics: Mapping[str, str]) -> list[Find
     return found
 
 
-def _lost_images(pairing: PairingState, topics: Mapping[str, str]) -> list[Finding]:
+def _lost_images(
+    pairing: PairingState, topics: Mapping[str, str], mixed: Collection[str]
+) -> list[Finding]:
     return [
         Finding(
             "WARN",
@@ -196,7 +225,7 @@ def _lost_images(pairing: PairingState, topics: Mapping[str, str]) -> list[Findi
             " network",
         )
         for stream, stamps in _streams(pairing).items()
-        if stamps.missing > _LARGEST_MISSING
+        if stamps.missing > _LARGEST_MISSING and stream not in mixed
     ]
 
 
@@ -205,23 +234,32 @@ def _unpaired(pairing: PairingState, topics: Mapping[str, str]) -> str:
     colour, depth, offset = pairing.colour, pairing.depth, pairing.clock_offset_s
     if colour is None or depth is None or offset is None or pairing.nearest_s is None:
         return f"{text} with a slop of {pairing.slop_s:g} s: {_show(topics)}"
-    synchronise = (
-        "have the driver stamp both by the computer's clock (several computers: run chrony; bags:"
-        " use_sim_time for all nodes or none)"
-    )
-    # Stamps that fit, though one stream comes late, are of one clock.
-    if abs(offset) > _ANOTHER_CLOCK and pairing.nearest_s > pairing.slop_s:
+    if abs(offset) > _ANOTHER_CLOCK and pairing.nearest_s <= pairing.slop_s:
+        queue = math.ceil(1.5 * abs(offset) * _fastest(pairing))
+        return f"{text}: {_far_apart(pairing, topics)}; for late images, queue_size:={queue}"
+    if abs(offset) > _ANOTHER_CLOCK:
         return (
             f"{text}: they are of different clocks, {_duration(abs(offset))} apart"
             f" ({topics.get('colour', 'colour')} says {_instant(colour.newest_ns)},"
-            f" {topics.get('depth', 'depth')} {_instant(depth.newest_ns)}); {synchronise}"
+            f" {topics.get('depth', 'depth')} {_instant(depth.newest_ns)}); {_SYNCHRONISE}"
         )
     if colour.speed and depth.speed and abs(colour.speed - depth.speed) > _ANOTHER_SPEED:
         return (
             f"{text}: they are of different clocks, which drift apart (colour runs"
-            f" {colour.speed:.2f} s a second, depth {depth.speed:.2f} s); {synchronise}"
+            f" {colour.speed:.2f} s a second, depth {depth.speed:.2f} s); {_SYNCHRONISE}"
         )
     return f"{text}: {_distance_text(pairing)}; {_slop_remedy(pairing)}; {_show(topics)}"
+
+
+def _far_apart(pairing: PairingState, topics: Mapping[str, str]) -> str:
+    """Say that stamps which come together are apart; nobody can tell the two causes by them."""
+    offset = pairing.clock_offset_s or 0.0
+    late, early = ("depth", "colour") if offset < 0 else ("colour", "depth")
+    return (
+        f"stamps of {topics.get(late, late)} are {_duration(abs(offset))} behind those of"
+        f" {topics.get(early, early)} that come at the same time: either {late} comes so late, or"
+        f" the clocks differ; {_SYNCHRONISE}"
+    )
 
 
 def _distance_text(pairing: PairingState) -> str:
@@ -249,7 +287,8 @@ def _slop_remedy(pairing: PairingState) -> str:
             f" {_duration(late)} after its partner: queue_size:={math.ceil(1.5 * late * rate)}"
             " keeps images that long"
         )
-    return "these fit, so images get lost: compare the rates (ros2 topic hz) with the camera's"
+    fit = "these fit, so images get lost: " if within is not None else ""
+    return f"{fit}compare the rates (ros2 topic hz) with the camera's"
 
 
 def _fastest(pairing: PairingState) -> float:
@@ -278,4 +317,4 @@ def _duration(seconds: float) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(sorted(set(names))) or "a publisher"
+    return ", ".join(sorted({name for name in names if name})) or "a publisher"

@@ -107,6 +107,8 @@ class ResolutionSteps:
         self._since_change = 0
         self._wait = _FIRST_WAIT
         self._is_trying = False
+        # Which try was the last in vain: none. That a smaller scale lasts says nothing of it.
+        self._vain = len(self._scales)
 
     @property
     def scale(self) -> float:
@@ -121,7 +123,8 @@ class ResolutionSteps:
     @property
     def median_s(self) -> float | None:
         """Median latency at the present scale in seconds; None until enough frames came."""
-        return median(self._latencies) if len(self._latencies) == _OBSERVED else None
+        latencies = tuple(self._latencies)  # another thread may clear them meanwhile
+        return median(latencies) if len(latencies) == _OBSERVED else None
 
     def observe(self, latency_s: float) -> str | None:
         """Take one frame's latency at the present scale; say so where that changes the scale.
@@ -140,7 +143,9 @@ class ResolutionSteps:
         if present is None:
             return None
         if self._is_trying and self._since_change > _HOLDS:
-            self._is_trying, self._wait = False, _FIRST_WAIT
+            self._is_trying = False
+            if self._index <= self._vain:
+                self._vain, self._wait = len(self._scales), _FIRST_WAIT
         if present > self.budget_s:
             return None if self.is_smallest else self._step_down(present)
         if self._index == 0 or self._since_change < self._wait:
@@ -153,7 +158,7 @@ class ResolutionSteps:
 
     def _step_down(self, present: float) -> str:
         if self._is_trying:
-            self._wait = min(2 * self._wait, _LONGEST_WAIT)
+            self._vain, self._wait = self._index, min(2 * self._wait, _LONGEST_WAIT)
         index = self._index + 1
         while index + 1 < len(self._scales) and self._predicted(present, index) > self.budget_s:
             index += 1

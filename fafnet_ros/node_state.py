@@ -5,12 +5,19 @@ How the stamps of colour and depth lie is in `fafnet_ros.stamps`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing worth saying: `OK` (good to know), `WARN` or `ERROR`, and the sentence."""
+    """One thing worth saying, and how bad it is.
+
+    Attributes:
+        severity: `OK` (good to know), `IDLE` (no fault, but nothing is segmented), `WARN` or
+            `ERROR`.
+        text: the sentence.
+    """
 
     severity: str
     text: str
@@ -39,6 +46,7 @@ class InputState:
         publishers: who publishes there, messages of whatever type.
         unfit_policy: the QoS policy that keeps us from hearing a publisher, or None.
         same_type_topics: other topics with publishers of our type; looked for when silent.
+        published_s: seconds for which a publisher of our type has been there to be heard.
     """
 
     event: str
@@ -49,6 +57,7 @@ class InputState:
     publishers: tuple[PublisherState, ...] = ()
     unfit_policy: str | None = None
     same_type_topics: tuple[str, ...] = ()
+    published_s: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)

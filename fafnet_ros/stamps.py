@@ -21,11 +21,20 @@ _WINDOW = 64
 _ENOUGH = 5
 """Stamps from which something can be said."""
 
-_JUMP_BACK_NS = 1_000_000_000
+_JUMP_BACK_NS = 200_000_000
 _JUMP_AHEAD_NS = 10_000_000_000
 
 _LOWEST = 10
-"""Percentile of a stream's intervals that is taken for the interval of its camera."""
+"""Percentile of a stream's intervals that is taken for a small number of its camera's."""
+
+_SHORTEST_STEPS = (1, 2, 3)
+"""How many of the camera's intervals that may be: where most frames are lost, hardly two follow."""
+
+_SHORTEST_NS = 4_000_000
+"""No camera is faster than this; stamps nearer to each other come in bursts."""
+
+_REGULAR = 0.12
+"""Mean share of a camera's interval by which its stamps may lie beside whole ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +47,8 @@ class StreamStamps:
         stands_still: all of them are the same.
         rate_hz: frames a second by the stamps; 0 if unknown.
         speed: seconds of the stamps' clock in a second of this computer's; None if unknown.
-        missing: share of the camera's frames that did not arrive, by the gaps; 0 if unknown.
+        missing: share of the camera's frames that did not arrive, by the gaps; 0 if unknown, as
+            it is where the stamps are not regular (given on receipt, say).
     """
 
     newest_ns: int
@@ -77,7 +87,7 @@ class PairingState:
 class StampOffsets:
     """The last stamps of colour and depth; cheap to feed, computed when asked.
 
-    A stamp that jumps (back by a second, ahead by ten) starts its stream anew.
+    A stamp that jumps (back by 0.2 s, ahead by ten) starts its stream anew.
     """
 
     def __init__(self) -> None:
@@ -126,8 +136,7 @@ class StampOffsets:
         if min(len(colour), len(depth)) >= _ENOUGH:
             distances = _nearest_distances(np.sort(colour[:, 0]), np.sort(depth[:, 0]))
             nearest, within = (1e-9 * float(value) for value in np.percentile(distances, (50, 90)))
-            lags = [int(np.median(values[:, 1] - values[:, 0])) for values in (colour, depth)]
-            clock_offset = 1e-9 * (lags[0] - lags[1])
+            clock_offset = 1e-9 * _offset(colour, depth)
         return PairingState(
             slop_s=slop_s,
             unpaired_s=unpaired_s,
@@ -149,13 +158,47 @@ def _describe(stamps: NDArray[np.int64], received: NDArray[np.int64]) -> StreamS
         return StreamStamps(newest_ns=newest, stands_still=len(stamps) >= _ENOUGH)
     span = int(stamps.max() - stamps.min())
     elapsed = int(received[-1] - received[0])
-    expected = len(intervals) * float(np.percentile(intervals, _LOWEST))
     return StreamStamps(
         newest_ns=newest,
         rate_hz=1e9 * len(intervals) / span,
         speed=int(stamps[-1] - stamps[0]) / elapsed if elapsed > 0 else None,
-        missing=1 - expected / span if len(intervals) >= _WINDOW // 2 else 0.0,
+        missing=_missing(intervals) if len(intervals) >= _WINDOW // 2 else 0.0,
     )
+
+
+def _missing(intervals: NDArray[np.int64]) -> float:
+    """Return the share of frames that the gaps between stamps have swallowed; 0 if unknown.
+
+    The lesser one of both halves: a pause, or a camera that changes its rate, is in one of them.
+    """
+    return min(_swallowed(half.astype(np.float64)) for half in np.array_split(intervals, 2))
+
+
+def _swallowed(gaps: NDArray[np.float64]) -> float:
+    """Return by how much gaps are longer than the interval on whose grid all of them lie."""
+    shortest = np.percentile(gaps, _LOWEST)
+    for shortest_steps in _SHORTEST_STEPS:
+        steps = np.maximum(np.rint(gaps * shortest_steps / shortest), 1)
+        interval = float(np.median(gaps / steps))
+        beside = np.abs(gaps / interval - np.rint(gaps / interval))
+        if interval >= _SHORTEST_NS and beside.mean() < _REGULAR:
+            return max(1 - interval / float(gaps.mean()), 0.0)
+    return 0.0
+
+
+def _offset(colour: NDArray[np.int64], depth: NDArray[np.int64]) -> int:
+    """Return how far depth's stamps are ahead of colour's that were received at the same time.
+
+    Columns are stamps and times of receipt. Only the time that both cover: a clock that does not
+    run as this computer's (a bag played fast) moves its stamps while they are collected.
+    """
+    begin = max(colour[0, 1], depth[0, 1])
+    lags = []
+    for values in (colour, depth):
+        together = values[values[:, 1] >= begin]
+        values = together if len(together) >= _ENOUGH else values
+        lags.append(int(np.median(values[:, 1] - values[:, 0])))
+    return lags[0] - lags[1]
 
 
 def _nearest_distances(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:

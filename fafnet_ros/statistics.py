@@ -43,6 +43,7 @@ class Statistics:
         self._clock = clock
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._begun: dict[str, float] = {}
         self._times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._seconds: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._gauges: dict[str, float] = {}
@@ -50,8 +51,11 @@ class Statistics:
     def count(self, event: str) -> None:
         """Count one event of this name, now."""
         with self._lock:
+            now, times = self._clock(), self._times[event]
+            if not times or now - times[-1] > SILENT_AFTER:
+                self._begun[event] = now
             self._counts[event] += 1
-            self._times[event].append(self._clock())
+            times.append(now)
 
     def measure(self, stage: str, seconds: float) -> None:
         """Note how long a stage took."""
@@ -89,6 +93,14 @@ class Statistics:
         with self._lock:
             times = self._times[event]
             return self._clock() - times[-1] if times else float("inf")
+
+    def lasting(self, event: str) -> float:
+        """Return for how many seconds the event has come without falling silent; 0 if it is."""
+        now = self._clock()
+        with self._lock:
+            times = self._times[event]
+            is_silent = not times or now - times[-1] > SILENT_AFTER
+            return 0.0 if is_silent else now - self._begun[event]
 
     def latency_ms(self) -> dict[str, Latency]:
         """Return the percentiles of each stage over its last 200 values."""

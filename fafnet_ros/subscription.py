@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,13 @@ def type_name(message_type: type) -> str:
     return f"{package}/msg/{message_type.__name__}"
 
 
+def _full_name(info: Any) -> str:
+    """Return the name of the node that an endpoint belongs to; empty where it has told none yet."""
+    if "UNKNOWN" in info.node_name:
+        return ""
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+
+
 class MatchingSubscription:
     """Subscribes RELIABLE where every publisher offers it, otherwise BEST_EFFORT.
 
@@ -74,6 +82,8 @@ class MatchingSubscription:
         self._event = topic if event is None else event
         # What the middleware said last of a publisher that this subscription cannot hear.
         self._refused_policy: str | None = None
+        # When a publisher of our type was first there to be heard, in monotonic seconds.
+        self._published_since: float | None = None
         # Until a publisher is there: most offer it, and changing over would lose the first frames.
         self._subscribed = ReliabilityPolicy.RELIABLE
         self._subscribe(self._wanted())
@@ -91,14 +101,15 @@ class MatchingSubscription:
             is_silent: also look for topics of the same type that have publishers, which costs a
                 walk over the whole graph; a topic that is heard needs none.
         """
+        infos = self._publishers()
         publishers = tuple(
             PublisherState(
-                node=f"{info.node_namespace.rstrip('/')}/{info.node_name}",
+                node=_full_name(info),
                 reliability=info.qos_profile.reliability.name.lower(),
                 durability=info.qos_profile.durability.name.lower(),
                 type_name=info.topic_type,
             )
-            for info in self._publishers()
+            for info in infos
         )
         return InputState(
             event=self._event,
@@ -109,6 +120,7 @@ class MatchingSubscription:
             publishers=publishers,
             unfit_policy=self._unfit_policy(publishers),
             same_type_topics=self._same_type_topics() if is_silent else (),
+            published_s=self._follow(infos),
         )
 
     def refresh(self) -> None:
@@ -117,6 +129,8 @@ class MatchingSubscription:
         if wanted != self._subscribed:
             self.destroy()
             self._subscribe(wanted)
+            self._published_since = None
+        self._follow(self._publishers())
 
     def destroy(self) -> None:
         """End the subscription."""
@@ -125,6 +139,17 @@ class MatchingSubscription:
     def _publishers(self) -> list[Any]:
         infos: list[Any] = self._node.get_publishers_info_by_topic(self._topic)
         return infos
+
+    def _follow(self, infos: list[Any]) -> float:
+        """Return for how many seconds a publisher of our type has been there."""
+        ours = type_name(self._message_type)
+        if not any(info.topic_type == ours for info in infos):
+            self._published_since = None
+            return 0.0
+        now = time.monotonic()
+        if self._published_since is None:
+            self._published_since = now
+        return now - self._published_since
 
     def _wanted(self) -> ReliabilityPolicy:
         if self._reliability != "auto":
@@ -149,7 +174,8 @@ class MatchingSubscription:
         ours = type_name(self._message_type)
         offers = [entry.reliability for entry in publishers if entry.type_name == ours]
         if self._subscribed == ReliabilityPolicy.RELIABLE and "best_effort" in offers:
-            return "reliability"
+            # `auto` is about to change over.
+            return None if self._reliability == "auto" else "reliability"
         return self._refused_policy if offers and set(offers) <= {"unknown"} else None
 
     def _same_type_topics(self) -> tuple[str, ...]:

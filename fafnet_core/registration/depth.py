@@ -120,9 +120,9 @@ class DepthRegistration:
         last, pixels = first + len(depth_m), depth_m.size
         depth, x, y, z, half, end = self._memory[:, :pixels]
         top, below, left, right = self._edges[:, :pixels]
-        depth.reshape(depth_m.shape)[:] = depth_m
         # What is no depth becomes no number, or one that no image has, and is left out at the end.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            depth.reshape(depth_m.shape)[:] = depth_m
             for values, rays, shift in zip((x, y, z), self._rays, self._shift, strict=True):
                 np.multiply(rays[first:last].reshape(-1), depth, out=values)
                 values += shift

@@ -219,6 +219,25 @@ def test_a_room_is_where_the_colour_camera_sees_it(
     assert np.median(np.concatenate(pixels)) < coarser
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+def test_any_floating_point_is_read_and_left_as_it_is(dtype: str) -> None:
+    matrix = camera_matrix(50, (12, 16))
+    register = DepthRegistration(matrix, matrix, Extrinsics.identity(), (12, 16), (12, 16))
+    wide = np.full((12, 32), 1.5, dtype)
+    depth = wide[:, ::2]
+    depth.setflags(write=False)
+    np.testing.assert_array_equal(register(depth), depth)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_too_large_for_a_depth_are_none() -> None:
+    matrix = camera_matrix(50, (12, 16))
+    register = DepthRegistration(matrix, matrix, Extrinsics.identity(), (12, 16), (12, 16))
+    depth = np.full((12, 16), 1.5)
+    depth[3, :4] = 1e300, -1e300, 1e39, -1e-300
+    np.testing.assert_array_equal(register(depth), np.where(depth == 1.5, depth, 0))
+
+
 def test_wrong_arguments_are_refused() -> None:
     matrix, extrinsics = camera_matrix(50, (40, 60)), Extrinsics.identity()
     register = DepthRegistration(matrix, matrix, extrinsics, (40, 60), (40, 60))

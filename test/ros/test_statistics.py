@@ -35,6 +35,21 @@ def test_rates_ages_and_counts() -> None:
     assert statistics.rate("colour") == 0
 
 
+def test_what_lasts_begins_anew_after_two_seconds_of_silence() -> None:
+    clock = Hands()
+    statistics = Statistics(clock)
+    assert statistics.lasting("colour") == 0
+    for pause in (0.5, 2.0, 1.5):
+        statistics.count("colour")
+        clock.now += pause
+    assert statistics.lasting("colour") == pytest.approx(4.0)
+    clock.now += 0.6
+    assert statistics.lasting("colour") == 0
+    statistics.count("colour")
+    clock.now += 0.25
+    assert statistics.lasting("colour") == pytest.approx(0.25)
+
+
 def test_percentiles_are_of_the_last_two_hundred() -> None:
     statistics = Statistics()
     for _ in range(500):

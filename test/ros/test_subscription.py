@@ -107,6 +107,30 @@ def test_auto_hears_whatever_is_offered(
     assert heard[0].height == 3
 
 
+def test_a_publisher_that_auto_is_about_to_follow_is_no_fault(ros: Ros, camera: Node) -> None:
+    subscription, _ = subscribe(ros)
+    assert subscription.state().published_s == 0
+    publisher = camera.create_publisher(Image, "/rgb/image", qos("best_effort"))
+    ros.wait_for(lambda: subscription.state().publishers, "discovery")
+    assert (subscription.state().reliability, subscription.state().unfit_policy) == (
+        "reliable",
+        None,
+    )
+    assert the_finding(subscription).severity == "IDLE"
+    ros.spin(0.4)
+    before = subscription.state().published_s
+    assert before >= 0.4
+    subscription.refresh()  # heard from now on
+    assert subscription.state().published_s < before
+    ros.spin(2.1)
+    found = the_finding(subscription)
+    assert found.severity == "WARN"
+    assert "has a publisher but is silent: /front/driver" in found.text
+    camera.destroy_publisher(publisher)
+    ros.wait_for(lambda: not subscription.state().publishers, "its end")
+    assert subscription.state().published_s == 0
+
+
 def test_a_publisher_of_another_type(ros: Ros, camera: Node) -> None:
     subscription, _ = subscribe(ros)
     camera.create_publisher(CompressedImage, "/rgb/image", qos("best_effort"))
