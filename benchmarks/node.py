@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import signal
 import statistics
 import subprocess
@@ -43,7 +44,8 @@ class Onlooker(Node):
         self.arrivals: dict[str, list[float]] = {topic: [] for topic in topics}
         self.latencies: list[float] = []
         self.reports: list[dict[str, str]] = []
-        self.messages: set[str] = set()
+        self.messages: dict[str, str] = {}
+        """What diagnostics said, by its text without figures."""
         for topic in topics:
             kind = PointCloud2 if topic == "points" else Image
             self.create_subscription(
@@ -63,7 +65,7 @@ class Onlooker(Node):
     def _report(self, message: DiagnosticArray) -> None:
         for status in message.status:
             self.reports.append({entry.key: entry.value for entry in status.values})
-            self.messages.add(status.message)
+            self.messages.setdefault(re.sub(r"[0-9.]+", "#", status.message), status.message)
 
 
 def start(stack: ExitStack, module: str, parameters: list[str]) -> subprocess.Popen[bytes]:
@@ -120,7 +122,7 @@ def show(onlooker: Onlooker) -> None:
         f" {statistics.median(used[-third:]):.0f} in the last third"
     )
     print("diagnostics said:")
-    for message in sorted(onlooker.messages):
+    for message in onlooker.messages.values():
         print(f"  {message}")
 
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
+from fafnet_core.messages.synchronizer import Stream
 from fafnet_ros.extrinsics import extrinsics_source
 from fafnet_ros.gravity import gravity_source
 from fafnet_ros.health import UNWATCHED
@@ -124,7 +125,8 @@ class Activation:
         try:
             self._segment(job, begun)
         except ValueError as error:  # a frame that does not fit: said once in a while, counted
-            self._fault("refused", str(error))
+            topics = (self.inputs.topic(stream) for stream in Stream)
+            self._fault("refused", f"{' and '.join(topics)}: {error}")
         except Exception:
             if self._node.context.ok():  # else: publishing while the process is being shut down
                 self._fault("failed", traceback.format_exc())

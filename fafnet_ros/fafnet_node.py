@@ -233,6 +233,8 @@ class SegmentNode(SturdyLifecycleNode):
         if activation is None or self.state_label != "active":
             text = f"{self.state_label}: not segmenting until it is active"
             report.findings = [Finding("WARN", text)]
+            if self.failure:
+                report.findings.append(Finding("ERROR", self.failure))
         else:
             self._describe(activation, report)
         message = report.to_message()

@@ -106,6 +106,8 @@ class Inputs:
         except Exception:  # one topic cannot have two types
             self.destroy()
             raise
+        # Kept, for the worker may still name them when the subscriptions have ended.
+        self._topics = {s: self.subscriptions[s.value].topic for s in Stream}
 
     def destroy(self) -> None:
         """End all subscriptions; a pair that still waits for its camera_info is lost."""
@@ -120,6 +122,10 @@ class Inputs:
         """Take what may change while the node is active."""
         self.settings = settings
         self.synchronizer.slop_ns = round(settings.slop * 1e9)
+
+    def topic(self, stream: Stream) -> str:
+        """Return the full name of a stream's topic."""
+        return self._topics[stream]
 
     def follow_publishers(self) -> None:
         """Subscribe anew where the publishers that are there now ask for it."""

@@ -18,7 +18,7 @@ from rclpy.node import Node
 
 from fafnet_ros.dds import use_large_image_profile
 
-N = TypeVar("N", bound=LifecycleNode)
+N = TypeVar("N", bound="SturdyLifecycleNode")
 _Transition = Callable[[N, LifecycleState], TransitionCallbackReturn]
 
 
@@ -30,16 +30,19 @@ def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
 
     @functools.wraps(callback)
     def guarded(node: N, state: LifecycleState) -> TransitionCallbackReturn:
+        failure = ""
         try:
             callback(node, state)
         except (ValueError, OSError) as error:  # what a user can mend, said in a sentence
-            node.get_logger().error(f"{callback.__name__} failed: {error}")
-            return TransitionCallbackReturn.FAILURE
+            failure = f"{callback.__name__} failed: {error}"
         except Exception:
-            if node.context.ok():  # else: a signal came meanwhile, and nothing can be made any more
-                node.get_logger().error(f"{callback.__name__} failed:\n{traceback.format_exc()}")
-            return TransitionCallbackReturn.FAILURE
-        return TransitionCallbackReturn.SUCCESS
+            failure = f"{callback.__name__} failed:\n{traceback.format_exc()}"
+        node.failure = failure
+        if not failure:
+            return TransitionCallbackReturn.SUCCESS
+        if node.context.ok():  # else: a signal came meanwhile, and nothing can be made any more
+            node.get_logger().error(failure)
+        return TransitionCallbackReturn.FAILURE
 
     return guarded
 
@@ -48,7 +51,12 @@ class SturdyLifecycleNode(LifecycleNode):
     """A lifecycle node whose `change_state` answers False to a transition that is not possible.
 
     rclpy of Jazzy raises out of the executor instead and ends the process (ros2/rclpy issue 1209).
+
+    Attributes:
+        failure: why the last transition failed; empty if it did not.
     """
+
+    failure = ""
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)

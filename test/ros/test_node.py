@@ -144,7 +144,10 @@ def test_a_bad_checkpoint_fails_to_configure_and_can_be_mended(ros: Ros, tmp_pat
     assert "not a safetensors file" in node.output
     assert ros.state() == "unconfigured"
     ros.wait_for(lambda: reports, "diagnostics")
-    assert "unconfigured" in reports[-1].status[0].message
+    said = reports[-1].status[0]
+    assert "not a safetensors file" in said.message
+    assert "unconfigured" in said.message
+    assert said.level == b"\x02"
     assert set_parameter(
         ros, "checkpoint", ParameterType.PARAMETER_STRING, string_value="default"
     ).successful
@@ -339,6 +342,7 @@ def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
     )
     worst = next(r for r in reports if r.status[0].level == b"\x02").status[0]
     assert "depth is 32x48, colour 64x48" in worst.message
+    assert "/rgb/image and /depth/image: " in worst.message
     camera.send(3)
     ros.wait_for(lambda: labels, "labels of the good frame")
     assert labels[0].header.stamp.sec == 3
