@@ -127,7 +127,11 @@ class SegmentParameters:
         minimum=0.0,
         maximum=60.0,
     )
-    fill_holes: bool = parameter(False, "Fill holes of the depth image before HHA.")
+    fill_holes: bool = parameter(
+        False,
+        "Fill holes of the depth image before HHA: for a network trained on filled depth, which the"
+        " default one was not.",
+    )
 
     # The outputs
     overlay_opacity: float = parameter(
