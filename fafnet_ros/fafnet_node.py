@@ -36,6 +36,8 @@ from fafnet_ros.statistics import SILENT_AFTER, Statistics
 _LOG_EVERY = 10.0
 """Seconds between two log lines about the same kind of fault; each one is counted."""
 
+_TO_ACTIVE = {"unconfigured": "configure", "inactive": "activate"}
+"""The next transition on the way to the active state."""
 
 DOUBTFUL = "doubtful"
 """The event of a frame that is labelled, though its depth may not be registered to colour."""
@@ -216,6 +218,13 @@ class SegmentNode(SturdyLifecycleNode):
         self._last_logged[kind] = now
         return True
 
+    def _how_to_activate(self) -> str:
+        state, name = self.state_label, self.get_fully_qualified_name()
+        text = f"{state}: not segmenting until it is active"
+        if state not in _TO_ACTIVE:
+            return text
+        return f"{text}; ros2 lifecycle set {name} {_TO_ACTIVE[state]}"
+
     def _follow_publishers(self) -> None:
         if self._activation is not None:
             self._activation.inputs.follow_publishers()
@@ -231,8 +240,7 @@ class SegmentNode(SturdyLifecycleNode):
             report.values["label set"] = segmenter.label_set.name
         activation = self._activation
         if activation is None or self.state_label != "active":
-            text = f"{self.state_label}: not segmenting until it is active"
-            report.findings = [Finding("WARN", text)]
+            report.findings = [Finding("WARN", self._how_to_activate())]
             if self.failure:
                 report.findings.append(Finding("ERROR", self.failure))
         else:

@@ -189,7 +189,10 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
     """
     path = checkpoint_file(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
+        raise FileNotFoundError(
+            f"no checkpoint at {path}: give a .safetensors file, a folder with one,"
+            " hf://owner/name, or default"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

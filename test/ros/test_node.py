@@ -147,6 +147,7 @@ def test_a_bad_checkpoint_fails_to_configure_and_can_be_mended(ros: Ros, tmp_pat
     said = reports[-1].status[0]
     assert "not a safetensors file" in said.message
     assert "unconfigured" in said.message
+    assert "ros2 lifecycle set /fafnet configure" in said.message
     assert said.level == b"\x02"
     assert set_parameter(
         ros, "checkpoint", ParameterType.PARAMETER_STRING, string_value="default"
