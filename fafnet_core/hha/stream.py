@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
     from fafnet_core.hha.geometry import DepthView
 
-_LONGEST_GAP_S = 2.0
-"""A stamp that is this much later than the last one starts anew ..."""
+_LONGEST_GAP_S = 60.0
+"""A stamp that is this much later than the last one starts anew (`GravityTracker` itself finds a
+camera that was turned in a shorter gap) ..."""
 
 _LARGEST_STEP_BACK_S = 0.5
 """... as does one that is this much earlier."""
+
+_SAME_VIEW = 1e-3
+"""How far the entries of two camera matrices may be apart, in image sides, for the same view."""
 
 _USUAL_STEP_S = 1 / 30
 """What is taken for the time between two frames where their stamps do not say."""
@@ -83,7 +87,8 @@ class HHAFrame:
 class HHAStream:
     """Encodes the depth images of one moving camera, in the order of their stamps.
 
-    It starts anew by itself where the camera matrix or the size changes, and where stamps jump.
+    It starts anew by itself where the camera's view changes, and where stamps jump. The same view
+    in more or fewer pixels is the same camera: gravity and ground do not depend on its resolution.
 
     Args:
         config: what to do.
@@ -100,6 +105,7 @@ class HHAStream:
         self._device = device
         self._encoder: HHAEncoder | None = None
         self._camera: object = None
+        self._view: NDArray[np.float64] | None = None
         self._stamp_s: float | None = None
         smoothing_s = self.config.smoothing_s
         self._gravity = GravityTracker(smoothing_s) if smoothing_s else None
@@ -148,8 +154,10 @@ class HHAStream:
         view = encoder.view(depth_m, filled)
         # Nothing can go wrong with the frame any more: only now is anything kept of it.
         if encoder is not self._encoder:
+            before, self._view = self._view, _normalised_view(matrix, shape)
             self._encoder, self._camera = encoder, camera
-            self.reset()
+            if before is None or not np.allclose(self._view, before, rtol=0, atol=_SAME_VIEW):
+                self.reset()
         elapsed_s = self._elapsed(stamp_s)
         down = self._down(encoder, view, known, elapsed_s)
         ground_m = None
@@ -193,3 +201,11 @@ class HHAStream:
                 f"depth_m has shape {shape}; wanted (height, width), one image, no batch"
             )
         return HHAEncoder(matrix, shape, device=self._device)
+
+
+def _normalised_view(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The camera matrix of an image that reaches from 0 to 1 along both sides."""
+    height, width = shape
+    to_edges = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # pixel 0 begins at -0.5
+    view: NDArray[np.float64] = np.diag([1 / width, 1 / height, 1]) @ to_edges @ matrix
+    return view
