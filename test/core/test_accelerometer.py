@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fafnet_core.accelerometer import STANDARD_GRAVITY, GravityFilter, Reading, Vector
+from fafnet_core.hha import estimate_gravity
 
 G = STANDARD_GRAVITY
 NS = 1_000_000_000
@@ -201,3 +202,25 @@ def test_whatever_comes_the_answer_is_none_or_a_unit_vector(
         down = low_pass.down(stamp, i)
         if down is not None:
             assert np.linalg.norm(down) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("degrees", [-25.0, 0.0, 25.0])
+def test_before_a_bare_wall_it_knows_the_tilt_and_the_depth_image_does_not(degrees: float) -> None:
+    rng, roll = np.random.default_rng(1), math.radians(20)
+    pitch = math.radians(degrees)
+    down = np.array((math.sin(roll), math.cos(roll) * math.cos(pitch), math.sin(pitch)))
+    down /= np.linalg.norm(down)
+    readings = -G * down + rng.normal(0, 0.2, (200, 3))
+    found = fed([(float(x), float(y), float(z)) for x, y, z in readings]).down(NS, NS)
+    assert found is not None
+
+    ahead = np.cross(down, (1.0, 0.0, 0.0))  # level, so along the normal of an upright wall
+    ahead *= np.sign(ahead[2]) / np.linalg.norm(ahead)
+    rows, columns = np.mgrid[:90, :120]
+    rays = np.stack([(columns - 59.5) / 100, (rows - 44.5) / 100, np.ones(rows.shape)])
+    inverse = np.tensordot(ahead, rays, 1) / 2.5 + rng.normal(0, 0.002, rows.shape)
+    camera = np.array([[100, 0, 59.5], [0, 100, 44.5], [0, 0, 1.0]])
+    estimated = estimate_gravity((1 / inverse).astype(np.float32), camera)
+
+    assert math.degrees(math.acos(float(down @ found))) < 1
+    assert math.degrees(math.acos(float(down @ estimated))) > 10
