@@ -18,5 +18,5 @@ def need_rosbags() -> None:
     except ImportError as error:
         raise BagError(
             "bags are read and written with the library rosbags, which is not installed here:"
-            " pip install 'fafnet_ros[bags]'"
+            " pip install 'rosbags>=0.11,<0.12'"
         ) from error

@@ -125,6 +125,4 @@ def _check_version(path: Path, *, wanted: int) -> None:
 
 
 def _missing(path: Path, library: str) -> MissingLibraryError:
-    return MissingLibraryError(
-        f"reading {path.name} needs {library}: pip install 'fafnet_ros[data]'"
-    )
+    return MissingLibraryError(f"reading {path.name} needs {library}: pip install {library}")

@@ -153,6 +153,6 @@ def require_matplotlib() -> ModuleType:
         from matplotlib import figure
     except ImportError as error:
         raise ValueError(
-            "drawing a confusion matrix needs matplotlib: pip install 'fafnet_ros[train]'"
+            "drawing a confusion matrix needs matplotlib: pip install matplotlib"
         ) from error
     return figure

@@ -196,7 +196,7 @@ def _board(folder: Path, start: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        say("no TensorBoard here, so log.jsonl only: pip install 'fafnet_ros[train]' brings it")
+        say("no TensorBoard here, so log.jsonl only: pip install tensorboard brings it")
         return None
     # What a killed run wrote beyond the start is hidden.
     return SummaryWriter(str(folder), purge_step=start + 1)

@@ -16,6 +16,7 @@ from fafnet_core.data import NYU40, SUN37
 from fafnet_core.data.catalogue import DATA_SETS, NYUv2Data, SUNRGBDData
 from fafnet_core.data.prepare import prepare
 from fafnet_core.data.splits import Split
+from fafnet_core.data.synthetic.dataset import SyntheticData
 
 
 def test_the_data_sets_are_frozen_dataclasses_with_documented_defaults() -> None:
@@ -29,6 +30,8 @@ def test_the_data_sets_are_frozen_dataclasses_with_documented_defaults() -> None
         "validation": 0.1,
         "hha_order": "check",
         "first_label": None,
+        "hha": "ready",
+        "check": "some",
         "crop": False,
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -69,6 +72,8 @@ def test_the_package_offers_every_name_that_it_says() -> None:
         ({"validation": "0.1"}, "validation is '0.1'; wanted a fraction"),
         ({"first_label": 2}, "first_label is 2; wanted 0, 1 or null"),
         ({"first_label": True}, "first_label is True"),
+        ({"hha": "dpeth"}, "unknown hha 'dpeth': did you mean 'depth'"),
+        ({"check": "al"}, "unknown check 'al': did you mean 'all'"),
         ({"crop": 1}, "crop is 1; wanted true or false"),
     ],
 )
@@ -87,8 +92,9 @@ def test_the_original_nyuv2_is_found(tmp_path: Path) -> None:
     cropped = NYUv2Data(root=str(written.root), crop=True).open("test")
     assert cropped[0].size == (427, 561)
     assert cropped.label_set is NYU40
-    with pytest.raises(ValueError, match="hha_order and first_label are for folders made for"):
-        NYUv2Data(root=str(written.root), first_label=1).open("test")
+    for field in ({"first_label": 1}, {"hha_order": "bgr"}, {"hha": "depth"}):
+        with pytest.raises(ValueError, match="hha, hha_order and first_label are for folders made"):
+            NYUv2Data(root=str(written.root), **field).open("test")
 
 
 def test_the_original_sunrgbd_is_found(tmp_path: Path) -> None:
@@ -139,7 +145,7 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(
     root = write_sunrgbd(tmp_path / "sun").root
     monkeypatch.setitem(sys.modules, library, None)
     name = library.partition(".")[0]
-    with pytest.raises(OSError, match=rf"needs {name}: pip install 'fafnet_ros\[data\]'"):
+    with pytest.raises(OSError, match=rf"needs {name}: pip install {name}"):
         SUNRGBDData(root=str(root)).open("test")
 
 
@@ -161,3 +167,15 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_synthetic_rooms_are_opened_by_name() -> None:
     data: Any = DATA_SETS["synthetic"]
     assert {"seed", "frames"} <= {field.name for field in dataclasses.fields(data)}
+
+
+def test_prepared_rooms_can_be_trained_from_with_default_settings(tmp_path: Path) -> None:
+    rooms = SyntheticData(frames=12, held_out=1, width=32, height=32)
+    official = {"train": rooms.open("train"), "test": rooms.open("test")}
+    assert not prepare(official, tmp_path / "rooms", source={"data": "synthetic"}, jobs=1).failed
+    data = NYUv2Data(root=str(tmp_path / "rooms"))
+    train, val = data.open("train"), data.open("val")
+    assert (len(train), len(val)) == (11, 1)
+    assert sorted([*train.names, *val.names]) == official["train"].names
+    # One room a frame: so none is seen in both.
+    assert [*train.scenes, *val.scenes] == [*train.names, *val.names]  # type: ignore[attr-defined]

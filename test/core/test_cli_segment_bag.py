@@ -187,4 +187,4 @@ def test_without_rosbags_the_remedy_is_named(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "pip install 'fafnet_ros[bags]'" in done.stderr
+    assert "pip install 'rosbags" in done.stderr

@@ -198,5 +198,5 @@ def test_a_matrix_that_cannot_be_drawn_is_refused(draw: Callable[[], object], me
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ValueError, match=r"pip install 'fafnet_ros\[train\]'"):
+    with pytest.raises(ValueError, match="pip install matplotlib"):
         confusion_picture(confusion([9, 1], [2, 5]), "ab")
