@@ -138,6 +138,10 @@ class Table:
             for fam in (found[0] if found else {})
         }
 
+    def seconds(self, arm: str) -> float:
+        """Return the median time of an arm's trainings."""
+        return float(np.median([r.seconds for (name, _), r in self._by_run.items() if name == arm]))
+
     def parameters(self, arm: str) -> int:
         """Return the size of an arm's network."""
         return next(r.parameters for (name, _), r in self._by_run.items() if name == arm)
@@ -158,14 +162,17 @@ def _scores(table: Table) -> list[str]:
     for measure, title in _MEASURES.items():
         head = " | ".join(f"{px:g} px" for px in table.errors)
         rows = [
-            f"| {title}, % | parameters | seeds | {head} |",
-            "|---|---|---|" + "---|" * len(table.errors),
+            f"| {title}, % | parameters | seeds | s a run | {head} |",
+            "|---|---|---|---|" + "---|" * len(table.errors),
         ]
         for arm in table.arms:
             seeds = table.seeds(arm)
             means = table.scores(arm, measure, seeds).mean(axis=0)
             cells = " | ".join(f"{value:.2f}" for value in means)
-            rows.append(f"| {arm} | {table.parameters(arm):,} | {len(seeds)} | {cells} |")
+            rows.append(
+                f"| {arm} | {table.parameters(arm):,} | {len(seeds)} |"
+                f" {table.seconds(arm):.0f} | {cells} |"
+            )
         parts.append("\n".join(rows))
     return parts
 
@@ -217,9 +224,9 @@ def _plot(table: Table, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), constrained_layout=True)
+    figure, grid = plt.subplots(2, 2, figsize=(11, 8.4), constrained_layout=True)
     x = np.array(table.errors)
-    for axis, (measure, title) in zip(axes, _MEASURES.items(), strict=False):
+    for (axis, below), (measure, title) in zip(grid.T, _MEASURES.items(), strict=True):
         for arm in (arm for arm in _COLOURS if arm in table.arms):
             runs = table.scores(arm, measure, table.seeds(arm))
             axis.plot(x, runs.T, color=_COLOURS[arm], alpha=0.15, linewidth=0.8)
@@ -227,8 +234,8 @@ def _plot(table: Table, path: Path) -> None:
         axis.set_title(title)
         axis.set_ylabel("%")
         axis.legend(frameon=False)
-    _plot_gains(axes[2], table, x)
-    for axis in axes:
+        _plot_gains(below, table, x, measure)
+    for axis in grid.flat:
         axis.axvspan(8, x.max(), color="#F2EFE8", zorder=0)
         axis.set_xlabel("error of the registration, px at 640 width\n(shaded: beyond training)")
         axis.spines[["top", "right"]].set_visible(False)
@@ -237,16 +244,16 @@ def _plot(table: Table, path: Path) -> None:
     plt.close(figure)
 
 
-def _plot_gains(axis: Any, table: Table, x: Values) -> None:
+def _plot_gains(axis: Any, table: Table, x: Values, measure: str) -> None:
     axis.axhline(0, color="#55534F", linewidth=0.8)
     for nudge, (arm, other) in enumerate(_pairs(table)):
-        intervals = [Interval.of(c) for c in table.difference(arm, other, "mean_iou").T]
+        intervals = [Interval.of(c) for c in table.difference(arm, other, measure).T]
         means = np.array([interval.mean for interval in intervals])
         half = np.array([interval.high - interval.mean for interval in intervals])
         axis.errorbar(
             x + 0.15 * (nudge - 1), means, half, fmt="o-", capsize=3, label=f"{arm} - {other}"
         )
-    axis.set_title("paired difference in mIoU, 95 % interval")
+    axis.set_title("paired difference, 95 % interval")
     axis.set_ylabel("points")
     if not _pairs(table):
         return

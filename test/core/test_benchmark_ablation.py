@@ -115,7 +115,7 @@ def test_the_report_says_what_the_table_holds(report: ModuleType, tmp_path: Path
     assert (tmp_path / "ablation.md").read_text() == text + "\n"
     assert cv2.imread(str(tmp_path / "ablation.png")) is not None
     # 51 is the mean of 50, 52 and 51.
-    assert "| all-fams | 1,000 | 3 | 51.00 | 49.33 | 45.67 | 30.00 |" in text
+    assert "| all-fams | 1,000 | 3 | 1 | 51.00 | 49.33 | 45.67 | 30.00 |" in text
     gain, half = 4.0, 4.302653 / math.sqrt(3)
     assert f"{gain:+.2f} [{gain - half:+.2f}, {gain + half:+.2f}]" in text
     assert "| encoder.fuse1.align_depth | 0.100 | 0.500 |" in text
