@@ -99,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         require_matplotlib()  # now, not when everything is computed
     model, label_set, normalisation = _load(arguments.checkpoint)
     dataset = config.data.open(config.evaluate.split)
+    for notice in dataset.notices:
+        print(f"fafnet: {notice}", file=sys.stderr)
     _check_labels(label_set, dataset.label_set)
     keep = _frames_to_keep(frames, len(dataset)) if arguments.sheet else []
     results = []

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, get_args
 
-from fafnet_core.data.checks import HhaOrder
+from fafnet_core.data.checks import Check, HhaOrder, HhaSource
+from fafnet_core.data.full_check import check_every_frame
 from fafnet_core.data.label_images import FirstLabel
 from fafnet_core.data.layouts import (
     LayoutName,
@@ -50,6 +51,10 @@ class FolderData:
             sure of red.
         first_label: value of the first class in label images, 1 (0 = unlabelled) or 0 (255 =
             unlabelled); None: as the layout has it.
+        hha: "ready" takes the HHA of a folder that has some; "depth" has it made of the folder's
+            metric depth, for training, validation and test alike.
+        check: frames that are read when a split is opened: "some", seven of them, or "all", which
+            finds every label that is no class and every damaged image before training begins.
 
     Raises:
         ValueError: a field has a value that is not allowed; the message says what is.
@@ -60,11 +65,14 @@ class FolderData:
     validation: float = 0.1
     hha_order: HhaOrder = "check"
     first_label: FirstLabel | None = None
+    hha: HhaSource = "ready"
+    check: Check = "some"
 
     def __post_init__(self) -> None:
         if not isinstance(self.root, str) or not self.root:
             raise ValueError(f"root is {self.root!r}; wanted the data set's folder")
-        for name, allowed in (("layout", LayoutName), ("hha_order", HhaOrder)):
+        choices = {"layout": LayoutName, "hha_order": HhaOrder, "hha": HhaSource, "check": Check}
+        for name, allowed in choices.items():
             if (value := getattr(self, name)) not in get_args(allowed):
                 raise ValueError(unknown_name(name, str(value), get_args(allowed)))
         fraction: Any = self.validation
@@ -83,8 +91,16 @@ class FolderData:
     @property
     def _options(self) -> LayoutOptions:
         return LayoutOptions(
-            validation=self.validation, hha_order=self.hha_order, first_label=self.first_label
+            validation=self.validation,
+            hha_order=self.hha_order,
+            first_label=self.first_label,
+            hha=self.hha,
         )
+
+    def _checked(self, dataset: RgbdSegmentationDataset) -> RgbdSegmentationDataset:
+        if self.check == "all":
+            check_every_frame(dataset)
+        return dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +123,7 @@ class NYUv2Data(FolderData):
         dataset = open_layout(
             self.folder, split, self._options, nyuv2_layouts(), layout=self.layout
         )
-        return OfficialCrop(dataset) if self.crop else dataset
+        return self._checked(OfficialCrop(dataset) if self.crop else dataset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +132,10 @@ class SUNRGBDData(FolderData):
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
         """Return a split; see `fafnet_core.data.layouts.open_layout`."""
-        return open_layout(self.folder, split, self._options, sunrgbd_layouts(), layout=self.layout)
+        dataset = open_layout(
+            self.folder, split, self._options, sunrgbd_layouts(), layout=self.layout
+        )
+        return self._checked(dataset)
 
 
 DATA_SETS: Mapping[str, type[DataConfig]] = MappingProxyType(

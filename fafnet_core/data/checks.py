@@ -19,6 +19,12 @@ HhaOrder = Literal["check", "rgb", "bgr"]
 """Which channel of a ready HHA image is disparity: "rgb" red, "bgr" blue; "check" makes sure of
 red."""
 
+HhaSource = Literal["ready", "depth"]
+"""Where a folder's HHA comes from: it is "ready" there, or made of "depth"."""
+
+Check = Literal["some", "all"]
+"""How many frames a data set reads before it says that all is well."""
+
 MOST_SAMPLED = 7
 """Frames of a split that a loader looks into before it says that all is well."""
 

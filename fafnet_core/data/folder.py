@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.data.frames import read_depth, read_rgb
+from fafnet_core.data.image_headers import image_sizes
 from fafnet_core.data.label_images import read_label_counts, to_class_ids
 from fafnet_core.data.labels import LabelSet
 from fafnet_core.data.prepare.journal import read_manifest
@@ -52,8 +53,8 @@ class PreparedFolder(RgbdSegmentationDataset):
 
     Raises:
         FileNotFoundError: no folder, no manifest, no list, or a picture that is not there.
-        ValueError: a list that does not fit the manifest, a damaged manifest, or one of another
-            version.
+        ValueError: a list that does not fit the manifest, a picture of another size than it says, a
+            damaged manifest, or one of another version.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class PreparedFolder(RgbdSegmentationDataset):
             split, train, test, groups=_groups(train), validation=validation
         )
         _check_pictures(self._root, self._records)
+        _check_sizes(self._root, self._records)
         self.names = [record.name for record in self._records]
         self.sensors = [record.sensor for record in self._records]
         self.scenes = [record.scene for record in self._records]
@@ -137,7 +139,7 @@ def _groups(records: Sequence[FrameRecord]) -> Sequence[Hashable]:
 
 def _check_pictures(root: Path, records: Sequence[FrameRecord]) -> None:
     """Refuse a split whose pictures are not all there, before training has begun."""
-    # A listing of each folder, not a look at each file: that takes minutes over a network.
+    # By a listing of each folder, so that all that are not there are named at once.
     listings: dict[str, set[str]] = {}
     absent: list[str] = []
     for record in records:
@@ -157,11 +159,36 @@ def _check_pictures(root: Path, records: Sequence[FrameRecord]) -> None:
         )
 
 
+def _check_sizes(root: Path, records: Sequence[FrameRecord]) -> None:
+    """Refuse a split whose pictures have other sizes than the manifest says."""
+    pictures = [
+        (record, Path(picture_path(root, kind, record.name)))
+        for record in records
+        for kind in record.files
+    ]
+    sizes = image_sizes([path for _, path in pictures])
+    wrong = [
+        (record, path, size)
+        for (record, path), size in zip(pictures, sizes, strict=True)
+        if size not in (None, record.size)
+    ]
+    if wrong:
+        record, path, size = wrong[0]
+        assert size is not None
+        raise ValueError(
+            f"{_resized(path, size, record)} ({len(wrong)} of {len(pictures)} pictures)"
+        )
+
+
+def _resized(path: Path, size: tuple[int, ...], record: FrameRecord) -> str:
+    (height, width), (wanted_height, wanted_width) = size, record.size
+    return (
+        f"{path} is {width}x{height}, the manifest says {wanted_width}x{wanted_height}: the"
+        " pictures of a prepared folder are not to be resized"
+    )
+
+
 def _sized(picture: NDArray[Any], record: FrameRecord, path: Path) -> NDArray[Any]:
     if picture.shape[:2] != record.size:
-        (height, width), (wanted_height, wanted_width) = picture.shape[:2], record.size
-        raise ValueError(
-            f"{path} is {width}x{height}, the manifest says {wanted_width}x{wanted_height}: the"
-            " pictures of a prepared folder are not to be resized"
-        )
+        raise ValueError(_resized(path, picture.shape[:2], record))
     return picture

@@ -19,6 +19,7 @@ from fafnet_core.data.checks import (
     spread,
 )
 from fafnet_core.data.frames import CAMERA_FILE, CameraFile, read_depth, read_rgb
+from fafnet_core.data.image_headers import check_frame_sizes
 from fafnet_core.data.label_images import FirstLabel, describe, read_label_counts, to_class_ids
 from fafnet_core.data.labels import NYU40, UNLABELLED, LabelSet
 from fafnet_core.data.nyuv2 import camera_matrix, cropped_camera_matrix
@@ -27,7 +28,11 @@ from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """The files of one frame; it has ready HHA, or depth, or both."""
+    """The files of one frame; it has either ready HHA or depth.
+
+    Not both: where faults befall the depth in training, HHA is made from it, and that of another
+    encoder beside it would be of another kind.
+    """
 
     name: str
     rgb: Path
@@ -35,6 +40,12 @@ class FrameFiles:
     hha: Path | None = None
     depth: Path | None = None
     raw_depth: Path | None = None
+
+    @property
+    def images(self) -> list[Path]:
+        """All of them, the colour image first."""
+        others = (self.label, self.hha, self.depth, self.raw_depth)
+        return [self.rgb, *(path for path in others if path is not None)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class FolderFrames(RgbdSegmentationDataset):
     Args:
         files: the files of each frame.
         conventions: how to read them.
+        notices: see `RgbdSegmentationDataset`.
 
     Raises:
         FileNotFoundError: a file is not there.
@@ -70,12 +82,20 @@ class FolderFrames(RgbdSegmentationDataset):
             message names the file.
     """
 
-    def __init__(self, files: Sequence[FrameFiles], conventions: FolderConventions) -> None:
+    def __init__(
+        self,
+        files: Sequence[FrameFiles],
+        conventions: FolderConventions,
+        *,
+        notices: Sequence[str] = (),
+    ) -> None:
         self._files = list(files)
         self._conventions = conventions
+        self.notices = list(notices)
         self.label_set = conventions.label_set
         self.names = [frame.name for frame in self._files]
         self.sensors = ["kv1" if self.label_set == NYU40 else ""] * len(self._files)
+        check_frame_sizes([frame.images for frame in self._files])
         sampled = [self._files[i] for i in spread(len(self._files))]
         self._check_depth([frame for frame in sampled if frame.hha is None])
         for index in spread(len(self._files)):
@@ -118,8 +138,8 @@ class FolderFrames(RgbdSegmentationDataset):
         camera = self._conventions.camera
         return read_depth(path, 0.001 if camera is None else camera.depth_unit_m)
 
-    def _camera(self, files: FrameFiles, rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-        """Return the frame's camera matrix; without HHA there has to be one."""
+    def _camera(self, files: FrameFiles, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the frame's camera matrix; without ready HHA there has to be one."""
         camera = self._conventions.camera
         if camera is not None:
             camera.check_size(rgb, files.rgb)
@@ -133,8 +153,6 @@ class FolderFrames(RgbdSegmentationDataset):
             ):
                 if size == (height, width):
                     return matrix
-        if files.hha is not None:
-            return None
         raise ValueError(
             f"{files.depth} needs a camera matrix to become HHA, and none is known for"
             f" {self.label_set.name} images of {describe(rgb)}: put a {CAMERA_FILE} with fx, fy,"

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from fafnet_core.data.checks import name_some
 from fafnet_core.data.frames import IMAGE_SUFFIXES
+from fafnet_core.data.labels import NYU40, SUN37, LabelSet
 
 _SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 
@@ -89,6 +90,34 @@ def check_no_overlap(train: Sequence[Listed], test: Sequence[Listed]) -> None:
             f"{len(both)} test frames are training frames too: {first.place} names {first.name}, as"
             f" {trained[first.name].place}; take the official lists"
         )
+
+
+_OFFICIAL = {NYU40.name: ("NYU-Depth V2", 795, 654), SUN37.name: ("SUN RGB-D", 5285, 5050)}
+"""Data set, training and test frames, by the label set that goes with it."""
+
+
+def official_notice(label_set: LabelSet, root: Path, train: int, test: int) -> str | None:
+    """Say that a folder lists other numbers of frames than its data set has; None: the same."""
+    if label_set.name not in _OFFICIAL:
+        return None
+    name, *official = _OFFICIAL[label_set.name]
+    if [train, test] == official:
+        return None
+    return (
+        f"{root} lists {train} frames to train and {test} to test; the official split of {name} has"
+        f" {official[0]} and {official[1]}"
+    )
+
+
+def unlisted_notice(folder: Path, images: Mapping[str, Path], every_name: set[str]) -> str | None:
+    """Say that a folder has images which no list names; None: all are listed."""
+    unlisted = sorted(images.keys() - every_name)
+    if not unlisted:
+        return None
+    return (
+        f"{folder} has {len(unlisted)} images that no list names ({name_some(unlisted)}): they are"
+        " left out; is a list cut short?"
+    )
 
 
 def check_list_fits(

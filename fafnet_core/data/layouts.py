@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from fafnet_core.data.checks import HhaOrder
+from fafnet_core.data.checks import HhaOrder, HhaSource
 from fafnet_core.data.label_images import FirstLabel
 from fafnet_core.data.labels import NYU40, SUN37, LabelSet
 from fafnet_core.data.prepared_layouts import FolderLayout, folder_layouts
@@ -29,11 +29,13 @@ class LayoutOptions:
             sure of red. Only for folders made for other projects.
         first_label: value of the first class in label images, 1 (0 = unlabelled) or 0 (255 =
             unlabelled); None: as the layout has it. Only for folders made for other projects.
+        hha: "ready" takes the HHA that such a folder has, if any; "depth" has it made of depth.
     """
 
     validation: float = 0.1
     hha_order: HhaOrder = "check"
     first_label: FirstLabel | None = None
+    hha: HhaSource = "ready"
 
 
 @dataclass(frozen=True)
@@ -150,14 +152,15 @@ def _of_folder(label_set: LabelSet, layout: FolderLayout) -> Layout:
             validation=options.validation,
             hha_order=options.hha_order,
             first_label=options.first_label,
+            hha=options.hha,
         )
 
     return Layout(layout.name, f"made for {layout.made_for}", layout.missing, open_folder)
 
 
 def _check_nothing_to_set(options: LayoutOptions, what: str) -> None:
-    if options.hha_order != "check" or options.first_label is not None:
+    if replace(options, validation=0) != LayoutOptions(validation=0):
         raise ValueError(
-            f"hha_order and first_label are for folders made for other projects, not for {what},"
-            " which is known: leave them out"
+            f"hha, hha_order and first_label are for folders made for other projects, not for"
+            f" {what}, which is known: leave them out"
         )

@@ -236,6 +236,7 @@ class OfficialCrop(RgbdSegmentationDataset):
         self.label_set = whole.label_set
         self.names = whole.names
         self.sensors = whole.sensors
+        self.notices = whole.notices
         self.scenes: Sequence[str] = getattr(whole, "scenes", ())
         self.read(0)
 

@@ -2,7 +2,7 @@
 
 | made for | files | labels on disk |
 |---|---|---|
-| SA-Gate, CMX | RGB/ HHA/ Label/, sometimes Depth/ with .npy in metres | 0 = void, 1..C |
+| SA-Gate, CMX | RGB/ HHA/ Label/, sometimes Depth/ (.npy in metres) | 0 = void, 1..C |
 | DFormer | RGB/ Depth/ Label/ (or labels/) | 0 = void, 1..C |
 | ESANet | {train,test}/ with rgb/ depth/ depth_raw/ labels_40/, depth in mm | 0 = void, 1..C |
 | FAFNet's release | rgb/ hha/ label/ | 0..C-1, 255 = void |
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fafnet_core.data.checks import HhaOrder
+from fafnet_core.data.checks import HhaOrder, HhaSource
 from fafnet_core.data.folder_frames import FolderConventions, FolderFrames, FrameFiles
 from fafnet_core.data.frames import CAMERA_FILE, read_camera_file
 from fafnet_core.data.image_lists import (
@@ -24,7 +24,9 @@ from fafnet_core.data.image_lists import (
     check_list_fits,
     check_no_overlap,
     images_of,
+    official_notice,
     read_image_list,
+    unlisted_notice,
 )
 from fafnet_core.data.label_images import FirstLabel
 from fafnet_core.data.labels import LabelSet
@@ -44,7 +46,7 @@ class FolderLayout:
         label: folder of the labels.
         first_label: value of the first class, see `FolderConventions`.
         hha: folder of ready HHA; empty: the layout has none.
-        depth: folder of the depth. Beside ready HHA it may be absent, and only metres (.npy) count.
+        depth: folder of the depth. Beside ready HHA it may be absent.
         raw_depth: folder of the depth before in-painting; it may be absent.
         by_split: the folders are in `train/` and `test/`, and lists are not needed.
     """
@@ -83,8 +85,12 @@ class FolderLayout:
         validation: float,
         hha_order: HhaOrder = "check",
         first_label: FirstLabel | None = None,
+        hha: HhaSource = "ready",
     ) -> FolderFrames:
         """Return a split of such a folder.
+
+        Its frames have ready HHA, or depth where the layout has no HHA or `hha` says so; never
+        both, so that HHA is of one kind in training, validation and test.
 
         Raises:
             FileNotFoundError: a file is not there.
@@ -103,9 +109,14 @@ class FolderLayout:
         place = root / ("test" if split == "test" else "train") if self.by_split else root
         # A folder of its own for each split holds nothing of the other's list.
         every_name = {frame.name for frame in (*train, *test)}
+        files = self._files(place, frames, every_name, hha)
+        notices = (
+            unlisted_notice(place / self.rgb, images_of(place / self.rgb), every_name),
+            official_notice(label_set, root, len(train), len(test)),
+        )
         camera_file = root / CAMERA_FILE
         return FolderFrames(
-            self._files(place, frames, every_name),
+            files,
             FolderConventions(
                 label_set,
                 self.first_label if first_label is None else first_label,
@@ -113,6 +124,7 @@ class FolderLayout:
                 hha_order=hha_order,
                 camera=read_camera_file(camera_file) if camera_file.is_file() else None,
             ),
+            notices=[notice for notice in notices if notice is not None],
         )
 
     def _lists(self, root: Path) -> tuple[list[Listed], list[Listed]]:
@@ -126,22 +138,24 @@ class FolderLayout:
         return read_image_list(root / name)
 
     def _files(
-        self, root: Path, frames: Sequence[Listed], every_name: set[str]
+        self, root: Path, frames: Sequence[Listed], every_name: set[str], source: HhaSource
     ) -> list[FrameFiles]:
         """Return each frame's files, having made sure that they are there."""
         there = _folders(root)
         label = next(name for name in self.label if name in there)
+        ready = self.hha and source == "ready"
+        if not ready:
+            self._check_has_depth(root, there)
+        used = (self.hha,) if ready else (self.depth, self.raw_depth)
         images = {
             name: images_of(root / name)
-            for name in (self.rgb, label, self.hha, self.depth, self.raw_depth)
+            for name in (self.rgb, label, *used)
             if name and name in there
         }
-        needed = (self.rgb, label, self.hha or self.depth)
+        needed = (self.rgb, label, used[0])
         check_list_fits(frames, every_name, {root / name: images[name] for name in needed})
-        depth = images.get(self.depth, {})
-        if self.hha and not all(depth.get(f.name, Path()).suffix == ".npy" for f in frames):
-            depth = {}
-        hha, raw_depth = images.get(self.hha, {}), images.get(self.raw_depth, {})
+        hha = images.get(self.hha, {})
+        depth, raw_depth = images.get(self.depth, {}), images.get(self.raw_depth, {})
         return [
             FrameFiles(
                 frame.name,
@@ -153,6 +167,18 @@ class FolderLayout:
             )
             for frame in frames
         ]
+
+    def _check_has_depth(self, root: Path, there: set[str]) -> None:
+        if not self.depth:
+            raise ValueError(
+                f"{root}: the layout '{self.name}' has no depth that HHA could be made of; leave"
+                " hha: depth out"
+            )
+        if self.depth not in there:
+            raise FileNotFoundError(
+                f"{root} has no {self.depth}/: hha: depth makes HHA of metric depth there, .npy in"
+                " metres or 16-bit images in millimetres; leave it out to take the ready HHA"
+            )
 
 
 def _folders(root: Path) -> set[str]:

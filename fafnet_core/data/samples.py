@@ -21,6 +21,9 @@ from fafnet_core.hha import encode_hha
 class RgbdSample:
     """One labelled frame. It has metric depth with its camera matrix, or ready HHA, or both.
 
+    Where it has both, the HHA is what `encode_hha` makes of such depth: transforms that change the
+    depth have it made anew, and training would see two kinds of HHA otherwise.
+
     Attributes:
         rgb: (H, W, 3) uint8.
         label: (H, W) uint8, class ids 0..C-1; 255 is ignored.
@@ -76,11 +79,14 @@ class RgbdSegmentationDataset(ABC):
         label_set: the classes of `label`.
         names: the frames' names, in order, known without reading the frames.
         sensors: what recorded each frame, in the same order; "" where not known.
+        notices: lines that users of the frames have to know; whatever opens a data set for them
+            shows these.
     """
 
     label_set: LabelSet
     names: Sequence[str]
     sensors: Sequence[str]
+    notices: Sequence[str] = ()
 
     @abstractmethod
     def read(self, index: int) -> RgbdSample:

@@ -4,6 +4,7 @@ The test split is the official one and is used to choose nothing. The validation
 from the official training split: whole scenes where the scene is known, else blocks of frames that
 were recorded one after another, so that validation does not see what training saw from a step
 aside. It depends on the list and the fraction alone; with the fraction 0, training has every frame.
+Short lists have shorter blocks, so that a tenth of them is some blocks too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Split = Literal["train", "val", "test"]
 Frame = TypeVar("Frame")
 
 _LONGEST_RUN = 50
-_BLOCK = 20
+_LONGEST_BLOCK = 20
+_FEWEST_PARTS = 10
+"""A list is cut into about so many parts or more: then a tenth of it can be held out."""
 
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 
@@ -63,10 +66,19 @@ def choose_frames(
             if (group in held_out) == (split == "val")
         ]
     if not chosen:
+        parts = len(set(groups))
+        remedy = (
+            "with that fraction training has every frame: train without validation"
+            " (train.validate_every: 0), or choose another fraction"
+            if split == "val" and validation == 0
+            else "these are one scene or block, which is never parted: train on all of them with"
+            " validation: 0, and validate nothing (train.validate_every: 0)"
+            if parts == 1 and split != "test"
+            else "choose another fraction"
+        )
         raise ValueError(
-            f"the {split} split has no frame: {len(train)} training frames in"
-            f" {len(set(groups))} scenes or blocks, validation {validation}, {len(test)} test"
-            " frames; choose another fraction"
+            f"the {split} split has no frame: {len(train)} training frames in {parts} scenes or"
+            f" blocks, validation {validation}, {len(test)} test frames; {remedy}"
         )
     return chosen
 
@@ -76,7 +88,8 @@ def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable
 
     In the order of their first frames, a group is taken whenever that brings the frames taken so
     far nearer to the fraction of those passed. Evenly also means by sensor, where a list has one
-    sensor after another.
+    sensor after another. Where that takes none of several groups, as each is too large, the one
+    whose size is nearest to the fraction is taken.
     """
     sizes: dict[Hashable, int] = {}
     for group in groups:
@@ -88,6 +101,8 @@ def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable
         if frames_taken + size / 2 < fraction * frames_passed:
             taken.add(group)
             frames_taken += size
+    if fraction > 0 and not taken and len(sizes) > 1:
+        taken.add(min(sizes, key=lambda group: abs(sizes[group] - fraction * len(groups))))
     return taken
 
 
@@ -96,16 +111,18 @@ def runs_of_numbers(names: Sequence[str]) -> list[str]:
 
     In NYUv2 the frames of a scene follow one another and a scene is in one split as a whole: where
     the training list has a gap, a test scene lies, and a run between gaps is made of whole scenes.
-    Runs longer than 50 are cut into blocks of 50. Names without numbers: blocks of 20.
+    Runs longer than 50, or than a tenth of a shorter list, are cut there. Names without numbers:
+    `blocks`.
     """
     matches = [_LAST_NUMBER.search(name) for name in names]
     numbers = [int(match.group()) for match in matches if match]
     if len(numbers) < len(names) or len(set(numbers)) < len(names):
         return blocks(names)
     groups = [""] * len(names)
+    longest = _cut(_LONGEST_RUN, names)
     run, length, last = 0, 0, None
     for place in sorted(range(len(names)), key=numbers.__getitem__):
-        if last is not None and (numbers[place] != last + 1 or length == _LONGEST_RUN):
+        if last is not None and (numbers[place] != last + 1 or length == longest):
             run, length = run + 1, 0
         groups[place] = f"run {run}"
         last, length = numbers[place], length + 1
@@ -113,12 +130,20 @@ def runs_of_numbers(names: Sequence[str]) -> list[str]:
 
 
 def blocks(names: Sequence[str]) -> list[str]:
-    """Group each 20 names that follow one another in one folder (the part up to the last slash)."""
+    """Group each 20 names that follow one another in one folder (the part up to the last slash).
+
+    In a list of less than 200 a tenth of them.
+    """
+    longest = _cut(_LONGEST_BLOCK, names)
     seen: dict[str, int] = {}
     groups = []
     for name in names:
         folder = name.rpartition("/")[0]
         place = seen.get(folder, 0)
         seen[folder] = place + 1
-        groups.append(f"{folder}, block {place // _BLOCK}")
+        groups.append(f"{folder}, block {place // longest}")
     return groups
+
+
+def _cut(longest: int, names: Sequence[str]) -> int:
+    return max(1, min(longest, len(names) // _FEWEST_PARTS))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fafnet_core.data.checks import check_one_size, looks_decoded, name_some, spread
 from fafnet_core.data.frames import read_rgb
+from fafnet_core.data.image_headers import check_frame_sizes
 from fafnet_core.data.label_images import to_class_ids
 from fafnet_core.data.labels import SUN37
 from fafnet_core.data.matlab import MatlabFile73, read_matlab5
@@ -172,18 +173,15 @@ class SUNRGBD(RgbdSegmentationDataset):
             )
 
     def _check_tree(self) -> None:
-        """Refuse a tree in which images of this split are not there."""
-        absent = [
-            path
-            for scene in self._scenes
-            for path in scene.files(self._root / TREE / scene.name)
-            if not path.is_file()
-        ]
+        """Refuse a tree in which images of this split are not there, or differ in size."""
+        needed = [scene.files(self._root / TREE / scene.name) for scene in self._scenes]
+        absent = [path for paths in needed for path in paths if not path.is_file()]
         if absent:
             raise FileNotFoundError(
                 f"{len(absent)} images of {len(self._scenes)} scenes are not there:"
                 f" {name_some(absent)}; unpack SUNRGBD.zip again"
             )
+        check_frame_sizes(needed)
 
     def _check_bits(self, scene: SunScene) -> None:
         path = scene.files(self._root / TREE / scene.name)[1]

@@ -97,6 +97,21 @@ def test_the_original_nyuv2_is_found(tmp_path: Path) -> None:
             NYUv2Data(root=str(written.root), **field).open("test")
 
 
+def test_every_frame_of_an_original_is_looked_at_where_that_is_asked(tmp_path: Path) -> None:
+    written = write_sunrgbd(tmp_path / "sun", frames=24, test=[0, 1])
+    scene = written.scenes[written.train[2]]  # not one of those that are looked into anyway
+    path = written.root / scene.folder / "depth_bfx" / scene.image.replace(".jpg", ".png")
+    path.write_bytes(path.read_bytes()[:-200])
+    data = SUNRGBDData(root=str(written.root), validation=0)
+    assert len(data.open("train")) == 22
+    every = dataclasses.replace(data, check="all")
+    with pytest.raises(ValueError, match=rf"1 of 22 frames cannot be used \(.*\): {path} is not"):
+        every.open("train")
+    assert len(every.open("test")) == 2
+    nyuv2 = NYUv2Data(root=str(write_nyuv2(tmp_path / "nyu").root), check="all", crop=True)
+    assert nyuv2.open("test")[0].size == (427, 561)
+
+
 def test_the_original_sunrgbd_is_found(tmp_path: Path) -> None:
     written = write_sunrgbd(tmp_path / "sun")
     dataset = SUNRGBDData(root=str(written.root)).open("test")

@@ -155,6 +155,18 @@ def test_a_damaged_picture_is_named(copy: Path, kind: str, damage: str) -> None:
         PreparedFolder(copy, "test").read(0)
 
 
+@pytest.mark.parametrize("kind", ["rgb", "depth", "missing", "hha", "labels"])
+def test_the_size_of_every_picture_is_known_up_front(copy: Path, kind: str) -> None:
+    path = copy / kind / "kv1/0010.png"
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    cv2.imwrite(str(path), image[:24, :32])
+    with pytest.raises(
+        ValueError, match=rf"{path} is 32x24, the manifest says 64x48.*\(1 of \d+ pictures\)"
+    ):
+        PreparedFolder(copy, "train", validation=0)
+
+
 def test_a_class_that_there_is_not_is_named(copy: Path) -> None:
     path = copy / "labels/kv1/0024.png"
     cv2.imwrite(str(path), np.full((48, 64), 40, np.uint8))

@@ -21,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_rooms import CAMERA_MATRIX, SHAPE, TinyRooms, tiny_splits
 
+from fafnet_core import __version__
 from fafnet_core.data import NYU40
-from fafnet_core.data.prepare import Preparation, prepare, verify
+from fafnet_core.data.prepare import Preparation, preparation, prepare, verify
 from fafnet_core.data.prepare.frame import FrameEncoder, to_millimetres
 from fafnet_core.data.prepare.journal import JOURNAL_FILE, Journal, locked
 from fafnet_core.data.prepare.layout import MANIFEST_FILE, check_name
@@ -80,7 +81,7 @@ def begun(copy: Path) -> Path:
     settings = json.loads((copy / MANIFEST_FILE).read_text())["settings"]
     journal = Journal(copy, settings)
     kept = [record for record in journal.records.values() if record.name[-1] not in "2345"]
-    with journal.open(kept):
+    with journal.open(kept, journal.made_by):
         pass
     for path in copy.rglob("000[2345].png"):
         path.unlink()
@@ -187,7 +188,8 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(whole: Path, tmp_path
 
 def test_a_journal_cut_at_any_byte_keeps_every_whole_line(copy: Path) -> None:
     settings = json.loads((copy / MANIFEST_FILE).read_text())["settings"]
-    with Journal(copy, settings).open(Journal(copy, settings).records.values()):
+    journal = Journal(copy, settings)
+    with journal.open(journal.records.values(), journal.made_by):
         pass
     content = (copy / JOURNAL_FILE).read_bytes()
     head = content.index(b"\n") + 1
@@ -287,6 +289,75 @@ def test_other_settings_than_before_are_refused(
     with pytest.raises(ValueError, match=message):
         prepare(tiny_splits(**trouble), whole, source=source)
     assert files(whole) == before
+
+
+VERSIONS = {"fafnet": __version__, "numpy": np.__version__, "opencv": cv2.__version__}
+
+
+def made_by(root: Path) -> Any:
+    return json.loads((root / MANIFEST_FILE).read_text())["made_by"]
+
+
+@pytest.fixture
+def upgraded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has `prepare` run by other versions than those that made what is there."""
+
+    def upgrade(**libraries: str) -> None:
+        monkeypatch.setattr(preparation, "_versions", lambda: {**VERSIONS, **libraries})
+
+    return upgrade
+
+
+def test_another_opencv_goes_on_and_the_manifest_says_both(
+    whole: Path, begun: Path, upgraded: Callable[..., None]
+) -> None:
+    assert made_by(whole) == VERSIONS
+    upgraded(opencv="99.1")
+    damaged = {"kv1/0002": "cut short"}
+    assert run(begun, damaged=damaged)[0].written == 3
+    upgraded()  # back again: still both
+    assert run(begun)[0].written == 1
+    assert made_by(begun) == {**VERSIONS, "opencv": f"{cv2.__version__}, 99.1"}
+    there, wanted = files(begun), files(whole)
+    del there[MANIFEST_FILE], wanted[MANIFEST_FILE]
+    assert there == wanted
+
+
+@pytest.mark.parametrize("lost", ["of a killed run", "since it was complete"])
+def test_frames_of_two_versions_of_this_program_are_not_mixed(
+    copy: Path, request: pytest.FixtureRequest, upgraded: Callable[..., None], lost: str
+) -> None:
+    if lost == "of a killed run":
+        request.getfixturevalue("begun")
+    else:
+        (copy / "rgb/kv1/0000.png").unlink()
+    before = files(copy)
+    upgraded(fafnet="99.1")
+    message = rf"frames of {copy} were made by version {__version__} .* and this is version 99.1"
+    with pytest.raises(ValueError, match=message) as error:
+        run(copy)
+    assert f"go on with version {__version__}, or give another folder" in str(error.value)
+    assert files(copy) == before
+
+
+def test_a_complete_folder_is_left_to_the_versions_that_made_it(
+    whole: Path, copy: Path, upgraded: Callable[..., None]
+) -> None:
+    upgraded(fafnet="99.1", opencv="99.1")
+    assert run(copy)[0].written == 0
+    (copy / "test.txt").unlink()
+    assert run(copy)[0].written == 0
+    assert files(copy) == files(whole)
+
+
+def test_where_no_frame_is_left_another_version_makes_them_all(
+    begun: Path, upgraded: Callable[..., None]
+) -> None:
+    head = (begun / JOURNAL_FILE).read_bytes().split(b"\n")[0]
+    (begun / JOURNAL_FILE).write_bytes(head + b"\n")
+    upgraded(fafnet="99.1")
+    assert run(begun)[0].written == 9
+    assert made_by(begun) == {**VERSIONS, "fafnet": "99.1"}
 
 
 def test_another_version_of_the_layout_is_refused(copy: Path) -> None:

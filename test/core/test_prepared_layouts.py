@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from originals import NYU_CAMERA_MATRIX, NYU_SHAPE, room, rotate_bits
 
-from fafnet_core.data import NYU40, SUN37, RgbdSegmentationDataset, read_depth
+from fafnet_core.data import NYU40, SUN37, LabelSet, RgbdSegmentationDataset, read_depth
 from fafnet_core.data.catalogue import NYUv2Data, SUNRGBDData
 from fafnet_core.data.checks import check_hha_order, hha_is_swapped, looks_decoded, looks_rotated
-from fafnet_core.data.image_lists import read_image_list
-from fafnet_core.data.nyuv2 import camera_matrix
+from fafnet_core.data.image_lists import official_notice, read_image_list
+from fafnet_core.data.nyuv2 import OfficialCrop, camera_matrix
+from fafnet_core.data.transforms import DepthFaults, TransformConfig
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
 
@@ -159,13 +160,70 @@ def test_sa_gate_and_cmx(sa_gate: Folder) -> None:
         assert (sample.depth_m, sample.camera_matrix, sample.sensor) == (None, None, "kv1")
 
 
-def test_sa_gates_depth_in_metres_is_given_too(sa_gate: Folder) -> None:
-    for number, frame in sa_gate.frames.items():
-        np.save(sa_gate.path("Depth", number, ".npy"), frame.depth_m)
-    sample = _open(sa_gate)[0]
+def _add_metres(folder: Folder) -> None:
+    for number, frame in folder.frames.items():
+        path = folder.path("Depth", number, ".npy")
+        np.save(path, frame.depth_m)
+
+
+def test_sa_gates_hha_or_its_depth_in_metres_is_given_never_both(sa_gate: Folder) -> None:
+    _add_metres(sa_gate)
+    ready = _open(sa_gate)[0]
+    assert ready.hha is not None
+    assert (ready.depth_m, ready.camera_matrix) == (None, None)
+    sample = _open(sa_gate, hha="depth")[0]
+    assert sample.hha is None
     np.testing.assert_array_equal(sample.depth_m, sa_gate.frames[1].depth_m)
     np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
-    assert sample.hha is not None
+
+
+@pytest.mark.parametrize("hha", ["ready", "depth"])
+def test_depth_faults_leave_a_folder_with_hha_of_one_kind(
+    sa_gate: Folder, tmp_path: Path, hha: str
+) -> None:
+    """Faulted samples and the others: of the folder's encoder all, or of ours all."""
+    _add_metres(sa_gate)
+    shutil.rmtree(sa_gate.root / "HHA")
+    theirs = np.array((77, 88, 99), np.uint8)  # that ours has nowhere
+    for number in sa_gate.frames:
+        write_png(sa_gate.path("HHA", number, ".png"), np.broadcast_to(theirs, (*NYU_SHAPE, 3)))
+    faults = DepthFaults(TransformConfig(misalignment_px=8, fault_probability=0.5))
+    dataset = _open(sa_gate, hha=hha)
+    faulted = 0
+    for seed in range(6):
+        sample = dataset[seed % 3]
+        changed = faults(sample, np.random.default_rng(seed))
+        faulted += changed is not sample
+        made = changed.with_hha().hha
+        assert made is not None
+        there = made[made.any(axis=2)]
+        assert ((there == theirs).all(axis=1)).mean() == (1 if hha == "ready" else 0)
+    assert 0 < faulted < 6
+
+
+def test_faults_that_need_metres_say_where_they_are(sa_gate: Folder) -> None:
+    _add_metres(sa_gate)
+    faults = DepthFaults(TransformConfig(depth_noise=0.001, fault_probability=0.01))
+    # At the first sample, not at the first that a fault happens to befall.
+    with pytest.raises(ValueError, match=r"1: noise needs metric depth .*data\.hha: depth"):
+        faults(_open(sa_gate)[0], np.random.default_rng(0))
+    assert faults(_open(sa_gate, hha="depth")[0], np.random.default_rng(0)).hha is None
+
+
+def test_hha_from_depth_where_there_is_no_depth(sa_gate: Folder) -> None:
+    message = _wanted_error(sa_gate, hha="depth")
+    assert f"{sa_gate.root} has no Depth/: hha: depth makes HHA of metric depth" in message
+
+
+def test_hha_from_depth_where_depth_is_not_metric(dformer: Folder) -> None:
+    dformer.hha("HHA", ".png")
+    assert "Depth/1.png has 8 bits" in _wanted_error(dformer, hha="depth")
+
+
+def test_the_release_has_no_depth(release: Folder) -> None:
+    assert "layout 'fafnet' has no depth that HHA" in _wanted_error(
+        release, hha="depth", layout="fafnet"
+    )
 
 
 def test_the_release(release: Folder) -> None:
@@ -377,6 +435,81 @@ def test_a_list_that_does_not_fit_the_folder(sa_gate: Folder) -> None:
     message = _wanted_error(sa_gate)
     assert f"{sa_gate.root}/train.txt line 2 names 2, but {sa_gate.root}/HHA has no such" in message
     assert "(1 of 3 listed are not there: 2); it has 1 that no list names: 17" in message
+
+
+def test_images_that_no_list_names_are_told(sa_gate: Folder) -> None:
+    (few,) = _notices(_open(sa_gate))
+    assert few == (
+        f"{sa_gate.root} lists 3 frames to train and 1 to test; the official split of NYU-Depth V2"
+        " has 795 and 654"
+    )
+    (sa_gate.root / "train.txt").write_text("RGB/1.jpg\tLabel/1.png\n")
+    for split in ("train", "test"):
+        unlisted, _ = _notices(_open(sa_gate, split))
+        assert unlisted.startswith(f"{sa_gate.root}/RGB has 2 images that no list names (2, 5)")
+        assert "is a list cut short?" in unlisted
+
+
+def test_a_folder_of_its_own_for_each_split_is_compared_with_its_own_list(esanet: Folder) -> None:
+    assert not any("no list names" in notice for notice in _notices(_open(esanet)))
+    (esanet.root / "train.txt").write_text("0001\n")
+    unlisted, _ = _notices(_open(esanet))
+    assert f"{esanet.root}/train/rgb has 2 images that no list names (0002, 0005)" in unlisted
+    assert _notices(OfficialCrop(_open(esanet))) == _notices(_open(esanet))
+
+
+def test_official_lists_are_worth_no_notice() -> None:
+    assert official_notice(NYU40, Path("data"), 795, 654) is None
+    assert official_notice(SUN37, Path("data"), 5285, 5050) is None
+    assert official_notice(LabelSet("mine", ("a",), ((0, 0, 0),)), Path("data"), 1, 1) is None
+    notice = official_notice(SUN37, Path("data"), 5285, 5049)
+    assert notice is not None
+    assert "the official split of SUN RGB-D has 5285 and 5050" in notice
+
+
+def _notices(dataset: RgbdSegmentationDataset) -> list[str]:
+    return list(dataset.notices)
+
+
+def _many(folder: Folder, count: int) -> Folder:
+    """The same with frames 100 to 100 + count - 1, all alike; few of them are looked into."""
+    numbers = range(100, 100 + count)
+    for kind in ("RGB", "HHA", "Label"):
+        source = next((folder.root / kind).glob("1.*"))
+        for number in numbers:
+            shutil.copy(source, folder.path(kind, number, source.suffix))
+    (folder.root / "train.txt").write_text("".join(f"{number}\n" for number in numbers))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["RGB", "HHA", "Label"])
+def test_the_size_of_every_image_is_known_up_front(sa_gate: Folder, kind: str) -> None:
+    folder = _many(sa_gate, 60)
+    (path,) = (folder.root / kind).glob("105.*")
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    cv2.imwrite(str(path), image[:240])
+    message = _wanted_error(folder)
+    first, size = ("Label", "480") if kind == "RGB" else (kind, "240")
+    assert f"{folder.root}/{first}/105" in message
+    assert f"is 640x{size}, but {folder.root}/RGB/105.jpg is 640x" in message
+    path.write_bytes(b"")
+    assert f"{path} is not an image that OpenCV can read" in _wanted_error(folder)
+
+
+def test_a_label_that_is_no_class_is_found_by_the_full_check(sa_gate: Folder) -> None:
+    folder = _many(sa_gate, 20)
+    for number in (105, 107):
+        path = folder.root / "Label" / f"{number}.png"
+        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert stored is not None
+        stored[100, 200] = 41
+        cv2.imwrite(str(path), stored)
+    assert len(_open(folder)) == 20  # neither is one of those that are looked into
+    message = _wanted_error(folder, check="all")
+    assert message.startswith("2 of 20 frames cannot be used (105, 107): ")
+    assert "105.png has label 41 (row 100, column 200)" in message
+    assert len(_open(folder, "test", check="all")) == 1
 
 
 def test_a_missing_label_names_frame_and_folder(esanet: Folder) -> None:

@@ -268,6 +268,16 @@ def test_labels_of_another_size_name_both_files(copy: WrittenSUNRGBD) -> None:
         SUNRGBD(copy.root, "test")
 
 
+def test_depth_of_another_size_than_colour_is_found_up_front(tmp_path: Path) -> None:
+    written = write_sunrgbd(tmp_path / "sun", frames=24, test=[0])
+    scene = written.scenes[written.train[1]]  # not one of those that are looked into
+    path = written.root / scene.folder / "depth_bfx" / scene.image.replace(".jpg", ".png")
+    counts = read_counts(path)
+    write_gray16(path, counts[:-1])
+    with pytest.raises(ValueError, match=rf"{path} is .*, but .*{scene.image} is .*1 of 23 frames"):
+        SUNRGBD(written.root, "train", validation=0)
+
+
 def test_fewer_labels_than_scenes(copy: WrittenSUNRGBD) -> None:
     write_sun_labels(copy.root, [scene.label for scene in copy.scenes][:-1])
     with pytest.raises(ValueError, match=r"SUNRGBD2Dseg.mat has 7 label images, .* has 8 scenes"):

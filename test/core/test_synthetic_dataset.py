@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic_reference
 
-from fafnet_core.data.synthetic import Lamp, PinholeCamera, Scene, SensorConfig, look_at
+from fafnet_core.data.synthetic import Lamp, PinholeCamera, Scene, SensorConfig, dataset, look_at
 from fafnet_core.data.synthetic.dataset import RigFrame, SyntheticData, photograph
 from fafnet_core.data.synthetic.kit import box
 from fafnet_core.data.synthetic.sensor import calibration_error, measure_depth
@@ -181,6 +183,38 @@ def test_frames_that_were_made_are_kept_and_equal(tmp_path: Path) -> None:
     # Other settings never meet these files.
     other = replace(SMALL, cache=str(tmp_path / "rooms"), lies=0.1).open("train")
     other.read(1)
+
+
+def test_frames_of_another_version_of_the_generator_are_not_taken_for_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = replace(SMALL, cache=str(tmp_path)).open("train")
+    kept.read(1)
+    monkeypatch.setattr(dataset, "_VERSION", dataset._VERSION + 1)
+    kept.read(1)
+    assert len(list(tmp_path.rglob("00001.npy"))) == 2
+
+
+def test_frames_are_those_of_this_version() -> None:
+    before, now = synthetic_reference.stored(), synthetic_reference.made()
+    again = "python test/core/synthetic_reference.py"
+    assert before["version"] == now["version"], f"write the frames of this version: {again}"
+    changed = synthetic_reference.differences(before, now)
+    assert not changed, (
+        f"frames differ from those that caches hold ({'; '.join(changed)}): raise _VERSION in"
+        f" fafnet_core/data/synthetic/dataset.py, then {again}"
+    )
+
+
+@pytest.mark.parametrize("kind", ["labels", "rgb", "hha", "depth_cm"])
+def test_the_reference_notices_a_frame_moved_by_a_pixel(kind: str) -> None:
+    before = synthetic_reference.stored()
+    now = deepcopy(before)
+    rows = now["frames"]["reduced"][kind]
+    now["frames"]["reduced"][kind] = [*rows[1:], rows[-1]]
+    (changed,) = synthetic_reference.differences(before, now)
+    assert changed.startswith("reduced: ")
+    assert kind in changed
 
 
 def test_reducing_averages_colour_and_hha_and_casts_labels_where_the_new_pixels_are() -> None:

@@ -210,4 +210,7 @@ def test_no_faults_draw_nothing() -> None:
     rng, untouched = np.random.default_rng(1), np.random.default_rng(1)
     sample = two_walls()
     assert DepthFaults(TransformConfig())(sample, rng) is sample
+    never = TransformConfig(depth_noise=0.01, fault_probability=0)
+    ready = replace(sample, depth_m=None, hha=sample.rgb)
+    assert DepthFaults(never)(ready, rng) is ready
     assert rng.random() == untouched.random()

@@ -1,8 +1,9 @@
 """What is done already: a journal that survives the end of the process at any moment.
 
-Its first line holds the settings; each further line is the record of a frame whose files were all
-there when it was written. A line that a kill cut short is a frame that is made again. When every
-frame is there the records move to the manifest and the journal goes.
+Its first line holds the settings and the versions of what makes the frames; each further line is
+the record of a frame whose files were all there when it was written. A line that a kill cut short
+is a frame that is made again. When every frame is there the records move to the manifest and the
+journal goes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Journal:
 
     Attributes:
         records: by the frames' names.
+        made_by: versions of the libraries that made them; empty where there is nothing yet.
         manifest: what was read, where the folder was complete once.
 
     Raises:
@@ -48,10 +50,12 @@ class Journal:
         self._path = root / JOURNAL_FILE
         self._settings = dict(settings)
         self._records: dict[str, FrameRecord] = {}
+        self.made_by: Mapping[str, str] = {}
         self.manifest: Manifest | None = None
         if (root / MANIFEST_FILE).is_file():
             self.manifest = Manifest.read(root)
             _check_settings(root, self.manifest.settings, settings)
+            self.made_by = self.manifest.made_by
             self._records = {record.name: record for record in self.manifest.frames}
         elif self._path.is_file():
             self._read()
@@ -68,7 +72,7 @@ class Journal:
         try:
             values = json.loads(head)
             check_format(values)
-            settings = dict(values["settings"])
+            settings, self.made_by = dict(values["settings"]), dict(values["made_by"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self._path} is damaged ({error}): delete {self._root} and prepare it again"
@@ -81,16 +85,26 @@ class Journal:
                 self._records[record.name] = record
 
     @contextmanager
-    def open(self, kept: Iterable[FrameRecord]) -> Iterator[Journal]:
+    def open(self, kept: Iterable[FrameRecord], made_by: Mapping[str, str]) -> Iterator[Journal]:
         """Begin to work: only `kept` is done; `add` what follows.
 
         The folder is no longer complete from here on, until `finish`.
+
+        Args:
+            kept: records of what is done.
+            made_by: versions of the libraries that made these and make what follows.
 
         Raises:
             OSError: the journal cannot be written.
         """
         self._records = {record.name: record for record in kept}
-        head = {"format": FORMAT, "version": VERSION, "settings": self._settings}
+        self.made_by = dict(made_by)
+        head = {
+            "format": FORMAT,
+            "version": VERSION,
+            "settings": self._settings,
+            "made_by": self.made_by,
+        }
         lines = [json.dumps(head), *(record.to_json() for record in self._records.values())]
         write_file(self._path, "".join(f"{line}\n" for line in lines).encode())
         (self._root / MANIFEST_FILE).unlink(missing_ok=True)

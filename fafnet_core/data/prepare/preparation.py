@@ -32,6 +32,8 @@ from fafnet_core.data.prepare.verification import intact
 from fafnet_core.data.prepare.workers import Job, Task, run_jobs
 from fafnet_core.data.samples import RgbdSegmentationDataset
 
+_PROGRAM = "fafnet"
+
 
 @dataclass
 class Preparation:
@@ -85,7 +87,8 @@ def prepare(
         What was done. Where frames failed, the folder is incomplete, and another run goes on.
 
     Raises:
-        ValueError: names or label sets that do not fit, or a folder of something else.
+        ValueError: names or label sets that do not fit, a folder of something else, or one that
+            another version of this program has begun.
         OSError: no room, output that cannot be written, workers that go on dying. What was done
             is kept then.
     """
@@ -104,16 +107,17 @@ def prepare(
         todo = [job for job in plan if job.name not in kept]
         result = Preparation(len(plan), kept=len(kept))
         if todo or not _is_complete(root, journal, lists):
+            made_by = _makers(root, journal.made_by, len(kept), len(todo))
             task = Task(root, datasets, label_set)
             check_space(task, todo, jobs, kept.values())
-            with journal.open(kept.values()):
+            with journal.open(kept.values(), made_by):
                 with tqdm(
                     total=len(plan), initial=len(kept), unit="frame", disable=not progress
                 ) as bar:
                     _make(task, todo, jobs, journal, result, bar, warn)
                 if not result.failed:
                     _finish(root, journal, Manifest(
-                        settings, label_set, _versions(),
+                        settings, label_set, made_by,
                         {name: FileSum.of(content) for name, content in lists.items()},
                         [journal.records[job.name] for job in plan],
                     ), lists)  # fmt: skip
@@ -204,5 +208,33 @@ def _finish(root: Path, journal: Journal, manifest: Manifest, lists: Mapping[str
     journal.finish(manifest)
 
 
+def _makers(root: Path, before: Mapping[str, str], kept: int, todo: int) -> Mapping[str, str]:
+    """The versions that made the frames which are kept, and make the others.
+
+    Another version of this program may read, encode or store frames otherwise, on purpose: it is
+    refused. Another NumPy or OpenCV is not: the same equations run on it, and what may differ is a
+    rounding here and there, which is less than making a thousand frames again is worth. The
+    manifest names both then.
+    """
+    now = _versions()
+    if not kept:
+        return now
+    if not todo:
+        return before
+    theirs, ours = before.get(_PROGRAM), now[_PROGRAM]
+    if theirs != ours:
+        raise ValueError(
+            f"{kept} frames of {root} were made by version {theirs} of this program, {todo} are to"
+            f" be made, and this is version {ours}, whose frames may differ: go on with version"
+            f" {theirs}, or give another folder, or delete this one"
+        )
+    return {library: _both(before.get(library), version) for library, version in now.items()}
+
+
+def _both(before: str | None, now: str) -> str:
+    versions = before.split(", ") if before else []
+    return ", ".join(dict.fromkeys([*versions, now]))
+
+
 def _versions() -> dict[str, str]:
-    return {"fafnet": __version__, "numpy": np.__version__, "opencv": cv2.__version__}
+    return {_PROGRAM: __version__, "numpy": np.__version__, "opencv": cv2.__version__}

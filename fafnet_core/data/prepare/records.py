@@ -167,7 +167,8 @@ class Manifest:
     Attributes:
         settings: what it was made from, and how; plain JSON values.
         label_set: the classes of the labels.
-        made_by: versions of the libraries that made it.
+        made_by: versions of the libraries that made it; several, "4.10, 4.11", where one was
+            replaced between two runs.
         lists: size and checksum of `train.txt` and `test.txt`.
         frames: a record of each frame, in the order of the lists, training first.
     """

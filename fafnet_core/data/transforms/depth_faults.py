@@ -2,7 +2,8 @@
 
 All of it happens to metric depth, before HHA is made from it, as it would on the robot. A sample
 that has ready HHA only can still be moved and lose its depth in places; noise and depth edges need
-metres, and say so.
+metres, and say so. HHA that comes with depth is taken for ours (see `RgbdSample`) and made anew; so
+folders with HHA of another encoder give either it or depth, and no training mixes the two.
 
 The noise is that of a structured-light sensor: Khoshelham and Elberink, "Accuracy and Resolution
 of Kinect Depth Data for Indoor Mapping Applications", Sensors 12(2), 2012.
@@ -51,7 +52,7 @@ class DepthFaults:
 
     def __init__(self, config: TransformConfig) -> None:
         self._config = config
-        self._any = any(
+        self._any = config.fault_probability > 0 and any(
             (
                 config.depth_dropout,
                 config.edge_dropout_px,
@@ -75,7 +76,14 @@ class DepthFaults:
             ValueError: the sample has no metric depth, and a fault needs it.
         """
         config = self._config
-        if not self._any or rng.random() >= config.fault_probability:
+        if not self._any:
+            return sample
+        # At the first sample, not at the first that a fault happens to befall.
+        if config.edge_dropout_px:
+            _metres(sample, "dropout along depth edges")
+        if config.depth_noise:
+            _metres(sample, "noise")
+        if rng.random() >= config.fault_probability:
             return sample
         if config.edge_dropout_px:
             sample = drop_depth_edges(sample, rng.uniform(0, config.edge_dropout_px))
@@ -217,6 +225,7 @@ def _metres(sample: RgbdSample, fault: str) -> NDArray[np.float32]:
         raise ValueError(
             f"{sample.name or 'the sample'}: {fault} needs metric depth and a camera matrix, and"
             " this data set has ready HHA only; leave that fault out, or take a data set with depth"
+            " (of a folder that has metric depth beside its HHA, data.hha: depth gives it)"
         )
     return sample.depth_m
 
