@@ -47,7 +47,13 @@ def ours(options: argparse.Namespace, batch: Batch, device: torch.device) -> Ite
     optimiser = build_optimiser(model, config.optimiser)
     set_learning_rate(optimiser, _RATE)
     step = Step(model, optimiser, config, Processes(device))
-    return lambda iteration: step(batch, iteration).loss
+
+    def update(iteration: int) -> float:
+        loss = step.gradients(batch, iteration).loss
+        step.apply()
+        return loss
+
+    return update
 
 
 def theirs(options: argparse.Namespace, batch: Batch, device: torch.device) -> Iteration:

@@ -25,6 +25,10 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     try:
         yield beside
         beside.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk does not say whose
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ alone is the same code with nothing to exchange.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from fafnet_core.inference.devices import choose_device
 
+_Item = TypeVar("_Item")
 _Module = TypeVar("_Module", bound=nn.Module)
 
 # One process may write pictures and states while the others wait.
@@ -53,6 +55,35 @@ class Processes:
     def wait(self) -> None:
         """Return when every process is here."""
         self.sum(torch.zeros((), device=self.device))
+
+    def in_step(self, items: Iterator[_Item]) -> Iterator[_Item]:
+        """Yield each item once every process has its own; all have equally many.
+
+        So that an error is nobody's alone: the others would wait for this process until they are
+        killed.
+
+        Raises:
+            OSError: another process could not get its item; what this one's iterator raises, too.
+        """
+        if self.world == 1:
+            yield from items
+            return
+        while True:
+            failed = torch.zeros((), device=self.device)
+            try:
+                item = next(items, None)
+            except Exception:
+                # The first does not wait: it has a state to write, and the others may be dead.
+                with contextlib.suppress(RuntimeError):
+                    dist.all_reduce(failed.fill_(1), async_op=self.is_first)
+                raise
+            if self.sum(failed).item():
+                raise OSError(
+                    "another process of this training has no batch; what it says tells why"
+                )
+            if item is None:
+                return
+            yield item
 
     def copy_from_first(self, model: nn.Module) -> None:
         """Give every process the running statistics of process 0."""

@@ -8,12 +8,13 @@ shared by several processes all see the same data.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import re
 import signal
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +25,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.data.transforms import Batch
@@ -71,12 +72,25 @@ class _TracebackOfWorker(Exception):  # noqa: N818  it is no error of its own
 class _Augmented(Dataset["Batch | _Failure"]):
     """The data set as the workers see it: an index is a place, an item an augmented sample."""
 
-    def __init__(self, dataset: RgbdSegmentationDataset, transform: Transform, seed: int) -> None:
+    def __init__(
+        self, dataset: RgbdSegmentationDataset, transform: Transform, seed: int, workers: int
+    ) -> None:
         self._dataset = dataset
         self._transform = transform
         self._seed = seed
+        # By worker, its process and the frame that it read last; in memory that outlives it.
+        self._reading = torch.full((workers, 2), -1) if workers else None
+        if self._reading is not None:
+            self._reading.share_memory_()  # type: ignore[no-untyped-call]
+
+    def last_read(self, processes: Collection[int]) -> list[str]:
+        """The frames that these processes were reading or had read last."""
+        read = [] if self._reading is None else self._reading.tolist()
+        return [self._dataset.names[frame] for process, frame in read if process in processes]
 
     def __getitem__(self, place: _Place) -> Batch | _Failure:
+        if self._reading is not None and (worker := get_worker_info()) is not None:
+            self._reading[worker.id] = torch.tensor((os.getpid(), place.frame))
         entropy = [self._seed, place.iteration, place.position]
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
         try:
@@ -144,8 +158,9 @@ def training_batches(
     if workers < 0:
         raise ValueError(f"workers is {workers}; it has to be 0 or more")
     order = _Order(len(dataset), batch_size, seed, start, stop, rank, world)
+    augmented = _Augmented(dataset, transform, seed, workers)
     loader: DataLoader[Batch | _Failure] = DataLoader(
-        _Augmented(dataset, transform, seed),
+        augmented,
         batch_sampler=order,
         num_workers=workers,
         collate_fn=_collate,
@@ -153,7 +168,7 @@ def training_batches(
         worker_init_fn=_prepare_worker if workers else None,
         multiprocessing_context=_start_method() if workers else None,
     )
-    return _batches(loader)
+    return _batches(loader, augmented)
 
 
 class _Order:
@@ -211,7 +226,7 @@ def _collate(samples: Sequence[Batch | _Failure]) -> Batch | _Failure:
     return stacked
 
 
-def _batches(loader: DataLoader[Batch | _Failure]) -> Iterator[Batch]:
+def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Iterator[Batch]:
     try:
         with warnings.catch_warnings(), _sheltered():
             # PyTorch's advice here is to fork.
@@ -231,9 +246,11 @@ def _batches(loader: DataLoader[Batch | _Failure]) -> Iterator[Batch]:
     except RuntimeError as error:
         if not (died := re.search(r"DataLoader worker \(pid\(?s?\)?:? ?([\d, ]+)\)", str(error))):
             raise
+        names = dataset.last_read({int(process) for process in re.findall(r"\d+", died[1])})
+        last = f"; the frame it read last is {' or '.join(names)}" if names else ""
         raise ChildProcessError(
-            f"a worker process that reads training data died (process {died[1]}); where it said"
-            " nothing above, memory ran out most likely: use fewer workers (0 reads in this"
+            f"a worker process that reads training data died (process {died[1]}{last}); where it"
+            " said nothing above, memory ran out most likely: use fewer workers (0 reads in this"
             " process), or give more memory, in a container shared memory too (--shm-size)"
         ) from error
     finally:

@@ -13,6 +13,7 @@ A training is a folder:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from fafnet_core.data.transforms import Batch, TrainTransform
 from fafnet_core.files import written_beside
 from fafnet_core.models import FAFNet
-from fafnet_core.models.weights import repeated_names, save_checkpoint
+from fafnet_core.models.weights import read_metadata, repeated_names, save_checkpoint
 from fafnet_core.training.building import (
     build_network,
     fill_network,
@@ -79,7 +80,8 @@ def train(
 ) -> Outcome:
     """Train a network; under `torchrun` together with the other processes.
 
-    SIGTERM or SIGINT ends it after the running iteration, with a state to resume from.
+    SIGTERM or SIGINT ends it after the running iteration, with a state to resume from; an error
+    leaves one of all iterations that are done.
 
     Args:
         config: all of it; `read_config` reads one from a file.
@@ -134,10 +136,15 @@ class Trainer:
         check_precision(settings.precision, own.device)
         settings.micro_batch(own.world)
         state = _found_state(config, out, resume)
+        if resume and state is None and own.is_first:
+            say(f"{out} has no state: it begins with the first iteration")
         self.config, self.out, self._own, self._progress = config, out, own, progress
         self._settings = settings
         _prepare_torch(config, own.device)
         self._dataset = config.data.open("train")
+        if own.is_first:
+            for notice in self._dataset.notices:
+                say(notice)
         settings.loss.check_classes(len(self._dataset.label_set))
         self._normalisation = config.normalisation.build()
         self._validation = self._build_validation() if settings.validate_every else None
@@ -166,6 +173,7 @@ class Trainer:
         if state is not None:
             self._restore(state)
         self._saved = (self.iteration, self._validated)
+        self._half_updated = False
 
     @property
     def network(self) -> FAFNet:
@@ -185,7 +193,8 @@ class Trainer:
             ValueError: a frame cannot be used.
             OSError: data cannot be read, or the folder not be written.
         """
-        with StopRequest() as request, self._monitor() as monitor:
+        with StopRequest() as request, self._monitor() as monitor, self._state_after_error():
+            self._complete_last()
             # A signal may have come before it: a training that goes on leaves no validation out.
             stopped = not self._validate(monitor, request)
             if not stopped:
@@ -200,10 +209,9 @@ class Trainer:
     def _iterate(self, monitor: Monitor, request: StopRequest) -> bool:
         """Make the iterations; return whether a signal stopped them."""
         window = Window(self._settings.batch_size)
-        for batch in self._batches():
+        for batch in self._own.in_step(self._batches()):
             rate = learning_rate(self._settings.schedule, self.iteration, self._settings.iterations)
             update = self._update(batch, rate, stop=request.signal is not None)
-            self.iteration += 1
             window.add(update.loss, update.gradient_norm)
             monitor.step()
             if self._is_due(self._settings.log_every):
@@ -234,28 +242,37 @@ class Trainer:
         )
 
     def _update(self, batch: Batch, rate: float, *, stop: bool) -> Update:
-        set_learning_rate(self.optimiser, rate)
+        """Make the next iteration; an error before the weights change leaves all as it was."""
         try:
-            update = self._step(batch, self.iteration, stop=stop)
+            update = self._step.gradients(batch, self.iteration, stop=stop)
         except NonFiniteError as error:
-            path = self._keep_batch(batch)
             raise NonFiniteError(
                 f"{error} in iteration {self.iteration} at learning rate {rate:.4g}; training"
-                f" stopped before it changed the weights, and its batch is in {path}. Lower the"
-                " rate, set train.clip_norm, or take another train.precision; --resume goes on"
-                " from the last state"
+                f" stopped before it changed the weights, and {self._keep_batch(batch)}. To go on"
+                " with a lower rate, train.clip_norm or another train.precision, begin another"
+                f" training from its weights, with model.init={self.out / LAST}; --resume comes to"
+                " the same batch again"
             ) from error
+        self._half_updated = True
+        set_learning_rate(self.optimiser, rate)
+        self._step.apply()
         if self.averaged is not None:
             self.averaged.update(self.model, self.iteration)
+        self.iteration += 1
+        self._half_updated = False
         return update
 
-    def _keep_batch(self, batch: Batch) -> Path:
+    def _keep_batch(self, batch: Batch) -> str:
+        """Write a batch beside the training; return what came of it."""
         rank = f"-rank{self._own.rank}" if self._own.world > 1 else ""
         path = self.out / f"nonfinite-{self.iteration:08d}{rank}.safetensors"
         tensors = {name: tensor.contiguous() for name, tensor in batch._asdict().items()}
-        with written_beside(path) as beside:
-            beside.write_bytes(save(tensors, {"iteration": str(self.iteration)}))
-        return path
+        try:
+            with written_beside(path) as beside:
+                beside.write_bytes(save(tensors, {"iteration": str(self.iteration)}))
+        except OSError as error:
+            return f"its batch cannot be kept ({error})"
+        return f"its batch is in {path}"
 
     def _is_due(self, every: int) -> bool:
         done = self.iteration
@@ -268,28 +285,70 @@ class Trainer:
             return True
         if not self._is_due(self._settings.validate_every):
             return True
+        # It reads other frames, and larger ones: whoever is killed there cannot save any more.
+        self._save()
         found = validation(self.network, request)
         if found is None:
             return False
-        self._figures = {"iteration": self.iteration, **found.scores}
+        figures = {"iteration": self.iteration, **found.scores}
         score, before = found.scores["mean_iou"], (self.best or {}).get("mean_iou")
-        if score is not None and (before is None or score > before):
-            self.best = dict(self._figures)
-            self._write_network(BEST)
+        is_best = score is not None and (before is None or score > before)
+        if is_best:
+            self._write_network(BEST, figures)
         monitor.figures(self.iteration, "val", found.scores)
         if found.sheet is not None:
             monitor.picture(self.iteration, found.sheet)
+        # Last: what could not be written is made again when the training goes on.
+        self._figures = figures
+        if is_best:
+            self.best = dict(figures)
         return True
 
-    def _save(self) -> None:
+    def _save(self, *, wait: bool = True) -> None:
         if self._saved == (self.iteration, self._validated):
             return
         if self._own.is_first:
-            self._write_network(LAST)
+            # First: a network without a state could not be gone on with.
             write_state(self.out, self.state(), self._settings.keep)
         self._saved = (self.iteration, self._validated)
-        # Nobody leaves before it is written: torchrun ends the first process with the others.
-        self._own.wait()
+        self._write_network(LAST, self._figures)
+        if wait:
+            # Nobody leaves before it is written: torchrun ends the first process with the others.
+            self._own.wait()
+
+    @contextmanager
+    def _state_after_error(self) -> Iterator[None]:
+        """After an error, save what is done; the error goes on."""
+        try:
+            yield
+        except BaseException:
+            if self._own.is_first and self.iteration:
+                say(self._saved_after_error())
+            raise
+
+    def _saved_after_error(self) -> str:
+        """Save without waiting for other processes, which may be dead; return what came of it."""
+        if self._half_updated:
+            return (
+                f"the error came within the update of iteration {self.iteration}: --resume goes on"
+                f" from its newest state, of {self._saved[0]} iterations"
+            )
+        try:
+            self._save(wait=False)
+        except Exception as error:  # the first one is what ends the training
+            return f"the state of {self.iteration} iterations cannot be saved ({error})"
+        return f"{self.iteration} iterations are saved in {self.out}: --resume goes on with them"
+
+    def _complete_last(self) -> None:
+        """Write the network of the state that is gone on from, where that failed with it."""
+        if not self._own.is_first or not self.iteration:
+            return
+        try:
+            notes = read_metadata(self.out / LAST).notes
+        except (ValueError, OSError):
+            notes = {}
+        if (notes.get("iterations"), notes.get("figures")) != (self.iteration, self._figures):
+            self._write_network(LAST, self._figures)
 
     def state(self) -> TrainingState:
         """All that the next iteration depends on; its tensors are the training's own."""
@@ -320,14 +379,14 @@ class Trainer:
         self.best = None if state.best is None else dict(state.best)
         self._figures = dict(state.figures)
 
-    def _write_network(self, name: str) -> None:
+    def _write_network(self, name: str, figures: Mapping[str, Any]) -> None:
         if not self._own.is_first:
             return
         notes = {
             "data": self.config.data_name,
             "iterations": self.iteration,
             "seed": self._settings.seed,
-            "figures": self._figures,
+            "figures": dict(figures),
             "versions": self._notes["versions"],
             "training": self.config.to_dict(),
         }

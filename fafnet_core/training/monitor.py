@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -96,8 +97,14 @@ class FolderMonitor(Monitor):
             for name, value in figures.items()
         }
         line = {"iteration": iteration, "kind": kind, **finite}
-        self._log.write(json.dumps(line, allow_nan=False) + "\n")
-        self._log.flush()
+        try:
+            self._log.write(json.dumps(line, allow_nan=False) + "\n")
+            self._log.flush()
+        except OSError as error:
+            error.filename = str(self._out / LOG)  # a full disk does not say whose
+            with contextlib.suppress(OSError):  # it would try once more, and say it in its place
+                self._log.close()
+            raise
         if self._board is not None:
             for name, value in finite.items():
                 if value is not None:

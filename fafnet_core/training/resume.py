@@ -18,6 +18,7 @@ _FREE = frozenset(
         "model.init",
         "data.root",
         "data.cache",
+        "data.check",
         "evaluate",
         "train.save_every",
         "train.log_every",
@@ -46,9 +47,9 @@ def check_folder(out: Path, *, resume: bool) -> Path | None:
     state = latest_state(out)
     if state is None and (out / LAST).exists():
         raise FileExistsError(
-            f"{out} holds a training whose states in {out / FOLDER} are gone: it cannot go on, and"
-            f" is not overwritten; take another folder, with model.init={out / LAST} to begin from"
-            " its weights"
+            f"{out} holds {LAST} and no state in {out / FOLDER}: there is nothing to go on from,"
+            f" and it is not overwritten; take another folder, with model.init={out / LAST} to"
+            f" begin from its weights, or move {LAST} away to begin anew here"
         )
     if not resume and state is not None:
         raise FileExistsError(

@@ -58,7 +58,7 @@ def write_state(out: Path, state: TrainingState, keep: int) -> Path:
     """Write a state into `out/states` and remove all but the newest `keep`.
 
     Raises:
-        OSError: it cannot be written; the older ones are still there.
+        OSError: it cannot be written, e.g. to a full disk; the older ones are still there.
     """
     folder = out / FOLDER
     path = folder / f"{state.iteration:08d}.safetensors"
@@ -83,7 +83,10 @@ def write_state(out: Path, state: TrainingState, keep: int) -> Path:
     }
     header = {_FORMAT_KEY: FORMAT, _VALUES_KEY: json.dumps(values, allow_nan=False)}
     with written_beside(path) as beside:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside, header)
+        try:
+            save_file({n: tensor.contiguous() for n, tensor in tensors.items()}, beside, header)
+        except SafetensorError as error:  # its own, for a full disk too
+            raise OSError(f"{path} cannot be written: {error}") from error
         # safetensors makes it readable by its writer only.
         beside.chmod(folder.stat().st_mode & 0o666)
         _flush(beside)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ class Update:
 
 
 class Step:
-    """Makes updates.
+    """Makes updates: `gradients` computes one, `apply` changes the weights by it.
 
     Args:
         network: what is called in training; in several processes a `DistributedDataParallel`.
@@ -78,10 +78,12 @@ class Step:
         self._optimiser = optimiser
         self._config = config
         self._processes = processes
+        self._statistics = list(network.buffers())
+        self._before = [torch.empty_like(statistic) for statistic in self._statistics]
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
 
-    def __call__(self, batch: Batch, iteration: int, *, stop: bool = False) -> Update:
-        """Make one update.
+    def gradients(self, batch: Batch, iteration: int, *, stop: bool = False) -> Update:
+        """Compute one update; after any error the network is as it was before.
 
         Args:
             batch: this process's share.
@@ -91,10 +93,25 @@ class Step:
         Raises:
             NonFiniteError: the loss or the gradient is not finite; in every process at once.
         """
-        _seed(self._config.seed, iteration, self._processes.rank)
-        batch = self._on_device(batch)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss, asked = self._gradients(batch, stop)
+        # The forward pass moves the statistics of batch norms.
+        _copy(self._statistics, self._before)
+        try:
+            _seed(self._config.seed, iteration, self._processes.rank)
+            batch = self._on_device(batch)
+            self._optimiser.zero_grad(set_to_none=True)
+            loss, asked = self._summed_gradients(batch, stop)
+            return Update(loss, self._norm(loss), asked)
+        except BaseException:
+            _copy(self._before, self._statistics)
+            raise
+
+    def apply(self) -> None:
+        """Change the weights by the gradients; an error here may leave them half changed."""
+        self.scaler.step(self._optimiser)
+        self.scaler.update()
+
+    def _norm(self, loss: float) -> float:
+        """Clip the gradients; return their norm before."""
         self._check_finite(loss)
         self.scaler.unscale_(self._optimiser)
         # A limit of infinity clips nothing and still tells the norm.
@@ -102,11 +119,9 @@ class Step:
         norm = float(nn.utils.clip_grad_norm_(self._parameters, limit))
         if not math.isfinite(norm) and not self.scaler.is_enabled():
             raise NonFiniteError(f"the loss is {loss:.4g}, but its gradient's norm is {norm}")
-        self.scaler.step(self._optimiser)
-        self.scaler.update()
-        return Update(loss, norm, asked)
+        return norm
 
-    def _gradients(self, batch: Batch, stop: bool) -> tuple[float, bool]:
+    def _summed_gradients(self, batch: Batch, stop: bool) -> tuple[float, bool]:
         """Add up the gradients of all micro-batches; return the loss, and whether to stop."""
         processes, parts = self._processes, self._config.accumulate
         # Known before any forward pass, so the sums can be divided as they come.
@@ -168,6 +183,16 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         raise ValueError(
             "train.precision float16 needs a GPU; on a CPU take float32, or bfloat16 where it has"
             " it natively"
+        )
+
+
+@torch.no_grad()
+def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
+    """Copy tensors into others of their kinds, all of a kind at once."""
+    for dtype in {tensor.dtype for tensor in source}:
+        torch._foreach_copy_(
+            [tensor for tensor in target if tensor.dtype == dtype],
+            [tensor for tensor in source if tensor.dtype == dtype],
         )
 
 

@@ -177,8 +177,9 @@ def test_a_frame_that_cannot_be_read_is_named_in_one_line(
 
 
 def test_a_worker_that_is_killed_is_told_with_what_to_do() -> None:
-    with pytest.raises(ChildProcessError, match=r"^a worker .* died \(process \d+\); .* fewer"):
-        read(dataset=KilledFrames(10), workers=1)
+    told = r"^a worker .* died \(process \d+; the frame it read last is frame-3\); .* fewer"
+    with pytest.raises(ChildProcessError, match=told):
+        read(dataset=KilledFrames(10), workers=2)
 
 
 @pytest.mark.skipif(

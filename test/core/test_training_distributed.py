@@ -100,6 +100,19 @@ def test_a_loss_that_is_not_finite_stops_both_and_keeps_both_batches(two: Path) 
     assert all(tensors(path)["rgb"].shape == (2, 3, 33, 33) for path in kept)
 
 
+def test_a_frame_that_one_process_cannot_read_ends_both_and_loses_no_iteration(two: Path) -> None:
+    first, second = ((two / f"damaged/error-{rank}").read_text() for rank in (0, 1))
+    assert first.startswith("another process of this training has no batch")
+    assert second.endswith("label/3.png is cut short")
+    assert latest_state(two / "damaged") == two / "damaged/states/00000003.safetensors"
+
+
+def test_the_first_process_saves_though_the_other_is_dead(two: Path) -> None:
+    assert (two / "left/error-0").exists()
+    assert not (two / "left/error-1").exists()
+    assert latest_state(two / "left") == two / "left/states/00000003.safetensors"
+
+
 def test_batch_norm_over_processes_is_that_of_one_batch(two: Path) -> None:
     images, factors, norm = batches()
     images.requires_grad_()

@@ -266,7 +266,8 @@ def test_there_has_to_be_something_to_resume(tmp_path: Path) -> None:
 def test_a_training_whose_states_are_gone_is_not_overwritten(resume: bool, tmp_path: Path) -> None:
     for name in ("config.yaml", "last.safetensors"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(FileExistsError, match=r"states in .* are gone: .* model\.init=.*last"):
+    told = r"last\.safetensors and no state in .*: .* model\.init=.*last.*, or move .* away"
+    with pytest.raises(FileExistsError, match=told):
         Trainer(tiny_config(), tmp_path, resume=resume)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_training import SquaresData, tiny_config
+from tiny_training import Squares, SquaresData, tiny_config
 from torch import Tensor, nn
 
+from fafnet_core.data import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.data.splits import Split
 from fafnet_core.training.config import Config
 from fafnet_core.training.distributed import Processes, processes, synchronise_batch_norm
 from fafnet_core.training.loop import Trainer
@@ -53,6 +56,8 @@ def main(out: Path) -> None:
             Trainer(config, out / name, own, progress=False).run()
         _stop(out / "stopped", own)
         _diverge(out / "diverged", own)
+        _damage(out / "damaged", own)
+        _leave(out / "left", own)
 
 
 def _normalise(out: Path, own: Processes) -> None:
@@ -90,6 +95,52 @@ def _diverge(out: Path, own: Processes) -> None:
         Trainer(config, out, own, progress=False).run()
     except ValueError as error:
         (out / f"error-{own.rank}").write_text(str(error))
+
+
+class _Broken(Squares):
+    """As `Squares`, but the fourth batch of two cannot be read, or ends its process."""
+
+    def __init__(self, *, dies: bool) -> None:
+        super().__init__(10, seed=1)
+        self._dies = dies
+
+    def read(self, index: int) -> RgbdSample:
+        if self.reads == 7:
+            if self._dies:
+                os._exit(0)
+            raise ValueError("label/3.png is cut short")
+        return super().read(index)
+
+
+class _BrokenData(SquaresData):
+    """The data of the second process; `dies`: whether it ends there."""
+
+    dies = False
+
+    def open(self, split: Split) -> RgbdSegmentationDataset:
+        return _Broken(dies=self.dies) if split == "train" else super().open(split)
+
+
+def _fail(out: Path, own: Processes, data: SquaresData) -> None:
+    config = tiny_config(data, validate_every=0, save_every=1000)
+    try:
+        Trainer(config, out, own, progress=False).run()
+    except (ValueError, OSError, RuntimeError) as error:
+        (out / f"error-{own.rank}").write_text(str(error))
+
+
+def _damage(out: Path, own: Processes) -> None:
+    """Only the second process has a frame that cannot be read."""
+    _fail(out, own, SquaresData() if own.is_first else _BrokenData())
+
+
+def _leave(out: Path, own: Processes) -> None:
+    """The second process is gone without a word; the last training of the script."""
+    data = _BrokenData()
+    data.dies = True
+    _fail(out, own, SquaresData() if own.is_first else data)
+    # Not `destroy_process_group`: the other is gone.
+    os._exit(0)
 
 
 if __name__ == "__main__":
