@@ -7,17 +7,18 @@ The executor only receives, pairs and answers.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Protocol
 
 from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.synchronizer import Stream
 from fafnet_ros.extrinsics import extrinsics_source
+from fafnet_ros.failures import one_line
 from fafnet_ros.gravity import gravity_source
-from fafnet_ros.health import UNWATCHED
+from fafnet_ros.health import UNWATCHED, pace
 from fafnet_ros.inputs import NO_INFO, Inputs, Job
 from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED, RateLimit, ResolutionSteps, is_over_age
 from fafnet_ros.node_state import InputState, LoadState
@@ -25,14 +26,22 @@ from fafnet_ros.outputs import Outputs
 from fafnet_ros.pipeline import Pipeline
 from fafnet_ros.segment_parameters import SegmentParameters
 from fafnet_ros.stamps import PairingState
-from fafnet_ros.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.statistics import Statistics
 from fafnet_ros.worker import LatestWorker
 
 LEFT = "left at deactivation"
 """The count of pairs that were waiting for the worker when it was stopped."""
 
-Fault = Callable[[str, str], None]
-"""Takes the kind of a fault and what to say of it: counted each time, logged now and then."""
+
+class Fault(Protocol):
+    """Takes the kind of a fault and what to say of it: counted each time, logged now and then.
+
+    With an exception that nobody foresaw, the log has its traceback too.
+    """
+
+    def __call__(self, kind: str, text: str, error: Exception | None = None) -> None:
+        """Take one."""
+        ...
 
 
 class Activation:
@@ -75,7 +84,13 @@ class Activation:
             self._gravity = gravity_source(node, settings, statistics)
             undo.callback(self._gravity.destroy)
             self._pipeline = Pipeline(
-                segmenter, settings, self._extrinsics, self._gravity, statistics, doubt
+                segmenter,
+                settings,
+                self._extrinsics,
+                self._gravity,
+                statistics,
+                doubt,
+                node.resolve_topic_name("depth/camera_info"),
             )
             self._worker: LatestWorker[Job] = LatestWorker(self._work, name="fafnet inference")
             undo.callback(self._stop_worker)
@@ -106,6 +121,11 @@ class Activation:
         self._settings = settings
         self.inputs.apply(settings)
 
+    def follow_publishers(self) -> None:
+        """Follow what is published now: reliability, and where transforms are; the executor's."""
+        self.inputs.follow_publishers()
+        self._extrinsics.follow(pace(self._statistics))
+
     # A frame's way
 
     def _on_job(self, job: Job) -> None:
@@ -127,9 +147,9 @@ class Activation:
         except ValueError as error:  # a frame that does not fit: said once in a while, counted
             topics = (self.inputs.topic(stream) for stream in Stream)
             self._fault("refused", f"{' and '.join(topics)}: {error}")
-        except Exception:
+        except Exception as error:
             if self._node.context.ok():  # else: publishing while the process is being shut down
-                self._fault("failed", traceback.format_exc())
+                self._fault("failed", f"a frame failed: {one_line(error)}", error)
 
     def _segment(self, job: Job, begun: float) -> None:
         outputs, steps = self._outputs, self._steps
@@ -142,7 +162,7 @@ class Activation:
         self._statistics.measure("total", published - job.received)
         self._statistics.count("published")
         if labelled:
-            line = steps.observe(published - begun)
+            line = steps.observe(published - begun, result.depth_m.shape)
             if line:
                 self._node.get_logger().info(line)
 
@@ -155,17 +175,24 @@ class Activation:
 
     def input_states(self) -> list[InputState]:
         """Return the inputs that have to be heard."""
-        age = self._statistics.age
         needed = {
             event: subscription
             for event, subscription in self.inputs.subscriptions.items()
-            # One camera_info is enough, and that of depth is needed only to register it.
-            if event != "depth_info" and (event != "camera_info" or not self.inputs.has_info)
+            if (event != "depth_info" or self._needs_depth_info)
+            and (event != "camera_info" or not self.inputs.has_info)  # one is enough
         }
         return [
-            subscription.state(is_silent=age(event) >= SILENT_AFTER)
+            subscription.state(is_silent=self._statistics.is_silent(event))
             for event, subscription in needed.items()
         ]
+
+    @property
+    def _needs_depth_info(self) -> bool:
+        """Whether depth has to be registered, and no camera_info of it has come."""
+        if self._statistics.age("depth_info") <= self.active_s:
+            return False
+        since_missed = time.monotonic() - self._pipeline.depth_info_missed_at
+        return self._settings.registration == "always" or since_missed < pace(self._statistics)
 
     def pairing_state(self) -> PairingState:
         """Return how the stamps of colour and depth lie."""
@@ -186,5 +213,6 @@ class Activation:
 
     def source_findings(self) -> list[str]:
         """Return what the sources of transforms and of gravity miss."""
-        found = (self._gravity.finding(), self._extrinsics.finding())
+        within_s = pace(self._statistics)
+        found = (self._gravity.finding(within_s), self._extrinsics.finding(within_s))
         return [text for text in found if text]

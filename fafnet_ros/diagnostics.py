@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from fafnet_ros.health import INVALID_DEPTH
 from fafnet_ros.node_state import Finding, LoadState, MemoryState
 from fafnet_ros.stamps import PairingState
-from fafnet_ros.statistics import Statistics
+from fafnet_ros.statistics import Statistics, rate_text
 
 STAGES = ("receive", "decode", "register", "hha", "network", "publish", "total")
 """The stages of a frame, in order: from receipt to the worker's hands, its work, and in all."""
@@ -64,7 +64,7 @@ def describe_numbers(statistics: Statistics, pairing: Mapping[str, int]) -> dict
         statistics: what the node counted since it started.
         pairing: what the synchroniser counted since activation.
     """
-    values = {f"{event} rate (Hz)": f"{statistics.rate(event):.1f}" for event in _FLOWS}
+    values = {f"{event} rate (Hz)": rate_text(statistics.rate(event)) for event in _FLOWS}
     ages = {event: statistics.age(event) for event in _FLOWS}
     values |= {f"{event} age (s)": f"{age:.1f}" for event, age in ages.items() if age < 1e9}
     values |= {f"pairing: {name}": str(count) for name, count in sorted(pairing.items())}

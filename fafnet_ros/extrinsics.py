@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -22,6 +23,11 @@ _UNIT_WITHIN = 0.01
 _LOOK_AGAIN_AFTER = 1.0
 """Seconds after which TF is asked again: a camera may be calibrated while we run."""
 
+_LISTEN_FOR = 5.0
+_PAUSE = 15.0
+"""Seconds for which /tf is listened to, and then is not: it may come a thousand times a second, and
+whoever has the transform there repeats it more often than this."""
+
 _LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,
@@ -40,8 +46,20 @@ class ExtrinsicsSource(Protocol):
         """
         ...
 
-    def finding(self) -> str | None:
-        """Return what is missing now, with the remedy."""
+    def finding(self, within_s: float = SILENT_AFTER) -> str | None:
+        """Return what is missing now, with the remedy.
+
+        Args:
+            within_s: seconds for which what the last frame missed counts as now.
+        """
+        ...
+
+    def follow(self, within_s: float = SILENT_AFTER) -> None:
+        """Listen where the transform may be; called twice a second, in the executor's thread.
+
+        Args:
+            within_s: as of `finding`.
+        """
         ...
 
     def destroy(self) -> None:
@@ -103,6 +121,29 @@ def message_to_extrinsics(message: Any) -> Extrinsics:
     return Extrinsics(rotation, np.asarray(message.translation, np.float64))
 
 
+class Turns:
+    """Takes turns between work that costs and pauses, as long as the work is wanted.
+
+    Args:
+        work_s: seconds of work.
+        pause_s: seconds from its end to the next.
+    """
+
+    def __init__(self, work_s: float, pause_s: float) -> None:
+        self._work_s = work_s
+        self._pause_s = pause_s
+        self._begun = -math.inf
+
+    def at(self, now: float, *, wanted: bool) -> bool:
+        """Tell whether to work now, in seconds.
+
+        The first turn comes at once. A turn that is not wanted any more ends, and counts in full.
+        """
+        if wanted and now - self._begun >= self._work_s + self._pause_s:
+            self._begun = now
+        return wanted and now - self._begun < self._work_s
+
+
 class FixedExtrinsics:
     """The transform that a parameter states."""
 
@@ -113,15 +154,22 @@ class FixedExtrinsics:
         """Return it, whatever the frames are called."""
         return self._extrinsics
 
-    def finding(self) -> None:
+    def finding(self, within_s: float = SILENT_AFTER) -> None:
         """Nothing can be missing."""
+
+    def follow(self, within_s: float = SILENT_AFTER) -> None:
+        """Nothing to listen to."""
 
     def destroy(self) -> None:
         """Nothing to end."""
 
 
 class HeardExtrinsics:
-    """The transform of the driver's latched topic; where none comes, that of TF."""
+    """The transform of the driver's latched topic; where none comes, that of TF.
+
+    In TF it is /tf_static's as a rule. /tf is listened to only while there is none: cameras are
+    taken to keep their places, so that what it says once is enough.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -130,6 +178,7 @@ class HeardExtrinsics:
         # The frames asked for, when TF was last asked, and its answer.
         self._found: tuple[tuple[str, str], float, Extrinsics] | None = None
         self._missed: tuple[tuple[str, str], float] | None = None
+        self._turns = Turns(_LISTEN_FOR, _PAUSE)
         self._topic: str = node.resolve_topic_name(TOPIC)
         self._subscription = self._subscribe()
         self._transforms = open_transforms(node, dynamic=False)
@@ -147,10 +196,10 @@ class HeardExtrinsics:
         self._missed = (frames, time.monotonic()) if found is None else None
         return found
 
-    def finding(self) -> str | None:
+    def finding(self, within_s: float = SILENT_AFTER) -> str | None:
         """Return what is missing for the frames that were asked for a moment ago."""
-        missed = self._missed
-        if missed is None or time.monotonic() - missed[1] > SILENT_AFTER:
+        missed = self._missed_within(within_s)
+        if missed is None:
             return None
         depth_frame, color_frame = missed[0]
         return (
@@ -159,6 +208,16 @@ class HeardExtrinsics:
             f" depth_to_color to the driver's extrinsics ({self._silence()}), or publish the"
             f" transform ({self._absence(depth_frame, color_frame)})"
         )
+
+    def follow(self, within_s: float = SILENT_AFTER) -> None:
+        """Listen to /tf, in turns, while frames miss their transform."""
+        if self._transforms is not None:
+            is_missed = self._missed_within(within_s) is not None
+            self._transforms.listen(dynamic=self._turns.at(time.monotonic(), wanted=is_missed))
+
+    def _missed_within(self, seconds: float) -> tuple[tuple[str, str], float] | None:
+        missed = self._missed
+        return missed if missed is not None and time.monotonic() - missed[1] <= seconds else None
 
     def destroy(self) -> None:
         """End the subscriptions."""
@@ -225,6 +284,6 @@ class HeardExtrinsics:
         if self._transforms is None:
             return NOT_INSTALLED
         return (
-            "/tf_static does not have it; see: ros2 run tf2_ros tf2_echo"
+            "neither /tf_static nor /tf has it; see: ros2 run tf2_ros tf2_echo"
             f" {color_frame or '<colour>'} {depth_frame or '<depth>'}"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+import traceback
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -25,7 +26,8 @@ from fafnet_ros.diagnostics import (
     describe_stamps,
     device_memory,
 )
-from fafnet_ros.health import findings
+from fafnet_ros.failures import SEE_LOG
+from fafnet_ros.health import findings, is_recent
 from fafnet_ros.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.node_state import Finding, FrameState
 from fafnet_ros.outputs import Outputs
@@ -45,15 +47,14 @@ DOUBTFUL = "doubtful"
 
 @dataclass(frozen=True)
 class RecentText:
-    """What was said last of a kind, and when, in monotonic seconds."""
+    """What was said last of a frame, and the event under which such frames are counted."""
 
     text: str = ""
-    at: float = float("-inf")
+    event: str = ""
 
-    @property
-    def now(self) -> str:
-        """The text, or none where it was said a while ago."""
-        return self.text if time.monotonic() - self.at < SILENT_AFTER else ""
+    def now(self, statistics: Statistics) -> str:
+        """Return the text, or none where it no longer holds."""
+        return self.text if self.text and is_recent(self.event, statistics) else ""
 
 
 class SegmentNode(SturdyLifecycleNode):
@@ -198,15 +199,21 @@ class SegmentNode(SturdyLifecycleNode):
 
     # Once in a while
 
-    def _on_fault(self, kind: str, text: str) -> None:
+    def _on_fault(self, kind: str, text: str, error: Exception | None = None) -> None:
         self._statistics.count(kind)
-        self._fault = RecentText(text, time.monotonic())
-        if self._may_log(kind):
-            self.get_logger().error(text)
+        if error is None:
+            self._fault = RecentText(text, kind)
+            if self._may_log(kind):
+                self.get_logger().error(text)
+            return
+        self._fault = RecentText(f"{text}; {SEE_LOG}", kind)
+        if self._may_log(f"{kind}: {type(error).__name__}"):
+            trace = "".join(traceback.format_exception(error))
+            self.get_logger().error(f"{text}\n{trace}")
 
     def _on_doubt(self, text: str) -> None:
         self._statistics.count(DOUBTFUL)
-        self._doubt = RecentText(text, time.monotonic())
+        self._doubt = RecentText(text, DOUBTFUL)
         if self._may_log(DOUBTFUL):
             self.get_logger().warning(text)
 
@@ -227,7 +234,7 @@ class SegmentNode(SturdyLifecycleNode):
 
     def _follow_publishers(self) -> None:
         if self._activation is not None:
-            self._activation.inputs.follow_publishers()
+            self._activation.follow_publishers()
 
     def _report(self) -> None:
         if self._starting:  # "unconfigured" would read as a failure
@@ -257,14 +264,15 @@ class SegmentNode(SturdyLifecycleNode):
         report.values |= describe_stamps(pairing)
         report.values |= describe_load(load)
         report.values |= describe_memory(memory)
-        if self._fault.now:
-            report.findings.append(Finding("ERROR", self._fault.now))
+        fault = self._fault.now(self._statistics)
+        if fault:
+            report.findings.append(Finding("ERROR", fault))
         report.findings += findings(
             activation.input_states(),
             self._statistics,
             pairing,
             active_s=activation.active_s,
-            frame=FrameState(doubt=self._doubt.now),
+            frame=FrameState(doubt=self._doubt.now(self._statistics)),
             load=load,
             memory=memory,
         )

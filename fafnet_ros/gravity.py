@@ -51,8 +51,12 @@ class GravitySource(Protocol):
         """
         ...
 
-    def finding(self) -> str | None:
-        """Return what is wrong now, with the remedy."""
+    def finding(self, within_s: float = SILENT_AFTER) -> str | None:
+        """Return what is wrong now, with the remedy.
+
+        Args:
+            within_s: seconds for which what the last frame missed counts as now.
+        """
         ...
 
     def destroy(self) -> None:
@@ -87,7 +91,7 @@ class EstimatedGravity:
     def direction(self, stamp_ns: int, frame_id: str) -> None:
         """Return None: estimate it."""
 
-    def finding(self) -> None:
+    def finding(self, within_s: float = SILENT_AFTER) -> None:
         """Nothing can be wrong."""
 
     def destroy(self) -> None:
@@ -119,7 +123,7 @@ class FixedGravity:
         """Return it, whatever the stamp and the frame."""
         return self._down
 
-    def finding(self) -> None:
+    def finding(self, within_s: float = SILENT_AFTER) -> None:
         """Nothing can be wrong."""
 
     def destroy(self) -> None:
@@ -152,12 +156,12 @@ class TransformGravity:
         self._missing = (frame_id, time.monotonic()) if transform is None else None
         return None if transform is None else against_z(transform.rotation)
 
-    def finding(self) -> str | None:
+    def finding(self, within_s: float = SILENT_AFTER) -> str | None:
         """Return why there is no direction."""
         if self._transforms is None:
             return f"gravity is 'tf', but {NOT_INSTALLED}{_MEANWHILE}"
         missing = self._missing
-        if missing is None or time.monotonic() - missing[1] > SILENT_AFTER:
+        if missing is None or time.monotonic() - missing[1] > within_s:
             return None
         return (
             f"gravity is 'tf', but TF has no way from '{self._gravity_frame}' (gravity_frame) to"
@@ -213,7 +217,7 @@ class ImuGravity:
         self._unrotated = (frame_id, time.monotonic()) if rotation is None else None
         return None if rotation is None else rotation @ down
 
-    def finding(self) -> str | None:
+    def finding(self, within_s: float = SILENT_AFTER) -> str | None:
         """Return why there is no direction: silence, useless messages, or an unknown rotation."""
         now = time.monotonic_ns()
         topic = self._subscription.topic_name
@@ -222,7 +226,7 @@ class ImuGravity:
             problem = self._silence(topic)
         elif now - self._used_ns > STALE_AFTER_S * 1e9:
             problem = f"{topic} {self._useless}"
-        elif unrotated is not None and time.monotonic() - unrotated[1] < SILENT_AFTER:
+        elif unrotated is not None and time.monotonic() - unrotated[1] < within_s:
             reason = "" if self._transforms is not None else f": {NOT_INSTALLED}"
             problem = (
                 f"the rotation from the IMU's frame '{self._frame_id}' to the colour image's"

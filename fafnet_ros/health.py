@@ -20,7 +20,7 @@ from fafnet_ros.node_state import (
     PublisherState,
 )
 from fafnet_ros.stamps import PairingState, StampOffsets, StreamStamps
-from fafnet_ros.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.statistics import SILENT_AFTER, Statistics, rate_text
 
 __all__ = [
     "INVALID_DEPTH",
@@ -36,6 +36,8 @@ __all__ = [
     "StampOffsets",
     "StreamStamps",
     "findings",
+    "is_recent",
+    "pace",
 ]
 
 INVALID_DEPTH = "invalid depth share"
@@ -85,7 +87,7 @@ def findings(
         return [_WAITING] if waits else []
     found = input_findings(inputs, statistics)
     topics = {entry.event: entry.topic for entry in inputs}
-    images_come = all(statistics.age(event) < SILENT_AFTER for event in ("colour", "depth"))
+    images_come = not any(statistics.is_silent(event) for event in ("colour", "depth"))
     if images_come:
         # There was nothing to pair before both came.
         come_s = min(statistics.lasting(event) for event in ("colour", "depth"))
@@ -107,7 +109,32 @@ def findings(
 def _is_watched(statistics: Statistics) -> bool:
     """Tell whether somebody wants labels: the last pairs were not left alone."""
     left_alone = statistics.age(UNWATCHED)
-    return left_alone >= SILENT_AFTER or statistics.age("published") <= left_alone
+    is_long_ago = left_alone > statistics.silent_after("paired")
+    return is_long_ago or statistics.age("published") <= left_alone
+
+
+def pace(statistics: Statistics) -> float:
+    """Return the seconds for which what was seen of the last frame holds: till some would follow.
+
+    By the pairs that come and by the frames that leave: camera or network may be slow.
+    """
+    return max(statistics.silent_after(event) for event in ("paired", "published"))
+
+
+def is_recent(event: str, statistics: Statistics) -> bool:
+    """Tell whether what befell a frame still holds: it did so of late, or no frame fared better.
+
+    Of late is by the pace of what comes and of what leaves, so that what is wrong with each frame
+    of a slow camera is said all the time, and what was wrong with one of a fast camera goes.
+
+    Args:
+        event: the name under which such frames are counted.
+        statistics: for that event, and for `paired` and `published`.
+    """
+    since = statistics.age(event)
+    if since <= pace(statistics):
+        return True
+    return not statistics.is_silent(event) and statistics.age("published") > since
 
 
 def frame_findings(
@@ -122,9 +149,10 @@ def frame_findings(
     here, all_frames = statistics.rate(REGISTERED_HERE), statistics.rate("published")
     if 0 < here < _NEARLY_ALL * all_frames:
         text = (
-            f"{topics.get('depth', 'depth')} flickers: {here:.1f} of {all_frames:.1f} frames a"
-            " second are not registered to the colour image, the others are; each is treated as"
-            " what it is, but let the driver register all or none, and stop a second publisher"
+            f"{topics.get('depth', 'depth')} flickers: {rate_text(here)} of"
+            f" {rate_text(all_frames)} frames a second are not registered to the colour image, the"
+            " others are; each is treated as what it is, but let the driver register all or none,"
+            " and stop a second publisher"
         )
         found.append(Finding("WARN", text))
     return found
@@ -155,9 +183,9 @@ def load_findings(statistics: Statistics, load: LoadState, active_s: float) -> l
     turns = aged + statistics.rate("published")
     if aged > _OFTEN * turns:
         text = (
-            f"{aged:.1f} of {turns:.1f} pairs a second whose turn has come are dropped, older than"
-            f" max_latency ({load.max_latency_s:g} s): raise it above a frame's interval, or take"
-            " a smaller checkpoint or a faster device"
+            f"{rate_text(aged)} of {rate_text(turns)} pairs a second whose turn has come are"
+            f" dropped, older than max_latency ({load.max_latency_s:g} s): raise it above a frame's"
+            " interval, or take a smaller checkpoint or a faster device"
         )
         return [*found, Finding("WARN", text)]
     # Frames were taken all this time: some subscriber wants them, and max_rate lets them through.
@@ -167,18 +195,21 @@ def load_findings(statistics: Statistics, load: LoadState, active_s: float) -> l
         statistics.lasting("paired"),
         active_s,
     )
-    if silent > _LONGEST_WORK and statistics.rate(OVER_RATE) < _NEARLY_ALL * pairs:
+    if (
+        silent > max(_LONGEST_WORK, pace(statistics))
+        and statistics.rate(OVER_RATE) < _NEARLY_ALL * pairs
+    ):
         text = (
-            f"no labels for {silent:.0f} s, though {pairs:.1f} pairs a second come: the log says"
-            " why frames are refused; if it says nothing, take a smaller checkpoint or a faster"
-            " device"
+            f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come: the log"
+            " says why frames are refused; if it says nothing, take a smaller checkpoint or a"
+            " faster device"
         )
         return [*found, Finding("ERROR", text)]
     if replaced > _MOST * pairs:
         text = (
-            f"the network is slower than the camera: {replaced:.1f} of {pairs:.1f} pairs a second"
-            " give way to newer ones; a smaller checkpoint, a GPU or latency_budget labels more of"
-            " them"
+            f"the network is slower than the camera: {rate_text(replaced)} of"
+            f" {rate_text(pairs)} pairs a second give way to newer ones; a smaller checkpoint, a"
+            " GPU or latency_budget labels more of them"
         )
         found.append(Finding("OK", text))
     return found
@@ -188,10 +219,15 @@ def _budget_findings(load: LoadState) -> list[Finding]:
     if load.budget_s == 0:
         return []
     if load.is_smallest and load.median_s is not None and load.median_s > load.budget_s:
+        where = (
+            f" even at {load.scale:.3g} of the image's width and height"
+            if load.scale < 1
+            else ", and the image is so small that it cannot be made smaller"
+        )
         text = (
             f"a frame takes {1e3 * load.median_s:.0f} ms (median), over latency_budget"
-            f" ({1e3 * load.budget_s:.0f} ms) even at {load.scale:.3g} of the image's width and"
-            " height: take a smaller checkpoint or a faster device, or raise latency_budget"
+            f" ({1e3 * load.budget_s:.0f} ms){where}: take a smaller checkpoint or a faster"
+            " device, or raise latency_budget"
         )
         return [Finding("WARN", text)]
     if load.scale < 1:

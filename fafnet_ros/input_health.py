@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 from fafnet_ros.node_state import Finding, InputState
 from fafnet_ros.stamps import PairingState, StreamStamps
-from fafnet_ros.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.statistics import Statistics, rate_text
 
 _ANOTHER_CLOCK = 1.0
 """Seconds between stamps that came at the same time from which they are of different clocks."""
@@ -40,8 +40,8 @@ def input_findings(inputs: Sequence[InputState], statistics: Statistics) -> list
     """Name each silent input with the reason, and each that several publishers write to."""
     found = []
     for entry in inputs:
-        if statistics.age(entry.event) >= SILENT_AFTER:
-            found.append(_silent(entry))
+        if statistics.is_silent(entry.event):
+            found.append(_silent(entry, statistics.silent_after(entry.event)))
         elif len(entry.publishers) > 1:
             nodes = _listed([publisher.node for publisher in entry.publishers])
             text = (
@@ -52,13 +52,13 @@ def input_findings(inputs: Sequence[InputState], statistics: Statistics) -> list
     return found
 
 
-def _silent(entry: InputState) -> Finding:
+def _silent(entry: InputState, silent_after: float) -> Finding:
     ours = [p for p in entry.publishers if p.type_name == entry.type_name]
     if entry.unfit_policy is not None:
         return Finding("ERROR", _unfit(entry))
     if ours:
         nodes = _listed([publisher.node for publisher in ours])
-        if entry.published_s < SILENT_AFTER:
+        if entry.published_s < silent_after:
             return Finding("IDLE", f"{entry.topic}: waiting for the first message of {nodes}")
         return Finding(
             "WARN",
@@ -164,7 +164,8 @@ def pairing_findings(
         mixed: those of them with several publishers, between whose stamps gaps say nothing.
     """
     found = _unset_stamps(pairing, topics) + _lost_images(pairing, topics, mixed)
-    if pairing.unpaired_s > SILENT_AFTER:
+    paces = (statistics.silent_after(event) for event in ("colour", "depth", "paired"))
+    if pairing.unpaired_s > max(paces):
         if not any(finding.severity == "ERROR" for finding in found):
             found.append(Finding("WARN", _unpaired(pairing, topics)))
         return found
@@ -172,7 +173,7 @@ def pairing_findings(
     images = min(statistics.rate(stream) for stream in ("colour", "depth"))
     if 0 < paired < _FEW_PAIRS * images:
         text = (
-            f"only {paired:.1f} of {images:.1f} images a second find a partner:"
+            f"only {rate_text(paired)} of {rate_text(images)} images a second find a partner:"
             f" {_distance_text(pairing)}; {_slop_remedy(pairing)}"
         )
         found.append(Finding("WARN", text))

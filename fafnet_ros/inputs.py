@@ -14,10 +14,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from fafnet_core.messages.camera_infos import CameraInfos
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
+from fafnet_ros.calibrations import CHANGED, Calibrations
 from fafnet_ros.segment_parameters import SegmentParameters
 from fafnet_ros.stamps import StampOffsets
 from fafnet_ros.statistics import SILENT_AFTER, Statistics
 from fafnet_ros.subscription import MatchingSubscription
+
+_LOG_EVERY = 10.0
+"""Seconds: a calibration that changes all the time is not logged each time."""
 
 AnyImage: TypeAlias = Any  # Image or CompressedImage; ROS 2 ships no type information
 
@@ -31,6 +35,11 @@ class Arrived:
 
     message: AnyImage
     received: float
+
+    @property
+    def received_ns(self) -> int:
+        """When it came, in nanoseconds."""
+        return round(1e9 * self.received)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Inputs:
         on_job: called in the executor with each pair that has what it takes.
         on_uninformed: called in the executor, with what to do, for a pair that no camera_info came
             for in time.
+        clock: seconds that never jump.
     """
 
     def __init__(
@@ -73,17 +83,23 @@ class Inputs:
         statistics: Statistics,
         on_job: Callable[[Job], None],
         on_uninformed: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._log = node.get_logger()
         self._statistics = statistics
         self._on_job = on_job
         self._on_uninformed = on_uninformed
-        self._begun = time.monotonic()
+        self._begun = clock()
         self._uninformed: Pair[Arrived] | None = None
+        self._last_stamps: dict[Stream, int] = {}
         self._unstamped = dict.fromkeys(Stream, False)
         self.settings = settings
         self.offsets = StampOffsets()
         self.synchronizer: Synchronizer[Arrived] = Synchronizer(0, settings.queue_size)
         self.apply(settings)
+        self._change_logged: dict[Stream, float] = {}
+        self._calibrations = Calibrations(rectified=settings.rectified)
         self._infos: dict[Stream, CameraInfos[CameraInfo]] = {s: CameraInfos() for s in Stream}
         on_colour, on_depth = (partial(self._on_image, stream) for stream in Stream)
         on_colour_info, on_depth_info = (partial(self._on_info, stream) for stream in Stream)
@@ -151,41 +167,70 @@ class Inputs:
             self._hand_over(pair)
 
     def _on_image(self, stream: Stream, image: AnyImage) -> None:
-        received = time.monotonic()
+        received = self._clock()
         self._statistics.count(stream.value)
         stamp = stamp_ns(image.header)  # rclpy's Time refuses a clock that runs below 0
         self.offsets.add(stream.value, stamp, received)
+        by_receipt = self.is_by_receipt
         self._unstamped[stream] = stamp == 0
+        if self.is_by_receipt != by_receipt:
+            self._change_clock(stream, stamp)
+        arrived = Arrived(image, received)
         if self.is_by_receipt:  # both, for two clocks do not compare
-            stamp = round(1e9 * received)
-        pair = self.synchronizer.add(stream, stamp, Arrived(image, received))
+            stamp = arrived.received_ns
+        else:
+            self._last_stamps[stream] = stamp
+        pair = self.synchronizer.add(stream, stamp, arrived, arrived.received_ns)
         if pair is not None:
             self._statistics.count("paired")
             self._statistics.measure("stamp offset", abs(pair.offset_ns) / 1e9)
             self._hand_over(pair)
+
+    def _change_clock(self, stream: Stream, stamp: int) -> None:
+        """Pair by receipt from now on, or by stamps: no jump, and what waits need not be lost."""
+        if self.is_by_receipt:
+            self.synchronizer.restamp(lambda waiting: waiting.received_ns)
+            return
+        self.synchronizer.restamp(lambda waiting: stamp_ns(waiting.message.header) or None)
+        if stamp < self._last_stamps.get(stream, stamp):  # a simulation that began again at 0
+            self.synchronizer.counts["jumps"] += 1
 
     def _hand_over(self, pair: Pair[Arrived]) -> None:
         colour, depth = pair.colour, pair.depth
         if not self.has_info:
             self._keep_uninformed(pair)
             return
+        colour_info = self._infos[Stream.COLOUR].of(colour.message.header)
+        depth_info = self._infos[Stream.DEPTH].of(depth.message.header)
+        self._note_calibration(Stream.COLOUR, colour_info)
+        self._note_calibration(Stream.DEPTH, depth_info)
         self._on_job(
             Job(
                 colour.message,
                 depth.message,
-                self._infos[Stream.COLOUR].of(colour.message.header),
-                self._infos[Stream.DEPTH].of(depth.message.header),
+                colour_info,
+                depth_info,
                 min(colour.received, depth.received),
                 self.settings,
             )
         )
+
+    def _note_calibration(self, stream: Stream, info: CameraInfo | None) -> None:
+        change = self._calibrations.change(stream, info)
+        if change is None:
+            return
+        self._statistics.count(CHANGED)
+        now = self._clock()
+        if now - self._change_logged.get(stream, -_LOG_EVERY) >= _LOG_EVERY:
+            self._change_logged[stream] = now
+            self._log.warning(f"{self.topic(stream)}: another camera_info from now on: {change}")
 
     def _keep_uninformed(self, pair: Pair[Arrived]) -> None:
         """Keep a pair that came before the first camera_info; it is a fault only if that lasts."""
         replaced, self._uninformed = self._uninformed, pair
         if replaced is None:
             return
-        if time.monotonic() - self._begun < SILENT_AFTER:
+        if self._clock() - self._begun < SILENT_AFTER:
             self._statistics.count(NO_INFO)
         else:
             topic = self.subscriptions["camera_info"].topic

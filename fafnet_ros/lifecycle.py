@@ -17,6 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.node import Node
 
 from fafnet_ros.dds import use_large_image_profile
+from fafnet_ros.failures import SEE_LOG, one_line
 
 N = TypeVar("N", bound="SturdyLifecycleNode")
 _Transition = Callable[[N, LifecycleState], TransitionCallbackReturn]
@@ -30,18 +31,19 @@ def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
 
     @functools.wraps(callback)
     def guarded(node: N, state: LifecycleState) -> TransitionCallbackReturn:
-        failure = ""
+        failure = trace = ""
         try:
             callback(node, state)
         except (ValueError, OSError) as error:  # what a user can mend, said in a sentence
             failure = f"{callback.__name__} failed: {error}"
-        except Exception:
-            failure = f"{callback.__name__} failed:\n{traceback.format_exc()}"
+        except Exception as error:
+            failure = f"{callback.__name__} failed: {one_line(error)}; {SEE_LOG}"
+            trace = f"\n{traceback.format_exc()}"
         node.failure = failure
         if not failure:
             return TransitionCallbackReturn.SUCCESS
         if node.context.ok():  # else: a signal came meanwhile, and nothing can be made any more
-            node.get_logger().error(failure)
+            node.get_logger().error(f"{failure}{trace}")
         return TransitionCallbackReturn.FAILURE
 
     return guarded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
@@ -15,6 +16,9 @@ REPLACED = "replaced by a newer one"
 
 SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
 """Resolutions of the network's input, as a share of the image's width and height."""
+
+SMALLEST_SIDE = 64
+"""Pixels: a network needs more than one cell of its coarsest features."""
 
 _JITTER = 0.25
 """A frame may come early by this share of the interval and still count as the next one."""
@@ -77,6 +81,44 @@ def is_over_age(received_s: float, now_s: float, max_latency_s: float) -> bool:
     return 0 < max_latency_s < now_s - received_s
 
 
+def reduced_size(rows: int, columns: int, scale: float) -> tuple[int, int]:
+    """Return height and width of an image made smaller, in pixels.
+
+    Args:
+        rows: the image's height.
+        columns: its width.
+        scale: of both sides. No side gets below `SMALLEST_SIDE`, and none larger than it is.
+    """
+    scale = _kept_scale(rows, columns, scale)
+    return max(round(rows * scale), 1), max(round(columns * scale), 1)
+
+
+def _kept_scale(rows: int, columns: int, scale: float) -> float:
+    return min(max(scale, SMALLEST_SIDE / min(rows, columns)), 1.0)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A resolution: its place among the others, its share of both sides, its pixels."""
+
+    index: int
+    scale: float
+    pixels: float
+    is_smallest: bool
+
+
+def _steps_of(rows: int, columns: int, scales: Sequence[float]) -> list[_Step]:
+    """Return the resolutions of an image: of scales that make the same size, the first."""
+    sizes: dict[tuple[int, int], float] = {}
+    for scale in scales:
+        size = reduced_size(rows, columns, scale)
+        sizes.setdefault(size, _kept_scale(rows, columns, scale))
+    return [
+        _Step(index, scale, height * width, is_smallest=index == len(sizes) - 1)
+        for index, ((height, width), scale) in enumerate(sizes.items())
+    ]
+
+
 class ResolutionSteps:
     """Lowers the resolution of the network's input while frames take longer than a budget.
 
@@ -85,7 +127,8 @@ class ResolutionSteps:
     that rule puts the larger scale comfortably below the budget; a part of the latency that does
     not depend on the resolution makes the rule err on the careful side. A step up that has to be
     taken back makes the next try wait twice as long, so that a load that comes and goes, or a
-    network that does not follow the rule, cannot make the resolution flap.
+    network that does not follow the rule, cannot make the resolution flap. Scales that give an
+    image the same size (it is never made smaller than `SMALLEST_SIDE`) are one step.
 
     Args:
         budget_s: seconds that a frame may take; 0 keeps the full resolution.
@@ -102,9 +145,15 @@ class ResolutionSteps:
             raise ValueError(f"scales are {tuple(scales)}; they have to fall within 0..1")
         self.budget_s = budget_s
         self._scales = tuple(scales)
-        self._index = 0
+        self._shape: tuple[int, ...] | None = None
+        self._steps: list[_Step] = []
+        # One object: another thread reads it, and sees the parts of one step.
+        self._step = _Step(0, self._scales[0], 1.0, is_smallest=False)
         self._latencies: deque[float] = deque(maxlen=_OBSERVED)
         self._since_change = 0
+        self._begin_tries()
+
+    def _begin_tries(self) -> None:
         self._wait = _FIRST_WAIT
         self._is_trying = False
         # Which try was the last in vain: none. That a smaller scale lasts says nothing of it.
@@ -112,13 +161,16 @@ class ResolutionSteps:
 
     @property
     def scale(self) -> float:
-        """The share of the image's width and height that the network should see."""
-        return self._scales[self._index]
+        """The share of the image's width and height that the network should see.
+
+        Never one that would make the images seen so far smaller than `SMALLEST_SIDE`.
+        """
+        return self._step.scale
 
     @property
     def is_smallest(self) -> bool:
-        """Tell whether there is no smaller scale."""
-        return self._index == len(self._scales) - 1
+        """Tell whether there is no smaller size; not before the first image."""
+        return self._step.is_smallest
 
     @property
     def median_s(self) -> float | None:
@@ -126,17 +178,21 @@ class ResolutionSteps:
         latencies = tuple(self._latencies)  # another thread may clear them meanwhile
         return median(latencies) if len(latencies) == _OBSERVED else None
 
-    def observe(self, latency_s: float) -> str | None:
+    def observe(self, latency_s: float, shape: tuple[int, ...]) -> str | None:
         """Take one frame's latency at the present scale; say so where that changes the scale.
 
         Args:
             latency_s: seconds.
+            shape: the frame's rows and columns at full size; with another one it begins anew, at
+                the largest size whose scale is not above the present one.
 
         Returns:
             The line for the log, or None where the scale stays.
         """
         if self.budget_s == 0:
             return None
+        if shape != self._shape:
+            self._take_shape(shape)
         self._latencies.append(latency_s)
         self._since_change += 1
         present = self.median_s
@@ -144,33 +200,42 @@ class ResolutionSteps:
             return None
         if self._is_trying and self._since_change > _HOLDS:
             self._is_trying = False
-            if self._index <= self._vain:
-                self._vain, self._wait = len(self._scales), _FIRST_WAIT
+            if self._step.index <= self._vain:
+                self._begin_tries()
         if present > self.budget_s:
             return None if self.is_smallest else self._step_down(present)
-        if self._index == 0 or self._since_change < self._wait:
+        if self._step.index == 0 or self._since_change < self._wait:
             return None
-        predicted = self._predicted(present, self._index - 1)
-        return self._step_up(present, predicted) if predicted <= _COMFORT * self.budget_s else None
+        larger = self._steps[self._step.index - 1]
+        predicted = self._predicted(present, larger)
+        if predicted > _COMFORT * self.budget_s:
+            return None
+        return self._step_up(present, predicted, larger)
 
-    def _predicted(self, present: float, index: int) -> float:
-        return present * (self._scales[index] / self.scale) ** 2
+    def _take_shape(self, shape: tuple[int, ...]) -> None:
+        rows, columns = shape
+        self._shape, self._steps = shape, _steps_of(rows, columns, self._scales)
+        fitting = (step for step in self._steps if step.scale <= self.scale)
+        self._change(next(fitting, self._steps[-1]), is_trying=False)
+        self._begin_tries()
+
+    def _predicted(self, present: float, step: _Step) -> float:
+        return present * step.pixels / self._step.pixels
 
     def _step_down(self, present: float) -> str:
         if self._is_trying:
-            self._vain, self._wait = self._index, min(2 * self._wait, _LONGEST_WAIT)
-        index = self._index + 1
-        while index + 1 < len(self._scales) and self._predicted(present, index) > self.budget_s:
-            index += 1
-        self._change(index, is_trying=False)
+            self._vain, self._wait = self._step.index, min(2 * self._wait, _LONGEST_WAIT)
+        smaller = self._steps[self._step.index + 1 :]
+        fitting = (step for step in smaller if self._predicted(present, step) <= self.budget_s)
+        self._change(next(fitting, smaller[-1]), is_trying=False)
         return (
             f"a frame takes {1e3 * present:.0f} ms (median), latency_budget is"
             f" {1e3 * self.budget_s:.0f} ms: the network's input goes down to"
             f" {self.scale:.3g} of the image's width and height"
         )
 
-    def _step_up(self, present: float, predicted: float) -> str:
-        self._change(self._index - 1, is_trying=True)
+    def _step_up(self, present: float, predicted: float, larger: _Step) -> str:
+        self._change(larger, is_trying=True)
         return (
             f"a frame takes {1e3 * present:.0f} ms (median), latency_budget is"
             f" {1e3 * self.budget_s:.0f} ms: the network's input goes up to"
@@ -178,8 +243,8 @@ class ResolutionSteps:
             f" (at most {1e3 * predicted:.0f} ms expected)"
         )
 
-    def _change(self, index: int, *, is_trying: bool) -> None:
-        self._index = index
+    def _change(self, step: _Step, *, is_trying: bool) -> None:
+        self._step = step
         self._latencies.clear()
         self._since_change = 0
         self._is_trying = is_trying

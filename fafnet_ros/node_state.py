@@ -81,8 +81,8 @@ class LoadState:
         max_latency_s: the parameter `max_latency`.
         budget_s: the parameter `latency_budget`.
         median_s: median time of the last frames; None if unknown.
-        scale: share of the image's width and height that the network sees.
-        is_smallest: there is no smaller scale.
+        scale: share of the image's width and height that the network really sees.
+        is_smallest: there is no smaller size.
     """
 
     max_latency_s: float = 0.0

@@ -19,12 +19,10 @@ from fafnet_ros.gravity import GravitySource
 from fafnet_ros.health import INVALID_DEPTH, REGISTERED_HERE
 from fafnet_ros.images import image_to_rgb
 from fafnet_ros.inputs import Job
+from fafnet_ros.load import reduced_size
 from fafnet_ros.outputs import Result
 from fafnet_ros.segment_parameters import SegmentParameters
 from fafnet_ros.statistics import Statistics
-
-SMALLEST_SIDE = 64
-"""Pixels: a network needs more than one cell of its coarsest features."""
 
 
 class Pipeline:
@@ -37,6 +35,7 @@ class Pipeline:
         gravity: where down comes from.
         statistics: gets the time of each stage.
         doubt: called with what to say of a frame that is labelled but may be wrong.
+        depth_info_topic: where depth's camera_info comes from, for messages.
     """
 
     def __init__(
@@ -47,15 +46,21 @@ class Pipeline:
         gravity: GravitySource,
         statistics: Statistics,
         doubt: Callable[[str], None],
+        depth_info_topic: str = "",
     ) -> None:
         self._segmenter = segmenter
-        self._builder = FrameBuilder(settings.frames, image_to_rgb)
+        self._builder = FrameBuilder(settings.frames, image_to_rgb, depth_info_topic)
         self._extrinsics = extrinsics
         self._gravity = gravity
         on_gpu = segmenter.device if segmenter.device.type == "cuda" else None
         self._stream = HHAStream(settings.hha, device=on_gpu)
         self._statistics = statistics
         self._doubt = doubt
+
+    @property
+    def depth_info_missed_at(self) -> float:
+        """When a frame last had to do without depth's camera_info; see `FrameBuilder`."""
+        return self._builder.depth_info_missed_at
 
     def run(self, job: Job, scale: float, *, label: bool) -> Result:
         """Return what is to be published of a pair.
@@ -136,13 +141,12 @@ def reduced(
         rgb: (H, W, 3) uint8.
         depth_m: (H, W) float32 metres.
         camera_matrix: (3, 3), pixel centres at whole numbers.
-        scale: of both sides; 1 returns everything as it is. No side gets below `SMALLEST_SIDE`.
+        scale: of both sides; 1 returns everything as it is. See `reduced_size`.
     """
     rows, columns = depth_m.shape
-    scale = max(scale, SMALLEST_SIDE / min(rows, columns))
-    if scale >= 1:
+    height, width = reduced_size(rows, columns, scale)
+    if (height, width) == (rows, columns):
         return rgb, depth_m, camera_matrix
-    height, width = max(round(rows * scale), 1), max(round(columns * scale), 1)
     small: NDArray[np.uint8] = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     # The centres of the small image's pixels, in whole pixels of the large one.
     row = ((np.arange(height) + 0.5) * rows / height).astype(np.intp)

@@ -1,7 +1,7 @@
 """Transforms between frames by name: a thin layer over tf2, where tf2_ros is installed.
 
 It is not on PyPI. We subscribe ourselves: tf2's own listener always takes /tf too, which on a busy
-robot is a hundred messages a second that the transform between two cameras has no need of.
+robot is up to a thousand messages a second, and the transform between two cameras seldom is there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def transform_to_extrinsics(transform: Any) -> Extrinsics:
 
 
 class TransformBuffer:
-    """What /tf_static, and /tf if wanted, have said; lookups may come from another thread.
+    """What /tf_static, and /tf while wanted, have said; lookups may come from another thread.
 
     Raises:
         ImportError: tf2_ros or tf2_msgs is not installed.
@@ -60,12 +60,22 @@ class TransformBuffer:
         self._failure = tf2_ros.TransformException
         self._buffer: Any = tf2_ros.Buffer()
         self._newest_ns = 0
-        take, take_static = self._buffer.set_transform, self._buffer.set_transform_static
-        self._subscriptions = [self._subscribe(TFMessage, "/tf_static", take_static, latched=True)]
-        if dynamic:
-            self._subscriptions.append(self._subscribe(TFMessage, "/tf", take, latched=False))
+        self._kind = TFMessage
+        self._static: Any = self._subscribe(
+            "/tf_static", self._buffer.set_transform_static, latched=True
+        )
+        self._moving: Any = None
+        self.listen(dynamic=dynamic)
 
-    def _subscribe(self, kind: type, topic: str, take: Any, *, latched: bool) -> Any:
+    def listen(self, *, dynamic: bool) -> None:
+        """Begin or end to listen to /tf; what was heard there stays. In the executor's thread."""
+        if dynamic and self._moving is None:
+            self._moving = self._subscribe("/tf", self._buffer.set_transform, latched=False)
+        elif not dynamic and self._moving is not None:
+            self._node.destroy_subscription(self._moving)
+            self._moving = None
+
+    def _subscribe(self, topic: str, take: Any, *, latched: bool) -> Any:
         def on_transforms(message: Any) -> None:
             for transform in message.transforms:
                 take(transform, "default_authority")
@@ -76,7 +86,7 @@ class TransformBuffer:
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
         )
-        return self._node.create_subscription(kind, topic, on_transforms, profile)
+        return self._node.create_subscription(self._kind, topic, on_transforms, profile)
 
     def lookup(self, target: str, source: str, stamp_ns: int = 0) -> Extrinsics | None:
         """Return what takes points of `source` to `target`, or None where that is not known.
@@ -97,9 +107,10 @@ class TransformBuffer:
 
     def destroy(self) -> None:
         """End the subscriptions."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions = []
+        self.listen(dynamic=False)
+        if self._static is not None:
+            self._node.destroy_subscription(self._static)
+            self._static = None
 
     def _follow_clock(self, stamp_ns: int) -> None:
         """Forget what moved once the clock jumps back: tf2 would refuse all that is older."""

@@ -142,7 +142,9 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
             bag, streams, job.slop_s, lambda messages: watch.reading(messages, images)
         )
         extrinsics = BagExtrinsics(bag, streams, job.depth_to_color)
-        builder = FrameBuilder(_frame_settings(job, bag, streams))
+        builder = FrameBuilder(
+            _frame_settings(job, bag, streams), depth_info_topic=streams.depth_info or ""
+        )
         segmenter = load()
         watch.begins(streams, pairs)
         tally = _write(job, bag, streams, pairs, (builder, extrinsics, segmenter), watch)

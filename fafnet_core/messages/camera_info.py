@@ -9,7 +9,12 @@ from fafnet_core.messages.protocols import CameraInfoFields
 
 
 def camera_matrix(
-    info: CameraInfoFields, width: int, height: int, *, rectified: bool = False
+    info: CameraInfoFields,
+    width: int,
+    height: int,
+    *,
+    rectified: bool = False,
+    has_parameter: bool = True,
 ) -> NDArray[np.float64]:
     """Return the (3, 3) float64 camera matrix of an image of this size.
 
@@ -19,6 +24,13 @@ def camera_matrix(
     An image of another size is refused even where its sides are in proportion: a driver that
     scales or crops its images has changed the matrix in a way that nothing in the message tells.
 
+    Args:
+        info: the camera_info.
+        width: of the image in pixels.
+        height: of the image in pixels.
+        rectified: the image is rectified.
+        has_parameter: the remedies may name the parameter camera_matrix, which colour has.
+
     Raises:
         ValueError: the camera is not calibrated, or its size is not the image's.
     """
@@ -26,20 +38,23 @@ def camera_matrix(
     if full is None or full[0, 0] == 0:
         full = np.array(info.k, np.float64).reshape(3, 3)
     if not (full[0, 0] > 0 and full[1, 1] > 0 and np.isfinite(full).all()):
+        load = "have its driver load its calibration"
+        load = (
+            f", {load}, or give fx, fy, cx, cy as camera_matrix" if has_parameter else f" or {load}"
+        )
         raise ValueError(
             f"camera_info has focal lengths {full[0, 0]:g}, {full[1, 1]:g}: the camera is not"
-            " calibrated. Calibrate it, have its driver load its calibration, or give fx, fy, cx,"
-            " cy as camera_matrix"
+            f" calibrated. Calibrate it{load}"
         )
     binning_x, binning_y = max(info.binning_x, 1), max(info.binning_y, 1)
     roi = info.roi
     columns, rows = roi.width or info.width, roi.height or info.height
     columns, rows = columns // binning_x, rows // binning_y
     if (columns, rows) != (width, height):
+        instead = ", or give fx, fy, cx, cy of this size as camera_matrix" if has_parameter else ""
         raise ValueError(
             f"camera_info describes {columns}x{rows} pixels, but the image is {width}x{height}:"
-            " take the camera_info beside this very image, or give fx, fy, cx, cy of this size as"
-            " camera_matrix"
+            f" take the camera_info beside this very image{instead}"
         )
     matrix = full.copy()
     matrix[0, 2] -= roi.x_offset

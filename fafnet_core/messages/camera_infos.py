@@ -37,7 +37,8 @@ class CameraInfos(Generic[I]):
         """Return that with the image's own stamp and frame id, or else what comes nearest to that.
 
         That is the latest of its frame id, which may arrive after the image; where none has that
-        id, the one with its stamp; else the latest. None if none has come.
+        id, the one with its stamp; else the latest, which may be of another frame. None if none has
+        come.
         """
         own = self._by_stamp.get(stamp_ns(header))
         if own is not None and own.header.frame_id == header.frame_id:

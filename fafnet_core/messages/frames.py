@@ -2,7 +2,8 @@
 
 Every frame is looked at by itself: a driver that aligns depth to colour may, now and then, send a
 frame that it has not aligned. Depth counts as registered to colour where it has colour's size
-and frame id, and its own camera_info, if there is one, the same matrix.
+and frame id, and its own camera_info, if there is one, the same matrix. A camera_info of another
+frame is not depth's own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from fafnet_core.messages.camera_info import camera_matrix
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
+from fafnet_core.messages.depth_camera import DepthCamera, depth_camera
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_core.messages.protocols import CameraInfoFields, CompressedImageFields, ImageFields
 from fafnet_core.registration import DepthRegistration, Extrinsics
@@ -92,15 +94,23 @@ class FrameBuilder:
     Args:
         settings: see `FrameSettings`.
         to_rgb: decodes an uncompressed colour image; raises ValueError.
+        depth_info_topic: where depth's camera_info comes from, for messages; empty: not known.
+
+    Attributes:
+        depth_info_missed_at: monotonic seconds when depth last had to be registered, and no
+            camera_info of depth had come; minus infinity: never.
     """
 
     def __init__(
         self,
         settings: FrameSettings,
         to_rgb: Callable[[ImageFields], NDArray[np.uint8]] = image_to_rgb,
+        depth_info_topic: str = "",
     ) -> None:
         self._settings = settings
         self._to_rgb = to_rgb
+        self._depth_info_topic = depth_info_topic
+        self.depth_info_missed_at = float("-inf")
         self._tables: DepthRegistration | None = None
         self._tables_of: tuple[Any, ...] = ()
 
@@ -129,11 +139,11 @@ class FrameBuilder:
         rgb = self._decode_colour(colour)
         depth_m = self._decode_depth(depth)
         matrix = self._colour_matrix(colour_info, rgb)
-        depth_matrix = self._depth_matrix(depth_info, depth_m)
+        camera = self._depth_camera(depth_info, depth.header.frame_id, depth_m)
         decoded = time.perf_counter()
         frames = (depth.header.frame_id, colour.header.frame_id)
         tables, doubt = self._registration(
-            (depth_m.shape, rgb.shape[:2]), (depth_matrix, matrix), frames, find_extrinsics
+            (depth_m.shape, rgb.shape[:2]), camera, matrix, frames, find_extrinsics
         )
         seconds = {"decode": decoded - begun}
         if tables is not None:
@@ -162,28 +172,30 @@ class FrameBuilder:
         height, width = rgb.shape[:2]
         return camera_matrix(info, width, height, rectified=self._settings.rectified)
 
-    def _depth_matrix(
-        self, info: CameraInfoFields | None, depth_m: NDArray[np.float32]
-    ) -> NDArray[np.float64] | None:
-        """Return the matrix of the depth image, or None where its camera_info does not say it."""
-        if info is None or self._settings.registration == "never":
-            return None
-        height, width = depth_m.shape
-        try:
-            return camera_matrix(info, width, height, rectified=self._settings.rectified)
-        except ValueError:  # of another resolution, or uncalibrated: as good as none
-            return None
+    def _depth_camera(
+        self, info: CameraInfoFields | None, frame: str, depth_m: NDArray[np.float32]
+    ) -> DepthCamera:
+        if self._settings.registration == "never":
+            return DepthCamera()
+        return depth_camera(
+            info,
+            frame,
+            depth_m.shape,
+            rectified=self._settings.rectified,
+            topic=self._depth_info_topic,
+        )
 
     def _registration(
         self,
         shapes: tuple[tuple[int, ...], tuple[int, ...]],
-        matrices: tuple[NDArray[np.float64] | None, NDArray[np.float64]],
+        camera: DepthCamera,
+        matrix: NDArray[np.float64],
         frames: tuple[str, str],
         find_extrinsics: FindExtrinsics,
     ) -> tuple[DepthRegistration | None, str | None]:
         """Return what registers this frame's depth, if it needs that, and a doubt, if there is one.
 
-        Pairs are of depth and colour.
+        Pairs are of depth and colour; `matrix` is colour's.
         """
         mode = self._settings.registration
         same_size = shapes[0] == shapes[1]
@@ -192,19 +204,23 @@ class FrameBuilder:
                 raise ValueError(f"{_sizes(shapes)}, and registration is 'never'. {_REMEDY}")
             return None, None
         same_frame = frames[0] == frames[1] and frames[0] != ""
-        same_camera = matrices[0] is None or _one_camera(matrices, shapes)
+        if same_frame and _one_camera(camera.others, matrix, shapes):
+            camera = DepthCamera(camera.others)  # another name for colour's frame: simulators do so
+        same_camera = camera.matrix is None or _one_camera(camera.matrix, matrix, shapes)
         is_colours = mode == "auto" and same_frame and same_camera  # colour's own image
         if is_colours and same_size:
-            return None, None
+            return None, None if camera.others is None else _in_colours_frame(camera, frames[0])
         # Asked even for one frame id: some recordings give all their streams the same.
         known = None if is_colours else find_extrinsics(*frames)
         extrinsics = known or (Extrinsics.identity() if same_frame else None)
-        if extrinsics is not None and matrices[0] is not None:
+        if extrinsics is not None and camera.matrix is not None:
             if mode == "auto" and same_size and same_camera and _is_one_place(extrinsics):
                 return None, None
             doubt = None if known or same_camera else _one_frame_two_cameras(frames[0])
-            return self._tables_for(matrices[0], matrices[1], extrinsics, shapes), doubt
-        missing = _missing(matrices[0], extrinsics, frames)
+            return self._tables_for(camera.matrix, matrix, extrinsics, shapes), doubt
+        if camera.has_not_come:
+            self.depth_info_missed_at = time.monotonic()
+        missing = _missing(camera, extrinsics, frames)
         if mode == "always" or not same_size:
             raise ValueError(f"depth cannot be registered: {missing}; {_sizes(shapes)}. {_REMEDY}")
         return None, (
@@ -240,11 +256,11 @@ def _is_compressed(message: object) -> bool:
 
 
 def _one_camera(
-    matrices: tuple[NDArray[np.float64] | None, NDArray[np.float64]],
+    depth_matrix: NDArray[np.float64] | None,
+    matrix: NDArray[np.float64],
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> bool:
     """Whether depth's matrix is colour's, at depth's size."""
-    depth_matrix, matrix = matrices
     if depth_matrix is None:
         return False
     scaled = matrix.copy()
@@ -258,6 +274,13 @@ def _one_frame_two_cameras(frame: str) -> str:
     return (
         f"depth and colour are both in frame '{frame}', but their camera matrices differ: taken for"
         " two cameras in one place; if they are apart, set depth_to_color"
+    )
+
+
+def _in_colours_frame(camera: DepthCamera, frame: str) -> str:
+    return (
+        f"depth is in colour's frame '{frame}', but {camera.problem}: taken for registered; if it"
+        f" is not, labels are wrong. {_REMEDY}"
     )
 
 
@@ -278,14 +301,8 @@ def _frames(frames: tuple[str, str]) -> str:
     return f"depth is in frame '{frames[0]}', colour in '{frames[1]}'"
 
 
-def _missing(
-    depth_matrix: NDArray[np.float64] | None, extrinsics: Extrinsics | None, frames: tuple[str, str]
-) -> str:
-    missing = []
-    if depth_matrix is None:
-        missing.append(
-            "no camera_info came for depth/image, or it is not calibrated or of another size"
-        )
+def _missing(camera: DepthCamera, extrinsics: Extrinsics | None, frames: tuple[str, str]) -> str:
+    missing = [camera.problem] if camera.problem else []
     if extrinsics is None:
         between = f"from '{frames[0]}' to '{frames[1]}'" if any(frames) else "between the cameras"
         missing.append(f"the transform {between} is not known")

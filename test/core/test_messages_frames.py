@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_a_transform_of_nothing_registers_nothing() -> None:
 @pytest.mark.parametrize(
     ("depth_info", "find", "missing"),
     [
-        (None, shifted, "no camera_info came for depth/image"),
+        (None, shifted, "no camera_info of depth came."),
         (info(DEPTH_K, "depth"), unknown, "the transform from 'depth' to 'colour' is not known"),
     ],
 )
@@ -147,6 +148,83 @@ def test_what_cannot_be_registered_is_labelled_with_a_doubt(
     assert frame.doubt is not None
     assert "depth is in frame 'depth', colour in 'colour'" in frame.doubt
     assert missing in frame.doubt
+
+
+def test_depth_is_never_registered_with_another_frames_camera_info() -> None:
+    # An aligned topic, whose camera_info is colour's, and one frame that the driver did not align.
+    infos: CameraInfos[Any] = CameraInfos()
+    infos.add(info())
+    stray = depth("depth")
+    frame = builder().build(colour(), stray, info(), infos.of(stray.header), shifted)
+    assert not frame.registered_here
+    np.testing.assert_array_equal(frame.depth_m, np.float32(2.0))
+    assert frame.doubt is not None
+    assert "is of frame 'colour', the image of 'depth'" in frame.doubt
+    with pytest.raises(ValueError, match="is of frame 'colour', the image of 'depth'"):
+        builder(registration="always").build(colour(), stray, info(), info(), shifted)
+
+
+def test_depth_in_colours_frame_beside_another_frames_camera_info_is_doubted() -> None:
+    frame = builder().build(colour(), depth(), info(), info(DEPTH_K, "depth"), shifted)
+    assert not frame.registered_here
+    assert frame.doubt is not None
+    assert "is of frame 'depth', the image of 'colour'" in frame.doubt
+    # With colour's own matrix it says the same as the image: simulators mix their frame ids up.
+    same = builder().build(colour(), depth(), info(), info(frame_id="link"), shifted)
+    assert (same.registered_here, same.doubt) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("image_frame", "info_frame"),
+    [("depth", ""), ("", "depth"), ("", ""), ("depth", "/depth"), ("/depth", "depth")],
+)
+def test_a_camera_info_that_names_no_other_frame_registers(
+    image_frame: str, info_frame: str
+) -> None:
+    frame = builder().build(
+        colour(), depth(image_frame), info(), info(DEPTH_K, info_frame), shifted
+    )
+    assert (frame.registered_here, frame.doubt) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("depth_info", "problem"),
+    [
+        (None, "no camera_info of depth came on /wrist/depth/camera_info."),
+        (
+            info(DEPTH_K, "depth", width=128),
+            "the camera_info of depth on /wrist/depth/camera_info does not serve (camera_info"
+            " describes 128x48 pixels, but the image is 64x48: take the camera_info beside this"
+            " very image).",
+        ),
+        (
+            info((0.0, 0.0, 0.0, 0.0), "depth"),
+            "(camera_info has focal lengths 0, 0: the camera is not calibrated. Calibrate it or"
+            " have its driver load its calibration).",
+        ),
+    ],
+)
+def test_why_the_camera_info_of_depth_does_not_serve_is_said(depth_info: Any, problem: str) -> None:
+    frames = FrameBuilder(FrameSettings(), depth_info_topic="/wrist/depth/camera_info")
+    frame = frames.build(colour(), depth("depth"), info(), depth_info, shifted)
+    assert frame.doubt is not None
+    assert problem in frame.doubt
+    assert "camera_matrix" not in frame.doubt  # which is colour's
+
+
+def test_frames_that_wait_for_the_camera_info_of_depth_are_noted() -> None:
+    frames = builder()
+    frames.build(colour(), depth(), info(), None, shifted)
+    frames.build(colour(), depth("depth"), info(), info(DEPTH_K, "depth"), shifted)
+    frames.build(colour(), depth("depth"), info(), info((0.0,) * 4, "depth"), shifted)
+    assert frames.depth_info_missed_at == float("-inf")  # it came, and what is wrong is said
+    before = time.monotonic()
+    frames.build(colour(), depth("depth"), info(), None, shifted)
+    doubted = frames.depth_info_missed_at
+    assert before <= doubted <= time.monotonic()
+    with pytest.raises(ValueError, match="no camera_info of depth came"):
+        frames.build(colour(), depth("depth", 32), info(), None, shifted)
+    assert frames.depth_info_missed_at > doubted
 
 
 def test_images_without_a_frame_id_are_labelled_with_a_doubt_in_plain_words() -> None:
@@ -180,11 +258,13 @@ def test_a_smaller_image_of_the_same_camera_needs_no_transform() -> None:
     np.testing.assert_array_equal(told.depth_m, frame.depth_m)
 
 
-def test_one_frame_id_for_all_does_not_make_two_cameras_one() -> None:
-    frame = builder().build(colour("0"), depth("0"), info(), info(DEPTH_K), shifted)
+@pytest.mark.parametrize("info_frame", ["0", ""])  # librealsense's own recordings: "0" and ""
+def test_one_frame_id_for_all_does_not_make_two_cameras_one(info_frame: str) -> None:
+    depth_info = info(DEPTH_K, info_frame)
+    frame = builder().build(colour("0"), depth("0"), info(), depth_info, shifted)
     assert frame.registered_here
     assert frame.doubt is None
-    guessed = builder().build(colour("0"), depth("0"), info(), info(DEPTH_K), unknown)
+    guessed = builder().build(colour("0"), depth("0"), info(), depth_info, unknown)
     assert guessed.registered_here
     assert guessed.doubt is not None
     assert "both in frame '0', but their camera matrices differ" in guessed.doubt

@@ -16,6 +16,7 @@ from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from fafnet_core.registration import Extrinsics
 from fafnet_ros.extrinsics import (
     HeardExtrinsics,
+    Turns,
     extrinsics_source,
     message_to_extrinsics,
     pose_from_parameter,
@@ -134,10 +135,49 @@ def test_what_is_missing_is_named_with_both_frames_and_the_remedies(ros: Ros) ->
     assert finding is not None
     for part in ("'depth_frame'", "'colour_frame'", "set depth_to_color to [x, y, z,", "remap"):
         assert part in finding
+    ros.spin(0.1)
+    assert source.finding(within_s=0.05) is None
+    assert source.finding(within_s=5.0) == finding  # a slow camera: the next frame is not yet due
     if open_transforms(ros.node, dynamic=False) is None:
         assert "tf2_ros is not installed here" in finding
     source.destroy()
     assert ros.node.count_subscribers("/tf_static") == 0
+
+
+def test_what_costs_takes_turns_while_it_is_wanted() -> None:
+    turns = Turns(5.0, 15.0)
+    assert not turns.at(0.0, wanted=False)
+    assert [second for second in range(60) if turns.at(float(second), wanted=True)] == [
+        *range(5),
+        *range(20, 25),
+        *range(40, 45),
+    ]
+    # Found at 61 s, and lost again: what came and went does not begin a turn each time.
+    assert turns.at(60.0, wanted=True)
+    assert not turns.at(61.0, wanted=False)
+    assert turns.at(62.0, wanted=True)
+    assert not turns.at(70.0, wanted=True)
+    assert turns.at(80.0, wanted=True)
+
+
+def test_a_transform_that_only_tf_has_is_heard_there_and_kept(ros: Ros) -> None:
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from tf2_msgs.msg import TFMessage
+
+    source = HeardExtrinsics(ros.node)
+    moving = ros.node.create_publisher(TFMessage, "/tf", 10)
+    source.follow()
+    assert ros.node.count_subscribers("/tf") == 0  # no frame asks for a transform
+    assert source.depth_to_color("depth", "colour") is None
+    source.follow()
+    ros.wait_for(moving.get_subscription_count, "a subscription to /tf")
+    moving.publish(TFMessage(transforms=[stamped("colour", "depth", 0.015, 100)]))
+    ros.wait_for(lambda: source.depth_to_color("depth", "colour"), "the transform")
+    source.follow()
+    ros.wait_for(lambda: not moving.get_subscription_count(), "the end of the subscription")
+    found = source.depth_to_color("depth", "colour")
+    assert found == Extrinsics(np.eye(3), np.array((0.015, 0.0, 0.0)))
+    source.destroy()
 
 
 def stamped(parent: str, child: str, x: float, second: int = 0) -> TransformStamped:

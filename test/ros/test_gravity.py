@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -220,6 +221,9 @@ def test_an_imu_of_another_frame_is_turned_by_the_parameter_or_named(
     finding = finding_of(unknown)
     for part in (f"'{IMU}'", f"'{COLOUR}'", "set imu_to_color", "estimated from the depth image"):
         assert part in finding
+    time.sleep(0.05)
+    assert unknown.finding(within_s=0.01) is None
+    assert unknown.finding(within_s=5.0) == finding  # a slow camera: the next frame is not due
     np.testing.assert_allclose(down_of(unknown, driver.stamp_ns, IMU), down, atol=1e-12)
     assert unknown.finding() is None
     turned.destroy()

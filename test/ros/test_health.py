@@ -33,10 +33,11 @@ from fafnet_ros.health import (
     PublisherState,
     StampOffsets,
     findings,
+    is_recent,
 )
 from fafnet_ros.input_health import nearest_topics
 from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED
-from fafnet_ros.statistics import Statistics
+from fafnet_ros.statistics import Statistics, rate_text
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 COLOUR = InputState(event="colour", name="rgb/image", topic="/rgb/image", type_name=IMAGE)
@@ -157,6 +158,115 @@ def test_a_publisher_that_has_just_come_is_waited_for() -> None:
     found = silent(COLOUR, publishers=(publisher(),), published_s=1.9)
     the(found, "IDLE", "/rgb/image: waiting for the first message of /camera")
     the(silent(COLOUR, publishers=(publisher(),), published_s=2.0), "WARN", "is silent")
+
+
+def test_a_publisher_of_a_slow_stream_that_has_just_come_back_is_waited_for() -> None:
+    node = Node(frames=5, rate=0.25).run(colour=1, depth=1)
+    node.now += 60
+    back = dataclasses.replace(COLOUR, publishers=(publisher(),), published_s=9.9)
+    the(said([back], node), "IDLE", "/rgb/image: waiting for the first message of /camera")
+    back = dataclasses.replace(back, published_s=10.1)
+    the(said([back], node), "WARN", "is silent")
+
+
+def over_a_cycle(node: Node, rate: float, pairing: PairingState = PAIRED) -> list[list[Finding]]:
+    """Return what is said at twenty moments between two messages of a slow stream."""
+    found = []
+    inputs = [dataclasses.replace(entry, publishers=(publisher(),)) for entry in (COLOUR, DEPTH)]
+    for _ in range(19):
+        node.now += 0.05 / rate
+        unpaired_s = node.statistics.age("paired")
+        state = dataclasses.replace(pairing, unpaired_s=unpaired_s)
+        found.append(said(inputs, node, state, active_s=node.now))
+    return found
+
+
+SLOW = pytest.mark.parametrize("rate", [0.05, 0.1, 0.33, 0.45, 1.0])
+"""Frames a second of a camera that is slow, but well."""
+
+
+@SLOW
+def test_a_slow_stream_that_is_well_is_never_found_fault_with(rate: float) -> None:
+    node = Node(frames=4, rate=rate).run(colour=1, depth=1, paired=1, published=1)
+    assert over_a_cycle(node, rate) == [[]] * 19
+
+
+@SLOW
+def test_what_is_wrong_with_a_slow_stream_is_said_without_a_break(rate: float) -> None:
+    node = Node(frames=12, rate=rate).run(colour=1, depth=1)
+    for found in over_a_cycle(node, rate):
+        the(found, "WARN", "do not pair")
+    node = Node(frames=12, rate=rate).run(colour=1, depth=1, paired=3, published=3)
+    for found in over_a_cycle(node, rate):
+        the(found, "WARN", "images a second find a partner")
+    steady = {"colour": 1, "depth": 1, "paired": 1, "published": 1}
+    node = Node(frames=12, rate=rate).run(**steady, **{REGISTERED_HERE: 2})
+    for found in over_a_cycle(node, rate):
+        text = the(found, "WARN", "/depth/image flickers")
+        assert f" of {rate_text(rate)} frames" in text
+    node = Node(frames=40, rate=rate).run(colour=1, depth=1, paired=1, **{UNWATCHED: 1})
+    for found in over_a_cycle(node, rate):
+        the(found, "IDLE", "nobody subscribes")
+
+
+@SLOW
+def test_a_slow_stream_that_stops_or_hangs_is_told(rate: float) -> None:
+    node = Node(frames=12, rate=rate).run(colour=1, depth=1, paired=1, published=1)
+    node.now += max(2.0, 2.5 / rate) + 0.01
+    alive = dataclasses.replace(COLOUR, publishers=(publisher(),))
+    the(said([alive], node), "WARN", "/rgb/image has a publisher but is silent")
+    node = Node(frames=30, rate=rate).run(colour=1, depth=1, paired=1)
+    stuck = said(node=node, active_s=1000.0)
+    the(stuck, "ERROR", "no labels for", f"{rate_text(rate)} pairs a second come")
+
+
+def test_a_network_that_takes_very_long_is_not_stuck() -> None:
+    node = Node(frames=120, rate=2.0).run(colour=1, depth=1, paired=1, published=24)
+    for _ in range(23):
+        node.now += 0.5
+        for event in ("colour", "depth", "paired"):
+            node.statistics.count(event)
+        assert said(node=node) == []
+
+
+# What was said of the last frames
+
+
+@SLOW
+def test_what_each_frame_of_a_slow_stream_is_refused_for_stays(rate: float) -> None:
+    node = Node(frames=6, rate=rate).run(colour=1, depth=1, paired=1, refused=1)
+    for _ in range(19):
+        node.now += 0.05 / rate
+        assert is_recent("refused", node.statistics)
+    node.now += 2 / rate + 2
+    assert not is_recent("refused", node.statistics)
+
+
+def test_what_a_single_frame_was_refused_for_goes_after_two_seconds() -> None:
+    assert not is_recent("refused", Statistics())
+    node = Node().run(colour=1, depth=1, paired=1, published=1)
+    for _ in range(3):  # one of six hundred each time
+        node.statistics.count("refused")
+        for _ in range(600):
+            node.now += 1 / 30
+            since = node.statistics.age("refused")
+            assert is_recent("refused", node.statistics) == (since <= 2.0)
+            for event in ("colour", "depth", "paired", "published"):
+                node.statistics.count(event)
+
+
+def test_what_is_refused_of_few_frames_stays_until_one_is_labelled() -> None:
+    # max_rate lets a frame through every five seconds.
+    node = Node().run(colour=1, depth=1, paired=1)
+    for i in range(600):
+        if i % 150 == 0:
+            node.statistics.count("refused")
+        node.now += 1 / 30
+        node.statistics.count("paired")
+        assert is_recent("refused", node.statistics) or i < 150
+    node.statistics.count("published")
+    node.now += 0.01
+    assert not is_recent("refused", node.statistics)
 
 
 def test_a_publisher_without_a_name_is_a_publisher() -> None:
@@ -531,6 +641,10 @@ def test_no_more_pairs_give_way_than_come() -> None:
 def test_the_latency_budget() -> None:
     over = LoadState(budget_s=0.1, median_s=0.25, scale=0.25, is_smallest=True)
     the(said(load=over), "WARN", "250 ms", "latency_budget (100 ms)", "0.25", "smaller checkpoint")
+    small = dataclasses.replace(over, scale=64 / 96)
+    the(said(load=small), "WARN", "even at 0.667 of the image's width and height")
+    text = the(said(load=dataclasses.replace(over, scale=1.0)), "WARN", "cannot be made smaller")
+    assert "even at" not in text
     kept = LoadState(budget_s=0.1, median_s=0.08, scale=0.5)
     the(said(load=kept), "OK", "0.5 of the image's width", "latency_budget (100 ms)")
     assert said(load=LoadState(budget_s=0.1, median_s=0.25)) == []  # about to step down
@@ -584,11 +698,18 @@ def test_the_names_of_the_values_are_stable() -> None:
         "nearest stamps (ms)": "12.3",
         "depth clock offset (ms)": "-2000.0",
     }
-    assert describe_load(LoadState(budget_s=0.1, scale=0.375)) == {
-        "input scale": "0.375",
+    assert describe_load(LoadState(budget_s=0.1, scale=64 / 240)) == {
+        "input scale": "0.267",
         "max latency (s)": "0",
         "latency budget (s)": "0.1",
     }
+
+
+def test_the_rates_of_a_slow_camera() -> None:
+    node = Node(frames=12, rate=0.05).run(colour=1, depth=1, paired=1, published=2)
+    values = describe_numbers(node.statistics, {})
+    assert values["colour rate (Hz)"] == values["paired rate (Hz)"] == "0.05"
+    assert values["published rate (Hz)"] == "0.025"
 
 
 def test_what_never_happened_has_no_age() -> None:

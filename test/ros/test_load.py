@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fafnet_ros import load
-from fafnet_ros.load import SCALES, RateLimit, ResolutionSteps, is_over_age
+from fafnet_ros.load import SCALES, RateLimit, ResolutionSteps, is_over_age, reduced_size
+
+VGA = (480, 640)
 
 
 def admitted(limit: RateLimit, times: list[float]) -> list[int]:
@@ -91,7 +93,7 @@ def run(
     lines = []
     for _ in range(frames):
         latency = (fixed + cost * steps.scale**power) * (1 + generator.uniform(-noise, noise))
-        line = steps.observe(latency)
+        line = steps.observe(latency, VGA)
         if line is not None:
             lines.append(line)
     return lines
@@ -114,7 +116,7 @@ def test_over_the_budget_it_steps_down_and_says_so() -> None:
 
 def test_single_slow_frames_change_nothing() -> None:
     steps = ResolutionSteps(0.1)
-    assert [steps.observe(5.0 if i % 3 == 0 else 0.09) for i in range(300)] == [None] * 300
+    assert [steps.observe(5.0 if i % 3 == 0 else 0.09, VGA) for i in range(300)] == [None] * 300
 
 
 def test_far_over_the_budget_it_goes_down_at_once_but_never_below_a_quarter() -> None:
@@ -123,6 +125,82 @@ def test_far_over_the_budget_it_goes_down_at_once_but_never_below_a_quarter() ->
     assert steps.scale == SCALES[-1] == 0.25
     assert steps.is_smallest
     assert run(steps, 500, 1.0, 0.0, 2.0) == []
+
+
+def down(shape: tuple[int, int], frames: int = 60) -> tuple[ResolutionSteps, list[str]]:
+    """Return steps after frames of this shape that take far too long."""
+    steps = ResolutionSteps(0.001)
+    lines = [steps.observe(0.1, shape) for _ in range(frames)]
+    return steps, [line for line in lines if line is not None]
+
+
+@pytest.mark.parametrize(
+    ("shape", "smallest", "said"),
+    [
+        ((480, 640), 0.25, "0.25 of"),
+        ((240, 320), 64 / 240, "0.267 of"),
+        ((96, 128), 64 / 96, "0.667 of"),
+        ((128, 96), 64 / 96, "0.667 of"),
+        ((65, 1000), 64 / 65, "0.985 of"),
+    ],
+)
+def test_the_scale_told_is_that_of_the_size_made(
+    shape: tuple[int, int], smallest: float, said: str
+) -> None:
+    steps, (line,) = down(shape)
+    assert steps.scale == pytest.approx(smallest)
+    assert reduced_size(*shape, steps.scale) == reduced_size(*shape, SCALES[-1])
+    assert steps.is_smallest
+    assert said in line
+
+
+def test_an_image_at_the_smallest_size_has_no_steps() -> None:
+    for shape in ((64, 64), (48, 64), (1, 1)):
+        steps, lines = down(shape)
+        assert lines == []
+        assert (steps.scale, steps.is_smallest) == (1, True)
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+@settings(max_examples=60, deadline=None)
+def test_each_step_has_a_size_of_its_own_and_the_last_is_the_smallest(
+    rows: int, columns: int
+) -> None:
+    # Just over the budget each time, and predicted to fit at once: one step at a time.
+    steps, sizes = ResolutionSteps(0.1), [(rows, columns)]
+    for _ in range(len(SCALES)):
+        lines = [steps.observe(0.1001, (rows, columns)) for _ in range(11)]
+        if lines[-1] is None:
+            break
+        sizes.append(reduced_size(rows, columns, steps.scale))
+    assert steps.is_smallest
+    assert sizes == sorted(set(sizes), reverse=True)
+    wanted = {reduced_size(rows, columns, scale) for scale in SCALES}
+    assert set(sizes) == wanted
+
+
+def test_what_is_expected_of_a_step_goes_by_its_pixels() -> None:
+    # 96x128 to 64x85 has 0.443 of the pixels; by the scale of 0.5 it would be 0.25.
+    steps = ResolutionSteps(0.1)
+    for _ in range(11):
+        steps.observe(0.3, (96, 128))
+    assert steps.scale == pytest.approx(64 / 96)
+    lines = [steps.observe(0.05, (96, 128)) for _ in range(200)]
+    first = next(line for line in lines if line is not None)
+    assert "up to 0.75" in first
+    assert f"{50 * 72 * 96 / (64 * 85):.0f} ms expected" in first
+
+
+def test_images_of_another_size_are_judged_anew() -> None:
+    steps, _ = down((96, 128))
+    assert steps.observe(0.1, VGA) is None
+    assert steps.median_s is None
+    assert (steps.scale, steps.is_smallest) == (0.5, False)  # the nearest that is no larger
+    lines = [steps.observe(0.1, VGA) for _ in range(60)]
+    assert len([line for line in lines if line is not None]) == 1
+    assert (steps.scale, steps.is_smallest) == (0.25, True)
+    assert steps.observe(0.1, (48, 64)) is None
+    assert (steps.scale, steps.is_smallest) == (1, True)
 
 
 def test_it_comes_back_when_the_load_is_gone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -245,7 +246,10 @@ def test_a_transition_that_a_signal_ends_is_no_fault(
     node = Hasty("hasty", context=context)
     state = LifecycleState("unconfigured", 1)
     assert node.on_configure(state) == TransitionCallbackReturn.FAILURE
-    assert "on_configure failed:\nTraceback" in capfd.readouterr().err
+    # One line for diagnostics; the traceback is the log's.
+    said = "on_configure failed: RuntimeError: cannot make a publisher; see the log"
+    assert node.failure == f"{said} for the traceback"
+    assert f"{node.failure}\nTraceback" in capfd.readouterr().err
     node.is_ending = True
     assert node.on_configure(state) == TransitionCallbackReturn.FAILURE
     assert "Traceback" not in capfd.readouterr().err
@@ -377,6 +381,70 @@ def test_depth_of_another_frame_is_labelled_and_named(ros: Ros) -> None:
     camera.send(1, depth_frame="depth_optical_frame")
     ros.wait_for(lambda: labels, "labels all the same")
     assert "depth is in frame 'depth_optical_frame', colour in 'colour'" in node.output
+
+
+def test_a_missing_camera_info_of_depth_is_named_only_where_depth_needs_it(ros: Ros) -> None:
+    ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node", remap={"depth/camera_info": "/wrist/depth/info"})
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    camera.send_info()
+    seconds = itertools.count(1)
+
+    def message_after_a_frame(depth_frame: str) -> str:
+        camera.send(next(seconds), depth_frame=depth_frame)
+        return str(reports[-1].status[0].message) if reports else ""
+
+    def is_segmenting() -> bool:
+        return message_after_a_frame("colour").startswith("segmenting")
+
+    def is_named(text: str) -> bool:
+        return text in message_after_a_frame("depth")
+
+    ros.wait_for(is_segmenting, "labels of registered depth, though depth has no camera_info")
+    ros.wait_for(lambda: is_named("/wrist/depth/info has no publisher"), "the missing publisher")
+    assert "no camera_info of depth came on /wrist/depth/info" in reports[-1].status[0].message
+    publisher = ros.node.create_publisher(CameraInfo, "/wrist/depth/info", 1)
+    silent = "/wrist/depth/info has a publisher but is silent"
+    ros.wait_for(lambda: is_named(silent), "the silent publisher")
+    publisher.publish(CameraInfo(width=32, height=48))
+    ros.wait_for(lambda: is_named("the camera is not calibrated"), "what is wrong with what came")
+    assert silent not in reports[-1].status[0].message
+
+
+def test_a_frame_that_fails_unforeseen_is_one_line_of_diagnostics(
+    ros: Ros, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python runs this before the node: its network is out of memory.
+    (tmp_path / "sitecustomize.py").write_text(
+        "from fafnet_core.inference import Segmenter\n"
+        "def predict(self, *images, **options):\n"
+        "    raise RuntimeError('CUDA out of memory. Tried to allocate 1 GiB.\\nSee also')\n"
+        "Segmenter.predict = predict\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    camera.send_info()
+    camera.send(1)
+    camera.send(2)
+
+    def failed() -> list[str]:
+        return [v.value for v in reports[-1].status[0].values if v.key == "frames: failed"]
+
+    ros.wait_for(lambda: reports and failed() == ["2"], "two failures counted")
+    status = reports[-1].status[0]
+    assert status.level == b"\x02"
+    line = "a frame failed: RuntimeError: CUDA out of memory. Tried to allocate 1 GiB; the GPU's"
+    assert line in status.message
+    assert "see the log for the traceback" in status.message
+    assert "\n" not in status.message
+    assert node.output.count("Traceback") == 1
+    assert line in node.output
 
 
 def test_stamps_that_do_not_pair_are_named_also_after_the_first_pair(ros: Ros) -> None:

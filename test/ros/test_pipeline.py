@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from fafnet_ros.pipeline import SMALLEST_SIDE, reduced
+from fafnet_ros.load import SMALLEST_SIDE, reduced_size
+from fafnet_ros.pipeline import reduced
 from fafnet_ros.worker import LatestWorker
 
 
@@ -22,7 +23,7 @@ def test_a_smaller_frame_shows_the_same_rays(shape: tuple[int, int], scale: floa
     matrix = np.array(((500.0, 0.0, 300.3), (0.0, 480.0, 33.7), (0.0, 0.0, 1.0)))
     for axis, position in ((0, columns), (1, rows)):
         small, depth_m, smaller = reduced(rgb, position, matrix, scale)
-        assert small.shape[:2] == depth_m.shape
+        assert small.shape[:2] == depth_m.shape == reduced_size(*shape, scale)
         assert min(depth_m.shape) >= min(SMALLEST_SIDE, *shape)
         here = np.indices(depth_m.shape)[1 - axis]
         there = (here - smaller[axis, 2]) / smaller[axis, axis] * matrix[axis, axis]

@@ -1,0 +1,151 @@
+"""What comes in over DDS is paired by the clock that it has, and a new camera is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from conftest import Ros
+from sensor_msgs.msg import CameraInfo, Image
+
+from fafnet_core.messages.synchronizer import Stream
+from fafnet_ros.calibrations import CHANGED
+from fafnet_ros.inputs import Inputs, Job
+from fafnet_ros.segment_parameters import SegmentParameters
+from fafnet_ros.statistics import Statistics
+
+MS = 1_000_000
+C, D = Stream.COLOUR, Stream.DEPTH
+
+
+class Camera:
+    """Sends messages to `Inputs`, each when the one before has arrived, by a clock of its own.
+
+    Depth comes a millisecond after what was before it, colour 99.
+    """
+
+    def __init__(self, ros: Ros) -> None:
+        self._ros = ros
+        self._statistics = Statistics()
+        self.jobs: list[Job] = []
+        self._now = 100.0
+        self.inputs = Inputs(
+            ros.node,
+            SegmentParameters(),
+            self._statistics,
+            self.jobs.append,
+            pytest.fail,
+            lambda: self._now,
+        )
+        topics = {
+            "colour": (Image, "rgb/image"),
+            "depth": (Image, "depth/image"),
+            "camera_info": (CameraInfo, "rgb/camera_info"),
+            "depth_info": (CameraInfo, "depth/camera_info"),
+        }
+        self._publishers = {
+            name: ros.node.create_publisher(kind, topic, 10)
+            for name, (kind, topic) in topics.items()
+        }
+        ros.wait_for(
+            lambda: all(p.get_subscription_count() for p in self._publishers.values()),
+            "subscriptions",
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(self.inputs.synchronizer.counts)
+
+    @property
+    def changes(self) -> int:
+        return self._statistics.counts.get(CHANGED, 0)
+
+    @property
+    def stamps(self) -> list[tuple[int, int]]:
+        """Those of the pairs, in milliseconds."""
+        return [(_stamp_ms(job.colour), _stamp_ms(job.depth)) for job in self.jobs]
+
+    def images(self, *images: tuple[Stream, int]) -> None:
+        """Send images with these stamps, in milliseconds."""
+        for stream, stamp_ms in images:
+            self._now += 0.099 if stream is C else 0.001
+            self._send(stream.value, Image(), stamp_ms)
+
+    def info(self, name: str, focal: float, width: int = 64) -> None:
+        message = CameraInfo(width=width, height=48)
+        message.k = [focal, 0.0, 31.5, 0.0, focal, 23.5, 0.0, 0.0, 1.0]
+        self._send(name, message, 0)
+
+    def _send(self, name: str, message: Any, stamp_ms: int) -> None:
+        seconds, rest = divmod(stamp_ms, 1000)
+        message.header.stamp.sec, message.header.stamp.nanosec = seconds, rest * MS
+        wanted = self._statistics.counts.get(name, 0) + 1
+        self._publishers[name].publish(message)
+        self._ros.wait_for(lambda: self._statistics.counts.get(name, 0) == wanted, name)
+
+    def close(self) -> None:
+        self.inputs.destroy()
+
+
+def _stamp_ms(image: Image) -> int:
+    return int(image.header.stamp.sec * 1000 + image.header.stamp.nanosec // MS)
+
+
+@pytest.fixture
+def camera(ros: Ros) -> Iterator[Camera]:
+    made = Camera(ros)
+    made.info("camera_info", 60.0)
+    yield made
+    made.close()
+
+
+def test_a_stream_without_stamps_is_no_jump_and_loses_no_image(camera: Camera) -> None:
+    camera.images((C, 500_000), (D, 0), (C, 500_100), (D, 0), (C, 500_200))
+    assert camera.inputs.is_by_receipt
+    assert camera.stamps == [(500_000, 0), (500_100, 0)]
+    assert camera.counts == {"pairs": 2}
+
+
+def test_simulated_time_that_begins_at_zero_is_no_jump_and_loses_no_pair(camera: Camera) -> None:
+    camera.images(*((stream, stamp) for stamp in (0, 33, 66) for stream in (C, D)))
+    assert not camera.inputs.is_by_receipt
+    assert camera.stamps == [(0, 0), (33, 33), (66, 66)]
+    assert camera.counts == {"pairs": 3}
+
+
+def test_a_driver_that_finds_its_clock_is_paired_by_stamps_from_then_on(camera: Camera) -> None:
+    # A depth image of the time without stamps is left over: it has no place among stamps.
+    camera.images((D, 0), (C, 0), (D, 0), (D, 0), (C, 7000), (D, 7000), (C, 7100), (D, 7100))
+    assert camera.stamps[-1] == (7100, 7100)
+    assert "jumps" not in camera.counts
+    kept = camera.counts
+    assert kept["pairs"] + kept["unmatched_depth"] == 5
+
+
+def test_a_simulation_that_begins_again_at_zero_counts_as_one_jump(camera: Camera) -> None:
+    camera.images(*((s, stamp) for stamp in (90_000, 90_033, 0, 33, 66) for s in (C, D)))
+    assert camera.stamps == [(90_000, 90_000), (90_033, 90_033), (0, 0), (33, 33), (66, 66)]
+    assert camera.counts == {"pairs": 5, "jumps": 1}
+
+
+def test_a_camera_that_comes_back_with_another_calibration_is_counted(camera: Camera) -> None:
+    camera.images((C, 1000), (D, 1000))
+    camera.info("camera_info", 60.0)
+    camera.images((C, 1100), (D, 1100))
+    assert camera.changes == 0
+    camera.info("camera_info", 70.0)
+    assert camera.changes == 0  # not in use yet
+    camera.images((C, 1200), (D, 1200), (C, 1300), (D, 1300))
+    assert camera.changes == 1
+    camera.info("camera_info", 70.0, width=80)
+    camera.info("depth_info", 50.0)
+    camera.images((C, 1400), (D, 1400))
+    assert camera.changes == 2
+    camera.info("depth_info", 55.0)
+    camera.images((C, 1500), (D, 1500))
+    assert camera.changes == 3
+    assert len(camera.jobs) == 6
