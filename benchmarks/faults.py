@@ -71,6 +71,8 @@ class Camera:
         every_third_unregistered: every third depth image is of another frame id.
         calibrated: False has focal lengths of 0.
         has_info: False publishes no camera_info of colour.
+        has_depth_info: False publishes no camera_info of depth.
+        depth_info_frame: frame id of depth's camera_info, where it differs from depth's.
         info_width: what camera_info says of colour's width, where it differs.
         reliability: of colour.
         colour_type: of the messages on colour's topic.
@@ -93,6 +95,8 @@ class Camera:
     every_third_unregistered: bool = False
     calibrated: bool = True
     has_info: bool = True
+    has_depth_info: bool = True
+    depth_info_frame: str | None = None
     info_width: int | None = None
     reliability: str = "RELIABLE"
     colour_type: str = "Image"
@@ -124,6 +128,7 @@ class Fault:
     seconds: float = 9.0
 
 
+_EXTRINSICS = {"depth_to_color": "[0.05,0.0,0.0,0.0,0.0,0.0,1.0]"}
 _VGA = Camera(size=(640, 480), rate_hz=30.0)
 FAULTS = (
     Fault(
@@ -156,10 +161,16 @@ FAULTS = (
     ),
     Fault("Unregistered depth", Camera(depth_frame="depthcam")),
     Fault(
-        "Flicker",
-        Camera(every_third_unregistered=True),
-        {"depth_to_color": "[0.05,0.0,0.0,0.0,0.0,0.0,1.0]"},
+        "No camera_info of depth, which has to be registered",
+        Camera(has_depth_info=False, depth_frame="depthcam"),
+        _EXTRINSICS,
     ),
+    Fault(
+        "Depth with another camera's camera_info",
+        Camera(depth_info_frame="infra", depth_frame="depthcam"),
+        _EXTRINSICS,
+    ),
+    Fault("Flicker", Camera(every_third_unregistered=True), _EXTRINSICS),
     Fault("Uncalibrated", Camera(calibrated=False)),
     Fault("All depth invalid", Camera(empty_depth=True)),
     Fault("Two publishers", others=(Camera(name="other_camera"),)),
@@ -187,7 +198,7 @@ class CameraNode(Node):
         self._rgb_info = self._depth_info = None
         if camera.has_info:
             self._rgb_info = self.create_publisher(CameraInfo, "rgb/camera_info", 5)
-        if camera.depth:
+        if camera.depth and camera.has_depth_info:
             self._depth_info = self.create_publisher(CameraInfo, "depth/camera_info", 5)
         width, height = camera.size
         rng = np.random.default_rng(0)
@@ -217,7 +228,8 @@ class CameraNode(Node):
             info.width = camera.info_width or width
             self._rgb_info.publish(info)
         if self._depth_info:
-            self._depth_info.publish(self._info(depth, *(camera.depth_size or camera.size)))
+            header = Header(stamp=depth.stamp, frame_id=camera.depth_info_frame or depth.frame_id)
+            self._depth_info.publish(self._info(header, *(camera.depth_size or camera.size)))
         self._rgb.publish(self._colour_message(colour))
         if not camera.silent_depth:
             message = array_to_image(self._image, "16UC1", depth)

@@ -88,16 +88,19 @@ def findings(
     found = input_findings(inputs, statistics)
     topics = {entry.event: entry.topic for entry in inputs}
     images_come = not any(statistics.is_silent(event) for event in ("colour", "depth"))
+    frame = frame or FrameState()
     if images_come:
         # There was nothing to pair before both came.
         come_s = min(statistics.lasting(event) for event in ("colour", "depth"))
         pairing = replace(pairing, unpaired_s=min(pairing.unpaired_s, come_s))
         mixed = {entry.event for entry in inputs if len(entry.publishers) > 1}
         found += pairing_findings(pairing, statistics, topics, mixed)
-        found += frame_findings(frame or FrameState(), statistics, topics)
+        found += frame_findings(frame, statistics, topics)
         if _is_watched(statistics):
             found += depth_findings(statistics, topics)
-            found += load_findings(statistics, load or LoadState(), active_s)
+            found += load_findings(
+                statistics, load or LoadState(), active_s, are_refused=bool(frame.refusal)
+            )
     found += memory_findings(memory) if memory else []
     if not found and not images_come:
         found.append(_WAITING)
@@ -171,8 +174,13 @@ def depth_findings(statistics: Statistics, topics: Mapping[str, str]) -> list[Fi
     return [Finding("WARN", text)]
 
 
-def load_findings(statistics: Statistics, load: LoadState, active_s: float) -> list[Finding]:
-    """Say what the load costs: pairs dropped for being late, a budget missed, work that hangs."""
+def load_findings(
+    statistics: Statistics, load: LoadState, active_s: float, *, are_refused: bool
+) -> list[Finding]:
+    """Say what the load costs: pairs dropped for being late, a budget missed, work that hangs.
+
+    Frames that are refused leave no labels either, and what says why is enough.
+    """
     found = _budget_findings(load)
     pairs = statistics.rate("paired")
     if pairs == 0:
@@ -200,11 +208,10 @@ def load_findings(statistics: Statistics, load: LoadState, active_s: float) -> l
         and statistics.rate(OVER_RATE) < _NEARLY_ALL * pairs
     ):
         text = (
-            f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come: the log"
-            " says why frames are refused; if it says nothing, take a smaller checkpoint or a"
-            " faster device"
+            f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come: take a"
+            " smaller checkpoint or a faster device; the log may say more"
         )
-        return [*found, Finding("ERROR", text)]
+        return found if are_refused else [*found, Finding("ERROR", text)]
     if replaced > _MOST * pairs:
         text = (
             f"the network is slower than the camera: {rate_text(replaced)} of"

@@ -602,6 +602,8 @@ def test_work_that_hangs_and_work_that_nobody_asks_for() -> None:
     stuck = Node(frames=600).run(**events)
     the(said(node=stuck), "ERROR", "no labels for 20 s", "30.0 pairs a second")
     assert said(node=stuck, active_s=8.0) == []
+    # Where it is known why there are no labels, that alone is said.
+    the(said(node=stuck, frame=FrameState(refusal="uncalibrated")), "ERROR", "uncalibrated")
     unwatched = Node(frames=600).run(**events, **{UNWATCHED: 1})
     the(said(node=unwatched), "IDLE", "nobody subscribes")
     assert said(node=Node(frames=600).run(**events, **{OVER_RATE: 1})) == []
