@@ -90,7 +90,7 @@ class Inputs:
         self._statistics = statistics
         self._on_job = on_job
         self._on_uninformed = on_uninformed
-        self._begun = clock()
+        self._uninformed_since = clock()
         self._uninformed: Pair[Arrived] | None = None
         self._last_stamps: dict[Stream, int] = {}
         self._unstamped = dict.fromkeys(Stream, False)
@@ -229,8 +229,9 @@ class Inputs:
         """Keep a pair that came before the first camera_info; it is a fault only if that lasts."""
         replaced, self._uninformed = self._uninformed, pair
         if replaced is None:
+            self._uninformed_since = self._clock()
             return
-        if self._clock() - self._begun < SILENT_AFTER:
+        if self._clock() - self._uninformed_since < SILENT_AFTER:
             self._statistics.count(NO_INFO)
         else:
             topic = self.subscriptions["camera_info"].topic

@@ -32,13 +32,14 @@ class Camera:
         self._ros = ros
         self._statistics = Statistics()
         self.jobs: list[Job] = []
+        self.complaints: list[str] = []
         self._now = 100.0
         self.inputs = Inputs(
             ros.node,
             SegmentParameters(),
             self._statistics,
             self.jobs.append,
-            pytest.fail,
+            self.complaints.append,
             lambda: self._now,
         )
         topics = {
@@ -87,6 +88,9 @@ class Camera:
         self._publishers[name].publish(message)
         self._ros.wait_for(lambda: self._statistics.counts.get(name, 0) == wanted, name)
 
+    def pause(self, seconds: float) -> None:
+        self._now += seconds
+
     def close(self) -> None:
         self.inputs.destroy()
 
@@ -96,11 +100,28 @@ def _stamp_ms(image: Image) -> int:
 
 
 @pytest.fixture
-def camera(ros: Ros) -> Iterator[Camera]:
+def nameless(ros: Ros) -> Iterator[Camera]:
+    """A camera whose camera_info has not come yet."""
     made = Camera(ros)
-    made.info("camera_info", 60.0)
     yield made
     made.close()
+
+
+@pytest.fixture
+def camera(nameless: Camera) -> Camera:
+    nameless.info("camera_info", 60.0)
+    return nameless
+
+
+def test_camera_info_has_two_seconds_from_the_first_pair_on(nameless: Camera) -> None:
+    nameless.pause(5.0)  # a camera that is started after the node
+    nameless.images((C, 1000), (D, 1000), (C, 1100), (D, 1100))
+    assert not nameless.complaints
+    nameless.pause(2.0)
+    nameless.images((C, 3200), (D, 3200))
+    assert ["no camera_info on /rgb/camera_info" in text for text in nameless.complaints] == [True]
+    nameless.info("camera_info", 60.0)
+    assert nameless.stamps == [(3200, 3200)]
 
 
 def test_a_stream_without_stamps_is_no_jump_and_loses_no_image(camera: Camera) -> None:
