@@ -47,6 +47,7 @@ from fafnet_core.training.validation import Validation
 from fafnet_core.training.versions import versions
 
 BEST = "best.safetensors"
+_CALIBRATION_FRAMES = 16
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Trainer:
         self.config, self.out, self._own, self._progress = config, out, own, progress
         self._settings = settings
         _prepare_torch(config, own.device)
-        self._dataset = config.data.open("train")
+        self._dataset = config.open_training_data()
         if own.is_first:
             for notice in self._dataset.notices:
                 say(notice)
@@ -157,7 +158,7 @@ class Trainer:
             for difference in differences(state.notes, self._notes):
                 say(f"{out} {difference}")
         model = build_network(config.model, len(self._dataset.label_set), settings.seed)
-        taken = fill_network(model, config.model) if state is None else None
+        taken = fill_network(model, config.model, self._some_images) if state is None else None
         if taken and own.is_first:
             say(taken)
         self.model = place_network(model, settings, own)
@@ -226,6 +227,20 @@ class Trainer:
             if stop:
                 return True
         return False
+
+    def _some_images(self) -> Mapping[str, Tensor]:
+        """Normalised images of both modalities, the same ones in every process."""
+        batch = next(
+            training_batches(
+                self._dataset,
+                TrainTransform(self.config.transform, self._normalisation),
+                batch_size=_CALIBRATION_FRAMES,
+                seed=self._settings.seed,
+                start=0,
+                stop=1,
+            )
+        )
+        return {"rgb": batch.rgb, "hha": batch.hha}
 
     def _batches(self) -> Iterator[Batch]:
         return training_batches(
