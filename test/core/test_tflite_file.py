@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("tflite", reason="reads TensorFlow Lite files")
 
@@ -20,9 +21,11 @@ import tflite_builder as build
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from fafnet_core import FAFNetConfig, build_model
 from fafnet_core.cli.main import main
 from fafnet_core.models import tflite_file
 from fafnet_core.models.folded_mobilenet import FoldedMobileNet, save_folded_mobilenet
+from fafnet_core.models.pretrained import load_backbone
 from fafnet_core.models.tflite_mobilenet import read_folded_mobilenet
 
 Spoil = Callable[[build.Network], None]
@@ -372,6 +375,19 @@ def test_the_command_writes_what_the_backbone_starts_from(
     assert "taken: 102 tensors (mobilenet_v2, 1,795,936 parameters, int8, output stride 32" in said
     assert metadata["sha256"] in said
     assert f"written: {out}" in said
+
+
+def test_the_backbone_takes_what_the_command_wrote(tmp_path: Path, written: bytes) -> None:
+    _, out = convert(tmp_path, written)
+    model = build_model(FAFNetConfig(backbone="mobilenet_v2", num_classes=3))
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    report = load_backbone(model, out, lambda: {"rgb": image, "hha": image})
+    assert report.streams == ("rgb_stream", "depth_stream")
+    assert report.left == ()
+    stem = load_file(out)["features.0.0.weight"].astype(np.float32)
+    held = [values for values in model.state_dict().values() if values.shape == stem.shape]
+    assert len(held) == 2
+    assert all(np.array_equal(values.numpy(), stem) for values in held)
 
 
 def test_the_command_reports_as_json(
