@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
 from fafnet_core import FAFNetConfig, build_model
+from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.mobilenet import InvertedResidual, MobileNetV2
+from fafnet_core.models.pretrained import load_backbone
+
+FIRST = (1, 4, 7, 14)
+"""Torchvision's number of the first block of each stage."""
 
 
 def test_it_has_the_parameters_of_the_published_network() -> None:
@@ -81,3 +90,42 @@ def test_the_preset_is_small_and_has_every_block_of_the_paper() -> None:
 def test_the_release_takes_no_mobilenet() -> None:
     with pytest.raises(ValueError, match="ResNet"):
         FAFNetConfig(variant="release", backbone="mobilenet_v2")
+
+
+def torchvisions() -> dict[str, Tensor]:
+    """A state dict as torchvision writes it: other names, a last convolution, a classifier."""
+    torch.manual_seed(7)
+    state: dict[str, Tensor] = {}
+    for name, tensor in MobileNetV2().state_dict().items():
+        value = torch.rand(tensor.shape) if tensor.is_floating_point() else torch.tensor(5)
+        if found := re.match(r"layer(\d)\.(\d)\.", name):
+            block = FIRST[int(found[1]) - 1] + int(found[2])
+            state[f"features.{block}.{name.removeprefix(found[0])}"] = value
+        else:
+            state[name.replace("first.", "features.0.")] = value
+    state["features.18.0.weight"] = torch.rand(1280, 320, 1, 1)
+    return state | {"classifier.1.weight": torch.rand(1000, 1280)}
+
+
+def test_torchvisions_file_fills_both_streams(tmp_path: Path) -> None:
+    state = torchvisions()
+    torch.save(state, tmp_path / "mobilenet_v2.pth")
+    model = build_model("fafnet-mobile")
+    report = load_backbone(model, tmp_path / "mobilenet_v2.pth")
+    assert isinstance(model.encoder, TwoStreamEncoder)
+    for stream in (model.encoder.rgb_stream, model.encoder.depth_stream):
+        assert isinstance(stream, MobileNetV2)
+        own = stream.state_dict()
+        places = stream.own_names(state)
+        assert set(places.values()) == own.keys()
+        assert all(torch.equal(own[place], state[name]) for name, place in places.items())
+    assert set(report.left) == {"features.18.0.weight", "classifier.1.weight"}
+
+
+def test_another_networks_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    encoder = build_model("fafnet-nano").encoder
+    assert isinstance(encoder, TwoStreamEncoder)
+    state = encoder.rgb_stream.state_dict()
+    torch.save(state, tmp_path / "resnet.pth")
+    with pytest.raises(ValueError, match="does not fit the backbone mobilenet_v2"):
+        load_backbone(build_model("fafnet-mobile"), tmp_path / "resnet.pth")
