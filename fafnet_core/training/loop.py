@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fafnet_core.data.input_size import check_input_size
 from fafnet_core.data.transforms import Batch, TrainTransform
 from fafnet_core.files import written_beside
 from fafnet_core.models import FAFNet
@@ -157,6 +158,8 @@ class Trainer:
             for difference in differences(state.notes, self._notes):
                 say(f"{out} {difference}")
         model = build_network(config.model, len(self._dataset.label_set), settings.seed)
+        # Now, and not when the first network is to be written.
+        check_input_size(model.config, config.evaluate.input_size, divisor=model.input_divisor)
         taken = fill_network(model, config.model) if state is None else None
         if taken and own.is_first:
             say(taken)
@@ -396,6 +399,7 @@ class Trainer:
             label_set=self._dataset.label_set,
             normalisation=self._normalisation,
             notes=notes,
+            input_size=self.config.evaluate.input_size,
         )
 
     def _build_validation(self) -> Validation:
@@ -406,6 +410,7 @@ class Trainer:
             pictures=self._settings.pictures,
             workers=self.config.evaluate.workers,
             progress=self._progress,
+            input_size=self.config.evaluate.input_size,
         )
 
     def _monitor(self) -> Monitor:
