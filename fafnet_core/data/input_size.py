@@ -43,7 +43,7 @@ D = TypeVar("D", bound=np.floating[Any])
 
 _EVEN = 32  # the coarsest stride: a size that it divides has maps without remainder
 _LARGEST = 16384  # a checkpoint may come from a stranger: what no machine could run is refused
-_TEXT = re.compile(r"(\d{1,6})x(\d{1,6})")
+_TEXT = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 
 # What may be asked for
