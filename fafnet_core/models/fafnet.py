@@ -57,6 +57,11 @@ class FAFNet(HubMixin, nn.Module):
         self.encoder, channels = _encoder(config)
         self.decoder = _decoder(config, channels)
 
+    @property
+    def input_divisor(self) -> int:
+        """What height and width of the images have to be divisible by: 1, but for some of timm."""
+        return max(module.divisor for module in self.modules() if isinstance(module, Backbone))
+
     def forward(self, rgb: Tensor, hha: Tensor) -> Tensor:
         """Scores of every class at every pixel.
 

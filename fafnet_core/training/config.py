@@ -20,6 +20,7 @@ from typing import Any, Literal
 import yaml
 
 from fafnet_core.data.catalogue import DATA_SETS, DataConfig
+from fafnet_core.data.input_size import Size
 from fafnet_core.data.mixed import MixedFrames
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.data.samples import RgbdSegmentationDataset
@@ -254,6 +255,14 @@ class Config:
     def data_name(self) -> str:
         """The name of the data set in the `data` section."""
         return _name_of(self.data)
+
+    @property
+    def input_size(self) -> Size | None:
+        """What frames are brought to in validation, and what the checkpoint says.
+
+        `evaluate.input_size`, or else the size that the network was trained at.
+        """
+        return self.evaluate.input_size or self.transform.input_size
 
     def open_training_data(self) -> RgbdSegmentationDataset:
         """The training split of `data`, with the frames of `auxiliary` mixed in."""

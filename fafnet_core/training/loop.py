@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fafnet_core.data.input_size import check_input_size
 from fafnet_core.data.transforms import Batch, TrainTransform
 from fafnet_core.files import written_beside
 from fafnet_core.models import FAFNet
@@ -158,6 +159,8 @@ class Trainer:
             for difference in differences(state.notes, self._notes):
                 say(f"{out} {difference}")
         model = build_network(config.model, len(self._dataset.label_set), settings.seed)
+        # Now, and not when the first network is to be written.
+        check_input_size(model.config, config.input_size, divisor=model.input_divisor)
         taken = fill_network(model, config.model, self._some_images) if state is None else None
         if taken and own.is_first:
             say(taken)
@@ -411,6 +414,7 @@ class Trainer:
             label_set=self._dataset.label_set,
             normalisation=self._normalisation,
             notes=notes,
+            input_size=self.config.input_size,
         )
 
     def _build_validation(self) -> Validation:
@@ -421,6 +425,7 @@ class Trainer:
             pictures=self._settings.pictures,
             workers=self.config.evaluate.workers,
             progress=self._progress,
+            input_size=self.config.input_size,
         )
 
     def _monitor(self) -> Monitor:
