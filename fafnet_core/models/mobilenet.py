@@ -91,6 +91,7 @@ class MobileNetV2(Backbone):
                 stages[stage - 1].append(block)
                 in_channels = width
             channels[stage - 1] = width
+        self._blocks = [len(stage) for stage in stages]
         self.layer1, self.layer2, self.layer3, self.layer4 = (nn.Sequential(*s) for s in stages)
         self.channels: tuple[int, int, int, int] = (*channels,)  # type: ignore[assignment]
         self._initialise()
@@ -104,7 +105,7 @@ class MobileNetV2(Backbone):
         """Where the tensors of torchvision's MobileNetV2 are here; others are left out."""
         blocks = [
             f"layer{stage + 1}.{index}"
-            for stage, count in enumerate(self._blocks())
+            for stage, count in enumerate(self._blocks)
             for index in range(count)
         ]
         prefixes = {"features.0.": "first."}
@@ -118,9 +119,6 @@ class MobileNetV2(Backbone):
             elif name.partition(".")[0] in own:
                 places[name] = name
         return places
-
-    def _blocks(self) -> list[int]:
-        return [len(stage) for stage in (self.layer1, self.layer2, self.layer3, self.layer4)]
 
     def _initialise(self) -> None:
         """Kaiming's normal initialisation of the convolutions, as in torchvision."""

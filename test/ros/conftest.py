@@ -23,6 +23,7 @@ from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
+from fafnet_core.inference.segmenter import UNTRAINED  # noqa: E402
 from fafnet_ros.dds import use_large_image_profile  # noqa: E402
 
 # Domains above 101 reach into the ports that the system hands out.
@@ -98,10 +99,16 @@ class Ros:
         params_file: Path | None = None,
         **parameters: Any,
     ) -> Process:
-        """Start an executable of `fafnet_ros` with these parameters."""
+        """Start an executable of `fafnet_ros` with these parameters.
+
+        The node has the smallest network unless a test says otherwise: what most tests are about
+        does not depend on labels that mean something, and frames wait for no large one.
+        """
         options = [f"{name}:={target}" for name, target in (remap or {}).items()]
         command = [sys.executable, "-m", f"fafnet_ros.{executable}", "--ros-args"]
         command += [part for option in options for part in ("-r", option)]
+        if executable == "segment_node" and "checkpoint" not in parameters:
+            command += ["-p", f"checkpoint:={UNTRAINED}fafnet-nano"]
         if params_file is not None:
             command += ["--params-file", str(params_file)]
         for name, value in parameters.items():
