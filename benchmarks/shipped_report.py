@@ -35,7 +35,8 @@ PROTOCOL = {
     " depth, seeded by frame; noise only is that model without any loss; no depth is 0 everywhere",
     "rooms": "synthetic rooms of a seed that nothing was trained or chosen with, split test,"
     " through the same door; mean IoU of the classes that occur",
-    "milliseconds": "median of a frame on one thread, images in memory to labels of their size",
+    "milliseconds": "median processor time of a frame on one thread, from images in memory to"
+    " labels of their size",
 }
 JPEG = (
     "Colour is JPEG here, and the in-painted depth was rebuilt within a few millimetres (2 to 6 on"
@@ -193,8 +194,8 @@ class Report:
             " Whatever maps to none of them is other: it misses the class that is there, and is no"
             " class itself. IoU counts every labelled pixel, so a whiteboard called wall is a false"
             " wall. Recall, of the pixels of these classes, favours who knows few others. Times are"
-            " medians of one run on one thread, from images in memory to labels of 640x480."
-            + (" Peers see colour at their own size, bilinear." if self.peers else "")
+            " medians of the processor's time on one thread, from images in memory to labels of"
+            " 640x480." + (" Peers see colour at their own size, bilinear." if self.peers else "")
         )
         yield ""
         yield "| network | mIoU of 16, % | recall, % | frames | ms |"
