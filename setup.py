@@ -29,6 +29,8 @@ DATA = ["h5py>=3.6", "scipy>=1.8"]
 TRAIN = [*DATA, "matplotlib>=3.5", "tensorboard>=2.10"]
 HUB = ["huggingface_hub>=0.24"]
 TIMM = ["timm>=1.0"]
+# The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
+TFLITE = ["tflite>=2.18"]
 DEV = [
     "colcon-common-extensions",
     "hypothesis>=6",
@@ -71,7 +73,8 @@ setup(
         "train": TRAIN,
         "hub": HUB,
         "timm": TIMM,
-        "dev": DEV + BAGS + HUB + TRAIN,
+        "tflite": TFLITE,
+        "dev": DEV + BAGS + HUB + TFLITE + TRAIN,
     },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",

@@ -76,7 +76,8 @@ class Activation:
         self._fault = fault
         self._begun = time.monotonic()
         self._limit = RateLimit(settings.max_rate)
-        self._steps = ResolutionSteps(settings.latency_budget)
+        self._input_size = segmenter.input_size
+        self._steps = ResolutionSteps(settings.latency_budget, input_size=self._input_size)
         self._settings = settings
         with ExitStack() as undo:  # a half-begun activation must leave nothing behind
             self._extrinsics = extrinsics_source(node, settings)
@@ -117,7 +118,7 @@ class Activation:
         if settings.max_rate != self._settings.max_rate:
             self._limit = RateLimit(settings.max_rate)
         if settings.latency_budget != self._settings.latency_budget:
-            self._steps = ResolutionSteps(settings.latency_budget)
+            self._steps = ResolutionSteps(settings.latency_budget, input_size=self._input_size)
         self._settings = settings
         self.inputs.apply(settings)
 
@@ -207,7 +208,8 @@ class Activation:
             max_latency_s=self._settings.max_latency,
             budget_s=self._settings.latency_budget,
             median_s=self._steps.median_s,
-            scale=self._steps.scale,
+            scale=self._steps.share,
+            fitted=self._steps.fitted,
             is_smallest=self._steps.is_smallest,
         )
 

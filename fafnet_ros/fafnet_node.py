@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState
 
+from fafnet_core.data.input_size import parse_input_size, size_text
 from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_threads
 from fafnet_ros.activation import Activation
 from fafnet_ros.diagnostics import (
@@ -122,7 +123,10 @@ class SegmentNode(SturdyLifecycleNode):
         # busy process (there always is one: the camera) stalls all of them, tenfold and more.
         use_threads(parameters.threads or max((os.cpu_count() or 1) - 1, 1))
         self._segmenter = segmenter = Segmenter.from_checkpoint(
-            parameters.checkpoint, device=parameters.device, precision=parameters.precision
+            parameters.checkpoint,
+            device=parameters.device,
+            precision=parameters.precision,
+            input_size=parse_input_size(parameters.input_size),
         )
         keep_memory()
         if segmenter.notice:
@@ -135,7 +139,8 @@ class SegmentNode(SturdyLifecycleNode):
             raise
         self.get_logger().info(
             f"checkpoint '{parameters.checkpoint}': {len(segmenter.label_set)} classes of"
-            f" {segmenter.label_set.name}, on {segmenter.device} in {segmenter.precision}"
+            f" {segmenter.label_set.name}, on {segmenter.device} in {segmenter.precision},"
+            f" input size {size_text(segmenter.input_size)}"
         )
 
     @transition

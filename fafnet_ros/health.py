@@ -228,8 +228,8 @@ def _budget_findings(load: LoadState) -> list[Finding]:
     if load.is_smallest and load.median_s is not None and load.median_s > load.budget_s:
         where = (
             f" even at {load.scale:.3g} of the image's width and height"
-            if load.scale < 1
-            else ", and the image is so small that it cannot be made smaller"
+            if load.scale < load.fitted
+            else ", and the network's input is so small that it cannot be made smaller"
         )
         text = (
             f"a frame takes {1e3 * load.median_s:.0f} ms (median), over latency_budget"
@@ -237,7 +237,7 @@ def _budget_findings(load: LoadState) -> list[Finding]:
             " device, or raise latency_budget"
         )
         return [Finding("WARN", text)]
-    if load.scale < 1:
+    if load.scale < load.fitted:
         text = (
             f"the network sees {load.scale:.3g} of the image's width and height, to keep"
             f" latency_budget ({1e3 * load.budget_s:.0f} ms)"

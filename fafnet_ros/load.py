@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from fafnet_core.data.input_size import Size, fitted_size
+
 OVER_RATE = "over max_rate"
 OVER_AGE = "over max_latency"
 REPLACED = "replaced by a newer one"
 """Names under which the node counts the pairs that load control drops."""
 
 SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
-"""Resolutions of the network's input, as a share of the image's width and height."""
+"""Resolutions of the network's input, as a share of its full width and height."""
 
 SMALLEST_SIDE = 64
 """Pixels: a network needs more than one cell of its coarsest features."""
@@ -81,6 +83,17 @@ def is_over_age(received_s: float, now_s: float, max_latency_s: float) -> bool:
     return 0 < max_latency_s < now_s - received_s
 
 
+def seen_size(shape: tuple[int, ...], input_size: Size | None, scale: float) -> Size:
+    """Return height and width at which the network sees an image.
+
+    Args:
+        shape: the image's height and width.
+        input_size: the size that images are brought to; None: their own.
+        scale: of that size's sides, on top; see `reduced_size`.
+    """
+    return reduced_size(*fitted_size(shape, input_size), scale)
+
+
 def reduced_size(rows: int, columns: int, scale: float) -> tuple[int, int]:
     """Return height and width of an image made smaller, in pixels.
 
@@ -99,22 +112,40 @@ def _kept_scale(rows: int, columns: int, scale: float) -> float:
 
 @dataclass(frozen=True)
 class _Step:
-    """A resolution: its place among the others, its share of both sides, its pixels."""
+    """A resolution.
+
+    Attributes:
+        index: its place among the others.
+        scale: its share of both sides of the full input.
+        pixels: of the input.
+        fitted: share of the image's sides that the full input is.
+        is_smallest: there is none below it.
+    """
 
     index: int
     scale: float
     pixels: float
     is_smallest: bool
+    fitted: float = 1.0
+
+    @property
+    def share(self) -> float:
+        """Its share of both sides of the image."""
+        return self.scale * self.fitted
 
 
-def _steps_of(rows: int, columns: int, scales: Sequence[float]) -> list[_Step]:
+def _steps_of(
+    shape: tuple[int, ...], scales: Sequence[float], input_size: Size | None
+) -> list[_Step]:
     """Return the resolutions of an image: of scales that make the same size, the first."""
+    rows, columns = fitted_size(shape, input_size)
+    fitted = math.sqrt(rows * columns / math.prod(shape))
     sizes: dict[tuple[int, int], float] = {}
     for scale in scales:
         size = reduced_size(rows, columns, scale)
         sizes.setdefault(size, _kept_scale(rows, columns, scale))
     return [
-        _Step(index, scale, height * width, is_smallest=index == len(sizes) - 1)
+        _Step(index, scale, height * width, index == len(sizes) - 1, fitted)
         for index, ((height, width), scale) in enumerate(sizes.items())
     ]
 
@@ -132,10 +163,18 @@ class ResolutionSteps:
 
     Args:
         budget_s: seconds that a frame may take; 0 keeps the full resolution.
-        scales: shares of the image's width and height, from 1 downwards.
+        scales: shares of the full input's width and height, from 1 downwards.
+        input_size: the size that images are brought to, which is then the full input; None: the
+            image itself is.
     """
 
-    def __init__(self, budget_s: float, scales: Sequence[float] = SCALES) -> None:
+    def __init__(
+        self,
+        budget_s: float,
+        scales: Sequence[float] = SCALES,
+        *,
+        input_size: Size | None = None,
+    ) -> None:
         if not (math.isfinite(budget_s) and budget_s >= 0):
             raise ValueError(
                 f"latency_budget is {budget_s:g} s; it has to be 0 (no budget) or above"
@@ -145,6 +184,7 @@ class ResolutionSteps:
             raise ValueError(f"scales are {tuple(scales)}; they have to fall within 0..1")
         self.budget_s = budget_s
         self._scales = tuple(scales)
+        self._input_size = input_size
         self._shape: tuple[int, ...] | None = None
         self._steps: list[_Step] = []
         # One object: another thread reads it, and sees the parts of one step.
@@ -161,11 +201,21 @@ class ResolutionSteps:
 
     @property
     def scale(self) -> float:
-        """The share of the image's width and height that the network should see.
+        """The share of the full input's width and height that the network should see.
 
         Never one that would make the images seen so far smaller than `SMALLEST_SIDE`.
         """
         return self._step.scale
+
+    @property
+    def fitted(self) -> float:
+        """The share of the image's sides that the full input is; 1 before the first image."""
+        return self._step.fitted
+
+    @property
+    def share(self) -> float:
+        """The share of the image's width and height that the network should see."""
+        return self._step.share
 
     @property
     def is_smallest(self) -> bool:
@@ -189,10 +239,10 @@ class ResolutionSteps:
         Returns:
             The line for the log, or None where the scale stays.
         """
-        if self.budget_s == 0:
-            return None
         if shape != self._shape:
             self._take_shape(shape)
+        if self.budget_s == 0:
+            return None
         self._latencies.append(latency_s)
         self._since_change += 1
         present = self.median_s
@@ -213,8 +263,7 @@ class ResolutionSteps:
         return self._step_up(present, predicted, larger)
 
     def _take_shape(self, shape: tuple[int, ...]) -> None:
-        rows, columns = shape
-        self._shape, self._steps = shape, _steps_of(rows, columns, self._scales)
+        self._shape, self._steps = shape, _steps_of(shape, self._scales, self._input_size)
         fitting = (step for step in self._steps if step.scale <= self.scale)
         self._change(next(fitting, self._steps[-1]), is_trying=False)
         self._begin_tries()
@@ -231,7 +280,7 @@ class ResolutionSteps:
         return (
             f"a frame takes {1e3 * present:.0f} ms (median), latency_budget is"
             f" {1e3 * self.budget_s:.0f} ms: the network's input goes down to"
-            f" {self.scale:.3g} of the image's width and height"
+            f" {self.share:.3g} of the image's width and height"
         )
 
     def _step_up(self, present: float, predicted: float, larger: _Step) -> str:
@@ -239,7 +288,7 @@ class ResolutionSteps:
         return (
             f"a frame takes {1e3 * present:.0f} ms (median), latency_budget is"
             f" {1e3 * self.budget_s:.0f} ms: the network's input goes up to"
-            f" {self.scale:.3g} of the image's width and height"
+            f" {self.share:.3g} of the image's width and height"
             f" (at most {1e3 * predicted:.0f} ms expected)"
         )
 

@@ -82,6 +82,7 @@ class LoadState:
         budget_s: the parameter `latency_budget`.
         median_s: median time of the last frames; None if unknown.
         scale: share of the image's width and height that the network really sees.
+        fitted: the share that it would see without a budget: of an input size.
         is_smallest: there is no smaller size.
     """
 
@@ -89,6 +90,7 @@ class LoadState:
     budget_s: float = 0.0
     median_s: float | None = None
     scale: float = 1.0
+    fitted: float = 1.0
     is_smallest: bool = False
 
 

@@ -41,6 +41,7 @@ class _Spec:
     live: bool = False
     items: type | None = None
     counts: tuple[int, ...] = ()
+    check: Callable[[Any], object] | None = None
 
 
 def parameter(
@@ -53,6 +54,7 @@ def parameter(
     live: bool = False,
     items: type | None = None,
     counts: tuple[int, ...] = (),
+    check: Callable[[Any], object] | None = None,
 ) -> Any:
     """Return a dataclass field that is a ROS parameter.
 
@@ -65,8 +67,9 @@ def parameter(
         live: may change while the node is active; others change while it is not.
         items: the type of a list's entries, float or str; its field is a tuple.
         counts: how many entries a list may have; empty means any number.
+        check: raises ValueError for a value that it may not hold, saying what is wanted.
     """
-    spec = _Spec(description, choices, minimum, maximum, live, items, counts)
+    spec = _Spec(description, choices, minimum, maximum, live, items, counts, check)
     return field(default=default, metadata={_SPEC: spec})
 
 
@@ -91,6 +94,11 @@ def _checked(definition: Field[Any], value: Any) -> Any:
     low, high = spec.minimum, spec.maximum
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         raise ValueError(f"{definition.name} is {value:g}; it has to be {_range_text(low, high)}")
+    if spec.check is not None:
+        try:
+            spec.check(value)
+        except ValueError as error:
+            raise ValueError(f"{definition.name}: {error}") from error
     return value
 
 

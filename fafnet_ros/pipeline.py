@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from fafnet_core.data.input_size import resized
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.frames import Frame, FrameBuilder
@@ -19,7 +18,7 @@ from fafnet_ros.gravity import GravitySource
 from fafnet_ros.health import INVALID_DEPTH, REGISTERED_HERE
 from fafnet_ros.images import image_to_rgb
 from fafnet_ros.inputs import Job
-from fafnet_ros.load import reduced_size
+from fafnet_ros.load import seen_size
 from fafnet_ros.outputs import Result
 from fafnet_ros.segment_parameters import SegmentParameters
 from fafnet_ros.statistics import Statistics
@@ -67,7 +66,7 @@ class Pipeline:
 
         Args:
             job: the pair.
-            scale: of the network's input over the colour image, at most 1.
+            scale: of the network's input over the size that the frame is brought to, at most 1.
             label: False leaves the network out: nobody wants labels.
 
         Raises:
@@ -86,18 +85,17 @@ class Pipeline:
         header = job.colour.header
         stamp = stamp_ns(header)
         begun = time.perf_counter()
-        rgb, depth_m, matrix = reduced(frame.rgb, frame.depth_m, frame.camera_matrix, scale)
+        height, width = frame.depth_m.shape
+        size = seen_size((height, width), self._segmenter.input_size, scale)
+        rgb, depth_m, matrix = resized(frame.rgb, frame.depth_m, frame.camera_matrix, size)
         down = self._gravity.direction(stamp, header.frame_id)
         hha = self._stream.encode(depth_m, matrix, stamp_s=stamp / 1e9, gravity=down).hha
         encoded = time.perf_counter()
         self._statistics.measure("hha", encoded - begun)
         labels = confidence = None
-        height, width = frame.rgb.shape[:2]
         if label:
             labels, confidence = self._segmenter.predict(rgb, hha, size=(height, width))
             self._statistics.measure("network", time.perf_counter() - encoded)
-        if hha.shape != frame.rgb.shape:
-            hha = cv2.resize(hha, (width, height), interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
         return Result(
             rgb=frame.rgb,
             depth_m=frame.depth_m,
@@ -125,34 +123,3 @@ def _distortion(job: Job) -> dict[str, Any]:
     if info is None or job.settings.rectified or not info.distortion_model:
         return {}
     return {"distortion_model": info.distortion_model, "distortion": tuple(info.d)}
-
-
-def reduced(
-    rgb: NDArray[np.uint8],
-    depth_m: NDArray[np.float32],
-    camera_matrix: NDArray[np.float64],
-    scale: float,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64]]:
-    """Return a frame made smaller, with the camera matrix of its new size.
-
-    Depth takes the nearest pixel: a mean over an edge would be a surface that is not there.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-        depth_m: (H, W) float32 metres.
-        camera_matrix: (3, 3), pixel centres at whole numbers.
-        scale: of both sides; 1 returns everything as it is. See `reduced_size`.
-    """
-    rows, columns = depth_m.shape
-    height, width = reduced_size(rows, columns, scale)
-    if (height, width) == (rows, columns):
-        return rgb, depth_m, camera_matrix
-    small: NDArray[np.uint8] = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    # The centres of the small image's pixels, in whole pixels of the large one.
-    row = ((np.arange(height) + 0.5) * rows / height).astype(np.intp)
-    column = ((np.arange(width) + 0.5) * columns / width).astype(np.intp)
-    matrix = camera_matrix.copy()
-    for axis, ratio in ((0, width / columns), (1, height / rows)):
-        matrix[axis, 2] = (matrix[axis, 2] + 0.5) * ratio - 0.5
-        matrix[axis, :2] *= ratio
-    return small, depth_m[row[:, None], column], matrix

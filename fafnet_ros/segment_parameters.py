@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from fafnet_core.data.input_size import CHECKPOINT, parse_input_size
 from fafnet_core.hha.stream import HHAStreamConfig
 from fafnet_core.messages.frames import FrameSettings, Registration
 from fafnet_ros.outputs import OutputSettings
@@ -31,6 +32,12 @@ class SegmentParameters:
         "auto",
         "Arithmetic of the network; auto is the fastest that the device has natively.",
         choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    input_size: str = parameter(
+        CHECKPOINT,
+        "Size at which the network sees the images, WIDTHxHEIGHT as in 320x240, in each image's own"
+        " aspect ratio; 'image': their own size; 'checkpoint' or empty: what the checkpoint says.",
+        check=parse_input_size,
     )
     threads: int = parameter(
         0,

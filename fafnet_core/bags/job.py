@@ -21,6 +21,7 @@ from fafnet_core.bags.streams import OUR_PREFIX, AskedTopics, Streams, find_stre
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.watch import Watch
 from fafnet_core.data import CameraFile
+from fafnet_core.data.input_size import Size
 from fafnet_core.messages.frames import Frame, FrameBuilder, FrameSettings, Registration
 from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import Extrinsics
@@ -87,6 +88,7 @@ class BagReport:
     tally: Tally
     device: str
     precision: str
+    input_size: Size | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `--json`; times in milliseconds, medians."""
@@ -115,6 +117,7 @@ class BagReport:
             },
             "device": self.device,
             "precision": self.precision,
+            "input_size": self.input_size,
         }
 
 
@@ -148,7 +151,9 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
         segmenter = load()
         watch.begins(streams, pairs)
         tally = _write(job, bag, streams, pairs, (builder, extrinsics, segmenter), watch)
-    return BagReport(streams, pairs, tally, str(segmenter.device), segmenter.precision)
+    return BagReport(
+        streams, pairs, tally, str(segmenter.device), segmenter.precision, segmenter.input_size
+    )
 
 
 def _write(

@@ -20,6 +20,7 @@ from fafnet_core.bags.results import Labelled, Results
 from fafnet_core.bags.streams import Streams
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.writing import BagWriter
+from fafnet_core.data.input_size import fitted_size, resized
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.camera_infos import CameraInfos
@@ -188,9 +189,12 @@ class Labelling:
         self._check_frame(frame)
         begun = time.perf_counter()
         stamp_s = self._bag.stamp_ns(stored) / 1e9
-        hha = self._hha.encode(frame.depth_m, frame.camera_matrix, stamp_s=stamp_s).hha
+        height, width = frame.depth_m.shape
+        size = fitted_size((height, width), self._segmenter.input_size)
+        rgb, depth_m, matrix = resized(frame.rgb, frame.depth_m, frame.camera_matrix, size)
+        hha = self._hha.encode(depth_m, matrix, stamp_s=stamp_s).hha
         encoded = time.perf_counter()
-        labels, confidence = self._segmenter.predict(frame.rgb, hha)
+        labels, confidence = self._segmenter.predict(rgb, hha, size=(height, width))
         done = time.perf_counter()
         labelled = Labelled(frame.rgb, hha, labels, confidence, self._segmenter.label_set)
         results.write(labelled, colour.header, stored.time)

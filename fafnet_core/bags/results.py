@@ -14,6 +14,7 @@ from fafnet_core.bags.streams import IMAGE, OUR_PREFIX
 from fafnet_core.bags.types import jazzy
 from fafnet_core.bags.writing import BagWriter
 from fafnet_core.data import LabelSet
+from fafnet_core.data.input_size import sampled
 from fafnet_core.inference import blend
 
 _STRING = "std_msgs/msg/String"
@@ -23,7 +24,15 @@ _OPACITY = 0.5
 
 @dataclass(frozen=True)
 class Labelled:
-    """One labelled frame, and the pictures of it, each made at most once."""
+    """One labelled frame, and the pictures of it, each made at most once.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        hha: (h, w, 3) uint8, at the size at which the network saw it.
+        labels: (H, W) uint8 class ids.
+        confidence: (H, W) float32, of the labels.
+        label_set: what the labels mean.
+    """
 
     rgb: NDArray[np.uint8]
     hha: NDArray[np.uint8]
@@ -35,6 +44,11 @@ class Labelled:
     def colour(self) -> NDArray[np.uint8]:
         """The labels in the label set's colours."""
         return self.label_set.colourise(self.labels)
+
+    @property
+    def shown_hha(self) -> NDArray[np.uint8]:
+        """The HHA image (H, W, 3) at the size of the labels."""
+        return sampled(self.hha, (self.labels.shape[0], self.labels.shape[1]))
 
     @cached_property
     def overlay(self) -> NDArray[np.uint8]:
@@ -49,7 +63,7 @@ _IMAGES: dict[str, tuple[str, Callable[[Labelled], NDArray[Any]]]] = {
     "overlay": ("rgb8", lambda labelled: labelled.overlay),
     "color": ("rgb8", lambda labelled: labelled.colour),
     "confidence": ("32FC1", lambda labelled: labelled.confidence),
-    "hha": ("rgb8", lambda labelled: labelled.hha),
+    "hha": ("rgb8", lambda labelled: labelled.shown_hha),
 }
 
 

@@ -1,4 +1,8 @@
-"""`fafnet convert`: a checkpoint of the authors' training script becomes one of this project."""
+"""`fafnet convert`: a stranger's file becomes one of this project.
+
+A checkpoint of the authors' training script becomes a checkpoint; MobileNetV2 of a TensorFlow Lite
+file becomes weights that a backbone starts from. The content of the file tells which it is.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,12 @@ _EXAMPLES = """\
 examples:
   fafnet convert best_faf_d_nyuv2.pth nyu.safetensors
   fafnet convert best_faf_d_sunrgbd.pth sun.safetensors --labels sun37
+  fafnet convert deeplabv3_mnv2_ade20k_int8.tflite mobilenetv2.safetensors
 
-The result computes what the authors' code computes (variant: release); `fafnet segment
---checkpoint nyu.safetensors` uses it. Nothing in IN is run: only tensors are taken from it.
+Of a checkpoint of the authors, the result computes what their code computes (variant: release);
+`fafnet segment --checkpoint nyu.safetensors` uses it. Of TensorFlow Lite (pip install tflite), the
+result is the MobileNetV2 in it, without classifier or head: 51 convolutions with their norms folded
+in, torchvision's names, float16. Nothing in IN is run: only tensors are taken from it.
 """
 
 
@@ -24,8 +31,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to `fafnet`."""
     parser = verbs.add_parser(
         "convert",
-        help="convert a checkpoint of the authors' code",
-        description="Convert a checkpoint that the authors' training script wrote.",
+        help="convert a checkpoint of the authors' code, or a MobileNetV2 of TensorFlow Lite",
+        description="Convert a checkpoint that the authors' training script wrote, or take"
+        " MobileNetV2's weights out of a TensorFlow Lite file.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -33,13 +41,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "input",
         type=Path,
         metavar="IN",
-        help="file of their script, or the network's state alone, also as safetensors",
+        help="file of their script, or the network's state alone, also as safetensors; or a"
+        " .tflite file",
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="safetensors file to write")
     parser.add_argument(
         "--labels",
         choices=list(_LABEL_SETS),
-        help="what the classes are (default: by their number)",
+        help="what the classes are, of a checkpoint (default: by their number)",
     )
     parser.add_argument("--json", action="store_true", help="print what was taken as JSON")
     parser.set_defaults(run=run, parser=parser)
@@ -56,10 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
     if out.exists() and out.samefile(source):
         arguments.parser.error(f"OUT is IN itself, {source}")
     # Imports PyTorch: only once the input is there.
+    from fafnet_core.models.tflite_file import is_tflite
+
+    return _convert_tflite(arguments) if is_tflite(source) else _convert_release(arguments)
+
+
+def _convert_release(arguments: argparse.Namespace) -> int:
     from fafnet_core import save_checkpoint
     from fafnet_core.models.release import NORMALISATION, convert_release
     from fafnet_core.models.release_file import read_release_file
 
+    source: Path = arguments.input
+    out: Path = arguments.output
     file = read_release_file(source)
     try:
         converted = convert_release(file.state, _LABEL_SETS.get(arguments.labels))
@@ -87,5 +104,38 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if converted.ignored:
         print(f"ignored, as the authors' network never uses them: {', '.join(converted.ignored)}")
+    print(f"written: {out}")
+    return 0
+
+
+def _convert_tflite(arguments: argparse.Namespace) -> int:
+    from fafnet_core.models.folded_mobilenet import save_folded_mobilenet
+    from fafnet_core.models.tflite_mobilenet import read_folded_mobilenet
+
+    source: Path = arguments.input
+    out: Path = arguments.output
+    if arguments.labels is not None:
+        arguments.parser.error(
+            f"{source} is TensorFlow Lite: its classes are not taken, so no --labels"
+        )
+    network = read_folded_mobilenet(source)
+    save_folded_mobilenet(out, network, source)
+    report = {
+        "tensors": len(network.tensors),
+        "parameters": sum(values.size for values in network.tensors.values()),
+        "backbone": "mobilenet_v2",
+        "stored_as": network.stored_as,
+        "input": network.input,
+        "output_stride": network.output_stride,
+        "sha256": network.sha256,
+        "out": str(out),
+    }
+    if arguments.json:
+        print(json.dumps(report))
+        return 0
+    print(
+        "taken: {tensors} tensors ({backbone}, {parameters:,} parameters, {stored_as}, output"
+        " stride {output_stride}, {input})\nof the file with SHA-256 {sha256}".format(**report)
+    )
     print(f"written: {out}")
     return 0

@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fafnet_core.cli.options import add_input_size
+from fafnet_core.data.input_size import CHECKPOINT
 from fafnet_core.files import write_png, written_beside
 from fafnet_core.nearest import unknown_name
 
 if TYPE_CHECKING:
-    from fafnet_core.data import LabelSet, Normalisation
-    from fafnet_core.models import FAFNet
-    from fafnet_core.training.evaluation import EvaluateConfig
+    import torch
+
+    from fafnet_core.data import LabelSet, RgbdSegmentationDataset
+    from fafnet_core.inference import Segmenter
+    from fafnet_core.training.evaluation import EvaluateConfig, Evaluation
     from fafnet_core.training.report import Report
 
 _PROTOCOLS = ("single", "single-flip", "multi", "multi-flip")
@@ -28,6 +32,7 @@ examples:
   fafnet evaluate config/nyuv2.yaml --checkpoint best.safetensors --split test \\
       --set 'evaluate.scales=[0.75,1,1.25]' --protocols single,single-flip,multi,multi-flip
   fafnet evaluate config/sunrgbd.yaml --checkpoint best.safetensors --set evaluate.blank=hha
+  fafnet evaluate config/nyuv2.yaml --checkpoint best.safetensors --input-size image
   fafnet evaluate config/nyuv2.yaml --checkpoint best.safetensors --confusion confusion.png \\
       --csv classes.csv --sheet figure7.png --frames 0,5,9
 
@@ -58,6 +63,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="replace a value of the file, as in evaluate.flip=true; as often as needed",
     )
     parser.add_argument("--split", choices=("val", "test"), help="short for --set evaluate.split=")
+    add_input_size(parser)
     parser.add_argument(
         "--protocols",
         metavar="LIST",
@@ -86,35 +92,32 @@ def run(arguments: argparse.Namespace) -> int:
     from fafnet_core.inference.devices import choose_device
     from fafnet_core.training.config import read_config
     from fafnet_core.training.confusion_picture import require_matplotlib
-    from fafnet_core.training.evaluation import evaluate
-    from fafnet_core.training.report import Report
+    from fafnet_core.training.report import Report, describe_data
 
     overrides = list(arguments.overrides)
     if arguments.split:
         overrides.append(f"evaluate.split={arguments.split}")
     config = read_config(arguments.config, overrides)
-    chosen = _evaluations(config.evaluate, protocols)
+    _evaluations(config.evaluate, protocols)  # refuses what makes no sense before anything is read
     device = choose_device(arguments.device)
     if arguments.confusion:
         require_matplotlib()  # now, not when everything is computed
-    model, label_set, normalisation = _load(arguments.checkpoint)
+    segmenter = _load(arguments, config.evaluate)
     dataset = config.data.open(config.evaluate.split)
     for notice in dataset.notices:
         print(f"fafnet: {notice}", file=sys.stderr)
-    _check_labels(label_set, dataset.label_set)
+    _check_labels(segmenter.label_set, dataset.label_set)
     keep = _frames_to_keep(frames, len(dataset)) if arguments.sheet else []
-    results = []
-    for number, evaluation in enumerate(chosen):
-        outcome = evaluate(
-            model,
-            dataset,
-            normalisation=normalisation,
-            config=evaluation,
-            device=device,
-            keep=keep if number == 0 else (),
-        )
-        results.append((evaluation, outcome))
-    report = Report(arguments.checkpoint, config.data_name, dataset.label_set, str(device), results)
+    settings = dataclasses.replace(config.evaluate, input_size=segmenter.input_size)
+    results = _scored(segmenter, dataset, _evaluations(settings, protocols), device, keep)
+    report = Report(
+        arguments.checkpoint,
+        config.data_name,
+        dataset.label_set,
+        str(device),
+        results,
+        describe_data(config.data_name, config.data, dataset),
+    )
     # Before any file: a full disk loses no figures.
     print(json.dumps(report.to_json()) if arguments.json else report.to_text(), flush=True)
     _write(arguments, report, keep)
@@ -169,14 +172,48 @@ def _evaluations(config: EvaluateConfig, protocols: Sequence[str]) -> list[Evalu
     ]
 
 
-def _load(name: str) -> tuple[FAFNet, LabelSet, Normalisation]:
-    """A network with its label set and normalisation, by any name that `Segmenter` takes."""
+def _load(arguments: argparse.Namespace, config: EvaluateConfig) -> Segmenter:
+    """A network with what belongs to it, by any name that `Segmenter` takes.
+
+    It has the input size of --input-size, else that of the configuration, else the checkpoint's.
+    """
     from fafnet_core.inference import Segmenter
 
-    segmenter = Segmenter.from_checkpoint(name, device="cpu", precision="float32")
+    input_size = arguments.input_size
+    if input_size == CHECKPOINT and config.input_size is not None:
+        input_size = config.input_size
+    segmenter = Segmenter.from_checkpoint(
+        arguments.checkpoint, device="cpu", precision="float32", input_size=input_size
+    )
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)
-    return segmenter.model, segmenter.label_set, segmenter.normalisation
+    return segmenter
+
+
+def _scored(
+    segmenter: Segmenter,
+    dataset: RgbdSegmentationDataset,
+    evaluations: Sequence[EvaluateConfig],
+    device: torch.device,
+    keep: Sequence[int],
+) -> list[tuple[EvaluateConfig, Evaluation]]:
+    """Score the network by each protocol; the first one keeps the frames of the sheet."""
+    from fafnet_core.training.evaluation import evaluate
+
+    return [
+        (
+            evaluation,
+            evaluate(
+                segmenter.model,
+                dataset,
+                normalisation=segmenter.normalisation,
+                config=evaluation,
+                device=device,
+                keep=keep if number == 0 else (),
+            ),
+        )
+        for number, evaluation in enumerate(evaluations)
+    ]
 
 
 def _check_labels(network: LabelSet, data: LabelSet) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from fafnet_core.data.input_size import size_text
+
 if TYPE_CHECKING:
     from fafnet_core.models import FAFNetConfig
     from fafnet_core.models.summary import ModelSummary
@@ -278,6 +280,7 @@ def _report(model: _Model, summary: ModelSummary) -> dict[str, Any]:
     if model.metadata is not None:
         report["label_set"] = model.metadata.label_set.to_dict()
         report["normalisation"] = model.metadata.normalisation.to_dict()
+        report["input_size"] = model.metadata.input_size
         report["notes"] = model.metadata.notes
     return report
 
@@ -326,6 +329,10 @@ def _checkpoint_lines(metadata: CheckpointMetadata | None) -> Iterator[str]:
     yield from _wrap(f"label set {labels.name}, {len(labels)} classes: {', '.join(labels.names)}")
     for name, values in metadata.normalisation.to_dict().items():
         yield f"{name}: {' '.join(f'{value:g}' for value in values)}"
+    if metadata.input_size is None:
+        yield "input size: the image's own"
+    else:
+        yield f"input size: {size_text(metadata.input_size)} (width x height)"
     for name, note in metadata.notes.items():
         yield from _wrap(f"{name}: {_plain(note)}")
 

@@ -18,7 +18,9 @@ from tqdm import tqdm
 
 from fafnet_core.bags import is_bag
 from fafnet_core.cli import segment_bag
+from fafnet_core.cli.options import add_input_size
 from fafnet_core.data import FrameFolder, RgbdFrame, find_camera_file, read_camera_file, read_frame
+from fafnet_core.data.input_size import resized_image
 from fafnet_core.files import write_png, written_beside
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--precision", default="auto", choices=("auto", "float32", "bfloat16", "float16")
     )
+    add_input_size(parser)
     parser.add_argument("--overlay", action="store_true", help="write overlays with a legend too")
     parser.add_argument(
         "--show",
@@ -133,7 +136,10 @@ def _load(arguments: argparse.Namespace) -> Segmenter:
     from fafnet_core.inference import Segmenter, keep_memory
 
     segmenter = Segmenter.from_checkpoint(
-        arguments.checkpoint, device=arguments.device, precision=arguments.precision
+        arguments.checkpoint,
+        device=arguments.device,
+        precision=arguments.precision,
+        input_size=arguments.input_size,
     )
     keep_memory()
     if segmenter.notice:
@@ -188,10 +194,11 @@ def _flow(
 ) -> NDArray[np.uint8]:
     from fafnet_core.inference import alignment_sheet, record_alignments
 
+    seen = resized_image(frame.rgb, (result.hha.shape[0], result.hha.shape[1]))
     # A pass of its own: recording takes time that is not the network's.
     with record_alignments(segmenter.model) as alignments:
-        segmenter.predict(frame.rgb, result.hha)
-    return alignment_sheet(frame.rgb, list(alignments.values()), name)
+        segmenter.predict(seen, result.hha)
+    return alignment_sheet(seen, list(alignments.values()), name)
 
 
 def _report(
@@ -208,6 +215,7 @@ def _report(
             "median_ms": median_ms,
             "device": str(segmenter.device),
             "precision": segmenter.precision,
+            "input_size": segmenter.input_size,
             "out": str(arguments.out),
         }
         print(json.dumps(report))

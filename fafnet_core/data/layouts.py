@@ -79,7 +79,9 @@ def open_layout(
     for candidate in tried:
         absent = candidate.missing(root)
         if not absent:
-            return candidate.open(root, split, options)
+            dataset = candidate.open(root, split, options)
+            dataset.layout = candidate.name
+            return dataset
         lacking.append(f"'{candidate.name}' ({candidate.description}) lacks {', '.join(absent)}")
     raise FileNotFoundError(
         f"{root} is in no layout that is known; tried {len(tried)}: {'; '.join(lacking)}"

@@ -237,6 +237,7 @@ class OfficialCrop(RgbdSegmentationDataset):
         self.names = whole.names
         self.sensors = whole.sensors
         self.notices = whole.notices
+        self.layout = whole.layout
         self.scenes: Sequence[str] = getattr(whole, "scenes", ())
         self.read(0)
 

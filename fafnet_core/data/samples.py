@@ -81,12 +81,15 @@ class RgbdSegmentationDataset(ABC):
         sensors: what recorded each frame, in the same order; "" where not known.
         notices: lines that users of the frames have to know; whatever opens a data set for them
             shows these.
+        layout: how its files lie, by the name that a configuration has for it; "" where it has no
+            choice of layouts.
     """
 
     label_set: LabelSet
     names: Sequence[str]
     sensors: Sequence[str]
     notices: Sequence[str] = ()
+    layout: str = ""
 
     @abstractmethod
     def read(self, index: int) -> RgbdSample:

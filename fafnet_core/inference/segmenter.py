@@ -1,6 +1,7 @@
 """`Segmenter`, the door to the core: colour, metric depth and a camera matrix in, labels out.
 
-It does what `FAFNet.forward` does, followed by softmax and argmax; the HHA tables of a camera are
+Frames are brought to the size that the network was trained at, where its checkpoint says one. Then
+it does what `FAFNet.forward` does, followed by softmax and argmax; the HHA tables of a camera are
 made once, and the last upsampling runs in bands of rows that stay in the processor's cache.
 """
 
@@ -19,9 +20,19 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from fafnet_core.data.input_size import (
+    CHECKPOINT,
+    AnyInputSize,
+    Size,
+    check_input_size,
+    fitted_size,
+    resized,
+    sampled,
+)
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.hha import HHAEncoder
+from fafnet_core.hha.checks import check_missing
 from fafnet_core.inference.devices import choose_device, choose_dtype
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.models.shipped import checkpoint_file
@@ -39,10 +50,11 @@ class Segmentation:
     """The result of one frame.
 
     Attributes:
-        labels: (H, W) uint8 class ids.
+        labels: (H, W) uint8 class ids, at the image's size.
         confidence: (H, W) float32, the softmax probability of that class, 0..1.
-        hha: (H, W, 3) uint8, the HHA image that the network saw.
-        seconds: how long each stage took: `hha`, `network`.
+        hha: (h, w, 3) uint8, the HHA image that the network saw, at the size at which it saw it;
+            `input_size.sampled` brings it to the image's.
+        seconds: how long each stage took: `hha` (with resizing, where there is any), `network`.
     """
 
     labels: NDArray[np.uint8]
@@ -63,9 +75,12 @@ class Segmenter:
         device: "auto", "cpu", "cuda" or "cuda:0".
         precision: "auto", "float32", "bfloat16" or "float16".
         notice: one line that users of the results have to know, or None.
+        input_size: (height, width) that frames are brought to, as `fitted_size` says; None: the
+            network sees every frame at its own size.
 
     Raises:
-        ValueError: no such device or precision here, or another number of classes.
+        ValueError: no such device or precision here, another number of classes, or an input size
+            that the network does not take.
     """
 
     def __init__(
@@ -77,12 +92,14 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         notice: str | None = None,
+        input_size: Size | None = None,
     ) -> None:
         if model.config.num_classes != len(label_set):
             raise ValueError(
                 f"the network has {model.config.num_classes} classes, label set"
                 f" '{label_set.name}' has {len(label_set)}; give the set it was trained for"
             )
+        self.input_size = check_input_size(model.config, input_size, divisor=model.input_divisor)
         self.label_set = label_set
         self.normalisation = normalisation = normalisation or Normalisation()
         self.notice = notice
@@ -103,7 +120,11 @@ class Segmenter:
 
     @classmethod
     def from_checkpoint(
-        cls, path_or_name: str | Path, device: str = "auto", precision: str = "auto"
+        cls,
+        path_or_name: str | Path,
+        device: str = "auto",
+        precision: str = "auto",
+        input_size: AnyInputSize = CHECKPOINT,
     ) -> Segmenter:
         """Load a checkpoint with all that belongs to it.
 
@@ -113,10 +134,12 @@ class Segmenter:
                 "untrained:<preset>", seeded random weights.
             device: as for `Segmenter`.
             precision: as for `Segmenter`.
+            input_size: "checkpoint", what the checkpoint says; or as for `Segmenter`.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: not a checkpoint, no such preset, or no such device here.
+            ValueError: not a checkpoint, no such preset, no such device here, or an input size that
+                the network does not take.
         """
         name = str(path_or_name)
         if name.startswith(UNTRAINED):
@@ -125,8 +148,13 @@ class Segmenter:
                 f"no trained checkpoint: {preset} runs with random weights (seed {_SEED}), so its"
                 " labels mean nothing"
             )
-            model = _untrained(preset)
-            return cls(model, device=device, precision=precision, notice=notice)
+            return cls(
+                _untrained(preset),
+                device=device,
+                precision=precision,
+                notice=notice,
+                input_size=None if input_size == CHECKPOINT else input_size,
+            )
         path = checkpoint_file(name)  # once: a repository of the Hub is asked each time
         metadata = read_metadata(path)
         return cls(
@@ -136,6 +164,7 @@ class Segmenter:
             device=device,
             precision=precision,
             notice=_notice(metadata),
+            input_size=metadata.input_size if input_size == CHECKPOINT else input_size,
         )
 
     def segment(
@@ -164,11 +193,17 @@ class Segmenter:
         _check_rgb(rgb, depth_m)
         begun = time.perf_counter()
         height, width = depth_m.shape
-        hha = self._encoder_for(camera_matrix, (height, width)).encode(
-            depth_m, missing=missing, gravity=gravity
-        )
+        size = fitted_size((height, width), self.input_size)
+        matrix = np.asarray(camera_matrix, np.float64)
+        rgb, depth_m, matrix = resized(rgb, depth_m, matrix, size)
+        if missing is not None and size != (height, width):
+            missing = np.asarray(missing)
+            check_missing(missing, (height, width), is_bool=missing.dtype == np.bool_)
+            missing = sampled(missing, size)
+        encoder = self._encoder_for(matrix, size)
+        hha = encoder.encode(depth_m, missing=missing, gravity=gravity)
         encoded = time.perf_counter()
-        labels, confidence = self.predict(rgb, hha)
+        labels, confidence = self.predict(rgb, hha, size=(height, width))
         done = time.perf_counter()
         seconds = {"hha": encoded - begun, "network": done - encoded}
         return Segmentation(labels, confidence, hha, seconds)
@@ -180,7 +215,9 @@ class Segmenter:
         *,
         size: tuple[int, int] | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return labels and confidence of colour and ready HHA.
+        """Return labels and confidence of colour and ready HHA, seen as they are.
+
+        Whoever has the depth brings the frame to `input_size` before HHA is made of it.
 
         Args:
             rgb: (H, W, 3) uint8.
@@ -197,7 +234,7 @@ class Segmenter:
             logits = self.model.coarse_logits(
                 self._to_input(rgb, self._rgb_affine), self._to_input(hha, self._hha_affine)
             )
-            labels, confidence = classify(logits[0], size or rgb.shape[:2])
+            labels, confidence = classify(logits[0], size or rgb.shape[:2], rgb.shape[:2])
             result = labels.cpu().numpy(), confidence.cpu().numpy()
         if not np.isfinite(result[1]).all():
             raise ValueError(
@@ -220,9 +257,8 @@ class Segmenter:
         values = torch.addcmul(offset, pixels.permute(2, 0, 1)[None].float(), scale)
         return values.to(self.dtype, memory_format=torch.channels_last)
 
-    def _encoder_for(self, camera_matrix: ArrayLike, shape: tuple[int, int]) -> HHAEncoder:
+    def _encoder_for(self, matrix: NDArray[np.float64], shape: Size) -> HHAEncoder:
         """Return the encoder of this camera and size, made anew only when they change."""
-        matrix = np.asarray(camera_matrix, np.float64)
         key = (matrix.shape, matrix.tobytes(), shape)
         if self._encoder is None or self._encoder_key != key:
             on_gpu = self.device if self.device.type == "cuda" else None
@@ -245,32 +281,29 @@ def _check_rgb(rgb: NDArray[Any], depth_m: NDArray[Any]) -> None:
         )
 
 
-def classify(logits: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def classify(
+    logits: Tensor, size: tuple[int, ...], seen: tuple[int, ...] | None = None
+) -> tuple[Tensor, Tensor]:
     """Upsample logits and take the best class with its softmax probability.
 
     The same as bilinear upsampling (align_corners=True), softmax and max, in bands of rows: the
     full-size logits of 40 classes would be written to and read from memory four times.
 
     Args:
-        logits: (C, h, w), any floating type.
+        logits: (C, h, w), any floating type; their corners are those of what the network saw.
         size: (H, W), the size wanted.
+        seen: (height, width) of what the network saw, where that is not `size`: a pixel then gets
+            what lies under its centre, in a picture whose edges are those of what was seen.
 
     Returns:
         Labels (H, W) uint8 and confidence (H, W) float32.
     """
     height, width = size
-    rows = F.interpolate(
-        logits[None].float().contiguous(),
-        size=(logits.shape[1], width),
-        mode="bilinear",
-        align_corners=True,
-    )[0]
+    rows = _columns_upsampled(logits.float(), width, seen[1] if seen else width)
     rows = rows.permute(1, 0, 2).contiguous()  # (h, C, W): a band of rows lies in one piece
     last = rows.shape[0] - 1
-    position = torch.linspace(0, last, height, device=rows.device)
-    above = position.floor().long().clamp_(max=max(last - 1, 0))
-    below = (above + 1).clamp_(max=last)
-    fraction = (position - above)[:, None, None]
+    above, below, fraction = _neighbours(height, seen[0] if seen else height, last, rows.device)
+    fraction = fraction[:, None, None]
     labels = torch.empty((height, width), dtype=torch.uint8, device=rows.device)
     total = torch.empty((height, width), device=rows.device)
     band_rows = _BAND_ROWS if rows.device.type == "cpu" else height
@@ -281,6 +314,40 @@ def classify(logits: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         labels[band] = index[:, 0]
         torch.sum(scores.sub_(best).exp_(), dim=1, out=total[band])
     return labels, total.reciprocal_()
+
+
+def _columns_upsampled(logits: Tensor, width: int, seen: int) -> Tensor:
+    """Return (C, h, w) as (C, h, width)."""
+    if width != seen:
+        left, right, fraction = _neighbours(width, seen, logits.shape[2] - 1, logits.device)
+        return torch.lerp(logits[..., left], logits[..., right], fraction)
+    return F.interpolate(
+        logits[None].contiguous(),
+        size=(logits.shape[1], width),
+        mode="bilinear",
+        align_corners=True,
+    )[0]
+
+
+def _neighbours(
+    pixels: int, seen: int, last: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return between which entries of a map, 0 to `last`, each pixel of a side lies, and where.
+
+    Args:
+        pixels: of the side that is wanted.
+        seen: pixels of that side as the network saw it; the centres of its first and last one are
+            those of the map's entries.
+        last: entry of the map.
+        device: of the results.
+    """
+    if pixels == seen:
+        position = torch.linspace(0, last, pixels, device=device)
+    else:
+        centre = (torch.arange(pixels, device=device) + 0.5) * (seen / pixels) - 0.5
+        position = (centre * (last / max(seen - 1, 1))).clamp_(0, last)
+    before = position.floor().long().clamp_(max=max(last - 1, 0))
+    return before, (before + 1).clamp_(max=last), position - before
 
 
 def _notice(metadata: CheckpointMetadata) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.data.input_size import scaled_camera
 from fafnet_core.messages.camera_info import camera_matrix
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
 from fafnet_core.messages.depth_camera import DepthCamera, depth_camera
@@ -263,10 +264,7 @@ def _one_camera(
     """Whether depth's matrix is colour's, at depth's size."""
     if depth_matrix is None:
         return False
-    scaled = matrix.copy()
-    for axis, ratio in enumerate((shapes[0][1] / shapes[1][1], shapes[0][0] / shapes[1][0])):
-        scaled[axis, 2] = (scaled[axis, 2] + 0.5) * ratio - 0.5
-        scaled[axis, :2] *= ratio
+    scaled = scaled_camera(matrix, shapes[1], shapes[0])
     return bool((np.abs(depth_matrix - scaled) <= _SAME_CAMERA * scaled[0, 0]).all())
 
 

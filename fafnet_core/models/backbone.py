@@ -12,9 +12,11 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         channels: of the maps of `layer1` to `layer4`.
+        divisor: what height and width of an image have to be divisible by.
     """
 
     channels: tuple[int, int, int, int]
+    divisor: int = 1
     layer1: nn.Module
     layer2: nn.Module
     layer3: nn.Module

@@ -25,6 +25,8 @@ Alignment = Literal["flow", "zero_flow", "none"]
 Warp = Literal["both", "depth_only"]
 
 RESNETS = tuple(f"resnet{depth}{stem}" for stem in ("", "_v1c") for depth in (18, 34, 50, 101, 152))
+MOBILENETS = ("mobilenet_v2",)
+OWN_BACKBONES = RESNETS + MOBILENETS
 TIMM = "timm/"
 """What the name of a backbone from timm begins with."""
 
@@ -54,9 +56,9 @@ class FAFNetConfig:
         num_classes: labels the network tells apart, 1 to 255 (the id 255 means unlabelled).
         modality: "rgbd", both streams; "rgb" or "hha", one of them with the same decoder.
         backbone: the network of each stream: resnet18, 34, 50, 101 or 152, each also as _v1c (deep
-            stem), or "timm/<name>" where timm is installed. By default resnet101, in the release
-            resnet101_v1c.
-        width_multiplier: scales every stage of a ResNet, 1/16 to 4.
+            stem), mobilenet_v2, or "timm/<name>" where timm is installed. By default resnet101, in
+            the release resnet101_v1c.
+        width_multiplier: scales every stage of a ResNet or a MobileNet, 1/16 to 4.
         output_stride: input pixels for one pixel of the deepest map; below 32, strides of the
             last stages become dilations.
         fusion: "rgbd_fuse", the paper's block; "sum", the baseline's element-wise sum, which feeds
@@ -112,8 +114,8 @@ class FAFNetConfig:
         self._check(
             "backbone",
             isinstance(self.backbone, str)
-            and (self.backbone in RESNETS or (self._is_timm and self.backbone != TIMM)),
-            f"one of {', '.join(RESNETS)}, or {TIMM}<name of a timm network>",
+            and (self.backbone in OWN_BACKBONES or (self._is_timm and self.backbone != TIMM)),
+            f"one of {', '.join(OWN_BACKBONES)}, or {TIMM}<name of a timm network>",
         )
         self._check_choice("modality", Modality)
         self._check_choice("fusion", Fusion)
@@ -166,7 +168,9 @@ class FAFNetConfig:
     def _check_together(self) -> None:
         """Refuse what each field allows and all of them together do not."""
         if self._is_timm and self.width_multiplier != 1:
-            raise ValueError("width_multiplier is for the ResNets here; a timm network has its own")
+            raise ValueError(
+                "width_multiplier is for our own backbones; a timm network has its own"
+            )
         if self.variant == "release":
             # The point of the release is to be the authors' network; its ablation is the paper's.
             fixed = {"output_stride": 16, "warp": "depth_only", "fusion": "rgbd_fuse"}
@@ -178,15 +182,15 @@ class FAFNetConfig:
                         f"{name} of variant release must be {value}; got {getattr(self, name)!r}"
                         " (leave it out, or give None or null for the variant's own)"
                     )
-            if self._is_timm:
-                raise ValueError("variant release takes a ResNet as backbone, not one of timm")
+            if self.backbone not in RESNETS:
+                raise ValueError(f"variant release takes a ResNet as backbone, not {self.backbone}")
 
     @property
     def smallest_input(self) -> int:
         """Least height and width, in pixels, of an image that the network accepts.
 
         The deepest map then has two pixels a side, and eq. 11, which divides by W - 1 and H - 1, is
-        defined on every map. A ResNet rounds up, to which one pixel more than the output stride is
+        defined on every map. Our own backbones round up: one pixel more than the output stride is
         enough; networks of timm may round down.
         """
         return 2 * self.output_stride if self._is_timm else self.output_stride + 1
@@ -258,6 +262,16 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 mlp_reduction=4,
                 join="sum",
                 decoder_channels=64,
+            ),
+        ),
+        "fafnet-mobile": Preset(
+            "two MobileNetV2s with narrow flows: real rooms on a CPU",
+            FAFNetConfig(
+                backbone="mobilenet_v2",
+                output_stride=32,
+                flow_reduction=4,
+                join="sum",
+                decoder_channels=96,
             ),
         ),
         "fafnet-lite": Preset(

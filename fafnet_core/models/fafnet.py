@@ -13,7 +13,13 @@ from torch.overrides import TorchFunctionMode
 from fafnet_core.models.acfm import AttentionCrossFusion, IdentityFusion
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.baseline import AtrousPyramidPooling, DeepLabDecoder, ElementWiseSum
-from fafnet_core.models.config import TIMM, Alignment, FAFNetConfig, preset_config
+from fafnet_core.models.config import (
+    MOBILENETS,
+    TIMM,
+    Alignment,
+    FAFNetConfig,
+    preset_config,
+)
 from fafnet_core.models.context import PyramidPooling
 from fafnet_core.models.decoder import AlignedDecoder, ConcatenatedLevels, SummedLevels
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
@@ -28,6 +34,7 @@ from fafnet_core.models.fam import (
     upsample_like,
 )
 from fafnet_core.models.hub import HubMixin
+from fafnet_core.models.mobilenet import MobileNetV2
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
 from fafnet_core.models.timm_backbone import TimmBackbone
@@ -49,6 +56,11 @@ class FAFNet(HubMixin, nn.Module):
         self.config = config
         self.encoder, channels = _encoder(config)
         self.decoder = _decoder(config, channels)
+
+    @property
+    def input_divisor(self) -> int:
+        """What height and width of the images have to be divisible by: 1, but for some of timm."""
+        return max(module.divisor for module in self.modules() if isinstance(module, Backbone))
 
     def forward(self, rgb: Tensor, hha: Tensor) -> Tensor:
         """Scores of every class at every pixel.
@@ -154,6 +166,10 @@ def _encoder(config: FAFNetConfig) -> tuple[nn.Module, tuple[int, int, int, int]
 def _backbone(config: FAFNetConfig) -> Backbone:
     if config.backbone.startswith(TIMM):
         return TimmBackbone(config.backbone.removeprefix(TIMM), output_stride=config.output_stride)
+    if config.backbone in MOBILENETS:
+        return MobileNetV2(
+            width_multiplier=config.width_multiplier, output_stride=config.output_stride
+        )
     return ResNet(
         config.backbone,
         width_multiplier=config.width_multiplier,

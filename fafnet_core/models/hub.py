@@ -15,6 +15,7 @@ from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.normalisation import Normalisation
 
 if TYPE_CHECKING:
+    from fafnet_core.data.input_size import Size
     from fafnet_core.models.fafnet import FAFNet
 
 CHECKPOINT = "model.safetensors"
@@ -95,6 +96,7 @@ class HubMixin:
         label_set: LabelSet = NYU40,
         normalisation: Normalisation | None = None,
         notes: dict[str, Any] | None = None,
+        input_size: Size | None = None,
     ) -> None:
         """Write checkpoint, configuration and card to a folder; a card that is there stays.
 
@@ -103,12 +105,13 @@ class HubMixin:
             label_set: the classes of the outputs.
             normalisation: what the inputs went through in training.
             notes: free entries, plain JSON values.
+            input_size: as for `save_checkpoint`.
 
         Raises:
-            ValueError: `huggingface_hub` is not installed, or the label set has another number of
-                classes.
+            ValueError: `huggingface_hub` is not installed, the label set has another number of
+                classes, or the network does not take images of the input size.
         """
-        held = _library().HeldModel(self, label_set, normalisation, notes)
+        held = _library().HeldModel(self, label_set, normalisation, notes, input_size)
         held.check()
         held.save_pretrained(folder)
 
@@ -119,6 +122,7 @@ class HubMixin:
         label_set: LabelSet = NYU40,
         normalisation: Normalisation | None = None,
         notes: dict[str, Any] | None = None,
+        input_size: Size | None = None,
         private: bool | None = None,
         token: str | None = None,
         branch: str | None = None,
@@ -134,6 +138,7 @@ class HubMixin:
             label_set: as for `save_pretrained`.
             normalisation: as for `save_pretrained`.
             notes: as for `save_pretrained`.
+            input_size: as for `save_pretrained`.
             private: of a repository that is made.
             token: as `huggingface_hub` takes it.
             branch: to commit to.
@@ -147,7 +152,7 @@ class HubMixin:
             ValueError: as for `save_pretrained`.
             OSError: the Hub cannot be reached, or refuses.
         """
-        held = _library().HeldModel(self, label_set, normalisation, notes)
+        held = _library().HeldModel(self, label_set, normalisation, notes, input_size)
         held.check()
         address: str = held.push_to_hub(
             repo_id,

@@ -13,6 +13,7 @@ import torch
 from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
 
+from fafnet_core.data.input_size import Size, check_input_size, size_text
 from fafnet_core.data.labels import LabelSet
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.files import written_beside
@@ -38,9 +39,11 @@ class HeldModel(ModelHubMixin):
         label_set: the classes of its outputs.
         normalisation: what its inputs went through.
         notes: free entries, plain JSON values.
+        input_size: (height, width) that frames are brought to, or None.
 
     Raises:
-        ValueError: the label set has another number of classes than the network.
+        ValueError: the label set has another number of classes than the network, or the network
+            does not take images of the input size.
     """
 
     # The mixin fills arguments of the same names from config.json: its keys are none of these.
@@ -50,10 +53,12 @@ class HeldModel(ModelHubMixin):
         label_set: LabelSet,
         normalisation: Normalisation | None,
         notes: dict[str, Any] | None,
+        input_size: Size | None,
     ) -> None:
         self.model = model
+        input_size = check_input_size(model.config, input_size, divisor=model.input_divisor)
         self.metadata = CheckpointMetadata(
-            model.config, label_set, normalisation or Normalisation(), notes or {}
+            model.config, label_set, normalisation or Normalisation(), notes or {}, input_size
         )
 
     def check(self) -> None:
@@ -73,6 +78,7 @@ class HeldModel(ModelHubMixin):
             label_set=metadata.label_set,
             normalisation=metadata.normalisation,
             notes=metadata.notes,
+            input_size=metadata.input_size,
         )
         # For people and other programs: the checkpoint says all of it again.
         content = json.dumps({"fafnet": json.loads(metadata.to_json())}, indent=2)
@@ -110,7 +116,13 @@ class HeldModel(ModelHubMixin):
             )
         metadata = read_metadata(path)
         model = load_checkpoint(path, device)
-        return cls(model, metadata.label_set, metadata.normalisation, metadata.notes)
+        return cls(
+            model,
+            metadata.label_set,
+            metadata.normalisation,
+            metadata.notes,
+            metadata.input_size,
+        )
 
     def push_to_hub(self, repo_id: str, **told: Any) -> str:
         """Upload to a repository, which is made if need be; its card stays if it has one.
@@ -234,6 +246,8 @@ gravity). Both are (B, 3, H, W), divided by 255 and normalised, channels in the 
 
 {_table(("input", "mean", "deviation"), *((key, *map(_numbers, v)) for key, v in inputs.items()))}
 
+Trained at {_seen_at(metadata)}.
+
 The result is logits, (B, {config.num_classes}, H, W). From colour and metric depth, with HHA and
 normalisation done:
 
@@ -258,6 +272,12 @@ Pixels without a class have the id {labels.ignore_index}.
 
 {_table(("entry", "value"), *metadata.notes.items()) if metadata.notes else "None."}
 """
+
+
+def _seen_at(metadata: CheckpointMetadata) -> str:
+    if metadata.input_size is None:
+        return "a size that is not recorded: frames keep their own"
+    return f"{size_text(metadata.input_size)} (width x height), which frames are brought to"
 
 
 def _table(*rows: Sequence[object]) -> str:

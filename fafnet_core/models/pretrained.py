@@ -1,13 +1,14 @@
 """ImageNet weights for the backbones: both streams start from the same ones (section 4.2).
 
-Read are torchvision's files of its ResNets, files of their deep-stem form (v1c), timm's of its
-networks, and repositories of the Hub. A pickled file is read as tensors and nothing else.
+Read are torchvision's files of its ResNets and MobileNetV2, files of ResNets' deep-stem form (v1c),
+timm's of its networks, files with norms folded in (`folded.py`), and repositories of the Hub. A
+pickled file is read as tensors and nothing else.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.config import RESNETS
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
 from fafnet_core.models.fafnet import FAFNet
+from fafnet_core.models.folded import FoldedWeights, folded_weights, load_folded
 from fafnet_core.models.hub import CHECKPOINT, resolve
+from fafnet_core.models.mobilenet import MobileNetV2
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.models.timm_backbone import TimmBackbone
 
@@ -72,7 +75,11 @@ class LoadReport:
         )
 
 
-def load_backbone(model: FAFNet, source: str | Path) -> LoadReport:
+Images = Callable[[], Mapping[str, Tensor]]
+"""Gives some normalised images of each modality, "rgb" and "hha", both (B, 3, H, W)."""
+
+
+def load_backbone(model: FAFNet, source: str | Path, images: Images | None = None) -> LoadReport:
     """Fill the backbone of each stream with the same ImageNet weights; all of it, or nothing.
 
     Args:
@@ -80,6 +87,8 @@ def load_backbone(model: FAFNet, source: str | Path) -> LoadReport:
         source: a safetensors or a PyTorch file, a folder with `model.safetensors` or
             `pytorch_model.bin`, or "hf://owner/name". One or two outer modules before all names
             ("module.", "model.backbone.") do not matter, nor does a classifier.
+        images: what the streams will see. Asked for only by files whose norms are folded into the
+            convolutions: the norms are put back by it (see `load_folded`).
 
     Raises:
         FileNotFoundError: no such file.
@@ -98,7 +107,10 @@ def load_backbone(model: FAFNet, source: str | Path) -> LoadReport:
     first = next(iter(streams.values()))
     state = _read(resolve(source, _FILENAMES))
     match = _match(first, state)
-    _check_values(str(source), match.values)
+    _check_values(str(source), match.values | match.beyond)
+    folded = folded_weights(first, match.values | match.beyond)
+    if folded is not None:
+        return _load_folded(model, str(source), folded, match, images)
     _check_fit(str(source), config.backbone, first, match, state)
     for stream in streams.values():
         stream.load_state_dict(match.values, strict=False)
@@ -109,6 +121,39 @@ def load_backbone(model: FAFNet, source: str | Path) -> LoadReport:
         left=tuple(match.left),
         kept=tuple(name for name in first.state_dict() if name not in match.values),
     )
+
+
+def _load_folded(
+    model: FAFNet,
+    source: str,
+    folded: FoldedWeights,
+    match: _Match,
+    images: Images | None,
+) -> LoadReport:
+    if images is None:
+        raise ValueError(
+            f"{source} has the norms folded into its convolutions: they are put back by running"
+            " some images, so give load_backbone its `images`"
+        )
+    streams = _streams(model)
+    wanted = next(iter(streams.values())).state_dict()
+    if problem := _misshapen(folded.weights | _shifts(folded), wanted):
+        raise ValueError(f"{source} does not fit the backbone: {problem}")
+    seen = images()
+    for name, stream in streams.items():
+        sees_depth = name == "depth_stream" or model.config.modality == "hha"
+        load_folded(stream, folded, seen["hha" if sees_depth else "rgb"])
+    return LoadReport(
+        source=f"{source} (norms put back)",
+        streams=tuple(streams),
+        taken=tuple(match.values | match.beyond),
+        left=tuple(match.left),
+        kept=(),
+    )
+
+
+def _shifts(folded: FoldedWeights) -> dict[str, Tensor]:
+    return {f"{norm}.bias": shift for norm, shift in folded.shifts.items()}
 
 
 def _streams(model: FAFNet) -> dict[str, Backbone]:
@@ -158,13 +203,14 @@ class _Match:
         whole: the prefixes under which the file has all of the backbone.
         values: under the backbone's names.
         left: names that have nothing to do with the backbone.
-        beyond: names of its parts that it does not have: it is a smaller network, or another.
+        beyond: tensors of its parts that it does not have, under its names: it is a smaller
+            network, another, or the file's norms are folded in.
     """
 
     whole: list[str]
     values: dict[str, Tensor]
     left: list[str]
-    beyond: list[str]
+    beyond: dict[str, Tensor]
 
 
 def _match(stream: nn.Module, state: Mapping[str, Tensor]) -> _Match:
@@ -185,13 +231,17 @@ def _match(stream: nn.Module, state: Mapping[str, Tensor]) -> _Match:
         whole=whole,
         values={place: state[name] for name, place in places.items() if place in own},
         left=[name for name in state if name not in places or places[name] in tables],
-        beyond=[name for name, place in places.items() if place not in own and place not in tables],
+        beyond={
+            place: state[name]
+            for name, place in places.items()
+            if place not in own and place not in tables
+        },
     )
 
 
 def _places(stream: nn.Module, names: Iterable[str]) -> dict[str, str]:
     """Where each name would be in the stream, whether it is there or not."""
-    if isinstance(stream, TimmBackbone):
+    if isinstance(stream, (TimmBackbone, MobileNetV2)):
         return stream.own_names(names)
     parts = {part for part, _ in stream.named_children()}
     return {name: name for name in names if name.partition(".")[0] in parts}
@@ -233,7 +283,6 @@ def _problems(stream: nn.Module, match: _Match) -> list[str]:
     """Why the tensors are not those of the stream; empty where they are."""
     wanted, values = stream.state_dict(), match.values
     missing = [name for name in wanted if name not in values and not name.endswith(_COUNTER)]
-    misshapen = [name for name in values if values[name].shape != wanted[name].shape]
     mistyped = [
         name
         for name in values
@@ -244,12 +293,8 @@ def _problems(stream: nn.Module, match: _Match) -> list[str]:
         problems.append(f"{len(missing)} of {len(wanted)} are not in it ({_listed(missing)})")
     if match.beyond:
         problems.append(f"it has {len(match.beyond)} more ({_listed(match.beyond)})")
-    if misshapen:
-        name = misshapen[0]
-        problems.append(
-            f"{len(misshapen)} have another shape ({name} is {tuple(values[name].shape)}, wanted"
-            f" {tuple(wanted[name].shape)})"
-        )
+    if misshapen := _misshapen(values, wanted):
+        problems.append(misshapen)
     if mistyped:
         name = mistyped[0]
         problems.append(
@@ -257,6 +302,17 @@ def _problems(stream: nn.Module, match: _Match) -> list[str]:
             f" {wanted[name].dtype})"
         )
     return problems
+
+
+def _misshapen(values: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    names = [name for name in values if values[name].shape != wanted[name].shape]
+    if not names:
+        return None
+    name = names[0]
+    return (
+        f"{len(names)} have another shape ({name} is {tuple(values[name].shape)}, wanted"
+        f" {tuple(wanted[name].shape)})"
+    )
 
 
 def _check_values(source: str, values: Mapping[str, Tensor]) -> None:

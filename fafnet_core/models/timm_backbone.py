@@ -67,8 +67,6 @@ class TimmBackbone(Backbone):
         c1, c2, c3, c4 = (channels for _, channels in deep.values())
         self.channels: tuple[int, int, int, int] = (c1, c2, c3, c4)
         """Channels of the maps of layer1 to layer4."""
-        self.divisor = 1
-        """What height and width of an image have to be divisible by."""
         self._check_maps(name, strides)
 
     def stem(self, x: Tensor) -> Tensor:

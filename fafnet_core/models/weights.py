@@ -1,8 +1,8 @@
 """Checkpoints: one safetensors file with the weights and everything needed to use them.
 
-The metadata of the file holds, as JSON, the network's configuration, the label set and the input
-normalisation. A tensor with several names is stored under the first. Nothing is ever unpickled: a
-file from outside is data, not a program.
+The metadata of the file holds, as JSON, the network's configuration, the label set, the input's
+normalisation and the size that it was trained at. A tensor with several names is stored under the
+first. Nothing is ever unpickled: a file from outside is data, not a program.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fafnet_core.data.input_size import Size, check_input_size
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.files import written_beside
@@ -39,12 +40,18 @@ class CheckpointMetadata:
         label_set: the classes of its outputs.
         normalisation: what its inputs went through in training.
         notes: free entries (how it was trained, versions, figures); plain JSON values.
+        input_size: (height, width) that frames are brought to, the size of its training; None:
+            every frame keeps its own, as of files that do not say.
+
+    Raises:
+        ValueError: the label set or the input size is not one for this network.
     """
 
     config: FAFNetConfig
     label_set: LabelSet = NYU40
     normalisation: Normalisation = field(default_factory=Normalisation)
     notes: dict[str, Any] = field(default_factory=dict)
+    input_size: Size | None = None
 
     def __post_init__(self) -> None:
         if self.config.num_classes != len(self.label_set):
@@ -53,6 +60,9 @@ class CheckpointMetadata:
                 f" '{self.label_set.name}' names {len(self.label_set)}; give the label set that"
                 " the network was built for"
             )
+        # JSON has lists.
+        size = check_input_size(self.config, self.input_size)
+        object.__setattr__(self, "input_size", size)
 
     def to_json(self) -> str:
         """Return the text that goes into the file.
@@ -65,6 +75,7 @@ class CheckpointMetadata:
             "label_set": self.label_set.to_dict(),
             "normalisation": self.normalisation.to_dict(),
             "notes": self.notes,
+            "input_size": self.input_size,
         }
         try:
             return json.dumps(values, allow_nan=False)
@@ -83,6 +94,7 @@ class CheckpointMetadata:
             label_set=LabelSet.from_dict(values["label_set"]),
             normalisation=Normalisation.from_dict(values["normalisation"]),
             notes=dict(values.get("notes", {})),
+            input_size=values.get("input_size"),
         )
 
 
@@ -94,8 +106,9 @@ def save_checkpoint(
     normalisation: Normalisation | None = None,
     notes: dict[str, Any] | None = None,
     half: bool = False,
+    input_size: Size | None = None,
 ) -> None:
-    """Write weights, configuration, label set and normalisation to a safetensors file.
+    """Write weights, configuration, label set and what belongs to the input to a safetensors file.
 
     The file is written beside its place and renamed, so an interrupted save loses nothing.
 
@@ -108,17 +121,21 @@ def save_checkpoint(
         half: store the weights of convolutions and linear layers in float16, which halves the
             file; they are float32 again when it is loaded. Norms stay float32: a variance may lie
             outside of what float16 holds.
+        input_size: (height, width) of the frames that it was trained at, which others are brought
+            to; None: every frame keeps its own size.
 
     Raises:
         ValueError: not a FAFNet, or one that is not as its configuration would build it (in half
             precision, with modules of its own), the label set has not its number of classes, a
-            weight is too large for float16, or the notes are not plain JSON values.
+            weight is too large for float16, the notes are not plain JSON values, or the network
+            does not take images of the input size.
     """
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper renames every tensor
     if not isinstance(model, FAFNet):
         raise ValueError(f"only a FAFNet can be saved, not a {type(model).__name__}")
+    input_size = check_input_size(model.config, input_size, divisor=model.input_divisor)
     metadata = CheckpointMetadata(
-        model.config, label_set, normalisation or Normalisation(), notes or {}
+        model.config, label_set, normalisation or Normalisation(), notes or {}, input_size
     )
     header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
     tensors = storable_tensors(model)

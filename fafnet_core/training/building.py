@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fafnet_core.models import FAFNet, build_model
-from fafnet_core.models.pretrained import load_backbone
+from fafnet_core.models.pretrained import Images, load_backbone
 from fafnet_core.models.weights import load_checkpoint
 from fafnet_core.training.config import ModelConfig, TrainConfig
 from fafnet_core.training.distributed import Processes, synchronise_batch_norm
@@ -23,15 +23,20 @@ def build_network(config: ModelConfig, num_classes: int, seed: int) -> FAFNet:
     return build_model(config.network(num_classes))
 
 
-def fill_network(model: FAFNet, config: ModelConfig) -> str | None:
+def fill_network(model: FAFNet, config: ModelConfig, images: Images | None = None) -> str | None:
     """Give a new network the weights that `pretrained` or `init` name; say what was taken.
+
+    Args:
+        model: the network.
+        config: what to take.
+        images: for `load_backbone`.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: the weights are of another network.
     """
     if config.pretrained is not None:
-        return str(load_backbone(model, config.pretrained))
+        return str(load_backbone(model, config.pretrained, images))
     if config.init is None:
         return None
     first = load_checkpoint(config.init)

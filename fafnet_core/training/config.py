@@ -2,6 +2,7 @@
 
 model:          a preset, and any field of `FAFNetConfig`
 data:           `name` of a data set, and the fields of its configuration
+auxiliary:      another data set whose frames are mixed in, and their `share`; none by default
 normalisation:  what both inputs go through
 transform:      the augmentation
 train:          iterations, batches, arithmetic, optimiser, schedule, what is written when
@@ -19,7 +20,10 @@ from typing import Any, Literal
 import yaml
 
 from fafnet_core.data.catalogue import DATA_SETS, DataConfig
+from fafnet_core.data.input_size import Size
+from fafnet_core.data.mixed import MixedFrames
 from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.data.samples import RgbdSegmentationDataset
 from fafnet_core.data.transforms import TransformConfig
 from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import FAFNetConfig, preset_config
@@ -44,7 +48,7 @@ from fafnet_core.training.settings import (
 )
 
 Precision = Literal["float32", "bfloat16", "float16"]
-Range = Literal["imagenet", "unit"]
+Range = Literal["imagenet", "unit", "symmetric"]
 
 _OWN_MODEL_KEYS: Mapping[str, Any] = {
     "preset": str,
@@ -110,7 +114,8 @@ class NormalisationConfig:
     """What the 8-bit images go through; it travels in every checkpoint.
 
     Attributes:
-        rgb: "imagenet", ImageNet's mean and deviation; "unit", divided by 255 only.
+        rgb: "imagenet", ImageNet's mean and deviation; "unit", divided by 255 only; "symmetric",
+            -1 to 1, which is what TensorFlow's networks were trained with.
         hha: the same; the release of the paper's authors takes "unit" here.
     """
 
@@ -123,6 +128,7 @@ class NormalisationConfig:
         numbers = {
             "imagenet": (imagenet.rgb_mean, imagenet.rgb_deviation),
             "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+            "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         }
         return Normalisation(*numbers[self.rgb], *numbers[self.hha])
 
@@ -218,10 +224,27 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuxiliaryData:
+    """A second data set to train on; validation and test know nothing of it.
+
+    Attributes:
+        data: the data set; its label set is that of `data`.
+        share: of the training frames that come from it, above 0 and below 1.
+    """
+
+    data: DataConfig
+    share: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_field(self, "share", 0 < self.share < 1, "above 0 and below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole training; the sections of the file, in its order."""
 
     data: DataConfig
+    auxiliary: AuxiliaryData | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
@@ -231,8 +254,22 @@ class Config:
     @property
     def data_name(self) -> str:
         """The name of the data set in the `data` section."""
-        names = [name for name, kind in DATA_SETS.items() if kind is type(self.data)]
-        return names[0] if names else type(self.data).__name__
+        return _name_of(self.data)
+
+    @property
+    def input_size(self) -> Size | None:
+        """What frames are brought to in validation, and what the checkpoint says.
+
+        `evaluate.input_size`, or else the size that the network was trained at.
+        """
+        return self.evaluate.input_size or self.transform.input_size
+
+    def open_training_data(self) -> RgbdSegmentationDataset:
+        """The training split of `data`, with the frames of `auxiliary` mixed in."""
+        dataset = self.data.open("train")
+        if self.auxiliary is None:
+            return dataset
+        return MixedFrames(dataset, self.auxiliary.data.open("train"), self.auxiliary.share)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values; `read_config` reads them again from a file."""
@@ -240,6 +277,9 @@ class Config:
             "model": self.model.to_dict(),
             "data": {"name": self.data_name, **plain_values(self.data)},
         }
+        if (more := self.auxiliary) is not None:
+            own = {"name": _name_of(more.data), "share": more.share}
+            values["auxiliary"] = {**own, **plain_values(more.data)}
         for name in ("normalisation", "transform", "train", "evaluate"):
             values[name] = plain_values(getattr(self, name))
         return values
@@ -247,6 +287,11 @@ class Config:
     def to_yaml(self) -> str:
         """The text of a file that `read_config` reads as this configuration."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def _name_of(data: DataConfig) -> str:
+    names = [name for name, kind in DATA_SETS.items() if kind is type(data)]
+    return names[0] if names else type(data).__name__
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -270,7 +315,8 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     source = str(path)
     return Config(
         model=_read_model(sections.get("model")),
-        data=_read_data(sections.get("data"), source),
+        data=_read_data(sections.get("data"), "data", source),
+        auxiliary=_read_auxiliary(sections.get("auxiliary"), source),
         **{
             name: read_section(known[name], sections.get(name), name, source)
             for name in ("normalisation", "transform", "train", "evaluate")
@@ -286,16 +332,27 @@ def _read_model(setting: Setting | None) -> ModelConfig:
         return ModelConfig(**own, changes=values)
 
 
-def _read_data(setting: Setting | None, source: str) -> DataConfig:
-    keys = dict(keys_of(setting, "data"))
+def _read_auxiliary(setting: Setting | None, source: str) -> AuxiliaryData | None:
+    if setting is None or setting.kind == "null":
+        return None
+    keys = dict(keys_of(setting, "auxiliary"))
+    share = {"share": keys.pop("share")} if "share" in keys else {}
+    data = _read_data(dataclasses.replace(setting, value=keys), "auxiliary", source)
+    own = read_values({"share": float}, dataclasses.replace(setting, value=share), "auxiliary")
+    with blamed_on(setting, "auxiliary"):
+        return AuxiliaryData(data=data, **own)
+
+
+def _read_data(setting: Setting | None, section: str, source: str) -> DataConfig:
+    keys = dict(keys_of(setting, section))
     if setting is None or "name" not in keys:
         raise SettingsError(
-            f"{setting.origin if setting else source}: data lacks the key 'name'; known:"
+            f"{setting.origin if setting else source}: {section} lacks the key 'name'; known:"
             f" {', '.join(DATA_SETS)}"
         )
     chosen = keys.pop("name")
-    name = read_value(str, chosen, "data.name")
+    name = read_value(str, chosen, f"{section}.name")
     if name not in DATA_SETS:
         raise chosen.error(unknown_name("data set", name, DATA_SETS))
     rest = dataclasses.replace(setting, value=keys)
-    return read_section(DATA_SETS[name], rest, "data", source)
+    return read_section(DATA_SETS[name], rest, section, source)

@@ -1,7 +1,8 @@
 """Runs a network over a data set and scores it (section 4.1 of the paper).
 
 Labels are never resized: a network's logits are brought to the size of each frame's own labels, and
-every labelled pixel counts once.
+every labelled pixel counts once. Frames are prepared as for inference: with an input size, they are
+brought to it, and HHA is made there.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
+from fafnet_core.data.input_size import Size, check_input_size, check_size
 from fafnet_core.data.labels import UNLABELLED
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
@@ -27,9 +30,10 @@ from fafnet_core.models import FAFNet
 from fafnet_core.nearest import unknown_name
 from fafnet_core.training.boundaries import REFERENCE_WIDTH, boundary_band
 from fafnet_core.training.metrics import ConfusionMatrix, Scores
+from fafnet_core.training.prediction import Blank as Blank
+from fafnet_core.training.prediction import Predictor, Prepared
 from fafnet_core.training.read_ahead import read_ahead
 
-Blank = Literal["none", "hha", "rgb"]
 EvaluationSplit = Literal["val", "test"]
 
 _MOST_WORKERS = 256
@@ -43,7 +47,9 @@ class EvaluateConfig:
     Attributes:
         split: "val", carved from train, for everything that is chosen by its figures; "test", for
             the figures that are reported, once.
-        scales: factors of the image size; see `MultiScale`. One scale of 1 is "single scale".
+        input_size: (height, width) that frames are brought to before the network sees them; null:
+            their own size, or in `fafnet evaluate` what the checkpoint says.
+        scales: factors of that size; see `MultiScale`. One scale of 1 is "single scale".
         flip: also average over the image turned left to right.
         average: what is averaged, "logits" or "softmax".
         blank: "hha" or "rgb" sets that normalised input to 0 everywhere, its mean colour: what is
@@ -57,6 +63,7 @@ class EvaluateConfig:
     """
 
     split: EvaluationSplit = "val"
+    input_size: Size | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     average: Average = "logits"
@@ -70,6 +77,7 @@ class EvaluateConfig:
             if value not in get_args(choices):
                 raise ValueError(unknown_name(name, str(value), get_args(choices)))
         # YAML has lists and writes 1.0 as 1: equal meanings become equal values.
+        object.__setattr__(self, "input_size", check_size(self.input_size))
         object.__setattr__(self, "scales", self.multi_scale.scales)
         if not isinstance(self.flip, bool):
             raise ValueError(f"flip is {self.flip!r:.100}; wanted true or false")
@@ -114,7 +122,8 @@ class Evaluation:
         boundary: the scores near class boundaries, where they were asked for.
         frames: how many frames were scored.
         seconds: wall time of all of it, reading included.
-        kept: by index, the frames that were asked for, with HHA, and their labels (H, W) uint8.
+        kept: by index, the frames that were asked for, with the HHA that the network saw, at the
+            frame's own size, and their labels (H, W) uint8.
     """
 
     scores: Scores
@@ -148,7 +157,7 @@ def evaluate(
         dataset: labelled frames, of any sizes, read by `config.workers` threads at a time.
             `config.split` is not looked at: the data set is that split.
         normalisation: what the network's inputs go through: its checkpoint's.
-        config: scales, flip and the rest.
+        config: input size, scales, flip and the rest.
         device: where to run.
         progress: show a bar, where standard error is a terminal.
         frames: indices of the frames to run, such as `range(rank, len(dataset), ranks)`, whose
@@ -156,30 +165,39 @@ def evaluate(
         keep: indices of frames to return with their labels, for a sheet.
 
     Raises:
-        ValueError: another number of classes than the network's, no frames, or a damaged frame,
-            which is named: figures over the other frames would not be comparable.
+        ValueError: another number of classes than the network's, an input size that the network
+            does not take, no frames, or a damaged frame, which is named: figures over the other
+            frames would not be comparable.
         OSError: a frame cannot be read.
     """
+    check_input_size(model.config, config.input_size, divisor=model.input_divisor)
     chosen = _chosen_frames(model, dataset, frames, keep)
     tally = _Tally(len(dataset.label_set), config.boundary_px)
     kept = {}
     begun = time.perf_counter()
-    predictor = _Predictor(model.to(device), normalisation, config, torch.device(device))
+    predictor = Predictor(
+        model.to(device),
+        normalisation,
+        config.multi_scale,
+        blank=config.blank,
+        device=torch.device(device),
+    )
     # Closed at once if the network fails: no thread goes on reading.
-    reading = closing(read_ahead(dataset, chosen, config.workers))
+    prepare = partial(Prepared.of, input_size=config.input_size)
+    reading = closing(read_ahead(dataset, chosen, config.workers, prepare))
     with _evaluation_mode(model), torch.inference_mode(), reading as ahead:
-        samples = tqdm(
+        frames_ahead = tqdm(
             ahead,
             total=len(chosen),
             unit="frame",
             desc=config.protocol,
             disable=None if progress else True,
         )
-        for index, sample in samples:
-            prediction = predictor(sample)
-            tally.add(sample, prediction)
+        for index, prepared in frames_ahead:
+            prediction = predictor(prepared)
+            tally.add(prepared.sample, prediction)
             if index in keep:
-                kept[index] = (sample, prediction)
+                kept[index] = (prepared.with_hha(), prediction)
     return Evaluation(
         scores=tally.all.compute(),
         confusion=tally.all,
@@ -243,48 +261,6 @@ class _Tally:
             width_px = max(self._boundary_px * sample.size[1] / REFERENCE_WIDTH, 1.0)
             near = boundary_band(sample.label, width_px)
             self.boundary.update(prediction, np.where(near, sample.label, UNLABELLED))
-
-
-class _Predictor:
-    """From a frame to the labels of its pixels."""
-
-    def __init__(
-        self,
-        model: FAFNet,
-        normalisation: Normalisation,
-        config: EvaluateConfig,
-        device: torch.device,
-    ) -> None:
-        self._model = model
-        self._run = config.multi_scale
-        self._blank = config.blank
-        self._device = device
-        self._rgb = self._constants(normalisation.rgb_mean, normalisation.rgb_deviation)
-        self._hha = self._constants(normalisation.hha_mean, normalisation.hha_deviation)
-
-    def __call__(self, sample: RgbdSample) -> NDArray[np.uint8]:
-        assert sample.hha is not None  # `read_ahead` has seen to it
-        rgb = self._to_input(sample.rgb, self._rgb)
-        hha = self._to_input(sample.hha, self._hha)
-        if self._blank != "none":
-            (rgb if self._blank == "rgb" else hha).zero_()
-        scores = self._run(self._model, rgb, hha, sample.size)
-        labels: NDArray[np.uint8] = scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
-        return labels
-
-    def _constants(
-        self, mean: tuple[float, ...], deviation: tuple[float, ...]
-    ) -> tuple[Tensor, Tensor]:
-        both = torch.tensor((mean, deviation), device=self._device)[..., None, None]
-        return both[0], both[1]
-
-    def _to_input(self, image: NDArray[np.uint8], constants: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the normalised image (1, 3, H, W) float32."""
-        mean, deviation = constants
-        # Writable, because PyTorch warns of anything else: a data set may give a view of its file.
-        pixels = torch.from_numpy(np.require(image, requirements=("C", "W"))).to(self._device)
-        values = pixels.permute(2, 0, 1).contiguous()[None].float()
-        return values.div_(255).sub_(mean).div_(deviation)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fafnet_core.data.input_size import check_input_size
 from fafnet_core.data.transforms import Batch, TrainTransform
 from fafnet_core.files import written_beside
 from fafnet_core.models import FAFNet
@@ -47,6 +48,7 @@ from fafnet_core.training.validation import Validation
 from fafnet_core.training.versions import versions
 
 BEST = "best.safetensors"
+_CALIBRATION_FRAMES = 16
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Trainer:
         self.config, self.out, self._own, self._progress = config, out, own, progress
         self._settings = settings
         _prepare_torch(config, own.device)
-        self._dataset = config.data.open("train")
+        self._dataset = config.open_training_data()
         if own.is_first:
             for notice in self._dataset.notices:
                 say(notice)
@@ -157,7 +159,9 @@ class Trainer:
             for difference in differences(state.notes, self._notes):
                 say(f"{out} {difference}")
         model = build_network(config.model, len(self._dataset.label_set), settings.seed)
-        taken = fill_network(model, config.model) if state is None else None
+        # Now, and not when the first network is to be written.
+        check_input_size(model.config, config.input_size, divisor=model.input_divisor)
+        taken = fill_network(model, config.model, self._some_images) if state is None else None
         if taken and own.is_first:
             say(taken)
         self.model = place_network(model, settings, own)
@@ -226,6 +230,20 @@ class Trainer:
             if stop:
                 return True
         return False
+
+    def _some_images(self) -> Mapping[str, Tensor]:
+        """Normalised images of both modalities, the same ones in every process."""
+        batch = next(
+            training_batches(
+                self._dataset,
+                TrainTransform(self.config.transform, self._normalisation),
+                batch_size=_CALIBRATION_FRAMES,
+                seed=self._settings.seed,
+                start=0,
+                stop=1,
+            )
+        )
+        return {"rgb": batch.rgb, "hha": batch.hha}
 
     def _batches(self) -> Iterator[Batch]:
         return training_batches(
@@ -396,6 +414,7 @@ class Trainer:
             label_set=self._dataset.label_set,
             normalisation=self._normalisation,
             notes=notes,
+            input_size=self.config.input_size,
         )
 
     def _build_validation(self) -> Validation:
@@ -406,6 +425,7 @@ class Trainer:
             pictures=self._settings.pictures,
             workers=self.config.evaluate.workers,
             progress=self._progress,
+            input_size=self.config.input_size,
         )
 
     def _monitor(self) -> Monitor:

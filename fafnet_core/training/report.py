@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from fafnet_core.data.catalogue import DataConfig
+from fafnet_core.data.input_size import size_text
 from fafnet_core.data.labels import LabelSet
+from fafnet_core.data.samples import RgbdSegmentationDataset
 from fafnet_core.training.evaluation import EvaluateConfig, Evaluation
 from fafnet_core.training.metrics import Scores, finite_or_none
+from fafnet_core.training.settings import plain_values
 
 _FIGURES = ("mean IoU", "pixel acc.", "mean acc.", "f.w. IoU")
 _CSV_COLUMNS = (
@@ -32,6 +37,7 @@ class Report:
         label_set: its classes.
         device: where it ran.
         results: at least one; all have the same split and input.
+        dataset: what tells the frames from others, of `describe_data`.
     """
 
     checkpoint: str
@@ -39,6 +45,7 @@ class Report:
     label_set: LabelSet
     device: str
     results: Sequence[tuple[EvaluateConfig, Evaluation]]
+    dataset: Mapping[str, Any] = field(default_factory=dict)
 
     def to_text(self) -> str:
         """Return the tables to print; every figure in percent."""
@@ -54,6 +61,7 @@ class Report:
         return {
             "checkpoint": self.checkpoint,
             "data": self.data,
+            "dataset": dict(self.dataset),
             "split": config.split,
             "frames": evaluation.frames,
             "label_set": self.label_set.name,
@@ -91,6 +99,7 @@ class Report:
     def _protocol(self, config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
         values: dict[str, Any] = {
             "name": config.protocol,
+            "input_size": None if config.input_size is None else list(config.input_size),
             "scales": list(config.scales),
             "flip": config.flip,
             **evaluation.scores.to_dict(),
@@ -125,6 +134,11 @@ class Report:
             f"data        {self.data}, split {config.split}, {evaluation.frames} frames,"
             f" {len(self.label_set)} classes ({self.label_set.name})",
         ]
+        if config.input_size is not None:
+            lines.append(
+                f"input size  {size_text(config.input_size)} (width x height), in each frame's own"
+                " aspect ratio"
+            )
         if any(len(c.scales) > 1 or c.flip for c, _ in self.results):
             scales = max((c.scales for c, _ in self.results), key=len)
             if len(scales) > 1:
@@ -171,6 +185,26 @@ class Report:
                 line += f"{_percent(scores.iou[index]):>12}{_percent(scores.accuracy[index]):>8}"
             lines.append(line)
         return lines
+
+
+def describe_data(
+    name: str, config: DataConfig, dataset: RgbdSegmentationDataset
+) -> dict[str, Any]:
+    """Return the `data` section that opens the same frames again, as plain values.
+
+    Args:
+        name: of the data set.
+        config: what they were opened with. Of paths only the folder's own name is told: where it
+            lies differs from machine to machine.
+        dataset: the frames.
+    """
+    values: dict[str, Any] = {"name": name, **plain_values(config)}
+    values.pop("cache", None)
+    if "root" in values:
+        values["root"] = Path(values["root"]).expanduser().resolve().name
+    if dataset.layout:
+        values["layout"] = dataset.layout
+    return values
 
 
 def _scopes(evaluation: Evaluation) -> Iterator[tuple[str, Scores]]:

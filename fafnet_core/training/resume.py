@@ -34,6 +34,9 @@ _FREE = frozenset(
 )
 """Keys that may differ when a training goes on: where it is read, when it is written, how fast."""
 
+_NOT_FREE = "evaluate.input_size"
+"""It is stored with the network, and what chooses the best one is found with it."""
+
 _SHOWN = 5
 
 
@@ -108,6 +111,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
 
 
 def _is_free(key: str) -> bool:
+    if key == _NOT_FREE:
+        return False
     return any(key == free or key.startswith(f"{free}.") for free in _FREE)
 
 

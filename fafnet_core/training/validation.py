@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fafnet_core.data.input_size import Size
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.models import FAFNet
@@ -41,6 +42,7 @@ class Validation:
         pictures: frames of the sheet, the same ones each time.
         workers: threads that read ahead.
         progress: show a bar, where standard error is a terminal.
+        input_size: (height, width) that frames are brought to; None: their own.
     """
 
     def __init__(
@@ -52,9 +54,10 @@ class Validation:
         pictures: int,
         workers: int,
         progress: bool,
+        input_size: Size | None = None,
     ) -> None:
         self._dataset, self._normalisation, self._own = dataset, normalisation, own
-        self._config = EvaluateConfig(workers=workers)
+        self._config = EvaluateConfig(workers=workers, input_size=input_size)
         self._progress = progress and own.is_first
         self._frames = range(own.rank, len(dataset), own.world)
         apart = max(len(self._frames) // max(pictures, 1), 1)

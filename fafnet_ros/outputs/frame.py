@@ -24,13 +24,13 @@ class Result:
         camera_matrix: (3, 3) of the colour image, pixel centres at whole numbers.
         labels: (H, W) uint8 class ids; None where nobody asked for any.
         confidence: (H, W) float32, 0..1, of the labels; None with them.
-        hha: (H, W, 3) uint8.
+        hha: (h, w, 3) uint8, at the size at which the network saw it.
         label_set: names and colours of the labels.
         distortion_model: of the colour image, as camera_info names it.
         distortion: its coefficients; they hold at any size.
 
     Raises:
-        ValueError: the arrays are not of one size, or there are labels without confidence.
+        ValueError: the arrays but HHA are not of one size, or there are labels without confidence.
     """
 
     rgb: NDArray[np.uint8]
@@ -46,12 +46,12 @@ class Result:
     def __post_init__(self) -> None:
         if (self.labels is None) != (self.confidence is None):
             raise ValueError("labels and confidence come together; one of them is missing")
-        for name in ("depth_m", "labels", "confidence", "hha"):
+        for name in ("depth_m", "labels", "confidence"):
             array = getattr(self, name)
             if array is not None and array.shape[:2] != self.rgb.shape[:2]:
                 raise ValueError(
                     f"colour is {self.rgb.shape[:2]}, {name} is {array.shape[:2]} (height, width);"
-                    " all arrays of a result have one size"
+                    " these arrays of a result have one size"
                 )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.data.input_size import sampled, scaled_camera
 from fafnet_core.inference import blend
 from fafnet_ros.outputs.frame import OutputSettings, Result
-
-A = TypeVar("A", bound=np.generic)
 
 
 class Rendering:
@@ -45,19 +44,19 @@ class Rendering:
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
         """The labels (h, w)."""
-        return self._sampled(self.sure_labels)
+        return sampled(self.sure_labels, self.shape)
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """The confidence (h, w) of the labels, also of those below the threshold."""
         if self.result.confidence is None:
             raise ValueError("no labels were made of this frame")
-        return self._sampled(self.result.confidence)
+        return sampled(self.result.confidence, self.shape)
 
     @cached_property
     def hha(self) -> NDArray[np.uint8]:
-        """HHA (h, w, 3)."""
-        return self._sampled(self.result.hha)
+        """HHA (h, w, 3), whatever the size at which the network saw it."""
+        return sampled(self.result.hha, self.shape)
 
     @cached_property
     def colour(self) -> NDArray[np.uint8]:
@@ -81,21 +80,4 @@ class Rendering:
     @property
     def camera_matrix(self) -> NDArray[np.float64]:
         """The camera matrix (3, 3) of the images; pixel centres at whole numbers."""
-        matrix = np.array(self.result.camera_matrix, np.float64)
-        height, width = self.result.rgb.shape[:2]
-        for axis, ratio in enumerate((self.shape[1] / width, self.shape[0] / height)):
-            matrix[axis, :2] *= ratio
-            matrix[axis, 2] = (matrix[axis, 2] + 0.5) * ratio - 0.5
-        return matrix
-
-    def _sampled(self, image: NDArray[A]) -> NDArray[A]:
-        """Return the image at the outputs' size; a pixel is that under its centre."""
-        if self.shape == image.shape[:2]:
-            return image
-        # Not OpenCV's: INTER_NEAREST takes the pixel under the corner, half a pixel aside.
-        rows, columns = (
-            (2 * np.arange(small) + 1) * large // (2 * small)
-            for small, large in zip(self.shape, image.shape[:2], strict=True)
-        )
-        sampled: NDArray[A] = image[rows][:, columns]
-        return sampled
+        return scaled_camera(self.result.camera_matrix, self.result.rgb.shape[:2], self.shape)

@@ -51,6 +51,7 @@ from rosbags.rosbag2.enums import CompressionMode
 from fafnet_core.bags import AskedWrongly, BagError, Watch, is_bag
 from fafnet_core.bags.job import BagJob, BagReport, label_bag
 from fafnet_core.data import NYU40, CameraFile
+from fafnet_core.data.input_size import resized
 from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
@@ -231,6 +232,31 @@ def test_labels_are_those_of_the_segmenter_under_colours_header(
     assert of["/fafnet/labels"].msgdef.format is MessageDefinitionFormat.MSG
     assert "std_msgs/Header header" in of["/fafnet/labels"].msgdef.data
     assert "MSG: builtin_interfaces/Time" in of["/fafnet/labels"].msgdef.data
+
+
+def test_the_network_sees_its_input_size_and_all_images_keep_the_cameras(
+    room: Room, tmp_path: Path
+) -> None:
+    source = write_ros2(tmp_path / "in.mcap", recording(room))
+    size = (54, 72)  # three quarters: half a pixel aside would show
+    sized = Segmenter.from_checkpoint("default", "cpu", "float32", input_size=size)
+    report = label(source, tmp_path / "out.mcap", sized, outputs=("labels", "confidence", "hha"))
+    assert report.to_dict()["input_size"] == size
+    _, _, ours = read(tmp_path / "out.mcap")
+    stream = HHAStream()
+    for i in range(FRAMES):
+        counts = millimetres(room.depth_m[i])
+        depth_m = np.multiply(counts, np.float32(0.001), dtype=np.float32)
+        rgb, depth_m, matrix = resized(room.rgb[i], depth_m, CAMERA.camera_matrix, size)
+        stamp = START + i * PERIOD - 1000 * MS
+        hha = stream.encode(depth_m, matrix, stamp_s=stamp / 1e9).hha
+        labels, _ = sized.predict(rgb, hha, size=(72, 96))
+        shown = {name: ours[f"/fafnet/{name}"][i][1] for name in ("labels", "confidence", "hha")}
+        assert {(each.height, each.width) for each in shown.values()} == {(72, 96)}
+        assert (pixels(shown["labels"])[..., 0] == labels).mean() > 0.999
+        rows = ((np.arange(72) + 0.5) * 54 / 72).astype(int)[:, None]
+        columns = ((np.arange(96) + 0.5) * 72 / 96).astype(int)
+        np.testing.assert_array_equal(pixels(shown["hha"]), hha[rows, columns])
 
 
 def test_ros_1_becomes_ros_2(room: Room, segmenter: Segmenter, tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("evaluate")
     (root / "rooms.yaml").write_text(CONFIG.replace("CACHE", str(root / "cache")))
     save_checkpoint(root / "net.safetensors", a_network(), normalisation=NORMALISATION)
+    half = root / "half.safetensors"
+    save_checkpoint(half, a_network(), normalisation=NORMALISATION, input_size=(36, 48))
     sun = a_network(37)
     save_checkpoint(root / "sun.safetensors", sun, label_set=SUN37)
     return root
@@ -97,6 +99,54 @@ def test_json_has_the_figures_of_evaluate(folder: Path, capsys: pytest.CaptureFi
         )
         assert None in iou  # a class that does not occur
         assert [entry["name"] for entry in protocol["classes"]] == list(NYU40.names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([], [36, 48]),
+        (["--input-size", "checkpoint"], [36, 48]),
+        (["--input-size", "image"], None),
+        (["--input-size", "80x60"], [60, 80]),
+        (["--set", "evaluate.input_size=[42, 56]"], [42, 56]),
+        (["--set", "evaluate.input_size=[42, 56]", "--input-size", "image"], None),
+    ],
+)
+def test_the_input_size_is_that_of_the_option_the_file_or_the_checkpoint(
+    folder: Path,
+    arguments: list[str],
+    wanted: list[int] | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = command(folder, "--protocols", "single", *arguments, checkpoint="half.safetensors")
+    assert main([*asked, "--json"]) == 0
+    (protocol,) = json.loads(capsys.readouterr().out)["protocols"]
+    assert protocol["input_size"] == wanted
+    result = evaluate(
+        a_network(),
+        read_config(folder / "rooms.yaml").data.open("val"),
+        normalisation=NORMALISATION,
+        config=EvaluateConfig(input_size=None if wanted is None else (wanted[0], wanted[1])),
+        progress=False,
+    )
+    differ = np.abs(protocol["confusion"] - result.confusion.matrix).sum()
+    assert differ <= 0.002 * result.confusion.matrix.sum()
+
+
+def test_the_table_says_the_input_size_where_there_is_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for size, shown in (("48x36", True), ("image", False)):
+        assert main(command(folder, "--protocols", "single", "--input-size", size)) == 0
+        said = "input size  48x36 (width x height), in each frame's own aspect ratio"
+        assert (said in capsys.readouterr().out.splitlines()) == shown
+
+
+def test_json_says_which_frames(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    described = report(folder, capsys, "--protocols", "single")["dataset"]
+    assert described["name"] == "synthetic"
+    assert (described["seed"], described["frames"], described["width"]) == (7, 3, 64)
+    assert str(folder) not in json.dumps(described)  # the cache is of this machine
 
 
 def test_protocols_are_reported_one_by_one(
@@ -216,6 +266,9 @@ def test_classes_count_and_not_the_names_or_colours_of_their_set() -> None:
         (["--set", "evaluate.scales=[1]", "--protocols", "multi"], "multi needs several scales"),
         (["--sheet", "{out}/s.png", "--frames", "3"], "no frame 3, the split has 3"),
         (["--device", "cudo"], "device 'cudo'"),
+        (["--input-size", "320x32"], "at least 33 pixels a side"),
+        (["--set", "evaluate.input_size=[240]"], "evaluate.input_size must be a list of 2"),
+        (["--set", "evaluate.input_size=[0, 9]"], "input_size is (0, 9)"),
     ],
 )
 def test_errors_are_one_line_and_nothing_is_written(
@@ -254,6 +307,7 @@ def test_figures_are_printed_though_a_file_cannot_be_written(
         (["--sheet", "s.png", "--frames", "1;2"], "wanted whole numbers with commas"),
         (["--csv", "{folder}"], "is a folder"),
         (["--split", "train"], "invalid choice: 'train'"),
+        (["--input-size", "320"], "'320' is no input size; wanted WIDTHxHEIGHT"),
     ],
 )
 def test_what_is_asked_wrongly_ends_with_status_2(
@@ -308,7 +362,10 @@ def test_sun_rgbd_has_a_row_for_each_sensor(
     config.write_text(f"data: {{name: sunrgbd, root: {tmp_path / 'sun'}}}\n")
     arguments = ["evaluate", str(config), "--checkpoint", str(folder / "sun.safetensors")]
     assert main([*arguments, "--split", "test", "--json"]) == 0
-    protocol = json.loads(capsys.readouterr().out)["protocols"][0]
+    values = json.loads(capsys.readouterr().out)
+    protocol, described = values["protocols"][0], values["dataset"]
+    assert (described["name"], described["root"]) == ("sunrgbd", "sun")
+    assert (described["layout"], described["validation"]) == ("original", 0.1)
     frames = {sensor: values["frames"] for sensor, values in protocol["sensors"].items()}
     assert sorted(frames) == ["kv1", "kv2", "realsense", "xtion"]
     assert sorted(frames.values()) == [1, 1, 1, 2]

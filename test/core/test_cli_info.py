@@ -161,9 +161,10 @@ def test_a_checkpoint_tells_what_it_holds(
     path = tmp_path / "sun.safetensors"
     torch.manual_seed(0)
     notes = {"mean_iou": 0.5, "trained on": "synthetic rooms"}
-    save_checkpoint(path, FAFNet(TINY), label_set=SUN37, notes=notes)
+    save_checkpoint(path, FAFNet(TINY), label_set=SUN37, notes=notes, input_size=(240, 320))
     assert main(["info", str(path)]) == 0
     printed = capsys.readouterr().out
+    assert "input size: 320x240 (width x height)" in printed
     assert printed.startswith(f"{path}: a checkpoint\n")
     assert "label set sun37, 37 classes: wall, floor, cabinet" in printed
     assert "rgb_mean: 0.485 0.456 0.406" in printed
@@ -172,6 +173,7 @@ def test_a_checkpoint_tells_what_it_holds(
     (report,) = reports([str(path)], capsys)
     assert FAFNetConfig.from_dict(report["config"]) == TINY
     assert report["notes"] == notes
+    assert report["input_size"] == [240, 320]
     assert report["label_set"] == SUN37.to_dict()
     assert report["normalisation"]["hha_deviation"] == [0.229, 0.224, 0.225]
 

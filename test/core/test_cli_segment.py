@@ -10,10 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from fafnet_core import load_checkpoint, save_checkpoint
 from fafnet_core.cli.main import main
-from fafnet_core.data import NYU40
+from fafnet_core.data import NYU40, FrameFolder
 from fafnet_core.data.synthetic import PinholeCamera, Tour, render
+from fafnet_core.inference import Segmenter
+from fafnet_core.inference.alignment import Alignment
 
 CAMERA = PinholeCamera(96, 72)
 
@@ -53,6 +57,52 @@ def test_a_folder_is_labelled_with_overlays(
         assert labels.max() < 40
         assert (out / f"overlay/{i}.png").is_file()
     assert json.loads((out / "label_names.json").read_text())["names"] == list(NYU40.names)
+
+
+def test_the_network_sees_the_size_that_is_asked_for(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "net.safetensors"
+    model = load_checkpoint("default")
+    save_checkpoint(checkpoint, model, input_size=(54, 72))
+    found: dict[str, list[NDArray[np.uint8]]] = {}
+    for asked, wanted in (("checkpoint", [54, 72]), ("48x36", [36, 48]), ("image", None)):
+        out = tmp_path / asked
+        arguments = ["segment", str(folder), "--out", str(out), "--checkpoint", str(checkpoint)]
+        option = [] if asked == "checkpoint" else ["--input-size", asked]
+        assert (
+            main([*arguments, *option, "--show", "flow", "--json", "--precision", "float32"]) == 0
+        )
+        assert json.loads(capsys.readouterr().out)["input_size"] == wanted
+        images = [cv2.imread(str(out / f"labels/{i}.png"), cv2.IMREAD_UNCHANGED) for i in (0, 1)]
+        found[asked] = [image.astype(np.uint8) for image in images if image is not None]
+        segmenter = Segmenter(
+            model,
+            device="cpu",
+            precision="float32",
+            input_size=None if wanted is None else (wanted[0], wanted[1]),
+        )
+        for frame, labels in zip(FrameFolder(folder), found[asked], strict=True):
+            expected = segmenter.segment(frame.rgb, frame.depth_m, frame.camera_matrix).labels
+            assert labels.shape == (72, 96)
+            assert (labels == expected).mean() > 0.999
+        assert cv2.imread(str(out / "flow/0.png")) is not None
+    assert (found["checkpoint"][0] != found["48x36"][0]).any()
+
+
+def test_flow_is_shown_of_what_the_network_saw(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def sheet(rgb: NDArray[np.uint8], alignments: list[Alignment], name: str) -> NDArray[np.uint8]:
+        drawn.append((rgb.shape, alignments[0].flow.shape))
+        return rgb
+
+    monkeypatch.setattr("fafnet_core.inference.alignment_sheet", sheet)
+    arguments = ["segment", str(folder), "--out", str(tmp_path), "--input-size", "64x48"]
+    assert main([*arguments, "--show", "flow"]) == 0
+    assert drawn == 2 * [((48, 64, 3), (2, 12, 16))]  # the first FAM is at stride 4
 
 
 def test_a_pair_of_images_is_labelled(folder: Path, tmp_path: Path) -> None:
@@ -98,6 +148,8 @@ def test_errors_are_one_line_and_a_status(
     assert main(["segment", str(folder), "--out", str(tmp_path), "--checkpoint", "no.pth"]) == 1
     error = capsys.readouterr().err
     assert "no checkpoint at no.pth" in error
+    assert main(["segment", str(folder), "--out", str(tmp_path), "--input-size", "320x9"]) == 1
+    assert "input_size is 320x9 (width x height), too small" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -108,6 +160,7 @@ def test_errors_are_one_line_and_a_status(
         (["segment", "{folder}", "{folder}", "--out", "x"], "one folder, or one colour"),
         (["segment", "nothing", "--out", "x"], "there is no nothing"),
         (["segment", "{folder}", "--out", "x", "--precision", "float61"], "float61"),
+        (["segment", "{folder}", "--out", "x", "--input-size", "320"], "wanted WIDTHxHEIGHT"),
     ],
 )
 def test_what_is_asked_wrongly_ends_with_status_2(

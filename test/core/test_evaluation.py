@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fafnet_core.data import LabelSet, Normalisation, RgbdSample, RgbdSegmentationDataset
+from fafnet_core.data.input_size import resized_image, sampled
+from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.hha import encode_hha
+from fafnet_core.inference import Segmenter
 from fafnet_core.models import FAFNet, FAFNetConfig, build_model
 from fafnet_core.training.boundaries import boundary_band
 from fafnet_core.training.evaluation import EvaluateConfig, evaluate
@@ -168,6 +171,79 @@ def test_a_frame_that_is_kept_comes_with_its_hha(network: FAFNet) -> None:
     assert np.array_equal(prediction, labels_of(network, *inputs(sample)))
 
 
+class Rooms(RgbdSegmentationDataset):
+    """One synthetic room, with depth and ready HHA, or with one of them."""
+
+    label_set = LABELS
+    names = ("room",)
+    sensors = ("",)
+
+    def __init__(self, *, ready: bool, metric: bool) -> None:
+        self._ready, self._metric = ready, metric
+
+    def read(self, index: int) -> RgbdSample:
+        camera, tour = PinholeCamera(112, 80), Tour.of(1)
+        seen = render(tour.room.scene, camera, tour.pose(0.2))
+        whole = RgbdSample(
+            seen.rgb, seen.labels % 4, depth_m=seen.depth_m, camera_matrix=camera.camera_matrix
+        ).with_hha()
+        return dataclasses.replace(
+            whole,
+            hha=whole.hha if self._ready else None,
+            depth_m=whole.depth_m if self._metric else None,
+        )
+
+
+@pytest.mark.parametrize("input_size", [(56, 78), (48, 72), (160, 224), None])
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_frame_is_labelled_as_by_segmenter(
+    network: FAFNet, input_size: tuple[int, int] | None, ready: bool
+) -> None:
+    result = evaluate(
+        network,
+        Rooms(ready=ready, metric=True),
+        normalisation=NORMALISATION,
+        config=EvaluateConfig(input_size=input_size),
+        progress=False,
+        keep=[0],
+    )
+    sample, prediction = result.kept[0]
+    assert sample.depth_m is not None
+    assert sample.camera_matrix is not None
+    segmenter = Segmenter(
+        network, LABELS, NORMALISATION, device="cpu", precision="float32", input_size=input_size
+    )
+    wanted = segmenter.segment(sample.rgb, sample.depth_m, sample.camera_matrix)
+    assert np.unique(prediction).size > 1
+    assert prediction.shape == sample.label.shape == (80, 112)
+    assert (prediction == wanted.labels).mean() > 0.995
+    assert sample.hha is not None
+    np.testing.assert_array_equal(sample.hha, sampled(wanted.hha, (80, 112)))
+
+
+@torch.inference_mode()
+def test_ready_hha_alone_is_resized_with_colour(network: FAFNet) -> None:
+    dataset = Rooms(ready=True, metric=False)
+    config = EvaluateConfig(input_size=(40, 56), scales=(1.0, 1.5))
+    result = evaluate(
+        network, dataset, normalisation=NORMALISATION, config=config, progress=False, keep=[0]
+    )
+    whole = dataset[0]
+    assert whole.hha is not None
+    small = dataclasses.replace(
+        whole, rgb=resized_image(whole.rgb, (40, 56)), hha=resized_image(whole.hha, (40, 56))
+    )
+    # Scales are those of the input size; results are averaged at the size of the labels.
+    scores = config.multi_scale(network, *inputs(small), (80, 112))
+    assert (result.kept[0][1] == scores[0].argmax(0).numpy()).mean() > 0.999
+
+
+def test_an_input_size_that_the_network_does_not_take_is_refused(network: FAFNet) -> None:
+    config = EvaluateConfig(input_size=(240, 32))
+    with pytest.raises(ValueError, match=r"input_size is 32x240 .* at least 33 pixels a side"):
+        evaluate(network, Damaged(), normalisation=NORMALISATION, config=config, progress=False)
+
+
 @pytest.mark.parametrize("blank", ["rgb", "hha"])
 def test_a_blank_input_is_0_after_normalisation(network: FAFNet, blank: Any) -> None:
     result = evaluate(
@@ -287,6 +363,7 @@ def test_what_does_not_fit_is_refused_before_the_first_frame(network: FAFNet) ->
         ({"boundary_px": True}, "boundary_px is True"),
         ({"workers": -1}, "workers is -1"),
         ({"workers": 1.5}, "workers is 1.5"),
+        ({"input_size": [240]}, r"input_size is \[240\]; wanted a height and a width"),
     ],
 )
 def test_wrong_settings_are_refused(values: dict[str, Any], message: str) -> None:
@@ -297,6 +374,8 @@ def test_wrong_settings_are_refused(values: dict[str, Any], message: str) -> Non
 def test_equal_settings_are_equal_however_they_were_written() -> None:
     written: Any = [1, 0.5]
     assert EvaluateConfig(scales=written) == EvaluateConfig(scales=(1.0, 0.5))
+    size: Any = [240, 320]
+    assert EvaluateConfig(input_size=size) == EvaluateConfig(input_size=(240, 320))
 
 
 def test_protocols_are_named() -> None:

@@ -42,7 +42,11 @@ def folder(model: FAFNet, tmp_path: Path) -> Path:
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
     notes = {"mean_iou": 0.5, "trained on": "a|b"}
     model.save_pretrained(
-        tmp_path / "net", label_set=SUN37, normalisation=NORMALISATION, notes=notes
+        tmp_path / "net",
+        label_set=SUN37,
+        normalisation=NORMALISATION,
+        notes=notes,
+        input_size=(48, 64),
     )
     return tmp_path / "net"
 
@@ -64,9 +68,11 @@ def test_a_folder_brings_everything_back(model: FAFNet, folder: Path) -> None:
     assert not loaded.training
     metadata = read_metadata(folder / "model.safetensors")
     assert (metadata.label_set, metadata.normalisation) == (SUN37, NORMALISATION)
+    assert metadata.input_size == (48, 64)
     content = json.loads((folder / "config.json").read_text())["fafnet"]
     assert FAFNetConfig.from_dict(content["config"]) == CONFIG
     assert content["notes"]["mean_iou"] == 0.5
+    assert content["input_size"] == [48, 64]
 
 
 def test_the_card_says_what_it_is(folder: Path) -> None:
@@ -82,6 +88,7 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
         "| hha | 0.5, 0.25, 0.125 | 0.229, 0.224, 0.225 |",
         "| width_multiplier | 0.0625 |",
         "| trained on | a/b |",
+        "Trained at 64x48 (width x height)",
     ):
         assert said in card.text
 
@@ -111,6 +118,8 @@ def test_what_no_checkpoint_can_hold_makes_no_folder(model: FAFNet, tmp_path: Pa
         model.save_pretrained(tmp_path / "a", label_set=SUN37, notes={"path": tmp_path})
     with pytest.raises(ValueError, match="float16"):
         copy.deepcopy(model).half().save_pretrained(tmp_path / "b", label_set=SUN37)
+    with pytest.raises(ValueError, match="at least 33 pixels"):
+        model.save_pretrained(tmp_path / "c", label_set=SUN37, input_size=(32, 32))
     assert not list(tmp_path.iterdir())
 
 
@@ -267,6 +276,7 @@ def test_a_segmenter_of_a_folder_or_a_repository(folder: Path, repository: list[
     for source in (folder, "hf://me/net"):
         segmenter = Segmenter.from_checkpoint(source, device="cpu")
         assert segmenter.label_set == SUN37
+        assert segmenter.input_size == (48, 64)
     assert repository == [("me/net", "model.safetensors", None)]
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fafnet_core import build_model, save_checkpoint
 from fafnet_core.data import NYU40, SUN37, LabelSet, Normalisation
+from fafnet_core.data.input_size import fitted_size
 from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmentation, Segmenter, blend, legend, strip
@@ -73,6 +74,97 @@ def test_classify_is_bilinear_softmax_and_max(shape: tuple[int, int, int]) -> No
     assert (labels == index).float().mean() > 0.999
 
 
+@pytest.mark.parametrize(("seen", "size"), [((120, 160), (240, 320)), ((97, 73), (41, 199))])
+def test_labels_of_another_size_lie_where_the_network_saw_them(
+    seen: tuple[int, int], size: tuple[int, int]
+) -> None:
+    # The corners of the logits are the centres of the corner pixels of what was seen; of two images
+    # of different sizes, the edges lie on each other.
+    coarse = (5, seen[0] // 8, seen[1] // 8)
+    logits = torch.randn(coarse, generator=torch.Generator().manual_seed(1)) * 5
+    labels, confidence = classify(logits, size, seen)
+    at_seen = torch.nn.functional.interpolate(
+        logits[None], size=seen, mode="bilinear", align_corners=True
+    )
+    full = torch.nn.functional.interpolate(
+        at_seen, size=size, mode="bilinear", align_corners=False
+    )[0]
+    expected, index = full.softmax(0).max(0)
+    again, plain = classify(logits, size, size), classify(logits, size)
+    # It is bilinear once, not twice; corners on corners would be another thing.
+    off, beside = (float((each - expected).abs().mean()) for each in (confidence, plain[1]))
+    assert off < min(0.01, beside / 3)
+    assert (labels == index).float().mean() > 0.98
+    assert all(torch.equal(one, other) for one, other in zip(again, plain, strict=True))
+
+
+def test_a_pattern_is_not_shifted() -> None:
+    # Class 1 right of the middle of what was seen, class 0 left of it.
+    logits = torch.zeros(2, 8, 16)
+    logits[1] = torch.linspace(-1, 1, 16)
+    for width in (40, 64, 100, 129, 256):
+        labels, _ = classify(logits, (16, width), (32, 64))
+        row = labels[3].tolist()
+        assert row == [0] * (width // 2) + row[width // 2 :]
+        assert row[(width + 1) // 2 :] == [1] * (width // 2)
+    # Off the middle too, to a thousandth: the edge lies at pixel 12.7 of what was seen.
+    logits[1] = torch.linspace(0, 63, 16) - 12.7
+    labels, _ = classify(logits, (16, 6400), (32, 64))
+    assert int((labels[3] == 0).sum()) == round((12.7 + 0.5) * 100)
+
+
+WITH_SIZE = (60, 80)
+
+
+@pytest.fixture(scope="module")
+def sized() -> Segmenter:
+    return Segmenter.from_checkpoint(
+        "default", device="cpu", precision="float32", input_size=WITH_SIZE
+    )
+
+
+def test_frames_are_brought_to_the_input_size(sized: Segmenter) -> None:
+    result = sized.segment(RGB, DEPTH, MATRIX)
+    assert result.labels.shape == result.confidence.shape == (120, 160)
+    rows, columns = 2 * np.arange(60)[:, None] + 1, 2 * np.arange(80) + 1
+    half = MATRIX / 2
+    half[:2, 2] = (MATRIX[:2, 2] + 0.5) / 2 - 0.5
+    half[2, 2] = 1
+    hha = encode_hha(DEPTH[rows, columns], half)
+    np.testing.assert_array_equal(result.hha, hha)
+    means = RGB.reshape(60, 2, 80, 2, 3).mean((1, 3))
+    small = np.rint(means).astype(np.uint8)
+    labels, _ = sized.predict(small, hha, size=(120, 160))
+    assert (labels == result.labels).mean() > 0.99
+
+
+def test_a_frame_of_the_input_size_is_seen_as_it_is(sized: Segmenter, segmenter: Segmenter) -> None:
+    small = PinholeCamera(80, 60)
+    seen = render(TOUR.room.scene, small, TOUR.pose(0.2))
+    ours, own = (s.segment(seen.rgb, seen.depth_m, small.camera_matrix) for s in (sized, segmenter))
+    np.testing.assert_array_equal(ours.hha, own.hha)
+    assert (ours.labels == own.labels).mean() > 0.999
+
+
+@pytest.mark.parametrize("shape", [(97, 131), (40, 60), (120, 60)])
+def test_labels_have_the_images_size_whatever_it_is(
+    sized: Segmenter, shape: tuple[int, int]
+) -> None:
+    rows, columns = slice(shape[0]), slice(shape[1])
+    result = sized.segment(RGB[rows, columns], DEPTH[rows, columns], MATRIX)
+    assert result.labels.shape == result.confidence.shape == shape
+    assert result.hha.shape == (*fitted_size(shape, WITH_SIZE), 3)
+
+
+def test_a_mask_of_missing_depth_goes_with_the_depth(sized: Segmenter) -> None:
+    missing = np.zeros((120, 160), bool)
+    missing[40:80, 60:100] = True
+    result = sized.segment(RGB, DEPTH, MATRIX, missing=missing)
+    assert (result.hha != sized.segment(RGB, DEPTH, MATRIX).hha).any()
+    with pytest.raises(ValueError, match=r"missing has shape \(60, 80\); wanted .*\(120, 160\)"):
+        sized.segment(RGB, DEPTH, MATRIX, missing=missing[::2, ::2])
+
+
 def test_another_camera_or_size_is_taken_as_it_comes(segmenter: Segmenter) -> None:
     segmenter.segment(RGB, DEPTH, MATRIX)
     smaller = segmenter.segment(RGB[:97, :131], DEPTH[:97, :131], MATRIX)
@@ -106,10 +198,11 @@ def wrong(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_remedy(
-    segmenter: Segmenter, frame: dict[str, Any], message: str
+    segmenter: Segmenter, sized: Segmenter, frame: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        segmenter.segment(**frame)
+    for each in (segmenter, sized):
+        with pytest.raises(ValueError, match=message):
+            each.segment(**frame)
 
 
 def test_a_checkpoint_brings_its_labels_and_normalisation(tmp_path: Path) -> None:
@@ -125,6 +218,22 @@ def test_a_checkpoint_brings_its_labels_and_normalisation(tmp_path: Path) -> Non
     result = loaded.segment(RGB, DEPTH, MATRIX)
     np.testing.assert_array_equal(result.labels, same.segment(RGB, DEPTH, MATRIX).labels)
     assert (result.confidence != other.segment(RGB, DEPTH, MATRIX).confidence).any()
+
+
+def test_a_checkpoint_brings_its_input_size_and_can_be_overruled(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(path, build_model("fafnet-nano"), input_size=(60, 80))
+    for asked, wanted in (({}, (60, 80)), ({"input_size": None}, None), (
+        {"input_size": (90, 120)}, (90, 120)
+    )):  # fmt: skip
+        options: dict[str, Any] = asked
+        segmenter = Segmenter.from_checkpoint(path, "cpu", "float32", **options)
+        assert segmenter.input_size == wanted
+        hha = segmenter.segment(RGB, DEPTH, MATRIX).hha
+        assert hha.shape[:2] == (wanted or (120, 160))
+    assert Segmenter.from_checkpoint("untrained:fafnet-nano", "cpu").input_size is None
+    with pytest.raises(ValueError, match="at least 33 pixels a side"):
+        Segmenter.from_checkpoint(path, "cpu", input_size=(240, 32))
 
 
 def test_the_callers_network_stays_as_it_is() -> None:
@@ -175,7 +284,7 @@ def test_bfloat16_gives_nearly_the_same_labels(segmenter: Segmenter) -> None:
     ],
 )
 def test_devices_and_precisions_that_are_not_there_are_refused(
-    options: dict[str, str], message: str
+    options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Segmenter.from_checkpoint("default", **options)

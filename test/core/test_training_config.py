@@ -17,7 +17,7 @@ from fafnet_core.training.config import Config, ModelConfig, TrainConfig, read_c
 from fafnet_core.training.settings import plain_values, read_section, read_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
-RECIPES = ("nyuv2", "sunrgbd", "synthetic", "release")
+RECIPES = ("nyuv2", "nyuv2-mobile", "sunrgbd", "synthetic", "release")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,3 +280,40 @@ def test_a_batch_has_to_divide_over_processes_and_micro_batches() -> None:
     assert settings.micro_batch(world=3) == 2
     with pytest.raises(ValueError, match="over 4 processes with 2 micro-batches each"):
         settings.micro_batch(world=4)
+
+
+MIXED = """
+data: {name: nyuv2, root: data/nyuv2}
+auxiliary: {name: synthetic, frames: 5, share: 0.4}
+"""
+
+
+def test_a_second_data_set_is_read_written_and_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(MIXED)
+    config = read_config(path, ["auxiliary.frames=7"])
+    assert config.auxiliary is not None
+    assert config.auxiliary.share == 0.4
+    assert config.auxiliary.data == SyntheticData(frames=7)
+    path.write_text(config.to_yaml())
+    assert read_config(path) == config
+    assert read_config(path, ["auxiliary=null"]).auxiliary is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{name: synthetic, share: 1.0}", "share is 1.0"),
+        ("{name: synthetic, share: many}", "auxiliary.share"),
+        ("{share: 0.5}", "auxiliary lacks the key 'name'"),
+        ("{name: synthetc}", "synthetic"),
+        ("{name: synthetic, frame: 5}", "frames"),
+    ],
+)
+def test_a_second_data_set_that_cannot_be_is_refused(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(MIXED.replace("{name: synthetic, frames: 5, share: 0.4}", line))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_config(path)

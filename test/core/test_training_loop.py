@@ -20,8 +20,9 @@ from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.data.transforms import TrainTransform
 from fafnet_core.models import build_model
 from fafnet_core.models.weights import load_checkpoint, read_metadata
-from fafnet_core.training.config import ModelConfig
+from fafnet_core.training.config import Config, ModelConfig
 from fafnet_core.training.ema import AveragedModel
+from fafnet_core.training.evaluation import EvaluateConfig, evaluate
 from fafnet_core.training.loader import training_batches
 from fafnet_core.training.loop import Trainer, train
 from fafnet_core.training.loss import LossConfig
@@ -134,6 +135,31 @@ def test_the_network_that_is_written_is_the_averaged_one(whole: Path) -> None:
     written = load_checkpoint(whole / "last.safetensors").state_dict()
     assert same_bits(dict(found.ema), {name: written[name] for name in found.ema})
     assert not same_bits(dict(found.ema), dict(found.model))
+
+
+def test_an_input_size_is_validated_at_and_written(tmp_path: Path) -> None:
+    def sized(side: int) -> Config:
+        settings = EvaluateConfig(workers=0, input_size=(side, side))
+        return replace(tiny_config(iterations=1), evaluate=settings)
+
+    out = tmp_path / "run"
+    Trainer(sized(48), out, progress=False).run()
+    best = out / "best.safetensors"
+    metadata = read_metadata(best)
+    assert metadata.input_size == (48, 48)
+    assert read_metadata(out / "last.safetensors").input_size == (48, 48)
+    result = evaluate(
+        load_checkpoint(best),
+        SquaresData().open("val"),
+        normalisation=metadata.normalisation,
+        config=sized(48).evaluate,
+        progress=False,
+    )
+    assert metadata.notes["figures"]["mean_iou"] == pytest.approx(result.scores.mean_iou, abs=0.01)
+    with pytest.raises(ValueError, match=r"evaluate\.input_size was \[48, 48\], is \[56, 56\]"):
+        Trainer(sized(56), out, resume=True, progress=False)
+    with pytest.raises(ValueError, match=r"input_size is 20x20 .* too small for this network"):
+        Trainer(sized(20), tmp_path / "other", progress=False)
 
 
 def test_only_train_and_val_are_opened(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from fafnet_core.data.transforms import (
     ToTensors,
     TrainTransform,
     TransformConfig,
+    scale_sample,
 )
 
 NORMALISATION = Normalisation(hha_mean=(0.1, 0.2, 0.3), hha_deviation=(1.0, 0.5, 0.25))
@@ -170,6 +171,43 @@ def test_faults_happen_before_hha_is_made(room: RgbdSample) -> None:
     assert ((hha != before).any(0) & ~none).any()
 
 
+def test_with_an_input_size_hha_is_made_where_the_network_sees_it(room: RgbdSample) -> None:
+    """The frame is brought to the size first, its HHA is that of the smaller depth image."""
+    unit = Normalisation((0, 0, 0), (1, 1, 1), (0, 0, 0), (1, 1, 1))
+    transform = TrainTransform(TransformConfig(**STILL, crop=None, input_size=(60, 80)), unit)
+    height, width = room.size
+    assert (height, width) == (120, 160)
+    batch = transform(room, np.random.default_rng(0))
+    made = scale_sample(replace(room, hha=None), 0.5).with_hha().hha
+    assert made is not None
+    hha = (batch.hha * 255).round().permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(hha, made)
+    assert batch.label.shape == (60, 80)
+    # `scale` is a factor on top, and the crop is of what comes out.
+    larger = TransformConfig(scale=(1.5, 1.5), flip=0, crop=(64, 64), input_size=(60, 80))
+    assert TrainTransform(larger, unit)(room, np.random.default_rng(0)).rgb.shape == (3, 64, 64)
+
+
+def test_ready_hha_without_depth_is_scaled_to_the_input_size() -> None:
+    batch = train(noise(), **STILL, crop=None, input_size=(15, 20))
+    assert batch.hha.shape == (3, 15, 20)
+    assert not (batch.hha == batch.hha[0, 0, 0]).all()
+
+
+def test_at_times_an_input_is_missing_and_never_both(room: RgbdSample) -> None:
+    bright = replace(room, rgb=np.full_like(room.rgb, 200), hha=None)
+    transform = TrainTransform(
+        TransformConfig(**STILL, crop=None, no_depth=0.3, no_colour=0.3),
+        Normalisation((0, 0, 0), (1, 1, 1), (0, 0, 0), (1, 1, 1)),
+    )
+    batches = [transform(bright, np.random.default_rng(seed)) for seed in range(60)]
+    dark = [bool((batch.rgb == 0).all()) for batch in batches]
+    flat = [bool((batch.hha == 0).all()) for batch in batches]
+    assert not any(one and other for one, other in zip(dark, flat, strict=True))
+    assert 8 <= sum(flat) <= 28  # 18 are expected
+    assert 4 <= sum(dark) <= 23  # 0.3 of the others
+
+
 def test_samples_without_what_is_needed_are_refused() -> None:
     bare = replace(noise(), hha=None)
     with pytest.raises(ValueError, match="neither HHA nor metric depth"):
@@ -197,6 +235,11 @@ def test_samples_without_what_is_needed_are_refused() -> None:
         ({"depth_dropout": 2}, "depth_dropout is 2"),
         ({"edge_dropout_px": -1}, "edge_dropout_px is -1"),
         ({"depth_noise": float("nan")}, "depth_noise is nan"),
+        ({"depth_limit_m": (3, 2)}, r"depth_limit_m is \(3, 2\)"),
+        ({"depth_limit_m": (0, 2)}, "depth_limit_m is"),
+        ({"input_size": (240,)}, r"input_size is \(240,\); it has to be a height and a width"),
+        ({"no_depth": 1.1}, "no_depth is 1.1"),
+        ({"no_colour": -1}, "no_colour is -1"),
         ({"misalignment_px": float("inf")}, "misalignment_px is inf"),
         ({"misalignment_deg": 200}, "misalignment_deg is 200"),
         ({"misalignment_scale": 1}, "misalignment_scale is 1; it has to be 0 to 0.5"),

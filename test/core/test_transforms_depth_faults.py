@@ -17,6 +17,7 @@ from fafnet_core.data.transforms import (
     add_depth_noise,
     drop_depth,
     drop_depth_edges,
+    limit_depth,
     misalign_depth,
 )
 
@@ -214,3 +215,20 @@ def test_no_faults_draw_nothing() -> None:
     ready = replace(sample, depth_m=None, hha=sample.rgb)
     assert DepthFaults(never)(ready, rng) is ready
     assert rng.random() == untouched.random()
+
+
+def test_beyond_the_limit_there_is_no_depth() -> None:
+    found = depth_of(limit_depth(two_walls(), 2.5))
+    assert (found[:, 160:] == 0).all()
+    np.testing.assert_array_equal(found[:, :160], depth_of(two_walls())[:, :160])
+    faults = DepthFaults(TransformConfig(depth_limit_m=(2.9, 3.1)))
+    rng = np.random.default_rng(0)
+    lost = sum(not depth_of(faults(two_walls(), rng))[:, 160:].any() for _ in range(40))
+    assert 8 <= lost <= 32  # half of the limits are nearer than 3 m
+
+
+def test_a_limit_needs_metres() -> None:
+    faults = DepthFaults(TransformConfig(depth_limit_m=(2, 3)))
+    ready = replace(two_walls(), depth_m=None, hha=np.zeros((*SIZE, 3), np.uint8))
+    with pytest.raises(ValueError, match="metric depth"):
+        faults(ready, np.random.default_rng(0))

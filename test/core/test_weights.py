@@ -53,18 +53,44 @@ def test_weights_configuration_labels_and_normalisation_travel_together(
     path = tmp_path / "deep" / "model.safetensors"
     normalisation = Normalisation(hha_mean=(0.0, 0.0, 0.0), hha_deviation=(1.0, 1.0, 1.0))
     save_checkpoint(
-        path, model, label_set=SUN37, normalisation=normalisation, notes={"iterations": 40000}
+        path,
+        model,
+        label_set=SUN37,
+        normalisation=normalisation,
+        notes={"iterations": 40000},
+        input_size=(240, 320),
     )
     loaded, metadata = load_checkpoint(path), read_metadata(path)
     assert loaded.config == metadata.config == CONFIG
     assert metadata.label_set == SUN37
     assert metadata.normalisation == normalisation
     assert metadata.notes == {"iterations": 40000}
+    assert metadata.input_size == (240, 320)
     assert not loaded.training
     images = torch.rand(2, 1, 3, 64, 80).unbind()
     with torch.inference_mode():
         torch.testing.assert_close(loaded(*images), model(*images))
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_files_that_do_not_say_a_size_have_none(model: FAFNet, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, label_set=SUN37)
+    assert read_metadata(path).input_size is None
+    values = json.loads(read_text(path.read_bytes()))
+    assert values.pop("input_size", "nothing") is None
+    old = {"fafnet_format": "1", "fafnet": json.dumps(values)}
+    save_file(load_file(path), path, old)
+    assert read_metadata(path).input_size is None
+    assert load_checkpoint(path).config == CONFIG
+
+
+def test_a_size_that_the_network_does_not_take_is_refused_and_nothing_written(
+    model: FAFNet, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"input_size is 320x32 .*at least 33 pixels"):
+        save_checkpoint(tmp_path / "a.safetensors", model, label_set=SUN37, input_size=(32, 320))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_shared_modules_are_stored_once_and_shared_again(tmp_path: Path) -> None:
@@ -158,6 +184,10 @@ def test_a_compiled_network_saves_as_itself(model: FAFNet, tmp_path: Path) -> No
         {"label_set": {"name": "x", "names": ["a"], "palette": [[0, 0, 0]], "ignore_index": 0}},
         {"config": {"decoder_channels": "wide"}},
         {"config": None},
+        {"input_size": [240]},
+        {"input_size": [240, 1e9]},
+        {"input_size": [16, 16]},
+        {"input_size": "320x240"},
     ],
 )
 def test_metadata_that_does_not_fit_is_refused(

@@ -650,6 +650,12 @@ def test_the_latency_budget() -> None:
     kept = LoadState(budget_s=0.1, median_s=0.08, scale=0.5)
     the(said(load=kept), "OK", "0.5 of the image's width", "latency_budget (100 ms)")
     assert said(load=LoadState(budget_s=0.1, median_s=0.25)) == []  # about to step down
+    sized = LoadState(budget_s=0.1, median_s=0.08, scale=0.5, fitted=0.5)
+    assert said(load=sized) == []  # it is the input size that makes it smaller
+    lower = dataclasses.replace(sized, scale=0.25)
+    the(said(load=lower), "OK", "0.25 of the image's width", "latency_budget (100 ms)")
+    full = dataclasses.replace(sized, median_s=0.25, is_smallest=True)
+    the(said(load=full), "WARN", "the network's input is so small that it cannot be made smaller")
     assert said(load=LoadState(median_s=9.0)) == []
 
 

@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fafnet_ros import load
-from fafnet_ros.load import SCALES, RateLimit, ResolutionSteps, is_over_age, reduced_size
+from fafnet_ros.load import (
+    SCALES,
+    SMALLEST_SIDE,
+    RateLimit,
+    ResolutionSteps,
+    is_over_age,
+    reduced_size,
+    seen_size,
+)
 
 VGA = (480, 640)
 
@@ -177,6 +185,53 @@ def test_each_step_has_a_size_of_its_own_and_the_last_is_the_smallest(
     assert sizes == sorted(set(sizes), reverse=True)
     wanted = {reduced_size(rows, columns, scale) for scale in SCALES}
     assert set(sizes) == wanted
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (481, 643), (97, 131), (70, 300), (48, 64)])
+@pytest.mark.parametrize("scale", [1.0, 0.75, 0.5, 0.375, 0.25])
+def test_no_side_gets_below_the_smallest(shape: tuple[int, int], scale: float) -> None:
+    seen = seen_size(shape, None, scale)
+    assert seen == reduced_size(*shape, scale)
+    assert min(seen) >= min(SMALLEST_SIDE, *shape)
+    if scale == 1:
+        assert seen == shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "wanted"),
+    [
+        (VGA, 1.0, (240, 320)),
+        (VGA, 0.5, (120, 160)),
+        (VGA, 0.25, (64, 85)),
+        ((480, 848), 1.0, (208, 368)),
+        ((480, 848), 0.5, (104, 184)),
+        ((120, 160), 1.0, (240, 320)),
+        ((120, 160), 0.5, (120, 160)),
+    ],
+)
+def test_the_scale_comes_on_top_of_the_input_size(
+    shape: tuple[int, int], scale: float, wanted: tuple[int, int]
+) -> None:
+    assert seen_size(shape, (240, 320), scale) == wanted
+
+
+def test_with_an_input_size_the_share_is_that_of_the_image() -> None:
+    steps = ResolutionSteps(0.1, input_size=(240, 320))
+    assert (steps.scale, steps.fitted, steps.share) == (1, 1, 1)  # of an image that is not known
+    lines = [steps.observe(0.2, VGA) for _ in range(60)]
+    assert "0.25 of the image's width and height" in next(line for line in lines if line)
+    assert (steps.scale, steps.fitted) == (64 / 240, 0.5)
+    assert steps.share == 64 / 480
+    assert steps.is_smallest
+    assert steps.observe(0.2, (120, 160)) is None
+    assert (steps.scale, steps.fitted) == (64 / 240, 2)
+
+
+def test_the_share_is_known_without_a_budget() -> None:
+    steps = ResolutionSteps(0, input_size=(240, 320))
+    assert steps.observe(9.0, (480, 848)) is None
+    assert steps.scale == 1
+    assert steps.share == pytest.approx(math.sqrt(208 * 368 / (480 * 848)))
 
 
 def test_what_is_expected_of_a_step_goes_by_its_pixels() -> None:

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -26,6 +27,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
 from fafnet_core.data import NYU40
+from fafnet_core.data.input_size import sampled
+from fafnet_core.inference import Segmenter
+from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_ros.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.outputs import LATCHED_QOS
 
@@ -217,6 +221,61 @@ def test_arguments_that_rcl_refuses_are_named_with_what_to_write(ros: Ros, tmp_p
     assert "Write all numbers of a list alike: [0.05, 0.0, 1.0]" in mixed.output
     assert "Error opening YAML file" in missing.output
     assert "Traceback" not in mixed.output + missing.output
+
+
+def of_stamp(messages: list[Any], stamp: Any) -> Any:
+    return next((each for each in messages if each.header.stamp == stamp), None)
+
+
+def test_the_network_sees_its_input_size_and_hha_lies_on_the_labels(ros: Ros) -> None:
+    names = ("rgb/image", "depth/image", "fafnet/labels", "fafnet/hha")
+    images = {name: ros.collect(Image, name) for name in names}
+    infos = ros.collect(CameraInfo, "rgb/camera_info")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node", input_size="96x72", gravity_smoothing=0.0, precision="float32")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    assert "input size 96x72" in node.output
+    ros.start("synthetic_camera", **{**SMALL, "rate": 3.0})
+
+    def whole() -> list[list[Any]]:
+        frames = [[of_stamp(images[n], m.header.stamp) for n in names] for m in images[names[2]]]
+        return [frame for frame in frames if all(frame)]
+
+    ros.wait_for(lambda: infos and len(whole()) > 1, "two frames with labels and HHA")
+    colour, depth, labels, hha = whole()[-1]
+    rgb, depth_m = image_to_rgb(colour), image_to_depth_m(depth)
+    matrix = np.array(infos[0].k).reshape(3, 3)
+    segmenter = Segmenter.from_checkpoint("default", "cpu", "float32", input_size=(72, 96))
+    wanted = segmenter.segment(rgb, depth_m, matrix)
+    assert wanted.hha.shape == (72, 96, 3)
+    found = np.frombuffer(labels.data, np.uint8).reshape(96, 128)
+    assert (found == wanted.labels).mean() > 0.99
+    shown = np.frombuffer(hha.data, np.uint8).reshape(96, 128, 3)
+    assert (shown == sampled(wanted.hha, (96, 128))).mean() > 0.99
+    aside = cv2.resize(wanted.hha, (128, 96), interpolation=cv2.INTER_NEAREST)
+    assert (shown == aside).mean() < 0.95
+
+    def scale() -> list[str]:
+        return [v.value for v in reports[-1].status[0].values if v.key == "input scale"]
+
+    ros.wait_for(lambda: reports and scale() == ["0.75"], "the true input scale")
+
+
+def test_an_input_size_that_cannot_be_is_refused_and_can_be_mended(ros: Ros) -> None:
+    node = ros.start("segment_node", autostart=False, input_size="240")
+    ros.wait_for(lambda: "'240' is no input size; wanted WIDTHxHEIGHT" in node.output, "a warning")
+    text = ParameterType.PARAMETER_STRING
+    refused = set_parameter(ros, "input_size", text, string_value="320 by 240")
+    assert not refused.successful
+    assert "input_size: '320 by 240' is no input size" in refused.reason
+    assert set_parameter(ros, "input_size", text, string_value="320x32").successful
+    assert not ros.change_state("configure")
+    assert "input_size is 320x32 (width x height), too small for this network" in node.output
+    for right in ("image", "", "64x48"):
+        assert set_parameter(ros, "input_size", text, string_value=right).successful
+    assert ros.change_state("configure")
+    assert "input size 64x48" in node.output
+    assert not set_parameter(ros, "input_size", text, string_value="image").successful
 
 
 def test_a_camera_matrix_that_is_none_fails_to_activate(ros: Ros) -> None:

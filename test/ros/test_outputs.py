@@ -131,6 +131,17 @@ def test_scaled_images_hold_values_that_were_there(scale: float) -> None:
     np.testing.assert_array_equal(rendering.mask(7), 255 * (labels[under_the_centre] == 7))
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.3])
+def test_hha_of_another_size_lies_on_the_labels(scale: float) -> None:
+    # The network saw three quarters of both sides: each pixel is what lies under its centre.
+    seen = np.random.default_rng(4).integers(0, 256, (HEIGHT * 3 // 4, WIDTH * 3 // 4, 3), np.uint8)
+    rendering = Rendering(frame(hha=seen), OutputSettings(output_scale=scale))
+    height, width = rendering.labels.shape
+    rows = ((np.arange(height) + 0.5) * seen.shape[0] / height).astype(int)[:, None]
+    columns = ((np.arange(width) + 0.5) * seen.shape[1] / width).astype(int)
+    np.testing.assert_array_equal(rendering.hha, seen[rows, columns])
+
+
 def test_the_picture_under_a_scaled_overlay_is_averaged() -> None:
     rendering = Rendering(frame(), OutputSettings(output_scale=0.5, overlay_opacity=0.0))
     blocks = frame().rgb.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).astype(float).mean((1, 3))

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.data.input_size import sampled, scaled_camera
 from fafnet_core.data.labels import NYU40, LabelSet
 from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.data.splits import Split
@@ -266,23 +267,19 @@ def reduced(sample: RgbdSample, labels: NDArray[np.uint8]) -> RgbdSample:
     the middle: for an even factor half a pixel, before reduction, to the right of it and below it.
     """
     height, width = labels.shape
-    factor = sample.size[1] // width
-    near_middle = (slice(factor // 2, None, factor),) * 2
     assert sample.hha is not None
     there = np.asarray(sample.hha.any(axis=2), np.float32)
     share = cv2.resize(there, (width, height), interpolation=cv2.INTER_AREA)
     mean = cv2.resize(sample.hha.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     hha = np.rint(mean / np.maximum(share, 1e-6)[..., None]) * (share >= 0.5)[..., None]
-    matrix = None
-    if sample.camera_matrix is not None:
-        matrix = sample.camera_matrix.copy()
-        matrix[:2, :2] /= factor
-        matrix[:2, 2] = (matrix[:2, 2] + 0.5) / factor - 0.5
+    matrix = sample.camera_matrix
+    if matrix is not None:
+        matrix = scaled_camera(matrix, sample.size, (height, width))
     return replace(
         sample,
         rgb=_uint8(cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_AREA)),
         label=labels,
-        depth_m=None if sample.depth_m is None else sample.depth_m[near_middle].copy(),
+        depth_m=None if sample.depth_m is None else sampled(sample.depth_m, (height, width)),
         camera_matrix=matrix,
         hha=hha.astype(np.uint8),
     )

@@ -4,8 +4,10 @@ from fafnet_core.data.transforms.config import ColourJitter, TransformConfig
 from fafnet_core.data.transforms.depth_faults import (
     DepthFaults,
     add_depth_noise,
+    drop_all_depth,
     drop_depth,
     drop_depth_edges,
+    limit_depth,
     misalign_depth,
 )
 from fafnet_core.data.transforms.geometry import (
@@ -31,10 +33,12 @@ __all__ = [
     "add_depth_noise",
     "change_colour",
     "crop_sample",
+    "drop_all_depth",
     "drop_depth",
     "drop_depth_edges",
     "flip_sample",
     "jitter_colour",
+    "limit_depth",
     "misalign_depth",
     "scale_and_crop",
     "scale_sample",

@@ -57,6 +57,7 @@ class DepthFaults:
                 config.depth_dropout,
                 config.edge_dropout_px,
                 config.depth_noise,
+                config.depth_limit_m,
                 config.misalignment_px,
                 config.misalignment_deg,
                 config.misalignment_scale,
@@ -64,7 +65,7 @@ class DepthFaults:
         )
 
     def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
-        """Holes at edges, then noise, then blobs and rectangles, then misalignment.
+        """Holes at edges, then noise, the limit, blobs and rectangles, then misalignment.
 
         Edges come first: far away, noise makes steps that look like edges.
 
@@ -83,12 +84,16 @@ class DepthFaults:
             _metres(sample, "dropout along depth edges")
         if config.depth_noise:
             _metres(sample, "noise")
+        if config.depth_limit_m:
+            _metres(sample, "a limit of depth")
         if rng.random() >= config.fault_probability:
             return sample
         if config.edge_dropout_px:
             sample = drop_depth_edges(sample, rng.uniform(0, config.edge_dropout_px))
         if config.depth_noise:
             sample = add_depth_noise(sample, rng.uniform(0, config.depth_noise), rng)
+        if config.depth_limit_m:
+            sample = limit_depth(sample, rng.uniform(*config.depth_limit_m))
         if config.depth_dropout:
             sample = drop_depth(sample, rng.uniform(0, config.depth_dropout), rng)
         if config.misalignment_px or config.misalignment_deg or config.misalignment_scale:
@@ -133,6 +138,25 @@ def add_depth_noise(sample: RgbdSample, deviation_m: float, rng: np.random.Gener
     measured &= steps > 0
     noisy = np.divide(np.float32(1 / step), steps, out=np.zeros_like(depth_m), where=measured)
     return replace(sample, depth_m=noisy, hha=None)
+
+
+def limit_depth(sample: RgbdSample, limit_m: float) -> RgbdSample:
+    """Take the depth away beyond what a sensor reaches.
+
+    Args:
+        sample: with metric depth and a camera matrix.
+        limit_m: the largest depth that stays, in metres.
+
+    Raises:
+        ValueError: the sample has ready HHA only.
+    """
+    depth_m = _metres(sample, "a limit of depth")
+    return replace(sample, depth_m=np.where(depth_m > limit_m, np.float32(0), depth_m), hha=None)
+
+
+def drop_all_depth(sample: RgbdSample) -> RgbdSample:
+    """Take all depth away: a sensor that has failed. Its HHA is `NO_DEPTH` everywhere."""
+    return _with_depth(sample, np.zeros_like)
 
 
 def drop_depth_edges(sample: RgbdSample, width_px: float) -> RgbdSample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy as np
 from fafnet_core.data.normalisation import Normalisation
 from fafnet_core.data.samples import RgbdSample
 from fafnet_core.data.transforms.config import TransformConfig
-from fafnet_core.data.transforms.depth_faults import DepthFaults
+from fafnet_core.data.transforms.depth_faults import DepthFaults, drop_all_depth
 from fafnet_core.data.transforms.geometry import (
     SCALE_STEPS,
     Window,
+    crop_sample,
     flip_sample,
     scale_and_crop,
+    scale_sample,
     scaled_size,
 )
 from fafnet_core.data.transforms.photometry import jitter_colour
@@ -23,6 +26,8 @@ from fafnet_core.data.transforms.tensors import Batch, ToTensors
 
 class TrainTransform:
     """Depth faults, HHA, scale, crop, flip, colour jitter, tensors: in this order.
+
+    With an `input_size` HHA is made behind the scaling, at the size that the network sees.
 
     Section 4.2 of the paper names random scaling, cropping, horizontal flipping and normalisation;
     everything else is off by default. Ready HHA is used where no fault befell the depth.
@@ -45,15 +50,32 @@ class TrainTransform:
                 needs it.
         """
         config = self.config
-        sample = self._faults(sample, rng).with_hha()
-        # Nobody needs the depth any more: it does not have to be scaled.
-        sample = replace(sample, depth_m=None, missing=None)
-        factor = self._factor(rng)
-        sample = scale_and_crop(sample, factor, self._window(sample.size, factor, rng))
+        sample = self._without_an_input(self._faults(sample, rng), rng)
+        if config.input_size is None:
+            # Nobody needs the depth any more: it does not have to be scaled.
+            sample = replace(sample.with_hha(), depth_m=None, missing=None)
+            factor = self._factor(rng)
+            sample = scale_and_crop(sample, factor, self._window(sample.size, factor, rng))
+        else:
+            fitted = fitting_factor(sample.size, config.input_size)
+            sample = scale_sample(without_ready_hha(sample), fitted * self._factor(rng))
+            # Of the whole frame: gravity is estimated from all of it.
+            sample = replace(sample.with_hha(), depth_m=None, missing=None)
+            sample = crop_sample(sample, self._window(sample.size, 1.0, rng))
         if rng.random() < config.flip:
             sample = flip_sample(sample)
         sample = jitter_colour(sample, config.colour_jitter, rng)
         return self._to_tensors(sample, config.crop)
+
+    def _without_an_input(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
+        """At times only one input is there, so that the network learns to do with either."""
+        config = self.config
+        # Nothing is drawn that is not asked for: other trainings see what they always saw.
+        if config.no_depth and rng.random() < config.no_depth:
+            return drop_all_depth(sample)
+        if config.no_colour and rng.random() < config.no_colour:
+            return replace(sample, rgb=np.zeros_like(sample.rgb))
+        return sample
 
     def _factor(self, rng: np.random.Generator) -> float:
         smallest, largest = self.config.scale
@@ -70,6 +92,18 @@ class TrainTransform:
         top = int(rng.integers(height - rows + 1))
         left = int(rng.integers(width - columns + 1))
         return Window(top, left, rows, columns)
+
+
+def fitting_factor(size: tuple[int, int], input_size: tuple[int, int]) -> float:
+    """The factor that gives a frame as many pixels as `input_size`, both (height, width)."""
+    return math.sqrt(math.prod(input_size) / math.prod(size))
+
+
+def without_ready_hha(sample: RgbdSample) -> RgbdSample:
+    """The sample without HHA, where that can be made again of its depth."""
+    if sample.depth_m is None or sample.camera_matrix is None:
+        return sample
+    return replace(sample, hha=None)
 
 
 class EvalTransform:

@@ -1,0 +1,26 @@
+"""Options that several verbs have."""
+
+from __future__ import annotations
+
+import argparse
+
+from fafnet_core.data.input_size import CHECKPOINT, AnyInputSize, parse_input_size
+
+
+def add_input_size(parser: argparse.ArgumentParser) -> None:
+    """Add --input-size, which is a size, None (the image's own) or `CHECKPOINT`."""
+    parser.add_argument(
+        "--input-size",
+        type=_input_size,
+        default=CHECKPOINT,
+        metavar="WIDTHxHEIGHT",
+        help="size at which the network sees the frames, as 320x240; image: their own; checkpoint:"
+        " that of its training (default)",
+    )
+
+
+def _input_size(text: str) -> AnyInputSize:
+    try:
+        return parse_input_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

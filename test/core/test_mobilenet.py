@@ -1,0 +1,131 @@
+"""MobileNetV2: its shape, its strides and dilations, torchvision's names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from fafnet_core import FAFNetConfig, build_model
+from fafnet_core.models.encoder import TwoStreamEncoder
+from fafnet_core.models.mobilenet import InvertedResidual, MobileNetV2
+from fafnet_core.models.pretrained import load_backbone
+
+FIRST = (1, 4, 7, 14)
+"""Torchvision's number of the first block of each stage."""
+
+
+def test_it_has_the_parameters_of_the_published_network() -> None:
+    # torchvision's MobileNetV2 has 3,504,872; 1280 x 1000 + 1000 are the classifier's, 412,160 the
+    # last convolution's with its norm.
+    count = sum(parameter.numel() for parameter in MobileNetV2().parameters())
+    assert count == 3_504_872 - 1_281_000 - 412_160
+
+
+@pytest.mark.parametrize(("output_stride", "strides"), [(32, (4, 8, 16, 32)), (16, (4, 8, 16, 16))])
+@torch.inference_mode()
+def test_maps_have_the_strides_and_channels_of_four_stages(
+    output_stride: int, strides: tuple[int, ...]
+) -> None:
+    maps = MobileNetV2(output_stride=output_stride).eval()(torch.zeros(1, 3, 65, 97))
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (width, -(-65 // stride), -(-97 // stride))
+        for width, stride in zip((24, 32, 96, 320), strides, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def test_dilation_gives_the_strided_map_at_every_second_pixel() -> None:
+    torch.manual_seed(0)
+    strided = MobileNetV2(output_stride=32).eval()
+    dense = MobileNetV2(output_stride=16).eval()
+    dense.load_state_dict(strided.state_dict())
+    image = torch.randn(1, 3, 128, 160)
+    torch.testing.assert_close(dense(image)[3][..., ::2, ::2], strided(image)[3])
+
+
+def test_a_block_adds_its_input_only_where_the_shape_stays() -> None:
+    same = InvertedResidual(8, 8, 6, stride=1, dilation=1).eval()
+    for parameter in same.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.randn(1, 8, 5, 7)
+    with torch.inference_mode():
+        assert torch.equal(same(x.clone()), x)
+        wider = InvertedResidual(8, 16, 6, stride=1, dilation=1).eval()
+        for parameter in wider.parameters():
+            torch.nn.init.zeros_(parameter)
+        assert torch.equal(wider(x), torch.zeros(1, 16, 5, 7))
+
+
+def test_torchvisions_names_have_a_place_each() -> None:
+    network = MobileNetV2()
+    theirs = ["features.0.0.weight", "features.1.conv.1.weight", "features.2.conv.0.0.weight"]
+    theirs += ["features.17.conv.3.running_var", "features.18.0.weight", "classifier.1.bias"]
+    assert network.own_names(theirs) == {
+        "features.0.0.weight": "first.0.weight",
+        "features.1.conv.1.weight": "layer1.0.conv.1.weight",
+        "features.2.conv.0.0.weight": "layer1.1.conv.0.0.weight",
+        "features.17.conv.3.running_var": "layer4.3.conv.3.running_var",
+    }
+    own = list(network.state_dict())
+    assert network.own_names(own) == dict(zip(own, own, strict=True))
+
+
+def test_widths_are_multiples_of_eight() -> None:
+    assert MobileNetV2(width_multiplier=0.35).channels == (8, 16, 32, 112)
+    assert MobileNetV2(width_multiplier=1.4).channels == (32, 48, 136, 448)
+
+
+def test_the_preset_is_small_and_has_every_block_of_the_paper() -> None:
+    model = build_model("fafnet-mobile")
+    assert sum(parameter.numel() for parameter in model.parameters()) < 7e6
+    config = model.config
+    assert (config.fusion, config.acfm, config.warp) == ("rgbd_fuse", True, "both")
+    assert config.fusion_alignment == config.decoder_alignment == "flow"
+
+
+def test_the_release_takes_no_mobilenet() -> None:
+    with pytest.raises(ValueError, match="ResNet"):
+        FAFNetConfig(variant="release", backbone="mobilenet_v2")
+
+
+def torchvisions() -> dict[str, Tensor]:
+    """A state dict as torchvision writes it: other names, a last convolution, a classifier."""
+    torch.manual_seed(7)
+    state: dict[str, Tensor] = {}
+    for name, tensor in MobileNetV2().state_dict().items():
+        value = torch.rand(tensor.shape) if tensor.is_floating_point() else torch.tensor(5)
+        if found := re.match(r"layer(\d)\.(\d)\.", name):
+            block = FIRST[int(found[1]) - 1] + int(found[2])
+            state[f"features.{block}.{name.removeprefix(found[0])}"] = value
+        else:
+            state[name.replace("first.", "features.0.")] = value
+    state["features.18.0.weight"] = torch.rand(1280, 320, 1, 1)
+    return state | {"classifier.1.weight": torch.rand(1000, 1280)}
+
+
+def test_torchvisions_file_fills_both_streams(tmp_path: Path) -> None:
+    state = torchvisions()
+    torch.save(state, tmp_path / "mobilenet_v2.pth")
+    model = build_model("fafnet-mobile")
+    report = load_backbone(model, tmp_path / "mobilenet_v2.pth")
+    assert isinstance(model.encoder, TwoStreamEncoder)
+    for stream in (model.encoder.rgb_stream, model.encoder.depth_stream):
+        assert isinstance(stream, MobileNetV2)
+        own = stream.state_dict()
+        places = stream.own_names(state)
+        assert set(places.values()) == own.keys()
+        assert all(torch.equal(own[place], state[name]) for name, place in places.items())
+    assert set(report.left) == {"features.18.0.weight", "classifier.1.weight"}
+
+
+def test_another_networks_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    encoder = build_model("fafnet-nano").encoder
+    assert isinstance(encoder, TwoStreamEncoder)
+    state = encoder.rgb_stream.state_dict()
+    torch.save(state, tmp_path / "resnet.pth")
+    with pytest.raises(ValueError, match="does not fit the backbone mobilenet_v2"):
+        load_backbone(build_model("fafnet-mobile"), tmp_path / "resnet.pth")
