@@ -26,7 +26,7 @@ import torch
 from ade_peers import AdePeer, measure_peer
 from frame_faults import FAULTS, NO_COLOUR, NO_DEPTH, WHOLE, Fault
 from frame_scores import FrameScores, measure
-from shipped_report import Report, data_sets
+from shipped_report import Report, learned_from
 
 from fafnet_core.data import NYU40
 from fafnet_core.data.catalogue import NYUv2Data
@@ -113,7 +113,6 @@ def pack(source: Path, out: Path) -> None:
             " best.safetensors of a training by `fafnet train`"
         )
     config = _without_folders(notes["training"])
-    learned_from = data_sets(config["data"])
     model = load_checkpoint(source)
     kept = {
         "preset": config["model"]["preset"],
@@ -122,7 +121,7 @@ def pack(source: Path, out: Path) -> None:
         "training": config,
         "versions": notes.get("versions", {}),
     }
-    if set(learned_from) <= {"synthetic"}:
+    if set(learned_from(config)) == {"synthetic"}:
         kept = {"notice": NOTICE, **kept}
     # Whatever else the file says of how the network is used goes on to the new one.
     use = {

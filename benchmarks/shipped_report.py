@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from frame_scores import FrameScores
 from shared_classes import SHARED
 
 from fafnet_core.data import NYU40
+from fafnet_core.data.input_size import size_text
 from fafnet_core.models.shipped import DEFAULT_CHECKPOINT, checkpoint_file
 from fafnet_core.models.weights import CheckpointMetadata
 from fafnet_core.training.metrics import finite_or_none
@@ -47,6 +48,8 @@ _TERMS = (
     " network that learned from it may be used for something else, who uses it has to find out."
     " None of its images is in this package."
 )
+_DATA = ("data", "auxiliary")
+_TOLD = (*_DATA, "transform")
 _HARDLY = 0.2
 """IoU below which a class is named among those that it hardly knows."""
 
@@ -77,6 +80,7 @@ class Report:
         return {
             "checkpoint": self.path.stem,
             "bytes": self.path.stat().st_size,
+            "input_size": self.metadata.input_size,
             "notes": self.metadata.notes,
             "protocol": PROTOCOL | ({"nyuv2_files": JPEG} if self.is_jpeg else {}),
             "nyuv2": {one.name: one.to_dict() for one in self.nyuv2},
@@ -122,13 +126,14 @@ class Report:
         return [own, *self.peers]
 
     def _what_it_is(self) -> str:
-        notes = self.metadata.notes
+        notes, size = self.metadata.notes, self.metadata.input_size
         is_default = self.path.resolve() == checkpoint_file(DEFAULT_CHECKPOINT).resolve()
         return (
             ("The network that `default` stands for: " if is_default else "")
             + f"{notes['preset']}, {notes['parameters']:,} parameters, {len(NYU40)} classes of"
             f" NYUv2, {self.path.stat().st_size / 1e6:.1f} MB (weights in half precision)."
-            " `python benchmarks/shipped.py` packed and measured it; every figure is of this file."
+            + (f" Frames are brought to {size_text(size)} for it." if size else "")
+            + " `python benchmarks/shipped.py` packed it; every figure is of this file."
         )
 
     def _what_it_cannot_do(self) -> Iterator[str]:
@@ -241,7 +246,7 @@ class Report:
             yield f"| {NYU40.names[i]} | {columns} |"
 
 
-def training_told(notes: dict[str, Any]) -> Iterator[list[str]]:
+def training_told(notes: Mapping[str, Any]) -> Iterator[list[str]]:
     """Say what a network was trained on, as its notes have it; each paragraph as its lines."""
     config = notes.get("training")
     if config is None:
@@ -254,24 +259,20 @@ def training_told(notes: dict[str, Any]) -> Iterator[list[str]]:
         f" {f'the weights of `{start}`' if start else 'random weights'}, on",
         "",
         "```yaml",
-        yaml.safe_dump({"data": config["data"]}, sort_keys=False, allow_unicode=True).rstrip(),
+        yaml.safe_dump(_sections(config, _TOLD), sort_keys=False, allow_unicode=True).rstrip(),
         "```",
     ]
-    if "nyuv2" in data_sets(config["data"]):
+    if "nyuv2" in learned_from(config):
         yield [_TERMS]
 
 
-def data_sets(section: object) -> list[str]:
-    """Return the names of the data sets in a `data:` section, of parts within parts as well.
+def learned_from(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the data sets that a training's configuration has."""
+    return [section["name"] for section in _sections(config, _DATA).values()]
 
-    A data set that is made of others goes by theirs.
-    """
-    if isinstance(section, (list, tuple)):
-        return [name for part in section for name in data_sets(part)]
-    if not isinstance(section, dict):
-        return []
-    inner = [name for part in section.values() for name in data_sets(part)]
-    return inner or ([section["name"]] if "name" in section else [])
+
+def _sections(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: config[name] for name in names if config.get(name)}
 
 
 def _iou_where_it_occurs(one: FrameScores, index: int) -> float:

@@ -20,14 +20,16 @@ from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.data.synthetic.dataset import SyntheticData
 from fafnet_core.models import build_model
 from fafnet_core.models.weights import load_checkpoint, read_metadata, save_checkpoint
-from fafnet_core.training.config import Config, ModelConfig
+from fafnet_core.training.config import AuxiliaryData, Config, ModelConfig
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NAMES = NYU40.names
 UNIT = Normalisation((0.5,) * 3, (0.5,) * 3, (0.5,) * 3, (0.5,) * 3)
 FROM_ROOMS = Config(data=SyntheticData(cache="/somewhere/cache"))
 FROM_NYU = Config(
-    data=NYUv2Data(root="/somewhere/nyuv2"), model=ModelConfig(pretrained="/somewhere/start.pth")
+    data=NYUv2Data(root="/somewhere/nyuv2"),
+    auxiliary=AuxiliaryData(data=SyntheticData(), share=0.2),
+    model=ModelConfig(pretrained="/somewhere/start.pth"),
 )
 
 
@@ -338,6 +340,7 @@ def trained(path: Path, config: Config) -> Path:
         path,
         build_model("fafnet-nano"),
         normalisation=UNIT,
+        input_size=(96, 128),
         notes={"iterations": 1234, "training": config.to_dict()},
     )
     return path
@@ -351,7 +354,7 @@ def test_what_is_packed(
     shipped.pack(source, out)
     assert out.stat().st_size < 0.55 * source.stat().st_size
     metadata = read_metadata(out)
-    assert metadata.normalisation == UNIT
+    assert (metadata.normalisation, metadata.input_size) == (UNIT, (96, 128))
     notes = metadata.notes
     assert ("notice" in notes) == is_noticed
     assert (notes["preset"], notes["iterations"]) == ("fafnet-nano", 1234)
@@ -377,13 +380,6 @@ def test_what_is_too_large_is_refused(
     assert {path.name for path in tmp_path.iterdir()} == {source.name, out.name}
 
 
-def test_the_data_sets_of_a_mixture_are_its_parts(report: ModuleType) -> None:
-    parts = {"real": {"name": "nyuv2", "root": "x"}, "made": {"name": "synthetic", "sensor": {}}}
-    assert report.data_sets({"name": "mixed", **parts}) == ["nyuv2", "synthetic"]
-    assert report.data_sets([*parts.values()]) == ["nyuv2", "synthetic"]
-    assert report.data_sets(parts["made"]) == ["synthetic"]
-
-
 @pytest.mark.parametrize(
     ("config", "start", "has_terms"),
     [(FROM_ROOMS, "random weights", False), (FROM_NYU, "weights of `/somewhere/start.pth`", True)],
@@ -397,6 +393,7 @@ def test_what_it_was_trained_with_is_told(
     assert start in told
     assert f"name: {config.data_name}" in told
     assert ("given out for research" in told) == has_terms
+    assert ("share: 0.2" in told) == (config.auxiliary is not None)
 
 
 # The command.
@@ -474,6 +471,7 @@ def test_the_command_on_real_frames(
     assert capsys.readouterr().out.strip() == card.strip()
     assert "# fafnet-tiny\n" in card
     assert "1,234 iterations of 8 crops" in card
+    assert "Frames are brought to 128x96 for it." in card
     assert "root: nyuv2" in card
     assert "given out for research" in card
     assert "Colour is JPEG here" in card
