@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CHECKPOINT ?= default
 SECONDS_TO_RUN ?= 20
 OUT ?= output
+NYUV2 ?= data/nyuv2
 PROCESSES ?= 2
 
 ifdef ROS_DISTRO
@@ -57,7 +58,7 @@ lint: venv  ## check style and types
 checkpoint: venv  ## train the checkpoint that ships anew, and measure it (an hour on two cores)
 	$(BIN)/torchrun --nproc_per_node $(PROCESSES) -m fafnet_core train config/synthetic.yaml \
 	  --out '$(OUT)/rooms' $(if $(wildcard $(OUT)/rooms/states),--resume)
-	$(BIN)/python benchmarks/shipped.py '$(OUT)/rooms/last.safetensors'
+	$(BIN)/python benchmarks/shipped.py '$(OUT)/rooms/last.safetensors' --nyuv2 '$(NYUV2)'
 
 .PHONY: clean
 clean:  ## remove everything that make made

@@ -1,205 +1,259 @@
-"""Makes the checkpoint that ships from a training on synthetic rooms, and measures it.
+"""Packs the checkpoint that ships and measures it, in real rooms and in synthetic ones.
 
-fafnet train config/synthetic.yaml --out runs/rooms
-python benchmarks/shipped.py runs/rooms/last.safetensors
+python benchmarks/shipped.py runs/mobile/last.safetensors --nyuv2 data/nyuv2 \\
+    --peer "DeepLabv3 MobileNetV2=deeplabv3_mnv2_ade20k_int8.tflite" --json output/shipped.json
+python benchmarks/shipped.py --nyuv2 data/nyuv2     # the one that ships, not packed again
+python benchmarks/shipped.py --nyuv2 data/nyuv2 --stride 20 --rooms 20   # a quick look
 
-Weights are stored in half precision; every figure is of the stored file, on rooms of a seed that
-nothing was trained or chosen with. Writes the checkpoint, its card and a sheet of predictions.
+Weights are stored in half precision; every figure is of the stored file, on NYU-Depth V2's test
+split and on rooms of a seed that nothing was trained or chosen with. Writes the checkpoint, its
+card beside it, and a sheet of rooms with their labels.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import torch
+from ade_peers import AdePeer, measure_peer
+from frame_faults import FAULTS, NO_COLOUR, NO_DEPTH, WHOLE, Fault
+from frame_scores import FrameScores, measure
+from shipped_report import Report, learned_from
+
 from fafnet_core.data import NYU40
+from fafnet_core.data.catalogue import NYUv2Data
+from fafnet_core.data.samples import RgbdSegmentationDataset
 from fafnet_core.data.synthetic.dataset import SyntheticData
 from fafnet_core.data.synthetic.sensor import SensorConfig
 from fafnet_core.files import write_png, written_beside
+from fafnet_core.inference import Segmenter
 from fafnet_core.models.shipped import DEFAULT_CHECKPOINT, checkpoint_file
-from fafnet_core.models.weights import load_checkpoint, read_metadata, save_checkpoint
-from fafnet_core.training.evaluation import Blank, EvaluateConfig, Evaluation, evaluate
+from fafnet_core.models.weights import (
+    CheckpointMetadata,
+    load_checkpoint,
+    read_metadata,
+    save_checkpoint,
+)
 from fafnet_core.training.sheets import prediction_sheet
 
 NOTICE = (
     "trained on synthetic rooms only: labels of real scenes are not to be relied on; train on"
     " NYUv2 or SUN RGB-D for those"
 )
+MOST_BYTES = 16_000_000
+"""A package that people clone and install should not carry more."""
+
 _FRESH_SEED = 20_000
-_FRAMES = 300
-_CALIBRATION_PX = (0.0, 4.0)
+_ROOMS = 300
 _SHOWN = 4
-_COMMON = 0.001
-"""Share of the pixels from which a class counts as one of the common ones."""
+_TYPICAL = SensorConfig(calibration_error_px=(0.0, 4.0))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One way of testing: a name, changes of the data, and the input that is blanked."""
+    """Synthetic rooms to test on.
+
+    Attributes:
+        name: of them.
+        faults: what is planted.
+        most: rooms at most.
+        changes: fields of `SyntheticData` that differ.
+    """
 
     name: str
-    changes: dict[str, Any]
-    blank: Blank = "none"
+    faults: tuple[Fault, ...] = (WHOLE,)
+    most: int = sys.maxsize
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 _TRIALS = (
-    Trial("320x240, both inputs", {}),
-    Trial("320x240, HHA blanked", {}, "hha"),
-    Trial("320x240, colour blanked", {}, "rgb"),
-    Trial("640x480, both inputs", {"width": 640, "height": 480, "frames": 60}),
-    Trial("320x240, perfect sensor", {"sensor": SensorConfig.perfect()}),
+    Trial("320x240", (WHOLE, NO_DEPTH, NO_COLOUR)),
+    Trial("640x480", most=60, changes={"width": 640, "height": 480}),
+    Trial("320x240, perfect sensor", changes={"sensor": SensorConfig.perfect()}),
 )
 
 
-def measure(path: Path, frames: int) -> dict[str, Evaluation]:
-    """Evaluate a checkpoint in every way."""
-    model, normalisation = load_checkpoint(path), read_metadata(path).normalisation
-    found = {}
-    with tempfile.TemporaryDirectory() as cache:  # three trials see the same frames
-        base = SyntheticData(
-            seed=_FRESH_SEED,
-            frames=frames,
-            held_out=frames,
-            sensor=SensorConfig(calibration_error_px=_CALIBRATION_PX),
-            cache=cache,
+def measure_rooms(segmenter: Segmenter, rooms: int) -> list[FrameScores]:
+    """Score so many synthetic rooms in every way; the first result has some to show."""
+    found: list[FrameScores] = []
+    base = SyntheticData(seed=_FRESH_SEED, frames=rooms, held_out=rooms, sensor=_TYPICAL)
+    for trial in _TRIALS:
+        dataset = replace(base, **trial.changes).open("test")
+        found += measure(
+            segmenter,
+            dataset,
+            range(min(rooms, trial.most)),
+            trial.faults,
+            name=trial.name,
+            keep=0 if found else _SHOWN,
         )
-        for trial in _TRIALS:
-            data = replace(base, **trial.changes)
-            found[trial.name] = evaluate(
-                model,
-                replace(data, frames=min(data.frames, frames)).open("test"),
-                normalisation=normalisation,
-                config=EvaluateConfig(split="test", blank=trial.blank, workers=2),
-                keep=range(_SHOWN) if trial is _TRIALS[0] else (),
-            )
     return found
-
-
-def common_classes(evaluation: Evaluation) -> list[int]:
-    """Return the classes that have at least a thousandth of the pixels each."""
-    pixels = evaluation.scores.pixels
-    return [i for i in range(len(pixels)) if pixels[i] >= _COMMON * pixels.sum()]
-
-
-def card(path: Path, found: dict[str, Evaluation]) -> str:
-    """Return the text that goes with the file."""
-    metadata = read_metadata(path)
-    first = found[_TRIALS[0].name]
-    common = common_classes(first)
-    rows = [
-        f"| {name} | {100 * one.scores.mean_iou:.1f} | {100 * one.scores.pixel_accuracy:.1f} |"
-        f" {one.frames} |"
-        for name, one in found.items()
-    ]
-    total = first.scores.pixels.sum()
-    classes = [
-        f"| {NYU40.names[i]} | {100 * first.scores.iou[i]:.1f} |"
-        f" {100 * first.scores.pixels[i] / total:.2f} |"
-        for i in sorted(common, key=lambda i: -first.scores.iou[i])
-    ]
-    notes = metadata.notes
-    return "\n".join(
-        [
-            f"# {path.stem}",
-            "",
-            "The network that `default` stands for: "
-            f"{notes['preset']}, {notes['parameters']:,} parameters, 40 classes of NYUv2,"
-            f" {path.stat().st_size / 1e6:.1f} MB (weights in half precision).",
-            "",
-            "**What it is for.** To see the whole package work, labels included, without a data"
-            " set: in `make demo`, with `fafnet segment` on synthetic frames, in the launch file.",
-            "",
-            f"**What it is not.** It is {NOTICE}. It has never seen a photograph.",
-            "",
-            f"**Training.** `fafnet train config/synthetic.yaml`: {notes['training_frames']:,}"
-            f" rooms, {notes['iterations']:,} iterations of {notes['batch_size']} crops, seed"
-            f" {notes['seed']}, from random weights.",
-            "",
-            f"**Figures**, on rooms of seed {_FRESH_SEED}, split test, which nothing was trained or"
-            f" chosen with (`python benchmarks/shipped.py`); {len(common)} classes have at least"
-            " 0.1 % of the pixels.",
-            "",
-            "| test | mIoU, % | pixel accuracy, % | frames |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "mIoU is the mean over all classes that occur. Blanked: the normalised input is 0"
-            " everywhere, which a network that was trained with both has never seen; what depth is"
-            " worth to one that was trained without is in docs/results.md.",
-            "",
-            "| class | IoU, % | pixels, % |",
-            "|---|---|---|",
-            *classes,
-            "",
-        ]
-    )
 
 
 def pack(source: Path, out: Path) -> None:
     """Store a trained network in half precision with what users have to know.
 
     Raises:
-        ValueError: the file does not say that it was trained on synthetic rooms.
+        ValueError: not a network of `fafnet train`, other classes than NYU's 40, or a file that is
+            too large; what was there before is left.
     """
-    metadata = read_metadata(source)
-    training = metadata.notes
-    if training.get("data") != "synthetic":
+    metadata = _metadata(source)
+    notes = metadata.notes
+    if "training" not in notes:
         raise ValueError(
-            f"{source} was not trained on synthetic rooms by `fafnet train`: take last.safetensors"
-            " of such a training"
+            f"{source} does not say what it was trained on: take last.safetensors or"
+            " best.safetensors of a training by `fafnet train`"
         )
-    config = training["training"]
+    config = _without_folders(notes["training"])
     model = load_checkpoint(source)
-    notes = {
-        "notice": NOTICE,
+    kept = {
         "preset": config["model"]["preset"],
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "training_frames": config["data"]["frames"],
-        "batch_size": config["train"]["batch_size"],
-        "iterations": training["iterations"],
-        "seed": config["train"]["seed"],
-        "versions": training.get("versions", {}),
+        "iterations": notes["iterations"],
+        "training": config,
+        "versions": notes.get("versions", {}),
     }
-    save_checkpoint(
-        out,
-        model,
-        label_set=metadata.label_set,
-        normalisation=metadata.normalisation,
-        notes=notes,
-        half=True,
+    if set(learned_from(config)) == {"synthetic"}:
+        kept = {"notice": NOTICE, **kept}
+    # Whatever else the file says of how the network is used goes on to the new one.
+    use = {
+        part.name: getattr(metadata, part.name)
+        for part in fields(metadata)
+        if part.name not in ("config", "notes")
+    }
+    with written_beside(out) as beside:
+        save_checkpoint(beside, model, notes=kept, half=True, **use)
+        size = beside.stat().st_size
+        if size > MOST_BYTES:
+            raise ValueError(
+                f"{source} takes {size / 1e6:.1f} MB in half precision; what ships has at most"
+                f" {MOST_BYTES / 1e6:g} MB: train a smaller preset"
+            )
+
+
+def _metadata(path: Path) -> CheckpointMetadata:
+    """Read what a checkpoint of NYU's 40 classes says about itself."""
+    metadata = read_metadata(path)
+    if metadata.label_set.names != NYU40.names:
+        raise ValueError(
+            f"{path} has the classes of '{metadata.label_set.name}'; wanted NYU-Depth V2's 40"
+        )
+    return metadata
+
+
+def _without_folders(value: Any) -> Any:
+    """Return a configuration without the paths of files and folders: their names say enough."""
+    if isinstance(value, dict):
+        return {name: _without_folders(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(part) for part in value]
+    if isinstance(value, str) and "/" in value and not value.startswith("hf://"):
+        return Path(value).name
+    return value
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread, as the peers do: times compare."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def _is_jpeg(root: Path) -> bool:
+    return any(path.suffix.lower() in (".jpg", ".jpeg") for path in root.glob("test/rgb/*"))
+
+
+def _measured(
+    path: Path,
+    dataset: RgbdSegmentationDataset,
+    peers: Sequence[AdePeer],
+    options: argparse.Namespace,
+) -> Report:
+    metadata = _metadata(path)
+    if "preset" not in metadata.notes:
+        raise ValueError(
+            f"{path} was not packed here: give it as SOURCE, and another file as --out"
+        )
+    indices = range(0, len(dataset), options.stride)[: options.frames]
+    segmenter = Segmenter.from_checkpoint(path, device="cpu", precision="float32")
+    with _one_thread():
+        return Report(
+            path=path,
+            metadata=metadata,
+            nyuv2=measure(segmenter, dataset, indices, FAULTS),
+            peers=[measure_peer(peer, dataset, indices) for peer in peers],
+            rooms=measure_rooms(segmenter, options.rooms),
+            is_jpeg=_is_jpeg(options.nyuv2.expanduser()),
+        )
+
+
+def _peer(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise argparse.ArgumentTypeError(f"'{text}' is no peer; wanted NAME=FILE.tflite")
+    return name, Path(file)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add = parser.add_argument
+    add("source", nargs="?", type=Path, help="network of a training by `fafnet train`; without, the"
+        " checkpoint at --out is measured as it is")  # fmt: skip
+    add("--nyuv2", type=Path, required=True, metavar="FOLDER", help="NYU-Depth V2, any layout that"
+        " has depth")  # fmt: skip
+    add("--peer", type=_peer, action="append", default=[], metavar="NAME=FILE.tflite",
+        help="a network of ADE20K's 31 classes to compare with; may be repeated")  # fmt: skip
+    add("--stride", type=int, default=1, help="take every so many-th frame of NYU-Depth V2")
+    add("--frames", type=int, help="take so many frames of NYU-Depth V2 at most")
+    add("--rooms", type=int, default=_ROOMS, help="synthetic rooms (%(default)s)")
+    add("--out", type=Path, default=checkpoint_file(DEFAULT_CHECKPOINT), help="the checkpoint; its"
+        " card is written beside it")  # fmt: skip
+    add("--sheet", type=Path, default=Path("docs/images/rooms.png"), help="picture of rooms"
+        " (%(default)s)")  # fmt: skip
+    add("--json", type=Path, metavar="FILE", help="also write every figure, with the protocol")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Pack a checkpoint, or measure the one that ships."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("source", nargs="?", type=Path, help="network of the training; without, the"
-                        " checkpoint that ships is measured")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=checkpoint_file(DEFAULT_CHECKPOINT))
-    parser.add_argument("--sheet", type=Path, default=Path("docs/images/rooms.png"))
-    parser.add_argument("--frames", type=int, default=_FRAMES)
+    parser = _parser()
     options = parser.parse_args(arguments)
-    if options.frames < 1:
-        parser.error(f"--frames is {options.frames}; wanted at least 1")
-    if options.source is not None:
-        try:
+    for name in ("stride", "frames", "rooms"):
+        if (count := getattr(options, name)) is not None and count < 1:
+            parser.error(f"--{name} is {count}; wanted at least 1")
+    try:
+        # Everything that may be asked wrongly, before the first file is written.
+        peers = [AdePeer(name, path) for name, path in options.peer]
+        dataset = NYUv2Data(root=str(options.nyuv2), hha="depth").open("test")
+        if options.source is not None:
             pack(options.source, options.out)
-        except (ValueError, OSError) as error:
-            parser.error(str(error))
-    found = measure(options.out, options.frames)
-    text = card(options.out, found)
+        report = _measured(options.out, dataset, peers, options)
+    except (ModuleNotFoundError, ValueError, OSError) as error:
+        parser.error(str(error))
+    card = report.to_card()
     with written_beside(options.out.with_suffix(".md")) as beside:
-        beside.write_text(text, encoding="utf-8")
-    kept = found[_TRIALS[0].name].kept
-    write_png(options.sheet, prediction_sheet([kept[i] for i in sorted(kept)], NYU40))
-    print(text)
+        beside.write_text(card, encoding="utf-8")
+    if options.json is not None:
+        with written_beside(options.json) as beside:
+            beside.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    write_png(options.sheet, prediction_sheet(report.rooms[0].kept, NYU40))
+    print(card)
     return 0
 
 

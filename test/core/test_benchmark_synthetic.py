@@ -1,4 +1,4 @@
-"""The benchmarks of the synthetic rooms and of the checkpoint that was trained on them."""
+"""The benchmark of the synthetic rooms."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import cv2
 import pytest
 
 from fafnet_core.data.synthetic.dataset import SyntheticData
-from fafnet_core.models import build_model
-from fafnet_core.models.weights import save_checkpoint
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -20,12 +18,6 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def synthetic(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module("synthetic")
-
-
-@pytest.fixture
-def shipped(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module("shipped")
 
 
 def test_every_frame_is_made_once_and_counted(synthetic: ModuleType) -> None:
@@ -68,20 +60,3 @@ def test_what_is_asked_wrongly_of_it(
         synthetic.main(arguments)
     assert wrong.value.code == 2
     assert message in capsys.readouterr().err
-
-
-def test_only_a_network_of_these_rooms_is_packed(
-    shipped: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path, out = tmp_path / "mine.safetensors", tmp_path / "out.safetensors"
-    save_checkpoint(path, build_model("fafnet-nano"))
-    for arguments, message in (
-        ([str(path)], "mine.safetensors was not trained on synthetic rooms"),
-        ([str(tmp_path / "none.safetensors")], "none.safetensors"),
-        (["--frames", "0"], "--frames is 0"),
-    ):
-        with pytest.raises(SystemExit) as wrong:
-            shipped.main([*arguments, "--out", str(out)])
-        assert wrong.value.code == 2
-        assert message in capsys.readouterr().err
-    assert not out.exists()
