@@ -10,7 +10,7 @@ from fafnet_core.models.hub import resolve
 DEFAULT_CHECKPOINT = "default"
 """The name under which it is found; a file of that name is reached as `./default`."""
 
-_FILE = "checkpoints/fafnet-nano-rooms.safetensors"
+_FILE = "checkpoints/fafnet-mobile.safetensors"
 
 
 def checkpoint_file(source: str | Path) -> Path:

@@ -93,7 +93,7 @@ def room() -> Room:
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return Segmenter.from_checkpoint("default", device="cpu", precision="float32")
+    return Segmenter.from_checkpoint("untrained:fafnet-nano", device="cpu", precision="float32")
 
 
 def millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -32,7 +32,7 @@ RGB, DEPTH = RENDERED.rgb, RENDERED.depth_m
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return Segmenter.from_checkpoint("default", device="cpu", precision="float32")
+    return Segmenter.from_checkpoint("untrained:fafnet-nano", device="cpu", precision="float32")
 
 
 def test_labels_and_confidence_have_the_inputs_size(segmenter: Segmenter) -> None:
@@ -119,7 +119,7 @@ WITH_SIZE = (60, 80)
 @pytest.fixture(scope="module")
 def sized() -> Segmenter:
     return Segmenter.from_checkpoint(
-        "default", device="cpu", precision="float32", input_size=WITH_SIZE
+        "untrained:fafnet-nano", device="cpu", precision="float32", input_size=WITH_SIZE
     )
 
 
@@ -265,7 +265,7 @@ def test_untrained_networks_say_so_and_are_repeatable() -> None:
 
 
 def test_bfloat16_gives_nearly_the_same_labels(segmenter: Segmenter) -> None:
-    rough = Segmenter.from_checkpoint("default", device="cpu", precision="bfloat16")
+    rough = Segmenter.from_checkpoint("untrained:fafnet-nano", device="cpu", precision="bfloat16")
     exact = segmenter.segment(RGB, DEPTH, MATRIX)
     agree = rough.segment(RGB, DEPTH, MATRIX).labels == exact.labels
     # Random weights leave small margins between classes; where the margin is not small, it holds.
