@@ -197,9 +197,10 @@ class RealFrames(AblationData):
     common = ("data", "preset", "iterations", "batch", "rate", "reduce", "pretrained")
 
     def recipe(self) -> Config:
-        """Return that of `config/nyuv2-mobile.yaml`, short of its faults and its second data set.
+        """Return what `config/nyuv2-mobile.yaml` has to do with frames as they are.
 
-        Crops are nine tenths of the frames, in multiples of 16 pixels.
+        Left out are its faults, its second data set, its average of the weights and its half
+        precision. Crops are nine tenths of the frames, in multiples of 16 pixels.
         """
         height, width = (max(round(0.9 * side / self.reduce / 16), 2) * 16 for side in _NYU_SIZE)
         return Config(

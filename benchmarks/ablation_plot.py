@@ -90,7 +90,7 @@ def plot_arms(table: Table, measures: Measures, others: Sequence[str], path: Pat
             axis.set_xlabel("% (dots: seeds)")
             below.axvline(0, color=_ZERO, linewidth=0.8)
             for nudge, other in enumerate(others):
-                _plot_gains_over(below, table, measure, other, places - 0.12 + 0.24 * nudge)
+                _plot_gains_over(below, table, measure, other, places + 0.12 - 0.24 * nudge)
             below.set_title("paired difference, 95 % interval")
             below.set_xlabel("points")
             if below.get_legend_handles_labels()[1]:

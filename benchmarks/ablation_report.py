@@ -36,13 +36,13 @@ def write_report(results: Sequence[Result], out: Path, protocol: str = "") -> st
         beside.write_text(text + "\n", encoding="utf-8")
     with written_beside(out / "ablation.png") as beside:
         if table.errors:
-            plot_against_errors(table, _MEASURES, pairs(table), beside)
+            plot_against_errors(table, _MEASURES, _pairs(table), beside)
         else:
             plot_arms(table, _MEASURES, (NONE, CONTROL), beside)
     return text
 
 
-def pairs(table: Table) -> list[tuple[str, str]]:
+def _pairs(table: Table) -> list[tuple[str, str]]:
     """Return the differences that answer the question."""
     wanted = ((WHOLE, CONTROL), (WHOLE, NONE), (CONTROL, NONE))
     return [pair for pair in wanted if table.seeds(*pair)]
@@ -82,7 +82,7 @@ def _gains(table: Table) -> list[str]:
             f"| {title}: paired difference in points [95 %] | {head} | points per px, 0-8 |",
             "|---|" + "---|" * (len(table.errors) + 1),
         ]
-        for arm, other in [*pairs(table), *_others(table)]:
+        for arm, other in [*_pairs(table), *_others(table)]:
             gains = table.difference(arm, other, measure)
             cells = " | ".join(Interval.of(column).text(2) for column in gains.T)
             rate = table.slope(arm, other, measure).text(3)
