@@ -1,11 +1,14 @@
-"""What flow alignment is worth, measured: table 1 of the paper on rooms with true parallax.
+"""What flow alignment is worth, measured: table 1 of the paper, in runs that are paired.
 
 python benchmarks/ablation.py --out output/ablation            # three arms, eight seeds, paired
 python benchmarks/ablation.py --out output/ablation --report   # table and plot of what is there
+python benchmarks/ablation.py --out output/nyu --data nyuv2 --root data/nyuv2 \\
+    --preset fafnet-mobile --pretrained mobilenetv2-ade20k.safetensors --iterations 800 --seeds 2
 
-Depth comes from a camera of its own and is registered with an error that is drawn anew for every
-training frame, 0 to 8 pixels at an image width of 640. Each network is then tested on the same
-unseen rooms with an error of exactly 0, 2, 4, 8 and, beyond what it was trained with, 16 pixels.
+On synthetic rooms with true parallax depth comes from a camera of its own and is registered with an
+error that is drawn anew for every training frame, 0 to 8 pixels at an image width of 640. Each
+network is then tested on the same unseen rooms with an error of exactly 0, 2, 4, 8 and, beyond what
+it was trained with, 16 pixels. On NYU-Depth V2, real frames, there is one test: the official one.
 
 Arms are paired: with one seed, every parameter of one name starts from one value, and every
 iteration sees the same augmented frames. `zero-flow` has all parameters of `all-fams` and every
@@ -19,70 +22,51 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
-import numpy as np
 import torch
-from ablation_report import FlowFit, Result, Values, write_report
+from ablation_options import DATA, data_name, data_of, read_options, read_settings
+from ablation_report import write_report
+from ablation_table import Result
+from torch import Tensor
 from tqdm import tqdm
 
-from fafnet_core.data import Normalisation
-from fafnet_core.data.synthetic.dataset import SyntheticData, SyntheticRooms
-from fafnet_core.data.synthetic.sensor import SensorConfig
-from fafnet_core.data.transforms import EvalTransform, TransformConfig
+from fafnet_core.data import RgbdSegmentationDataset
+from fafnet_core.data.transforms import TrainTransform
 from fafnet_core.files import written_beside
-from fafnet_core.inference import record_alignments
 from fafnet_core.models import FAFNet, build_model
-from fafnet_core.models.ablation import ABLATION, ablation
+from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import preset_config
+from fafnet_core.models.pretrained import Images, load_backbone
 from fafnet_core.models.weights import load_checkpoint, save_checkpoint
-from fafnet_core.training.config import Config, ModelConfig, TrainConfig
-from fafnet_core.training.evaluation import EvaluateConfig, evaluate
+from fafnet_core.training.config import Config, ModelConfig
+from fafnet_core.training.evaluation import evaluate
+from fafnet_core.training.loader import training_batches
 from fafnet_core.training.loop import Trainer
-from fafnet_core.training.optimiser import OptimiserConfig
 from fafnet_core.training.schedule import ScheduleConfig
 
 PRIMARY = ("no-fam", "zero-flow", "all-fams")
-TRAINED_PX = (0.0, 8.0)
-TESTED_PX = (0.0, 2.0, 4.0, 8.0, 16.0)
-_BOUNDARY_PX = 5.0
-_COMMON = ("preset", "iterations", "batch", "rate", "frames", "tests", "data_seed")
-"""Settings that all runs in one folder share."""
+_CALIBRATION_FRAMES = 16
 
 
-def data(seed: int, frames: int, error_px: tuple[float, float], cache: Path) -> SyntheticData:
-    """Rooms at 320x240, whose frames, HHA included, are then reduced to 160x120."""
-    return SyntheticData(
-        seed=seed,
-        frames=frames,
-        held_out=frames,
-        reduce=2,
-        sensor=SensorConfig(calibration_error_px=error_px),
-        cache=str(cache),
-    )
-
-
-def configuration(
-    arm: str, seed: int, start: Path, options: argparse.Namespace, out: Path
-) -> Config:
+def configuration(arm: str, seed: int, start: Path, options: argparse.Namespace) -> Config:
     """The training of one arm with one seed; only the network differs between arms."""
-    return Config(
+    recipe = data_of(options).recipe()
+    return replace(
+        recipe,
         model=ModelConfig(preset=options.preset, arm=arm, init=str(start)),
-        data=data(options.data_seed, options.frames, TRAINED_PX, out / "frames"),
-        transform=TransformConfig(scale=(0.75, 1.5), crop=(96, 128), flip=0.5),
-        train=TrainConfig(
+        train=replace(
+            recipe.train,
             iterations=options.iterations,
             batch_size=options.batch,
             seed=seed,
-            optimiser=OptimiserConfig(kind="adamw", weight_decay=0.01, norm_weight_decay=0.0),
             schedule=ScheduleConfig(kind="cosine", rate=options.rate, warmup=0.05),
             validate_every=0,
             save_every=max(options.iterations // 4, 1),
@@ -92,35 +76,70 @@ def configuration(
     )
 
 
-def write_start(path: Path, preset: str, arm: str, seed: int) -> None:
-    """Write the first weights of an arm: those of the whole network wherever it has the name."""
+def write_start(
+    path: Path,
+    preset: str,
+    arm: str,
+    seed: int,
+    pretrained: str | None = None,
+    images: Images | None = None,
+) -> None:
+    """Write the first weights of an arm: those of the whole network wherever it has the name.
+
+    Args:
+        path: the file.
+        preset: see `arm`.
+        arm: of the preset's ablation.
+        seed: of all weights that no file gives.
+        pretrained: weights of the backbones.
+        images: for `load_backbone`; equal for all arms.
+    """
     classes = 40
-    torch.manual_seed(seed)
-    whole = build_model(replace(preset_config(preset), num_classes=classes)).state_dict()
-    torch.manual_seed(seed)
-    model = build_model(replace(ablation(preset, arm), num_classes=classes))
+    networks = []
+    for config in (preset_config(preset), ablation(preset, arm)):
+        torch.manual_seed(seed)
+        network = build_model(replace(config, num_classes=classes))
+        if pretrained is not None:
+            # In both: the only stream of an arm has no name that the whole network has.
+            load_backbone(network, pretrained, images)
+        networks.append(network)
+    whole, model = networks
     own = model.state_dict()
     shared = {
         name: tensor
-        for name, tensor in whole.items()
+        for name, tensor in whole.state_dict().items()
         if name in own and own[name].shape == tensor.shape
     }
     model.load_state_dict({**own, **shared})
     save_checkpoint(path, model)
 
 
+def some_images(config: Config) -> Mapping[str, Tensor]:
+    """Return normalised training images of both inputs; one seed has the same in every arm."""
+    batches = training_batches(
+        config.open_training_data(),
+        TrainTransform(config.transform, config.normalisation.build()),
+        batch_size=_CALIBRATION_FRAMES,
+        seed=config.train.seed,
+        start=0,
+        stop=1,
+    )
+    batch = next(batches)
+    return {"rgb": batch.rgb, "hha": batch.hha}
+
+
 def run(arm: str, seed: int, options: argparse.Namespace) -> Result:
     """Train and test one arm with one seed, or read what was found before."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    out = Path(options.out)
-    folder = out / f"{arm}-{seed}"
+    folder = Path(options.out) / f"{arm}-{seed}"
     found = folder / "result.json"
     if found.is_file():
         return Result(**json.loads(found.read_text(encoding="utf-8")))
     start = folder / "start.safetensors"
-    write_start(start, options.preset, arm, seed)
-    config = configuration(arm, seed, start, options, out)
+    config = configuration(arm, seed, start, options)
+    images = partial(some_images, config)
+    write_start(start, options.preset, arm, seed, options.pretrained, images)
     resume = any(folder.glob("state*"))
     begun = time.perf_counter()
     outcome = Trainer(config, folder, resume=resume, progress=False).run()
@@ -131,8 +150,9 @@ def run(arm: str, seed: int, options: argparse.Namespace) -> Result:
         )
     seconds = time.perf_counter() - begun
     model = load_checkpoint(folder / "last.safetensors")
-    scores = {f"{px:g}": _scores(model, config, _tests(options, px)) for px in TESTED_PX}
-    flow = _flow_fit(model, config.normalisation.build(), options) if _has_flow(model) else None
+    data = data_of(options)
+    scores = {name: _scores(model, config, frames) for name, frames in data.tests().items()}
+    flow = data.flow_fit(model, config.normalisation.build())
     parameters = sum(parameter.numel() for parameter in model.parameters())
     result = Result(arm, seed, parameters, seconds, scores, flow)
     with written_beside(found) as beside:
@@ -140,18 +160,10 @@ def run(arm: str, seed: int, options: argparse.Namespace) -> Result:
     return result
 
 
-def _tests(options: argparse.Namespace, error_px: float) -> SyntheticRooms:
-    cache = Path(options.out) / "frames"
-    return data(options.data_seed, options.tests, (error_px, error_px), cache).open("test")
-
-
-def _scores(model: FAFNet, config: Config, rooms: SyntheticRooms) -> dict[str, float]:
+def _scores(model: FAFNet, config: Config, frames: RgbdSegmentationDataset) -> dict[str, float]:
+    normalisation = config.normalisation.build()
     found = evaluate(
-        model,
-        rooms,
-        normalisation=config.normalisation.build(),
-        config=EvaluateConfig(split="test", boundary_px=_BOUNDARY_PX, workers=0),
-        progress=False,
+        model, frames, normalisation=normalisation, config=config.evaluate, progress=False
     )
     assert found.boundary is not None
     return {
@@ -161,75 +173,9 @@ def _scores(model: FAFNet, config: Config, rooms: SyntheticRooms) -> dict[str, f
     }
 
 
-def _has_flow(model: FAFNet) -> bool:
-    return model.config.fusion == "rgbd_fuse" and model.config.fusion_alignment == "flow"
-
-
-def _flow_fit(
-    model: FAFNet, normalisation: Normalisation, options: argparse.Namespace
-) -> dict[str, dict[str, float]]:
-    """Compare the mean flow of each FAM that moves depth to colour with the true displacement.
-
-    Returns:
-        The fields of `FlowFit` for each FAM.
-    """
-    true: list[Values] = []
-    learned: dict[str, list[Values]] = {}
-    to_tensors = EvalTransform(normalisation)
-    for error_px in TESTED_PX[:-1]:
-        rooms = _tests(options, error_px)
-        for index in range(len(rooms)):
-            sample = rooms.read(index)
-            assert sample.camera_matrix is not None
-            rotation, _ = rooms.calibration_error(index)
-            true.append(mean_displacement(rotation, sample.camera_matrix, sample.size))
-            tensors = to_tensors(sample)
-            with torch.inference_mode(), record_alignments(model) as recorded:
-                model(tensors.rgb[None], tensors.hha[None])
-            for name, alignment in recorded.items():
-                if name.endswith("align_depth"):
-                    learned.setdefault(name, []).append(alignment.flow.mean(axis=(1, 2)))
-    return {
-        name: asdict(FlowFit.of(np.array(true), np.array(flows, np.float64)))
-        for name, flows in learned.items()
-    }
-
-
-def mean_displacement(rotation: Values, camera_matrix: Values, size: tuple[int, int]) -> Values:
-    """Return by how many pixels a rotation moves an image (H, W) on average, (2,): x and y.
-
-    In its middle the image moves least; at these angles of view the mean is a tenth larger.
-    """
-    rows, columns = np.indices(size)
-    pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(rows.size)])
-    moved = camera_matrix @ rotation @ np.linalg.inv(camera_matrix) @ pixels
-    mean: Values = (moved[:2] / moved[2] - pixels[:2]).mean(axis=1)
-    return mean
-
-
-def make_frames(options: argparse.Namespace) -> None:
-    """Render all frames beforehand, in all processes; those that are there are only read."""
-    jobs = [(options, "train", TRAINED_PX, index) for index in range(options.frames)]
-    for px in TESTED_PX:
-        jobs += [(options, "test", (px, px), index) for index in range(options.tests)]
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(options.jobs) as pool:
-        made = pool.imap_unordered(_make_frame, jobs, chunksize=8)
-        for _ in tqdm(made, total=len(jobs), desc="rooms", disable=None):
-            pass
-
-
-def _make_frame(job: tuple[argparse.Namespace, Any, tuple[float, float], int]) -> None:
-    options, split, error_px, index = job
-    cv2.setNumThreads(1)
-    frames = options.frames if split == "train" else options.tests
-    cache = Path(options.out) / "frames"
-    data(options.data_seed, frames, error_px, cache).open(split).read(index)
-
-
 def run_all(options: argparse.Namespace) -> list[Result]:
     """Run every arm with every seed, seed by seed, so that pairs are complete early."""
-    make_frames(options)
+    data_of(options).make(options.jobs)
     results: list[Result] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
@@ -248,26 +194,6 @@ def run_all(options: argparse.Namespace) -> list[Result]:
     return results
 
 
-def check_settings(options: argparse.Namespace) -> None:
-    """Note what the runs of a folder have in common, or refuse to mix others with them.
-
-    Raises:
-        ValueError: the folder's runs were made with other settings.
-    """
-    path = Path(options.out) / "settings.json"
-    now = {name: getattr(options, name) for name in _COMMON}
-    then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else now
-    differ = [f"--{name.replace('_', '-')} {then.get(name)}" for name in _COMMON
-              if then.get(name) != now[name]]  # fmt: skip
-    if differ:
-        raise ValueError(
-            f"the runs in {options.out} were made with {' '.join(differ)}: go on with that, or take"
-            " another --out"
-        )
-    with written_beside(path) as beside:
-        beside.write_text(json.dumps(now, indent=1), encoding="utf-8")
-
-
 def found_results(out: Path) -> list[Result]:
     """Read all results that a folder holds."""
     files = sorted(out.glob("*/result.json"))
@@ -276,40 +202,17 @@ def found_results(out: Path) -> list[Result]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, then write the table and the plot."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of runs and report")
-    parser.add_argument("--arms", nargs="+", default=PRIMARY, choices=list(ABLATION))
-    parser.add_argument("--seeds", type=int, default=8, help="paired runs of each arm")
-    parser.add_argument("--preset", default="fafnet-nano")
-    parser.add_argument("--iterations", type=int, default=700)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--frames", type=int, default=1500, help="training frames")
-    parser.add_argument("--tests", type=int, default=150, help="test frames at each error")
-    parser.add_argument("--data-seed", type=int, default=100)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--report", action="store_true", help="train nothing: report what is there")
-    options = parser.parse_args(arguments)
-    counts = ("seeds", "iterations", "batch", "frames", "tests", "jobs")
-    for name in counts:
-        if getattr(options, name) < 1:
-            parser.error(f"--{name} is {getattr(options, name)}; wanted at least 1")
-    if not options.report:
-        try:
-            check_settings(options)
-        except ValueError as error:
-            parser.error(str(error))
+    options = read_options(__doc__ or "", PRIMARY, arguments)
     try:
         results = found_results(options.out) if options.report else run_all(options)
-    except InterruptedError as error:
+    except OSError as error:  # a stop among them
         print(f"ablation: {error}", file=sys.stderr)
         return 1
     if not results:
         print(f"ablation: no results in {options.out}; run without --report", file=sys.stderr)
         return 1
-    print(write_report(results, options.out))
+    settings = read_settings(options.out)
+    print(write_report(results, options.out, DATA[data_name(settings)].protocol(settings)))
     return 0
 
 

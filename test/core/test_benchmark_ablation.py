@@ -39,8 +39,27 @@ def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("ablation_report")
 
 
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("ablation_table")
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("ablation_data")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("ablation_options")
+
+
 def tiny(out: Path, **changes: Any) -> argparse.Namespace:
     settings: dict[str, Any] = {
+        "data": "synthetic",
         "preset": "fafnet-nano",
         "iterations": 1,
         "batch": 2,
@@ -48,6 +67,7 @@ def tiny(out: Path, **changes: Any) -> argparse.Namespace:
         "frames": 2,
         "tests": 1,
         "data_seed": 100,
+        "pretrained": None,
         "jobs": 1,
         "out": out,
     }
@@ -66,7 +86,7 @@ POINTS = {
 }
 
 
-def made_up(report: ModuleType) -> list[Any]:
+def made_up(runs: ModuleType) -> list[Any]:
     results = []
     for (arm, seed), points in POINTS.items():
         scores = {
@@ -76,17 +96,17 @@ def made_up(report: ModuleType) -> list[Any]:
         flow = None
         if arm == "all-fams":
             flow = {"encoder.fuse1.align_depth": {"slope": 0.1 * seed, "correlation": 0.5}}
-        results.append(report.Result(arm, seed, 1000, 1.0, scores, flow))
+        results.append(runs.Result(arm, seed, 1000, 1.0, scores, flow))
     return results
 
 
-def test_paired_differences_are_those_worked_out_by_hand(report: ModuleType) -> None:
-    table = report.Table(made_up(report))
+def test_paired_differences_are_those_worked_out_by_hand(runs: ModuleType) -> None:
+    table = runs.Table(made_up(runs))
     gains = table.difference("all-fams", "zero-flow", "mean_iou")
     # Seeds down, errors across.
     np.testing.assert_allclose(gains, [[1, 2, 3, 0], [0, 2, 4, -2], [1, 3, 5, 1]], atol=1e-9)
     # At 8 px: 3, 4, 5. Mean 4, deviation 1, its error 1 / sqrt(3); t(0.975, 2) = 4.30265.
-    interval = report.Interval.of(gains[:, 2])
+    interval = runs.Interval.of(gains[:, 2])
     assert interval.mean == pytest.approx(4)
     assert interval.high - 4 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert 4 - interval.low == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
@@ -100,18 +120,20 @@ def test_paired_differences_are_those_worked_out_by_hand(report: ModuleType) -> 
     np.testing.assert_allclose(2 * halved, gains)
 
 
-def test_only_seeds_that_both_arms_have_are_compared(report: ModuleType) -> None:
-    results = made_up(report)
-    table = report.Table([one for one in results if (one.arm, one.seed) != ("zero-flow", 1)])
+def test_only_seeds_that_both_arms_have_are_compared(runs: ModuleType) -> None:
+    results = made_up(runs)
+    table = runs.Table([one for one in results if (one.arm, one.seed) != ("zero-flow", 1)])
     assert table.seeds("all-fams", "zero-flow") == [0, 2]
     assert table.difference("all-fams", "zero-flow", "mean_iou").shape == (2, 4)
-    alone = report.Interval.of(np.array([1.5]))
+    alone = runs.Interval.of(np.array([1.5]))
     assert alone.mean == 1.5
     assert math.isnan(alone.low)
 
 
-def test_the_report_says_what_the_table_holds(report: ModuleType, tmp_path: Path) -> None:
-    text = report.write_report(made_up(report), tmp_path)
+def test_the_report_says_what_the_table_holds(
+    report: ModuleType, runs: ModuleType, tmp_path: Path
+) -> None:
+    text = report.write_report(made_up(runs), tmp_path)
     assert (tmp_path / "ablation.md").read_text() == text + "\n"
     assert cv2.imread(str(tmp_path / "ablation.png")) is not None
     # 51 is the mean of 50, 52 and 51.
@@ -128,30 +150,30 @@ def test_the_report_says_what_the_table_holds(report: ModuleType, tmp_path: Path
         assert above.count("|") == rule.count("|")
 
 
-def test_flow_fits_a_straight_line_through_all_frames(report: ModuleType) -> None:
+def test_flow_fits_a_straight_line_through_all_frames(runs: ModuleType) -> None:
     rng = np.random.default_rng(0)
     true = rng.uniform(-4, 4, (50, 2))
-    fit = report.FlowFit.of(true, 0.3 * true + (5.0, -2.0))
+    fit = runs.FlowFit.of(true, 0.3 * true + (5.0, -2.0))
     assert (fit.slope, fit.correlation) == (pytest.approx(0.3), pytest.approx(1.0))
-    still = report.FlowFit.of(true, np.zeros((50, 2)))
+    still = runs.FlowFit.of(true, np.zeros((50, 2)))
     assert (still.slope, still.correlation) == (0.0, 0.0)
     # Least squares of both axes together, with an offset for each.
     learned = 0.7 * true + rng.normal(0, 1, true.shape)
     columns = np.zeros((100, 3))
     columns[:, 0], columns[::2, 1], columns[1::2, 2] = true.ravel(), 1, 1
     expected = np.linalg.lstsq(columns, learned.ravel(), rcond=None)[0][0]
-    assert report.FlowFit.of(true, learned).slope == pytest.approx(expected)
+    assert runs.FlowFit.of(true, learned).slope == pytest.approx(expected)
 
 
-def test_the_mean_displacement_is_that_of_the_whole_image(ablation: ModuleType) -> None:
+def test_the_mean_displacement_is_that_of_the_whole_image(data: ModuleType) -> None:
     camera = PinholeCamera(160, 120, 68)
     config = replace(SensorConfig.perfect(), calibration_error_px=(8, 8))
     rotation, middle = calibration_error(config, camera, np.random.default_rng(2))
-    mean = ablation.mean_displacement(rotation, camera.camera_matrix, (120, 160))
+    mean = data.mean_displacement(rotation, camera.camera_matrix, (120, 160))
     # x^2 / f^2 is tan^2 of half the angle of view, over 3 on average; y likewise.
     across, down = math.tan(math.radians(34)) ** 2 / 3, (60 / camera.focal) ** 2 / 3
     np.testing.assert_allclose(mean, middle * (1 + across, 1 + down), rtol=0.01)
-    still = ablation.mean_displacement(np.eye(3), camera.camera_matrix, (120, 160))
+    still = data.mean_displacement(np.eye(3), camera.camera_matrix, (120, 160))
     np.testing.assert_allclose(still, 0, atol=1e-9)
 
 
@@ -179,7 +201,7 @@ def test_paired_arms_differ_in_nothing_but_the_network(
     options = tiny(tmp_path, iterations=3)
     configs = []
     for arm in ablation.PRIMARY:
-        config = ablation.configuration(arm, 5, tmp_path / f"{arm}.safetensors", options, tmp_path)
+        config = ablation.configuration(arm, 5, tmp_path / f"{arm}.safetensors", options)
         assert config.model.arm == arm
         configs.append(config)
     assert all(replace(one, model=configs[0].model) == configs[0] for one in configs)
@@ -226,10 +248,15 @@ def test_a_run_is_kept_and_one_that_was_stopped_leaves_no_result(
         (["--iterations", "0"], "--iterations is 0; wanted at least 1"),
         (["--arms", "no-fams"], "invalid choice: 'no-fams'"),
         (["--rate", "0.1"], "were made with --rate 0.002 --data-seed 7"),
+        (["--data", "nyuv2", "--root", "x"], "were made with --data synthetic: go on with that"),
+        (["--data", "nyuv2"], "--data nyuv2 wants --root"),
+        (["--data", "nyuv2", "--root", "x", "--tests", "2"], "--tests is an option of --data synt"),
+        (["--pretrained", "x"], "--pretrained is an option of --data nyuv2 only"),
     ],
 )
 def test_what_is_asked_wrongly_of_it(
     ablation: ModuleType,
+    command: ModuleType,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
@@ -237,7 +264,7 @@ def test_what_is_asked_wrongly_of_it(
 ) -> None:
     options = tiny(tmp_path, iterations=700, batch=8, rate=2e-3, frames=1500, tests=150)
     options.data_seed = 7
-    ablation.check_settings(options)
+    command.check_settings(options)
     with pytest.raises(SystemExit) as wrong:
         ablation.main(["--out", str(tmp_path), *arguments])
     assert wrong.value.code == 2

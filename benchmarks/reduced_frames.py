@@ -1,0 +1,123 @@
+"""The frames of NYU-Depth V2 at a fraction of their size: read and reduced once, then kept.
+
+A short training at a small size would spend its time on decoding large images, and every run of
+the ablation would do so again. A split is one file here, mapped into memory, so that runs beside
+one another share it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fafnet_core.data.catalogue import NYUv2Data
+from fafnet_core.data.labels import NYU40, LabelSet
+from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.data.splits import Split
+from fafnet_core.data.transforms import scale_sample
+from fafnet_core.files import written_beside
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReducedNYUv2:
+    """The `data:` section of such frames.
+
+    Attributes:
+        root: the data set's folder, in any layout that the package reads.
+        reduce: both sides are divided by it.
+        cache: folder in which the reduced frames are kept.
+    """
+
+    root: str
+    reduce: int
+    cache: str
+
+    def open(self, split: Split) -> ReducedFrames:
+        """Return the frames of a split, once `make` has made them.
+
+        Raises:
+            FileNotFoundError: they are not made.
+        """
+        return ReducedFrames(self._folder(split))
+
+    def make(self, split: Split, jobs: int) -> None:
+        """Read and reduce the frames of a split, unless they are there.
+
+        Args:
+            split: "train", which is the whole official training split, or "test".
+            jobs: threads that do it.
+
+        Raises:
+            ValueError: a frame is damaged; the message names it.
+            OSError: the data set's folder, or a file of it, is not there.
+        """
+        folder = self._folder(split)
+        if _planes(folder).is_file():
+            return
+        frames = NYUv2Data(root=self.root, validation=0).open(split)
+        for notice in frames.notices:
+            tqdm.write(notice, file=sys.stderr)
+
+        def planes(index: int) -> NDArray[np.uint8]:
+            # HHA of the whole frame: its normals are of the finest depth there is.
+            sample = scale_sample(frames.read(index).with_hha(), 1 / self.reduce)
+            assert sample.hha is not None
+            return np.dstack([sample.rgb, sample.hha, sample.label])
+
+        # Alone: a data set may open its files with the first frame.
+        made = [planes(0)]
+        with ThreadPoolExecutor(jobs) as pool:
+            others = pool.map(planes, range(1, len(frames)))
+            made += tqdm(others, total=len(frames) - 1, desc=f"{split} frames", disable=None)
+        with written_beside(_names(folder)) as beside:
+            beside.write_text(json.dumps(list(frames.names)), encoding="utf-8")
+        # Last: where this file is, the split is whole.
+        with written_beside(_planes(folder)) as beside, beside.open("wb") as file:
+            np.save(file, np.stack(made), allow_pickle=False)
+
+    def _folder(self, split: Split) -> Path:
+        return Path(self.cache) / f"nyuv2-{split}-{self.reduce}"
+
+
+def _planes(folder: Path) -> Path:
+    return folder / "frames.npy"
+
+
+def _names(folder: Path) -> Path:
+    return folder / "names.json"
+
+
+class ReducedFrames(RgbdSegmentationDataset):
+    """Reduced frames, with ready HHA.
+
+    Args:
+        folder: what `ReducedNYUv2.make` wrote.
+
+    Raises:
+        FileNotFoundError: it wrote nothing there.
+    """
+
+    label_set: LabelSet = NYU40
+
+    def __init__(self, folder: Path) -> None:
+        # Mapped: what one process reads from disk is in memory for all.
+        self._planes = np.load(_planes(folder), mmap_mode="r", allow_pickle=False)
+        self.names = json.loads(_names(folder).read_text(encoding="utf-8"))
+        self.sensors = [""] * len(self.names)
+
+    def read(self, index: int) -> RgbdSample:
+        """Return one frame; see `RgbdSegmentationDataset.read`."""
+        planes: NDArray[np.uint8] = np.asarray(self._planes[index])
+        return RgbdSample(
+            rgb=planes[..., :3].copy(),
+            label=planes[..., 6].copy(),
+            hha=planes[..., 3:6].copy(),
+            name=self.names[index],
+        )
