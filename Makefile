@@ -11,6 +11,8 @@ SECONDS_TO_RUN ?= 20
 OUT ?= output
 NYUV2 ?= data/nyuv2
 PROCESSES ?= 2
+NYUV2 ?= data/nyuv2
+WEIGHTS ?= mobilenetv2-ade20k.safetensors
 
 ifdef ROS_DISTRO
 # A distribution brings rclpy and messages compiled against its own NumPy, and its own OpenCV:
@@ -55,10 +57,11 @@ lint: venv  ## check style and types
 	$(BIN)/mypy
 
 .PHONY: checkpoint
-checkpoint: venv  ## train the checkpoint that ships anew, and measure it (an hour on two cores)
-	$(BIN)/torchrun --nproc_per_node $(PROCESSES) -m fafnet_core train config/synthetic.yaml \
-	  --out '$(OUT)/rooms' $(if $(wildcard $(OUT)/rooms/states),--resume)
-	$(BIN)/python benchmarks/shipped.py '$(OUT)/rooms/last.safetensors' --nyuv2 '$(NYUV2)'
+checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours; NYUV2=<folder> WEIGHTS=<file>)
+	$(BIN)/torchrun --nproc_per_node $(PROCESSES) -m fafnet_core train config/nyuv2-mobile.yaml \
+	  --out '$(OUT)/mobile' --set data.root='$(NYUV2)' --set model.pretrained='$(WEIGHTS)' \
+	  --set auxiliary.cache='$(OUT)/synthetic' $(if $(wildcard $(OUT)/mobile/states),--resume)
+	$(BIN)/python benchmarks/shipped.py '$(OUT)/mobile/last.safetensors' --nyuv2 '$(NYUV2)'
 
 .PHONY: clean
 clean:  ## remove everything that make made

@@ -190,7 +190,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.frames:
             camera = _start(stack, "fafnet_ros.frame_player", f"folder:={arguments.frames}")
         else:
-            # The size that the default checkpoint was trained with.
+            # The size at which the default checkpoint sees frames: nothing is made larger.
             size = ("width:=320", "height:=240")
             camera = _start(stack, "fafnet_ros.synthetic_camera", *size)
         rclpy.init()
