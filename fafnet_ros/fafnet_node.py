@@ -269,15 +269,14 @@ class SegmentNode(SturdyLifecycleNode):
         report.values |= describe_stamps(pairing)
         report.values |= describe_load(load)
         report.values |= describe_memory(memory)
-        fault = self._fault.now(self._statistics)
-        if fault:
-            report.findings.append(Finding("ERROR", fault))
         report.findings += findings(
             activation.input_states(),
             self._statistics,
             pairing,
             active_s=activation.active_s,
-            frame=FrameState(doubt=self._doubt.now(self._statistics)),
+            frame=FrameState(
+                refusal=self._fault.now(self._statistics), doubt=self._doubt.now(self._statistics)
+            ),
             load=load,
             memory=memory,
         )

@@ -77,18 +77,20 @@ def findings(
         inputs: the inputs that have to be heard.
         statistics: what the node counted.
         pairing: how the stamps of colour and depth lie.
-        active_s: seconds since activation; nothing is found wrong in the first two.
+        active_s: seconds since activation; in the first two only refusals are told.
         frame: what the pipeline said of the last frames.
         load: how the load control stands.
         memory: of the device that the network runs on.
     """
+    frame = frame or FrameState()
+    # Said at once and always: it is why there are no labels, whatever else may be.
+    found = [Finding("ERROR", frame.refusal)] if frame.refusal else []
     if active_s < SILENT_AFTER:
         waits = statistics.age("published") >= active_s
-        return [_WAITING] if waits else []
-    found = input_findings(inputs, statistics)
+        return found or ([_WAITING] if waits else [])
+    found += input_findings(inputs, statistics)
     topics = {entry.event: entry.topic for entry in inputs}
     images_come = not any(statistics.is_silent(event) for event in ("colour", "depth"))
-    frame = frame or FrameState()
     if images_come:
         # There was nothing to pair before both came.
         come_s = min(statistics.lasting(event) for event in ("colour", "depth"))
@@ -143,10 +145,8 @@ def is_recent(event: str, statistics: Statistics) -> bool:
 def frame_findings(
     frame: FrameState, statistics: Statistics, topics: Mapping[str, str]
 ) -> list[Finding]:
-    """Say which frames are refused, which may be wrong, and whether depth changes its alignment."""
+    """Say which frames may be wrong, and whether depth changes its alignment."""
     found = []
-    if frame.refusal:
-        found.append(Finding("ERROR", frame.refusal))
     if frame.doubt:
         found.append(Finding("WARN", frame.doubt))
     here, all_frames = statistics.rate(REGISTERED_HERE), statistics.rate("published")

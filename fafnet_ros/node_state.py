@@ -65,7 +65,8 @@ class FrameState:
     """What the pipeline said of the last frames; empty for nothing.
 
     Attributes:
-        refusal: why the last frames were refused (sizes, encodings, calibration), and the remedy.
+        refusal: why the last frames gave no labels (sizes, encodings, calibration, an exception),
+            and the remedy.
         doubt: why labels may be wrong (depth that may not be registered), and the remedy.
     """
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -418,6 +419,26 @@ def test_a_bad_frame_is_reported_once_counted_and_passed_over(ros: Ros) -> None:
         return [v.value for v in reports[-1].status[0].values if v.key == "frames: refused"]
 
     ros.wait_for(lambda: refused() == ["2"], "two refusals counted")
+
+
+def test_frames_that_are_all_refused_are_not_called_a_hang(ros: Ros) -> None:
+    ros.collect(Image, "fafnet/labels")
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    node = ros.start("segment_node")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    camera = Camera(ros)
+    camera.send_info()
+    begun, seconds = time.monotonic(), itertools.count(1)
+
+    def is_long_enough() -> bool:
+        camera.send(next(seconds), depth_width=32)
+        ros.spin(0.2)
+        return time.monotonic() - begun > 14  # work counts as stuck after 10 s without labels
+
+    ros.wait_for(is_long_enough, "fourteen seconds of refused frames")
+    said = [report.status[0].message for report in reports]
+    assert "depth is 32x48, colour 64x48" in said[-1]
+    assert not [text for text in said if "no labels for" in text]
 
 
 def test_an_activation_that_fails_leaves_nothing_behind_and_can_be_mended(ros: Ros) -> None:
