@@ -20,7 +20,7 @@ from fafnet_core.data.input_size import fitted_size
 from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmentation, Segmenter, blend, legend, strip
-from fafnet_core.inference.segmenter import classify
+from fafnet_core.inference.classify import classify
 from fafnet_core.models import fam
 
 CAMERA = PinholeCamera(160, 120)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model, load_checkpoint, save_checkpoint
 from fafnet_core.data import NYU40
+from fafnet_core.inference import Segmenter
 from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.pretrained import load_backbone
 from fafnet_core.models.timm_backbone import TimmBackbone
@@ -146,9 +147,10 @@ def test_checkpoints_and_the_callers_random_state(
         assert torch.equal(loaded(*images), model(*images))
 
 
-def test_sizes_that_it_cannot_take(library: dict[str, Any]) -> None:
+def test_sizes_that_it_cannot_take(library: dict[str, Any], tmp_path: Path) -> None:
     library["net"] = Extractor
     model = build("net").eval()
+    assert model.input_divisor == 1
     with pytest.raises(ValueError, match=r"at least 64 x 64 pixels; got 64 x 63"):
         model(*torch.rand(2, 1, 3, 64, 63).unbind())
 
@@ -159,6 +161,12 @@ def test_sizes_that_it_cannot_take(library: dict[str, Any]) -> None:
 
     library["net"] = Even
     model = build("net").eval()
+    assert model.input_divisor == 32
+    refusal = r"input_size is 130x96 .* takes sides divisible by 32 only: take 128x96"
+    with pytest.raises(ValueError, match=refusal):
+        save_checkpoint(tmp_path / "m.safetensors", model, input_size=(96, 130))
+    with pytest.raises(ValueError, match=refusal):
+        Segmenter(model, device="cpu", input_size=(96, 130))
     with pytest.raises(ValueError, match=r"divisible by 32; got 64 x 97"):
         model(*torch.rand(2, 1, 3, 64, 97).unbind())
     assert model(*torch.rand(2, 1, 3, 64, 96).unbind()).shape == (1, 40, 64, 96)
