@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tolerances import assert_same_maps
 from torch import Tensor
 
 from fafnet_core.models.fam import (
@@ -193,9 +194,12 @@ def test_zero_flow_has_the_parameters_of_flow_and_its_untrained_result() -> None
         k: v.shape for k, v in zero.state_dict().items()
     }
     x_i, x_j = torch.rand(2, 1, 6, 12, 16)
-    assert torch.equal(flow(x_i, x_j), zero(x_i, x_j))
-    torch.nn.init.normal_(zero.conv_flow.weight)
-    assert torch.equal(flow(x_i, x_j), zero(x_i, x_j))
+    untrained = zero(x_i, x_j)
+    assert_same_maps(flow(x_i, x_j), untrained)
+    for module in (flow, zero):
+        torch.nn.init.normal_(module.conv_flow.weight)
+    assert torch.equal(zero(x_i, x_j), untrained)
+    assert (flow(x_i, x_j) - untrained).abs().max() > 0.1 * untrained.abs().max()
 
 
 def test_a_narrow_flow_warps_the_map_itself() -> None:
