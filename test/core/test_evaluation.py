@@ -74,6 +74,10 @@ def network() -> FAFNet:
 
 
 def inputs(sample: RgbdSample) -> tuple[Tensor, Tensor]:
+    """What `evaluate` shows the network: (1, 3, H, W), contiguous.
+
+    One network, one memory format: only then are its labels promised to be the same.
+    """
     images = (sample.rgb, sample.with_hha().hha)
     n = NORMALISATION
     affines = ((n.rgb_mean, n.rgb_deviation), (n.hha_mean, n.hha_deviation))
@@ -82,7 +86,7 @@ def inputs(sample: RgbdSample) -> tuple[Tensor, Tensor]:
         assert image is not None
         values = image.astype(np.float32) / 255
         values = (values - np.array(mean, np.float32)) / np.array(deviation, np.float32)
-        normalised.append(torch.from_numpy(values).permute(2, 0, 1)[None])
+        normalised.append(torch.from_numpy(values).permute(2, 0, 1)[None].contiguous())
     return normalised[0], normalised[1]
 
 
