@@ -77,13 +77,21 @@ def test_two_processes_train_as_one_with_the_whole_batch(
 
 
 def test_every_process_s_frames_are_validated(two: Path, tmp_path: Path) -> None:
+    # Of the one best network, but loaded anew and run with other threads: a few pixels may get
+    # another label. One of 1600, the fewest that are scored, moves the mean by some 5e-4.
+    tolerance = 2e-3
     for name, config in configurations().items():
-        # The same weights, so the same labels: of the one best network.
         best = two / name / "best.safetensors"
-        scored = evaluate(
-            load_checkpoint(best), config.data.open("val"), normalisation=Normalisation()
+        network, frames = load_checkpoint(best), config.data.open("val")
+        share = range(0, len(frames), 2)  # of the first process
+        scored, alone = (
+            evaluate(network, frames, normalisation=Normalisation(), frames=indices).scores
+            for indices in (None, share)
         )
-        assert read_metadata(best).notes["figures"]["mean_iou"] == scored.scores.mean_iou
+        found = read_metadata(best).notes["figures"]["mean_iou"]
+        assert found == pytest.approx(scored.mean_iou, abs=tolerance)
+        if len(share) < len(frames):
+            assert abs(found - alone.mean_iou) > 2 * tolerance
 
 
 def test_a_signal_to_one_process_stops_both_after_the_same_iteration(two: Path) -> None:
