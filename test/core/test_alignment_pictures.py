@@ -224,10 +224,12 @@ def test_the_length_is_the_saturation() -> None:
 def test_equal_features_have_equal_colours() -> None:
     features = np.random.default_rng(0).normal(size=(5, 12, 16)).astype(np.float32)
     before, after = colour_features([features, features.copy()])
-    np.testing.assert_array_equal(before, after)
+    # Within a level: both are products of matrices, which add up in an order that may depend on
+    # their size and place in memory, and are rounded afterwards.
+    assert np.abs(before.astype(int) - after).max() <= 1
     assert before.std(axis=(0, 1)).min() > 20
     coarse, moved = colour_features([features[:, ::2, ::2], features])
-    np.testing.assert_array_equal(coarse, moved[::2, ::2])
+    assert np.abs(coarse.astype(int) - moved[::2, ::2]).max() <= 1
 
 
 @pytest.mark.parametrize("channels", [1, 2, 40])
