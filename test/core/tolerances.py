@@ -16,8 +16,8 @@ from torch import Tensor
 SUMS = 1e-5
 """Of the largest value of a map, in float32.
 
-Measured for small networks that were saved and loaded: 2e-7, two or three roundings. The rest is
-room for deeper ones and other processors; a wrong weight or input is seen in hundredths.
+Measured for networks that were built twice, or saved and loaded: up to 5e-7, a few roundings. The
+rest is room for deeper ones and other processors; a wrong weight or input moves hundredths.
 """
 
 LABELS = 0.999
