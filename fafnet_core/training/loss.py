@@ -5,6 +5,10 @@ pixels, and only the sums over all of them divide to the mean over all pixels. T
 give its loss. The release's launch file takes focal loss with gamma 0, which is cross entropy, and
 divides by all pixels, the unlabelled ones too (`average_over: all`): a defect, for the less of an
 image is labelled the less it then weighs.
+
+Beside it, where asked for, the Lovász softmax loss (Berman, Triki and Blaschko, CVPR 2018): a
+convex surrogate of 1 - mean IoU, for what is reported is mean IoU, and cross entropy cares little
+about classes of few pixels.
 """
 
 from __future__ import annotations
@@ -22,6 +26,10 @@ from fafnet_core.training.settings import require_field
 
 AverageOver = Literal["valid", "all"]
 
+# The decoder's logits are a quarter of the image's size, so every fourth pixel of a row and of a
+# column shows them all, and sorting a sixteenth of the pixels costs little.
+_LOVASZ_STRIDE = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
@@ -32,6 +40,9 @@ class LossConfig:
         class_weights: one number a class, above 0 for one at least; a pixel then counts as much
             as its class weighs. None: all the same.
         label_smoothing: share of the target that is spread over all classes, 0 up to, not with, 1.
+        lovasz: how much the Lovász softmax loss of a micro-batch weighs beside the mean cross
+            entropy; 0 leaves it out. It is of the images of a micro-batch together, so with it a
+            batch in other parts gives another gradient.
 
     Raises:
         ValueError: a field has a value that is not allowed; the message says what is.
@@ -40,6 +51,7 @@ class LossConfig:
     average_over: AverageOver = "valid"
     class_weights: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
+    lovasz: float = 0.0
 
     def __post_init__(self) -> None:
         choices = get_args(AverageOver)
@@ -49,6 +61,7 @@ class LossConfig:
         require_field(
             self, "label_smoothing", 0 <= self.label_smoothing < 1, "0 or more, and below 1"
         )
+        require_field(self, "lovasz", 0 <= self.lovasz < math.inf, "a number from 0")
         if self.class_weights is not None:
             weights = tuple(self.class_weights)
             usable = all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0
@@ -73,7 +86,7 @@ class LossConfig:
 def summed_loss(
     logits: Tensor, label: Tensor, config: LossConfig | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Cross entropy summed over the labelled pixels, and the number of pixels it is the sum of.
+    """The loss summed over the labelled pixels, and the number of pixels it is the sum of.
 
     The mean is sum / count; where no pixel is labelled both are 0, and so are the gradients.
 
@@ -106,7 +119,44 @@ def summed_loss(
         reduction="none",
         label_smoothing=config.label_smoothing,
     )
-    return losses.sum(), counted_pixels(label, config)
+    loss, count = losses.sum(), counted_pixels(label, config)
+    if config.lovasz:
+        every = slice(None, None, _LOVASZ_STRIDE)
+        surrogate = lovasz_softmax(logits[..., every, every].softmax(1), label[:, every, every])
+        loss = loss + config.lovasz * count * surrogate
+    return loss, count
+
+
+def lovasz_softmax(probabilities: Tensor, label: Tensor) -> Tensor:
+    """A convex surrogate of 1 - IoU, its mean over the classes that the labels have.
+
+    Of predictions that are certain (each probability 0 or 1) it is 1 - IoU itself. Berman et al.,
+    section 3.2, equations 8 and 9, and algorithm 1 for the gradient of the Lovász extension.
+
+    Args:
+        probabilities: (B, C, H, W), float; of a pixel they sum to 1.
+        label: (B, H, W) int64, 0..C-1, or 255 where a pixel does not count.
+
+    Returns:
+        A number without dimensions; 0 where no pixel is labelled.
+    """
+    labelled = label != UNLABELLED
+    target = label[labelled]
+    present = torch.unique(target)
+    if present.numel() == 0:
+        return probabilities.sum() * 0
+    truth = (target == present[:, None]).float()
+    errors = (truth - probabilities.movedim(1, 0)[present][:, labelled]).abs()
+    errors, order = errors.sort(dim=1, descending=True)
+    truth = truth.gather(1, order)
+    # If the pixels of the largest errors, one more at each place, were the wrong ones:
+    total = truth.sum(1, keepdim=True)
+    intersection = total - truth.cumsum(1)
+    union = total + (1 - truth).cumsum(1)
+    jaccard_loss = 1 - intersection / union
+    steps = jaccard_loss.diff(dim=1, prepend=jaccard_loss.new_zeros(len(present), 1))
+    surrogate: Tensor = (errors * steps).sum(1).mean()
+    return surrogate
 
 
 def counted_pixels(label: Tensor, config: LossConfig) -> Tensor:

@@ -1,7 +1,8 @@
 """One update of the weights: micro-batches, processes, arithmetic and the gradient in one place.
 
 The loss of an update is the sum over all labelled pixels of all micro-batches of all processes,
-divided by their number. A batch that is split in any of these ways gives the same gradient.
+divided by their number. A batch that is split in any of these ways gives the same gradient (but
+for the part of `loss.lovasz`, which is of a micro-batch as a whole).
 """
 
 from __future__ import annotations

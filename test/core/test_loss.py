@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fafnet_core.training.loss import LossConfig, counted_pixels, summed_loss
+from fafnet_core.training.loss import LossConfig, counted_pixels, lovasz_softmax, summed_loss
 
 
 @pytest.fixture
@@ -84,6 +84,49 @@ def test_bfloat16_logits_are_summed_in_float32() -> None:
     torch.testing.assert_close(total / count, torch.tensor(2.0).log())
 
 
+def _certain(prediction: Tensor, classes: int) -> Tensor:
+    return F.one_hot(prediction, classes).movedim(-1, 1).float()
+
+
+def test_lovasz_of_certain_predictions_is_one_minus_iou(batch: tuple[Tensor, Tensor]) -> None:
+    logits, label = batch
+    prediction = logits.argmax(1)
+    valid = label != 255
+    ious = []
+    for kind in label[valid].unique():
+        found, true = (prediction == kind) & valid, label == kind
+        ious.append((found & true).sum() / (found | true).sum())
+    surrogate = lovasz_softmax(_certain(prediction, 5), label)
+    torch.testing.assert_close(surrogate, 1 - torch.stack(ious).mean())
+    right = label.where(valid, 0)
+    assert lovasz_softmax(_certain(right, 5), label) == 0
+
+
+def test_lovasz_stands_beside_cross_entropy_and_can_be_descended() -> None:
+    generator = torch.Generator().manual_seed(1)
+    label = torch.randint(0, 3, (2, 8, 8), generator=generator)
+    logits = torch.zeros(2, 3, 8, 8, requires_grad=True)
+    entropy, count = summed_loss(logits, label)
+    both, same = summed_loss(logits, label, LossConfig(lovasz=0.5))
+    seen = label[:, ::4, ::4]
+    surrogate = lovasz_softmax(torch.full((2, 3, 2, 2), 1 / 3), seen)
+    assert count == same
+    torch.testing.assert_close(both / count, entropy / count + 0.5 * surrogate)
+    (gradient,) = torch.autograd.grad(lovasz_softmax(logits.softmax(1), label), logits)
+    with torch.no_grad():
+        lower = lovasz_softmax((logits - 5 * gradient).softmax(1), label)
+    assert lower < lovasz_softmax(logits.softmax(1), label)
+
+
+def test_lovasz_of_nothing_labelled_is_zero() -> None:
+    logits = torch.randn(1, 2, 4, 4, requires_grad=True)
+    total, _ = summed_loss(logits, torch.full((1, 4, 4), 255), LossConfig(lovasz=1.0))
+    total.backward()  # type: ignore[no-untyped-call]
+    assert total == 0
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
 def test_what_does_not_fit_is_refused(batch: tuple[Tensor, Tensor]) -> None:
     logits, label = batch
     with pytest.raises(ValueError, match=r"got \(4, 5, 6, 7\) and \(4, 6, 6\)"):
@@ -93,6 +136,7 @@ def test_what_does_not_fit_is_refused(batch: tuple[Tensor, Tensor]) -> None:
     for fields, message in (
         ({"average_over": "void"}, "average_over is 'void'; it has to be one of valid, all"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"lovasz": -0.1}, "lovasz is"),
         ({"class_weights": (1, -1)}, "class_weights is"),
         ({"class_weights": (0, 0)}, "class_weights is"),
     ):
