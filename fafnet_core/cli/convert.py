@@ -1,6 +1,6 @@
 """`fafnet convert`: a stranger's file becomes one of this project.
 
-A checkpoint of the authors' training script becomes a checkpoint; MobileNetV2 of a TensorFlow Lite
+A checkpoint of the authors' training script becomes a checkpoint; a MobileNet of a TensorFlow Lite
 file becomes weights that a backbone starts from. The content of the file tells which it is.
 """
 
@@ -31,9 +31,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to `fafnet`."""
     parser = verbs.add_parser(
         "convert",
-        help="convert a checkpoint of the authors' code, or a MobileNetV2 of TensorFlow Lite",
+        help="convert a checkpoint of the authors' code, or a MobileNet of TensorFlow Lite",
         description="Convert a checkpoint that the authors' training script wrote, or take"
-        " MobileNetV2's weights out of a TensorFlow Lite file.",
+        " a MobileNet's weights out of a TensorFlow Lite file.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -123,7 +123,7 @@ def _convert_tflite(arguments: argparse.Namespace) -> int:
     report = {
         "tensors": len(network.tensors),
         "parameters": sum(values.size for values in network.tensors.values()),
-        "backbone": "mobilenet_v2",
+        "backbone": network.backbone,
         "stored_as": network.stored_as,
         "input": network.input,
         "output_stride": network.output_stride,

@@ -25,7 +25,7 @@ Alignment = Literal["flow", "zero_flow", "none"]
 Warp = Literal["both", "depth_only"]
 
 RESNETS = tuple(f"resnet{depth}{stem}" for stem in ("", "_v1c") for depth in (18, 34, 50, 101, 152))
-MOBILENETS = ("mobilenet_v2",)
+MOBILENETS = ("mobilenet_v2", "mobilenet_multi_avg")
 OWN_BACKBONES = RESNETS + MOBILENETS
 TIMM = "timm/"
 """What the name of a backbone from timm begins with."""
@@ -56,8 +56,8 @@ class FAFNetConfig:
         num_classes: labels the network tells apart, 1 to 255 (the id 255 means unlabelled).
         modality: "rgbd", both streams; "rgb" or "hha", one of them with the same decoder.
         backbone: the network of each stream: resnet18, 34, 50, 101 or 152, each also as _v1c (deep
-            stem), mobilenet_v2, or "timm/<name>" where timm is installed. By default resnet101, in
-            the release resnet101_v1c.
+            stem), mobilenet_v2, mobilenet_multi_avg, or "timm/<name>" where timm is installed. By
+            default resnet101, in the release resnet101_v1c.
         width_multiplier: scales every stage of a ResNet or a MobileNet, 1/16 to 4.
         output_stride: input pixels for one pixel of the deepest map; below 32, strides of the
             last stages become dilations.

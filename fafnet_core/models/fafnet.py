@@ -34,7 +34,7 @@ from fafnet_core.models.fam import (
     upsample_like,
 )
 from fafnet_core.models.hub import HubMixin
-from fafnet_core.models.mobilenet import MobileNetV2
+from fafnet_core.models.mobilenet import MobileNet
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
 from fafnet_core.models.timm_backbone import TimmBackbone
@@ -167,8 +167,10 @@ def _backbone(config: FAFNetConfig) -> Backbone:
     if config.backbone.startswith(TIMM):
         return TimmBackbone(config.backbone.removeprefix(TIMM), output_stride=config.output_stride)
     if config.backbone in MOBILENETS:
-        return MobileNetV2(
-            width_multiplier=config.width_multiplier, output_stride=config.output_stride
+        return MobileNet(
+            config.backbone,
+            width_multiplier=config.width_multiplier,
+            output_stride=config.output_stride,
         )
     return ResNet(
         config.backbone,

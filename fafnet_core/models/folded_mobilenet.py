@@ -1,8 +1,7 @@
-"""MobileNetV2's convolutions with their norms folded in, as a file: what a backbone starts from.
+"""A MobileNet's convolutions with their norms folded in, as a file: what a backbone starts from.
 
-The network is that of Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks"
-(2018), table 2 at width 1, without the 1x1 convolution to 1280 channels: 51 convolutions, under
-torchvision's names.
+The networks are those of `mobilenet.ARCHITECTURES` at width 1, under torchvision's names; of
+MobileNetV2, whose 1x1 convolution to 1280 channels is left out, 51 convolutions.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from fafnet_core.files import written_beside
+from fafnet_core.models.mobilenet import ARCHITECTURES
 
 _SAME_RANGE = 0.02
 """256 levels cannot meet -1, 0 and 1 all at once: files have -0.996 to 1.004, or -1 to 0.992."""
@@ -23,9 +23,10 @@ _SAME_RANGE = 0.02
 
 @dataclass(frozen=True)
 class FoldedMobileNet:
-    """MobileNetV2's weights, and what whoever uses them has to know.
+    """A MobileNet's weights, and what whoever uses them has to know.
 
     Attributes:
+        backbone: which one, by its name in `ARCHITECTURES`.
         tensors: float32; weights (O, I, H, W), of depthwise ones (C, 1, H, W), and biases (O,),
             in the network's order.
         stored_as: type of the weights in the source, such as int8.
@@ -36,6 +37,7 @@ class FoldedMobileNet:
         sha256: of the source.
     """
 
+    backbone: str
     tensors: dict[str, NDArray[np.float32]]
     stored_as: str
     input_range: tuple[float, float] | None
@@ -47,7 +49,7 @@ class FoldedMobileNet:
     def input(self) -> str:
         """The network's input in words."""
         if self.input_range is None:
-            return "RGB, range not stated by the source (TensorFlow's MobileNetV2: [-1, 1])"
+            return "RGB, range not stated by the source (TensorFlow's MobileNets: [-1, 1])"
         low, high = self.input_range
         if max(abs(low + 1), abs(high - 1)) < _SAME_RANGE:
             return "RGB in [-1, 1]"
@@ -74,6 +76,7 @@ def save_folded_mobilenet(path: str | Path, network: FoldedMobileNet, source: st
     note = "float16; norms folded into the convolutions (weight and bias)"
     if network.stored_as != "float32":
         note += f"; dequantised from {network.stored_as}"
+    activation = ARCHITECTURES[network.backbone].activation
     metadata = {
         # The name of a file may be anything; this text has to be UTF-8.
         "source": os.fsencode(Path(source).name).decode("utf-8", "replace"),
@@ -81,7 +84,8 @@ def save_folded_mobilenet(path: str | Path, network: FoldedMobileNet, source: st
         "note": note,
         "input": network.input,
         "output_stride": f"{network.output_stride} in the source",
-        "activation": "ReLU6 behind every convolution but the last of a block",
+        "backbone": network.backbone,
+        "activation": f"{activation} behind every convolution but the last of a block",
         "padding": "TensorFlow SAME; with stride 2, an even size: one row below and one column"
         " right only, an odd size: one on every side",
     }

@@ -24,7 +24,7 @@ from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
 from fafnet_core.models.fafnet import FAFNet
 from fafnet_core.models.folded import FoldedWeights, folded_weights, load_folded
 from fafnet_core.models.hub import CHECKPOINT, resolve
-from fafnet_core.models.mobilenet import MobileNetV2
+from fafnet_core.models.mobilenet import MobileNet
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.models.timm_backbone import TimmBackbone
 
@@ -241,7 +241,7 @@ def _match(stream: nn.Module, state: Mapping[str, Tensor]) -> _Match:
 
 def _places(stream: nn.Module, names: Iterable[str]) -> dict[str, str]:
     """Where each name would be in the stream, whether it is there or not."""
-    if isinstance(stream, (TimmBackbone, MobileNetV2)):
+    if isinstance(stream, (TimmBackbone, MobileNet)):
         return stream.own_names(names)
     parts = {part for part, _ in stream.named_children()}
     return {name: name for name in names if name.partition(".")[0] in parts}

@@ -1,11 +1,12 @@
-"""MobileNetV2 out of TensorFlow Lite files: an image classifier's, or that of a DeepLab.
+"""MobileNets out of TensorFlow Lite files: an image classifier's, or that of a segmenter.
 
-Its operators are followed from the image on and compared with table 2 of Sandler et al. (2018).
-What the file has behind them (a classifier, DeepLab's head) is left out.
+The operators are followed from the image on and compared with the networks' tables. What the file
+has behind them (a classifier, DeepLab's or MOSAIC's head) is left out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.models.folded_mobilenet import FoldedMobileNet
+from fafnet_core.models.mobilenet import ARCHITECTURES, Architecture
 from fafnet_core.models.tflite_file import (
     Graph,
     Operator,
@@ -26,17 +28,6 @@ from fafnet_core.models.tflite_file import (
     written,
 )
 
-# Expansion, channels, repeats, stride of the first.
-_BLOCKS = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
-_STEM = 32
 _SAME_SCALE = 1e-3
 """How far, in parts, a stated scale of a bias may be from input scale x weight scale."""
 
@@ -49,8 +40,8 @@ class _Layer:
         name: torchvision's.
         kernel: as the file has it, OHWI; of a depthwise one 1HWC.
         depthwise: one kernel for each channel.
-        strides: those allowed. A network for labelling dilates instead of the last strides.
-        linear: no ReLU6 behind it: the last of a block.
+        strides: those allowed.
+        linear: no activation behind it: the last of a block.
         residual: a sum with the input of the block follows.
     """
 
@@ -71,26 +62,32 @@ class _Layer:
         return 3 if self.depthwise else 0
 
 
-def _layers() -> Iterator[_Layer]:
-    yield _Layer("features.0.0", (_STEM, 3, 3, 3), strides=(2,))
-    width, block = _STEM, 0
-    for expansion, channels, repeats, first_stride in _BLOCKS:
-        for repeat in range(repeats):
-            block += 1
-            name, inner = f"features.{block}.conv", width * expansion
-            part = 0
-            if expansion > 1:
-                yield _Layer(f"{name}.0.0", (inner, 1, 1, width))
-                part = 1
-            strides = (1,) if repeat or first_stride == 1 else (1, first_stride)
-            yield _Layer(f"{name}.{part}.0", (1, 3, 3, inner), depthwise=True, strides=strides)
-            kernel = (channels, 1, 1, inner)
-            yield _Layer(f"{name}.{part + 1}", kernel, linear=True, residual=repeat > 0)
-            width = channels
+def _layers(network: Architecture) -> Iterator[_Layer]:
+    yield _Layer("features.0.0", (network.stem, 3, 3, 3), strides=(2,))
+    width = network.stem
+    for number, block in enumerate(network.blocks, start=1):
+        name, inner = f"features.{number}.conv", width * block.expansion
+        part = 0
+        if block.expansion > 1:
+            yield _Layer(f"{name}.0.0", (inner, 1, 1, width))
+            part = 1
+        # A network for labelling dilates instead of the last strides.
+        strides = (1,) if block.stride == 1 else (1, block.stride)
+        kernel = (1, block.kernel, block.kernel, inner)
+        yield _Layer(f"{name}.{part}.0", kernel, depthwise=True, strides=strides)
+        yield _Layer(
+            f"{name}.{part + 1}",
+            (block.channels, 1, 1, inner),
+            linear=True,
+            residual=block.stride == 1 and block.channels == width,
+        )
+        width = block.channels
+    if network.last is not None:
+        yield _Layer(f"features.{len(network.blocks) + 1}.0", (network.last, 1, 1, width))
 
 
 def read_folded_mobilenet(path: str | Path) -> FoldedMobileNet:
-    """Take MobileNetV2 out of a TensorFlow Lite file, with weights in int8, uint8 or float32.
+    """Take a MobileNet out of a TensorFlow Lite file, with weights in int8, uint8 or float32.
 
     Raises:
         FileNotFoundError: no such file.
@@ -103,10 +100,12 @@ def read_folded_mobilenet(path: str | Path) -> FoldedMobileNet:
         size = graph.shape(graph.input)
         if len(size) != 4 or size[3] != 3:
             raise refuse(f"its input is {written(size)}", "an image, 1xHxWx3")
+        name = _name(graph)
+        network = ARCHITECTURES[name]
         tensors: dict[str, NDArray[np.float32]] = {}
         stored_as, output_stride = "", 1
-        for layer, operator in _walk(graph):
-            output_stride *= _check_options(graph, layer, operator)
+        for layer, operator in _walk(graph, network):
+            output_stride *= _check_options(graph, network, layer, operator)
             weight, bias = _values(graph, layer, operator)
             # OHWI -> OIHW; 1HWC -> C1HW.
             axes = (3, 0, 1, 2) if layer.depthwise else (0, 3, 1, 2)
@@ -114,6 +113,7 @@ def read_folded_mobilenet(path: str | Path) -> FoldedMobileNet:
             tensors[f"{layer.name}.bias"] = bias
             stored_as = stored_as or graph.dtype(operator.inputs[1]).name
         return FoldedMobileNet(
+            backbone=name,
             tensors=tensors,
             stored_as=stored_as,
             input_range=_input_range(graph),
@@ -124,7 +124,18 @@ def read_folded_mobilenet(path: str | Path) -> FoldedMobileNet:
         )
 
 
-def _walk(graph: Graph) -> Iterator[tuple[_Layer, Operator]]:
+def _name(graph: Graph) -> str:
+    """Which of the networks can be followed furthest: the one it is, or is meant to be."""
+    reached = {}
+    for name, network in ARCHITECTURES.items():
+        reached[name] = 0
+        with contextlib.suppress(ValueError):
+            for _ in _walk(graph, network):
+                reached[name] += 1
+    return max(reached, key=reached.__getitem__)
+
+
+def _walk(graph: Graph, network: Architecture) -> Iterator[tuple[_Layer, Operator]]:
     """Follow the image through the table's convolutions; a branch off the way does not matter."""
     current, last, passed = graph.input, -1, {graph.input}
 
@@ -142,17 +153,19 @@ def _walk(graph: Graph) -> Iterator[tuple[_Layer, Operator]]:
     if first is not None and first.kind == "QUANTIZE":
         step(first)
     joint = current
-    for layer in _layers():
-        operator = _convolution(graph, layer, current, last)
+    for layer in _layers(network):
+        operator = _convolution(graph, network, layer, current, last)
         step(operator)
         yield layer, operator
         if layer.residual:
-            step(_sum(graph, layer, {current, joint}, last))
+            step(_sum(graph, network, layer, {current, joint}, last))
         if layer.linear:
             joint = current
 
 
-def _convolution(graph: Graph, layer: _Layer, tensor: int, last: int) -> Operator:
+def _convolution(
+    graph: Graph, network: Architecture, layer: _Layer, tensor: int, last: int
+) -> Operator:
     """The one behind operator `last` that takes the tensor and has the layer's kernel."""
     others = []
     for operator in graph.operators[last + 1 :]:
@@ -172,21 +185,23 @@ def _convolution(graph: Graph, layer: _Layer, tensor: int, last: int) -> Operato
         others.append(f"{came} (operator {operator.place})")
     came = " and ".join(others[:3]) or "nothing"
     raise refuse(
-        f"it is not MobileNetV2 of width 1: at {layer.name} it has {came}",
+        f"it is not {network.title} of width 1: at {layer.name} it has {came}",
         f"{layer.kind} {written(layer.kernel)}",
     )
 
 
-def _sum(graph: Graph, layer: _Layer, tensors: set[int], last: int) -> Operator:
+def _sum(
+    graph: Graph, network: Architecture, layer: _Layer, tensors: set[int], last: int
+) -> Operator:
     for operator in graph.operators[last + 1 :]:
         if operator.kind == "ADD" and set(operator.inputs) == tensors:
             return operator
     raise refuse(
-        f"it is not MobileNetV2: no ADD follows {layer.name}", "the sum with the block's input"
+        f"it is not {network.title}: no ADD follows {layer.name}", "the sum with the block's input"
     )
 
 
-def _check_options(graph: Graph, layer: _Layer, operator: Operator) -> int:
+def _check_options(graph: Graph, network: Architecture, layer: _Layer, operator: Operator) -> int:
     """The convolution's stride, where that, padding and activation are as they should be."""
     found = graph.convolution(operator)
     if found.stride not in [(stride, stride) for stride in layer.strides]:
@@ -196,7 +211,7 @@ def _check_options(graph: Graph, layer: _Layer, operator: Operator) -> int:
         )
     if layer.kernel[1] > 1 and found.padding != "SAME":
         raise refuse(f"{layer.name} has padding {found.padding}", "SAME")
-    wanted = "NONE" if layer.linear else "RELU6"
+    wanted = "NONE" if layer.linear else network.activation.upper()
     if found.activation != wanted:
         raise refuse(f"{layer.name} has activation {found.activation}", wanted)
     return found.stride[0]

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
+from fafnet_core.models.config import preset_config
 from fafnet_core.models.folded import normed_convolutions
-from fafnet_core.models.mobilenet import MobileNetV2
+from fafnet_core.models.mobilenet import MobileNet
 from fafnet_core.models.weights import load_checkpoint
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -110,7 +111,7 @@ def test_frames_are_read_and_reduced_once(
 def folded_mobilenet(path: Path) -> None:
     """Write a file of random weights whose norms are folded into the convolutions."""
     torch.manual_seed(0)
-    network = MobileNetV2()
+    network = MobileNet(preset_config("fafnet-mobile").backbone)
     state: dict[str, Tensor] = {}
     for name in normed_convolutions(network):
         convolution = network.get_submodule(name)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model
 from fafnet_core.models.encoder import TwoStreamEncoder
-from fafnet_core.models.mobilenet import MobileNetV2
+from fafnet_core.models.mobilenet import MobileNet
 from fafnet_core.models.pretrained import load_backbone
 
 State = dict[str, Tensor]
@@ -22,8 +22,8 @@ State = dict[str, Tensor]
 def folded(seed: int = 0) -> State:
     """A file as inference code has it, under torchvision's names: weights and biases alone."""
     torch.manual_seed(seed)
-    places = MobileNetV2().own_names(theirs())
-    own = MobileNetV2().state_dict()
+    places = MobileNet().own_names(theirs())
+    own = MobileNet().state_dict()
     state: State = {}
     for name, place in places.items():
         weight = own[place]

@@ -93,7 +93,7 @@ def test_lovasz_of_certain_predictions_is_one_minus_iou(batch: tuple[Tensor, Ten
     prediction = logits.argmax(1)
     valid = label != 255
     ious = []
-    for kind in label[valid].unique():
+    for kind in torch.unique(label[valid]):
         found, true = (prediction == kind) & valid, label == kind
         ious.append((found & true).sum() / (found | true).sum())
     surrogate = lovasz_softmax(_certain(prediction, 5), label)

@@ -1,4 +1,4 @@
-"""MobileNetV2: its shape, its strides and dilations, torchvision's names."""
+"""The MobileNets: their shapes, strides and dilations, torchvision's names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fafnet_core import FAFNetConfig, build_model
 from fafnet_core.models.encoder import TwoStreamEncoder
-from fafnet_core.models.mobilenet import InvertedResidual, MobileNetV2
+from fafnet_core.models.mobilenet import InvertedResidual, MobileNet
 from fafnet_core.models.pretrained import load_backbone
 
 FIRST = (1, 4, 7, 14)
@@ -21,47 +21,61 @@ FIRST = (1, 4, 7, 14)
 def test_it_has_the_parameters_of_the_published_network() -> None:
     # torchvision's MobileNetV2 has 3,504,872; 1280 x 1000 + 1000 are the classifier's, 412,160 the
     # last convolution's with its norm.
-    count = sum(parameter.numel() for parameter in MobileNetV2().parameters())
+    count = sum(parameter.numel() for parameter in MobileNet().parameters())
     assert count == 3_504_872 - 1_281_000 - 412_160
 
 
+def test_multi_avg_has_the_parameters_of_mlcommons_file() -> None:
+    # 1,605,728 in its kernels; each of 50 convolutions has a norm with two numbers a channel.
+    network = MobileNet("mobilenet_multi_avg")
+    kernels = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert (len(kernels), sum(kernel.numel() for kernel in kernels)) == (50, 1_605_728)
+    assert any(isinstance(module, nn.ReLU) for module in network.modules())
+    assert not any(isinstance(module, nn.ReLU6) for module in network.modules())
+
+
 @pytest.mark.parametrize(("output_stride", "strides"), [(32, (4, 8, 16, 32)), (16, (4, 8, 16, 16))])
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("mobilenet_v2", (24, 32, 96, 320)), ("mobilenet_multi_avg", (32, 64, 160, 448))],
+)
 @torch.inference_mode()
 def test_maps_have_the_strides_and_channels_of_four_stages(
-    output_stride: int, strides: tuple[int, ...]
+    name: str, channels: tuple[int, ...], output_stride: int, strides: tuple[int, ...]
 ) -> None:
-    maps = MobileNetV2(output_stride=output_stride).eval()(torch.zeros(1, 3, 65, 97))
+    maps = MobileNet(name, output_stride=output_stride).eval()(torch.zeros(1, 3, 65, 97))
     assert [tuple(m.shape[1:]) for m in maps] == [
         (width, -(-65 // stride), -(-97 // stride))
-        for width, stride in zip((24, 32, 96, 320), strides, strict=True)
+        for width, stride in zip(channels, strides, strict=True)
     ]
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_multi_avg"])
 @torch.inference_mode()
-def test_dilation_gives_the_strided_map_at_every_second_pixel() -> None:
+def test_dilation_gives_the_strided_map_at_every_second_pixel(name: str) -> None:
     torch.manual_seed(0)
-    strided = MobileNetV2(output_stride=32).eval()
-    dense = MobileNetV2(output_stride=16).eval()
+    strided = MobileNet(name, output_stride=32).eval()
+    dense = MobileNet(name, output_stride=16).eval()
     dense.load_state_dict(strided.state_dict())
     image = torch.randn(1, 3, 128, 160)
     torch.testing.assert_close(dense(image)[3][..., ::2, ::2], strided(image)[3])
 
 
 def test_a_block_adds_its_input_only_where_the_shape_stays() -> None:
-    same = InvertedResidual(8, 8, 6, stride=1, dilation=1).eval()
+    same = InvertedResidual(8, 8, expansion=6).eval()
     for parameter in same.parameters():
         torch.nn.init.zeros_(parameter)
     x = torch.randn(1, 8, 5, 7)
     with torch.inference_mode():
         assert torch.equal(same(x.clone()), x)
-        wider = InvertedResidual(8, 16, 6, stride=1, dilation=1).eval()
+        wider = InvertedResidual(8, 16, expansion=6).eval()
         for parameter in wider.parameters():
             torch.nn.init.zeros_(parameter)
         assert torch.equal(wider(x), torch.zeros(1, 16, 5, 7))
 
 
 def test_torchvisions_names_have_a_place_each() -> None:
-    network = MobileNetV2()
+    network = MobileNet()
     theirs = ["features.0.0.weight", "features.1.conv.1.weight", "features.2.conv.0.0.weight"]
     theirs += ["features.17.conv.3.running_var", "features.18.0.weight", "classifier.1.bias"]
     assert network.own_names(theirs) == {
@@ -75,8 +89,8 @@ def test_torchvisions_names_have_a_place_each() -> None:
 
 
 def test_widths_are_multiples_of_eight() -> None:
-    assert MobileNetV2(width_multiplier=0.35).channels == (8, 16, 32, 112)
-    assert MobileNetV2(width_multiplier=1.4).channels == (32, 48, 136, 448)
+    assert MobileNet(width_multiplier=0.35).channels == (8, 16, 32, 112)
+    assert MobileNet(width_multiplier=1.4).channels == (32, 48, 136, 448)
 
 
 def test_the_preset_is_small_and_has_every_block_of_the_paper() -> None:
@@ -96,7 +110,7 @@ def torchvisions() -> dict[str, Tensor]:
     """A state dict as torchvision writes it: other names, a last convolution, a classifier."""
     torch.manual_seed(7)
     state: dict[str, Tensor] = {}
-    for name, tensor in MobileNetV2().state_dict().items():
+    for name, tensor in MobileNet().state_dict().items():
         value = torch.rand(tensor.shape) if tensor.is_floating_point() else torch.tensor(5)
         if found := re.match(r"layer(\d)\.(\d)\.", name):
             block = FIRST[int(found[1]) - 1] + int(found[2])
@@ -114,7 +128,7 @@ def test_torchvisions_file_fills_both_streams(tmp_path: Path) -> None:
     report = load_backbone(model, tmp_path / "mobilenet_v2.pth")
     assert isinstance(model.encoder, TwoStreamEncoder)
     for stream in (model.encoder.rgb_stream, model.encoder.depth_stream):
-        assert isinstance(stream, MobileNetV2)
+        assert isinstance(stream, MobileNet)
         own = stream.state_dict()
         places = stream.own_names(state)
         assert set(places.values()) == own.keys()

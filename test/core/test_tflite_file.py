@@ -56,16 +56,18 @@ def network_in(folder: Path, content: bytes) -> FoldedMobileNet:
         (build.FLOAT32, "float32", None),
     ],
 )
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_multi_avg"])
 def test_all_numbers_come_out(
-    tmp_path: Path, dtype: int, stored_as: str, range_in: tuple[float, float] | None
+    tmp_path: Path, name: str, dtype: int, stored_as: str, range_in: tuple[float, float] | None
 ) -> None:
-    source = build.mobilenet(dtype)
+    source = build.mobilenet(dtype, name=name)
     found = network_in(tmp_path, build.write(source))
+    assert found.backbone == name
     assert list(found.tensors) == list(source.wanted)
-    for name, wanted in source.wanted.items():
-        assert found.tensors[name].dtype == np.float32
+    for tensor, wanted in source.wanted.items():
+        assert found.tensors[tensor].dtype == np.float32
         # The scales are float32, and one product of whole number and scale is rounded once.
-        np.testing.assert_array_equal(found.tensors[name], wanted.astype(np.float32), name)
+        np.testing.assert_array_equal(found.tensors[tensor], wanted.astype(np.float32), tensor)
     assert found.stored_as == stored_as
     assert (found.input_size, found.output_stride) == ((224, 192), 32)
     assert found.input_range == (range_in and pytest.approx(range_in, abs=1e-6))
@@ -81,6 +83,20 @@ def test_the_table_is_mobilenets(tmp_path: Path, written: bytes) -> None:
     assert shapes["features.14.conv.0.0.weight"] == (576, 96, 1, 1)
     assert shapes["features.17.conv.1.0.weight"] == (960, 1, 3, 3)
     assert shapes["features.17.conv.2.bias"] == (320,)
+
+
+def test_the_table_is_multi_avgs(tmp_path: Path) -> None:
+    """Shapes as MLCommons' MOSAIC has them, up to the convolution that its head reads."""
+    source = build.mobilenet(build.UINT8, name="mobilenet_multi_avg")
+    tensors = network_in(tmp_path, build.write(source)).tensors
+    assert len(tensors) == 2 * 50
+    shapes = {name: values.shape for name, values in tensors.items()}
+    assert shapes["features.1.conv.0.0.weight"] == (96, 32, 1, 1)
+    assert shapes["features.3.conv.1.0.weight"] == (160, 1, 5, 5)
+    assert shapes["features.11.conv.1.0.weight"] == (768, 1, 3, 3)
+    assert shapes["features.13.conv.2.weight"] == (192, 960, 1, 1)
+    assert shapes["features.16.conv.1.0.weight"] == (384, 1, 5, 5)
+    assert shapes["features.17.0.weight"] == (448, 96, 1, 1)
 
 
 def test_a_depthwise_kernel_is_turned_the_right_way(tmp_path: Path) -> None:
@@ -369,6 +385,7 @@ def test_the_command_writes_what_the_backbone_starts_from(
         "input": "RGB in [-1, 1]",
         "input_size": "224 x 192 in the source",
         "output_stride": "32 in the source",
+        "backbone": "mobilenet_v2",
         "activation": "ReLU6 behind every convolution but the last of a block",
     }
     said = capsys.readouterr().out
@@ -436,6 +453,7 @@ def test_a_bad_file_is_status_1_and_writes_nothing(
 
 def test_a_value_too_large_for_float16_is_refused(tmp_path: Path) -> None:
     network = FoldedMobileNet(
+        backbone="mobilenet_v2",
         tensors={"features.0.0.bias": np.array([7e4], np.float32)},
         stored_as="float32",
         input_range=None,

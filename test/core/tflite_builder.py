@@ -16,9 +16,19 @@ SAME, VALID = 0, 1
 NONE, RELU, RELU6 = 0, 1, 3
 FLOAT32, FLOAT16, INT32, UINT8, INT8 = 0, 1, 2, 3, 9
 
-# MobileNetV2, block by block; written out here once more, and not taken from what is tested.
-_WIDTHS = [16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320]
-_STRIDED = {2, 4, 7, 14}
+# The networks, block by block; written out here once more, and not taken from what is tested.
+# Expansion, kernel, channels, stride of every block, and what is behind them.
+_V2 = [(1, 3, 16, 1), (6, 3, 24, 2), (6, 3, 24, 1), (6, 3, 32, 2), *[(6, 3, 32, 1)] * 2]
+_V2 += [(6, 3, 64, 2), *[(6, 3, 64, 1)] * 3, *[(6, 3, 96, 1)] * 3]
+_V2 += [(6, 3, 160, 2), *[(6, 3, 160, 1)] * 2, (6, 3, 320, 1)]
+_MULTI_AVG = [(3, 3, 32, 2), (2, 3, 32, 1)]
+_MULTI_AVG += [(5, 5, 64, 2), (3, 3, 64, 1), (2, 3, 64, 1), (3, 3, 64, 1)]
+_MULTI_AVG += [(6, 5, 128, 2), *[(3, 3, 128, 1)] * 3, (6, 3, 160, 1), (4, 3, 160, 1)]
+_MULTI_AVG += [(6, 3, 192, 2), (2, 5, 96, 1), *[(4, 5, 96, 1)] * 2]
+_TABLES: dict[str, tuple[list[tuple[int, int, int, int]], int, int | None]] = {
+    "mobilenet_v2": (_V2, RELU6, None),
+    "mobilenet_multi_avg": (_MULTI_AVG, RELU, 448),
+}
 
 
 @dataclass
@@ -79,7 +89,7 @@ class _Convolutions:
         self, name: str, channels: int, inner: int, size: int, stride: int, activation: int
     ) -> None:
         """Kernels are made as PyTorch has them, (O, I, H, W), and stored as they are in files."""
-        depthwise = size == 3 and inner == 1
+        depthwise = inner == 1
         shape = (channels, inner, size, size)
         scales = 1 if self.dtype == UINT8 else channels
         if self.dtype == FLOAT32:
@@ -114,22 +124,23 @@ class _Convolutions:
             Operation(code, inputs, [self.last], stride=stride, activation=activation)
         )
 
-    def block(self, number: int, width: int, channels: int) -> None:
-        name, begin, inner, part = f"features.{number}.conv", self.last, width, 0
-        if number > 1:
-            inner, part = 6 * width, 1
-            self.convolution(f"{name}.0.0", inner, width, 1, 1, RELU6)
-        stride = 2 if number in _STRIDED else 1
-        self.convolution(f"{name}.{part}.0", inner, 1, 3, stride, RELU6)
+    def block(self, number: int, width: int, row: tuple[int, int, int, int], relu: int) -> None:
+        expansion, kernel, channels, stride = row
+        name, begin, part = f"features.{number}.conv", self.last, 0
+        inner = expansion * width
+        if expansion > 1:
+            self.convolution(f"{name}.0.0", inner, width, 1, 1, relu)
+            part = 1
+        self.convolution(f"{name}.{part}.0", inner, 1, kernel, stride, relu)
         self.convolution(f"{name}.{part + 1}", channels, inner, 1, 1, NONE)
-        if number not in _STRIDED and width == channels:
+        if stride == 1 and width == channels:
             pair = [begin, self.last] if number % 2 else [self.last, begin]
             self.last = self.image((1, 8, 8, channels), 0.03, 3)
             self.network.operations.append(Operation(ADD, pair, [self.last]))
 
 
-def mobilenet(dtype: int = INT8, seed: int = 0) -> Network:
-    """MobileNetV2 of width 1 with random weights, an image in front and a classifier behind it.
+def mobilenet(dtype: int = INT8, seed: int = 0, name: str = "mobilenet_v2") -> Network:
+    """A MobileNet of width 1 with random weights, an image in front and a classifier behind it.
 
     INT8 has one scale for each channel and a QUANTIZE in front, UINT8 one scale for all.
     """
@@ -142,11 +153,15 @@ def mobilenet(dtype: int = INT8, seed: int = 0) -> Network:
         network.operations.append(Operation(QUANTIZE, [0], [1]))
     else:
         convolutions.image(size, 1 / 128, 128)
-    convolutions.convolution("features.0.0", 32, 3, 3, 2, RELU6)
+    rows, relu, end = _TABLES[name]
+    convolutions.convolution("features.0.0", 32, 3, 3, 2, relu)
     width = 32
-    for number, channels in enumerate(_WIDTHS, start=1):
-        convolutions.block(number, width, channels)
-        width = channels
+    for number, row in enumerate(rows, start=1):
+        convolutions.block(number, width, row, relu)
+        width = row[2]
+    if end is not None:
+        convolutions.convolution(f"features.{len(rows) + 1}.0", end, width, 1, 1, relu)
+        width = end
     convolutions.convolution("classifier", 5, width, 1, 1, NONE)
     for part in ("weight", "bias"):
         del network.wanted[f"classifier.{part}"]
