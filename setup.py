@@ -57,7 +57,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["fafnet_core", "fafnet_core.*", "fafnet_ros", "fafnet_ros.*"]),
-    package_data={"fafnet_core": ["py.typed", "checkpoints/*"], "fafnet_ros": ["py.typed"]},
+    package_data={
+        "fafnet_core": ["py.typed", "checkpoints/*.safetensors", "checkpoints/*.md"],
+        "fafnet_ros": ["py.typed"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (SHARE, ["package.xml"]),

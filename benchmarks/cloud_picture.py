@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from fafnet_core.data import NYU40, FrameFolder
-from fafnet_core.data.synthetic import PinholeCamera, SensorConfig, Tour
-from fafnet_core.data.synthetic.dataset import photograph
-from fafnet_core.data.synthetic.sensor import calibration_error
+from fafnet_core.datasets.frames import FrameFolder
 from fafnet_core.files import write_png
 from fafnet_core.inference import Segmenter, legend, strip
+from fafnet_core.labels import NYU40
+from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
+from fafnet_core.rooms.dataset import photograph
+from fafnet_core.rooms.sensor import calibration_error
 from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
 
 PAPER = 255

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from fafnet_core.data.frames import read_camera_file, read_depth  # noqa: E402
+from fafnet_core.datasets.frames import read_camera_file, read_depth  # noqa: E402
 from fafnet_core.hha import HHAEncoder, encode_hha, estimate_gravity  # noqa: E402
 
 CHANNELS = ("disparity", "height", "angle")

@@ -29,9 +29,8 @@ from numpy.typing import NDArray
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from fafnet_core.data.frames import read_camera_file, read_depth  # noqa: E402
-from fafnet_core.data.synthetic import PinholeCamera, Pose, SensorConfig, Tour  # noqa: E402
-from fafnet_core.data.synthetic.dataset import SyntheticData, photograph  # noqa: E402
+from fafnet_core.datasets.frames import read_camera_file, read_depth  # noqa: E402
+from fafnet_core.evaluation.metrics import ConfusionMatrix  # noqa: E402
 from fafnet_core.hha import (  # noqa: E402
     HHAEncoder,
     HHAStream,
@@ -40,7 +39,8 @@ from fafnet_core.hha import (  # noqa: E402
     fill_holes,
 )
 from fafnet_core.inference import Segmenter  # noqa: E402
-from fafnet_core.training.metrics import ConfusionMatrix  # noqa: E402
+from fafnet_core.rooms import PinholeCamera, Pose, SensorConfig, Tour  # noqa: E402
+from fafnet_core.rooms.dataset import SyntheticData, photograph  # noqa: E402
 
 Floats = NDArray[np.float64]
 Depth = NDArray[np.float32]

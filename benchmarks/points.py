@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from fafnet_core.data import NYU40
 from fafnet_core.inference import keep_memory
+from fafnet_core.labels import NYU40
 from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
 
 

@@ -20,8 +20,8 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "test" / "core")]
 
-from fafnet_core.data.nyuv2 import LABELED_FILE, NYUv2  # noqa: E402
-from fafnet_core.data.prepare import Preparation, prepare  # noqa: E402
+from fafnet_core.datasets.nyuv2 import LABELED_FILE, NYUv2  # noqa: E402
+from fafnet_core.datasets.prepare import Preparation, prepare  # noqa: E402
 
 OFFICIAL_FRAMES = 1449
 

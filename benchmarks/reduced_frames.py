@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fafnet_core.data.catalogue import NYUv2Data
-from fafnet_core.data.labels import NYU40, LabelSet
-from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.splits import Split
-from fafnet_core.data.transforms import scale_sample
+from fafnet_core.augmentation import scale_sample
+from fafnet_core.datasets.catalogue import NYUv2Data
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.datasets.splits import Split
 from fafnet_core.files import written_beside
+from fafnet_core.labels import NYU40, LabelSet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,16 +27,10 @@ from numpy.typing import NDArray
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from fafnet_core.data.synthetic import (  # noqa: E402
-    PinholeCamera,
-    Pose,
-    SensorConfig,
-    choose_view,
-    make_room,
-)
-from fafnet_core.data.synthetic.render import render_depth  # noqa: E402
-from fafnet_core.data.synthetic.sensor import measure_depth  # noqa: E402
 from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth  # noqa: E402
+from fafnet_core.rooms import PinholeCamera, Pose, SensorConfig, choose_view, make_room  # noqa: E402
+from fafnet_core.rooms.render import render_depth  # noqa: E402
+from fafnet_core.rooms.sensor import measure_depth  # noqa: E402
 
 Image = NDArray[np.float32]
 

@@ -18,10 +18,10 @@ from collections import defaultdict
 
 import torch
 
-from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.inference import UNTRAINED, Segmenter
 from fafnet_core.inference.devices import keep_memory, use_threads
 from fafnet_core.models import PRESETS
+from fafnet_core.rooms import PinholeCamera, Tour, render
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.data import NYU40, UNLABELLED
-from fafnet_core.training.metrics import ConfusionMatrix, Scores, finite_or_none
+from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores, finite_or_none
+from fafnet_core.labels import NYU40, UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -28,21 +28,21 @@ from frame_faults import FAULTS, NO_COLOUR, NO_DEPTH, WHOLE, Fault
 from frame_scores import FrameScores, measure
 from shipped_report import Report, learned_from
 
-from fafnet_core.data import NYU40
-from fafnet_core.data.catalogue import NYUv2Data
-from fafnet_core.data.samples import RgbdSegmentationDataset
-from fafnet_core.data.synthetic.dataset import SyntheticData
-from fafnet_core.data.synthetic.sensor import SensorConfig
-from fafnet_core.files import write_png, written_beside
-from fafnet_core.inference import Segmenter
-from fafnet_core.models.shipped import DEFAULT_CHECKPOINT, checkpoint_file
-from fafnet_core.models.weights import (
+from fafnet_core.checkpoints.checkpoint import (
     CheckpointMetadata,
     load_checkpoint,
     read_metadata,
     save_checkpoint,
 )
-from fafnet_core.training.sheets import prediction_sheet
+from fafnet_core.checkpoints.shipped import DEFAULT_CHECKPOINT, checkpoint_file
+from fafnet_core.datasets.catalogue import NYUv2Data
+from fafnet_core.datasets.samples import RgbdSegmentationDataset
+from fafnet_core.evaluation.sheets import prediction_sheet
+from fafnet_core.files import write_png, written_beside
+from fafnet_core.inference import Segmenter
+from fafnet_core.labels import NYU40
+from fafnet_core.rooms.dataset import SyntheticData
+from fafnet_core.rooms.sensor import SensorConfig
 
 NOTICE = (
     "trained on synthetic rooms only: labels of real scenes are not to be relied on; train on"

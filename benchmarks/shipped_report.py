@@ -15,11 +15,11 @@ from frame_faults import NO_COLOUR, NO_DEPTH
 from frame_scores import FrameScores
 from shared_classes import SHARED
 
-from fafnet_core.data import NYU40
-from fafnet_core.data.input_size import size_text
-from fafnet_core.models.shipped import DEFAULT_CHECKPOINT, checkpoint_file
-from fafnet_core.models.weights import CheckpointMetadata
-from fafnet_core.training.metrics import finite_or_none
+from fafnet_core.checkpoints.checkpoint import CheckpointMetadata
+from fafnet_core.checkpoints.shipped import DEFAULT_CHECKPOINT, checkpoint_file
+from fafnet_core.evaluation.metrics import finite_or_none
+from fafnet_core.input_size import size_text
+from fafnet_core.labels import NYU40
 from fafnet_core.training.versions import versions
 
 PROTOCOL = {

@@ -22,13 +22,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fafnet_core.data import NYU40
-from fafnet_core.data.synthetic.dataset import SyntheticData
-from fafnet_core.data.synthetic.sensor import SensorConfig
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import legend, strip
 from fafnet_core.inference.pictures import Picture
+from fafnet_core.labels import NYU40
+from fafnet_core.rooms.dataset import SyntheticData
+from fafnet_core.rooms.sensor import SensorConfig
 
 _SENSOR = SensorConfig(calibration_error_px=(0.0, 4.0))
 _DOWN, _ACROSS = 3, 2

@@ -20,9 +20,10 @@ import numpy as np
 import peers
 import torch
 
-from fafnet_core.data import Normalisation, RgbdSample
-from fafnet_core.data.transforms import Batch, TrainTransform, TransformConfig
+from fafnet_core.augmentation import Batch, TrainTransform, TransformConfig
+from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.models import build_model
+from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.config import TrainConfig
 from fafnet_core.training.distributed import Processes
 from fafnet_core.training.loss import LossConfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fafnet_core.checkpoints.checkpoint import load_checkpoint, save_checkpoint
     from fafnet_core.models import FAFNet, FAFNetConfig, build_model
-    from fafnet_core.models.weights import load_checkpoint, save_checkpoint
 
 __version__ = "0.1.0"
 
@@ -16,7 +16,7 @@ __all__ = ["FAFNet", "FAFNetConfig", "build_model", "load_checkpoint", "save_che
 def __getattr__(name: str) -> Any:
     # PyTorch takes over a second to import: what needs only HHA or a help text must not pay it.
     if name in ("load_checkpoint", "save_checkpoint"):
-        from fafnet_core.models import weights
+        from fafnet_core.checkpoints import checkpoint as weights
 
         return getattr(weights, name)
     if name in __all__:

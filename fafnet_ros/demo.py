@@ -29,9 +29,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from tqdm import tqdm
 
-from fafnet_core.data import LabelSet
 from fafnet_core.files import write_png
 from fafnet_core.inference import legend, strip
+from fafnet_core.labels import LabelSet
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.dds import use_large_image_profile
 from fafnet_ros.images import image_to_rgb

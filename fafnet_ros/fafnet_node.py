@@ -16,8 +16,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState
 
-from fafnet_core.data.input_size import parse_input_size, size_text
 from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_threads
+from fafnet_core.input_size import parse_input_size, size_text
 from fafnet_ros.activation import Activation
 from fafnet_ros.diagnostics import (
     Report,

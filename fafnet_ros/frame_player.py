@@ -1,6 +1,6 @@
 """The node `/frame_player`: publishes a folder of colour and depth images as a camera would.
 
-See `fafnet_core.data.frames` for what a folder looks like.
+See `fafnet_core.datasets.frames` for what a folder looks like.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from fafnet_core.data import FrameFolder, RgbdFrame
+from fafnet_core.datasets.frames import FrameFolder, RgbdFrame
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.rgbd_camera import (

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fafnet_core.data.input_size import resized
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
+from fafnet_core.input_size import resized
 from fafnet_core.messages.frames import Frame, FrameBuilder
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.extrinsics import ExtrinsicsSource

@@ -13,7 +13,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from fafnet_core.data import RgbdFrame
+from fafnet_core.datasets.frames import RgbdFrame
 from fafnet_core.messages.compressed import (
     DEPTH_METHODS,
     encode_compressed_depth,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from fafnet_core.data.input_size import CHECKPOINT, parse_input_size
 from fafnet_core.hha.stream import HHAStreamConfig
+from fafnet_core.input_size import CHECKPOINT, parse_input_size
 from fafnet_core.messages.frames import FrameSettings, Registration
 from fafnet_ros.outputs import OutputSettings
 from fafnet_ros.parameters import parameter

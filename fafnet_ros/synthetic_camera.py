@@ -18,11 +18,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
-from fafnet_core.data import RgbdFrame
-from fafnet_core.data.synthetic import PinholeCamera, SensorConfig, Tour
-from fafnet_core.data.synthetic.camera import Pose
-from fafnet_core.data.synthetic.dataset import photograph
-from fafnet_core.data.synthetic.sensor import calibration_error
+from fafnet_core.datasets.frames import RgbdFrame
+from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
+from fafnet_core.rooms.camera import Pose
+from fafnet_core.rooms.dataset import photograph
+from fafnet_core.rooms.sensor import calibration_error
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.rgbd_camera import (

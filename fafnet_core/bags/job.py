@@ -20,8 +20,8 @@ from fafnet_core.bags.reading import Bag
 from fafnet_core.bags.streams import OUR_PREFIX, AskedTopics, Streams, find_streams
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.watch import Watch
-from fafnet_core.data import CameraFile
-from fafnet_core.data.input_size import Size
+from fafnet_core.datasets.frames import CameraFile
+from fafnet_core.input_size import Size
 from fafnet_core.messages.frames import Frame, FrameBuilder, FrameSettings, Registration
 from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import Extrinsics

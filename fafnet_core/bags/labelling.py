@@ -20,9 +20,9 @@ from fafnet_core.bags.results import Labelled, Results
 from fafnet_core.bags.streams import Streams
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.writing import BagWriter
-from fafnet_core.data.input_size import fitted_size, resized
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
+from fafnet_core.input_size import fitted_size, resized
 from fafnet_core.messages.camera_infos import CameraInfos
 from fafnet_core.messages.frames import Frame, FrameBuilder
 

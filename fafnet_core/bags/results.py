@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fafnet_core.bags.streams import IMAGE, OUR_PREFIX
 from fafnet_core.bags.types import jazzy
 from fafnet_core.bags.writing import BagWriter
-from fafnet_core.data import LabelSet
-from fafnet_core.data.input_size import sampled
 from fafnet_core.inference import blend
+from fafnet_core.input_size import sampled
+from fafnet_core.labels import LabelSet
 
 _STRING = "std_msgs/msg/String"
 _NAMES = f"{OUR_PREFIX}label_names"

@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from fafnet_core.data import NYU40, SUN37
+from fafnet_core.labels import NYU40, SUN37
 
 _LABEL_SETS = {labels.name: labels for labels in (NYU40, SUN37)}
 
@@ -65,15 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
     if out.exists() and out.samefile(source):
         arguments.parser.error(f"OUT is IN itself, {source}")
     # Imports PyTorch: only once the input is there.
-    from fafnet_core.models.tflite_file import is_tflite
+    from fafnet_core.checkpoints.tflite_file import is_tflite
 
     return _convert_tflite(arguments) if is_tflite(source) else _convert_release(arguments)
 
 
 def _convert_release(arguments: argparse.Namespace) -> int:
     from fafnet_core import save_checkpoint
+    from fafnet_core.checkpoints.release_file import read_release_file
     from fafnet_core.models.release import NORMALISATION, convert_release
-    from fafnet_core.models.release_file import read_release_file
 
     source: Path = arguments.input
     out: Path = arguments.output
@@ -109,8 +109,8 @@ def _convert_release(arguments: argparse.Namespace) -> int:
 
 
 def _convert_tflite(arguments: argparse.Namespace) -> int:
-    from fafnet_core.models.folded_mobilenet import save_folded_mobilenet
-    from fafnet_core.models.tflite_mobilenet import read_folded_mobilenet
+    from fafnet_core.checkpoints.folded_mobilenet import save_folded_mobilenet
+    from fafnet_core.checkpoints.tflite_mobilenet import read_folded_mobilenet
 
     source: Path = arguments.input
     out: Path = arguments.output

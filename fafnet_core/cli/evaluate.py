@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fafnet_core.cli.options import add_input_size
-from fafnet_core.data.input_size import CHECKPOINT
 from fafnet_core.files import write_png, written_beside
+from fafnet_core.input_size import CHECKPOINT
 from fafnet_core.nearest import unknown_name
 
 if TYPE_CHECKING:
     import torch
 
-    from fafnet_core.data import LabelSet, RgbdSegmentationDataset
+    from fafnet_core.datasets.samples import RgbdSegmentationDataset
+    from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation
+    from fafnet_core.evaluation.report import Report
     from fafnet_core.inference import Segmenter
-    from fafnet_core.training.evaluation import EvaluateConfig, Evaluation
-    from fafnet_core.training.report import Report
+    from fafnet_core.labels import LabelSet
 
 _PROTOCOLS = ("single", "single-flip", "multi", "multi-flip")
 _FRAMES_OF_A_SHEET = 4
@@ -89,10 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the network; --confusion and --sheet show the first protocol."""
     protocols, frames = _check(arguments)
     # Imports PyTorch: only once the question makes sense.
+    from fafnet_core.evaluation.confusion_picture import require_matplotlib
+    from fafnet_core.evaluation.report import Report, describe_data
     from fafnet_core.inference.devices import choose_device
     from fafnet_core.training.config import read_config
-    from fafnet_core.training.confusion_picture import require_matplotlib
-    from fafnet_core.training.report import Report, describe_data
 
     overrides = list(arguments.overrides)
     if arguments.split:
@@ -198,7 +199,7 @@ def _scored(
     keep: Sequence[int],
 ) -> list[tuple[EvaluateConfig, Evaluation]]:
     """Score the network by each protocol; the first one keeps the frames of the sheet."""
-    from fafnet_core.training.evaluation import evaluate
+    from fafnet_core.evaluation.evaluate import evaluate
 
     return [
         (
@@ -247,7 +248,7 @@ def _write(arguments: argparse.Namespace, report: Report, keep: Sequence[int]) -
         with written_beside(arguments.csv) as beside:
             beside.write_text(report.to_csv(), encoding="utf-8")
     if arguments.confusion:
-        from fafnet_core.training.confusion_picture import confusion_picture
+        from fafnet_core.evaluation.confusion_picture import confusion_picture
 
         title = (
             f"{report.data} {config.split}, {Path(report.checkpoint).name}, {config.protocol}:"
@@ -256,7 +257,7 @@ def _write(arguments: argparse.Namespace, report: Report, keep: Sequence[int]) -
         picture = confusion_picture(evaluation.confusion, report.label_set.names, title)
         write_png(arguments.confusion, picture)
     if arguments.sheet:
-        from fafnet_core.training.sheets import prediction_sheet
+        from fafnet_core.evaluation.sheets import prediction_sheet
 
         rows = [evaluation.kept[index] for index in keep]
         write_png(arguments.sheet, prediction_sheet(rows, report.label_set))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fafnet_core.data.frames import (
+from fafnet_core.datasets.frames import (
     DEPTH_FOLDERS,
     CameraFile,
     find_camera_file,

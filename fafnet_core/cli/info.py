@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fafnet_core.data.input_size import size_text
+from fafnet_core.input_size import size_text
 
 if TYPE_CHECKING:
+    from fafnet_core.checkpoints.checkpoint import CheckpointMetadata
     from fafnet_core.models import FAFNetConfig
     from fafnet_core.models.summary import ModelSummary
-    from fafnet_core.models.weights import CheckpointMetadata
 
 _EXAMPLES = """\
 examples:
@@ -195,7 +195,7 @@ def _models(arguments: argparse.Namespace) -> list[_Model]:
 
 def _find(name: str, arguments: argparse.Namespace) -> _Model:
     """The network of that name, file or repository, before `--set`."""
-    from fafnet_core.models.hub import named_repository
+    from fafnet_core.checkpoints.hub import named_repository
 
     parser: argparse.ArgumentParser = arguments.parser
     try:
@@ -220,7 +220,7 @@ def _find(name: str, arguments: argparse.Namespace) -> _Model:
 
 
 def _read_checkpoint(source: str | Path) -> _Model:
-    from fafnet_core.models.weights import read_metadata
+    from fafnet_core.checkpoints.checkpoint import read_metadata
 
     metadata = read_metadata(source)
     return _Model(str(source), "a checkpoint", metadata.config, metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fafnet_core.data.input_size import CHECKPOINT, AnyInputSize, parse_input_size
+from fafnet_core.input_size import CHECKPOINT, AnyInputSize, parse_input_size
 
 
 def add_input_size(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from fafnet_core.data.prepare import Preparation
+    from fafnet_core.datasets.prepare import Preparation
 
 _EXAMPLES = """\
 examples:
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.parser.error(f"--out is a file, {arguments.out}; wanted a folder")
     config = _config(arguments)
     # Imports OpenCV and the readers of original files: only once the question makes sense.
-    from fafnet_core.data.prepare import prepare
+    from fafnet_core.datasets.prepare import prepare
 
     try:
         with _terminated_as_interrupted():
@@ -122,7 +122,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.folder
     if not folder.is_dir():
         arguments.parser.error(f"there is no folder {folder}")
-    from fafnet_core.data.prepare import verify
+    from fafnet_core.datasets.prepare import verify
 
     faults = verify(folder, progress=sys.stderr.isatty())
     if arguments.json:
@@ -142,7 +142,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> Any:
     """The data set's settings, whole official splits; ends with exit status 2 if they cannot be."""
-    from fafnet_core.data.catalogue import DATA_SETS
+    from fafnet_core.datasets.catalogue import DATA_SETS
 
     values: dict[str, Any] = {}
     if arguments.what == "synthetic":
@@ -178,7 +178,7 @@ def _source(name: str, config: Any) -> dict[str, Any]:
 
 
 def _report(arguments: argparse.Namespace, result: Preparation) -> None:
-    from fafnet_core.data.prepare.space import in_units
+    from fafnet_core.datasets.prepare.space import in_units
 
     out: Path = arguments.out
     if arguments.json:

@@ -19,9 +19,15 @@ from tqdm import tqdm
 from fafnet_core.bags import is_bag
 from fafnet_core.cli import segment_bag
 from fafnet_core.cli.options import add_input_size
-from fafnet_core.data import FrameFolder, RgbdFrame, find_camera_file, read_camera_file, read_frame
-from fafnet_core.data.input_size import resized_image
+from fafnet_core.datasets.frames import (
+    FrameFolder,
+    RgbdFrame,
+    find_camera_file,
+    read_camera_file,
+    read_frame,
+)
 from fafnet_core.files import write_png, written_beside
+from fafnet_core.input_size import resized_image
 
 if TYPE_CHECKING:
     from fafnet_core.inference import Segmentation, Segmenter

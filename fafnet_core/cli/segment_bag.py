@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
 def _job(arguments: argparse.Namespace) -> BagJob:
     from fafnet_core.bags.job import BagJob
     from fafnet_core.bags.streams import AskedTopics
-    from fafnet_core.data import read_camera_file
+    from fafnet_core.datasets.frames import read_camera_file
     from fafnet_core.registration import Extrinsics
 
     given: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.data.labels import LabelSet
+from fafnet_core.labels import LabelSet
 
 Picture = NDArray[np.uint8]
 

@@ -19,7 +19,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from fafnet_core.data.input_size import (
+from fafnet_core.checkpoints.checkpoint import CheckpointMetadata, load_checkpoint, read_metadata
+from fafnet_core.checkpoints.shipped import checkpoint_file
+from fafnet_core.hha import HHAEncoder
+from fafnet_core.hha.checks import check_missing
+from fafnet_core.inference.classify import classify
+from fafnet_core.inference.devices import choose_device, choose_dtype
+from fafnet_core.input_size import (
     CHECKPOINT,
     AnyInputSize,
     Size,
@@ -28,15 +34,9 @@ from fafnet_core.data.input_size import (
     resized,
     sampled,
 )
-from fafnet_core.data.labels import NYU40, LabelSet
-from fafnet_core.data.normalisation import Normalisation
-from fafnet_core.hha import HHAEncoder
-from fafnet_core.hha.checks import check_missing
-from fafnet_core.inference.classify import classify
-from fafnet_core.inference.devices import choose_device, choose_dtype
+from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.models import FAFNet, build_model
-from fafnet_core.models.shipped import checkpoint_file
-from fafnet_core.models.weights import CheckpointMetadata, load_checkpoint, read_metadata
+from fafnet_core.normalisation import Normalisation
 
 UNTRAINED = "untrained:"
 """Prefix of a preset's name that asks for seeded random weights, to try speed and wiring."""

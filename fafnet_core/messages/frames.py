@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.data.input_size import scaled_camera
+from fafnet_core.input_size import scaled_camera
 from fafnet_core.messages.camera_info import camera_matrix
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
 from fafnet_core.messages.depth_camera import DepthCamera, depth_camera

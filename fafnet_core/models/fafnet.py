@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fafnet_core.checkpoints.hub import HubMixin
 from fafnet_core.models.acfm import AttentionCrossFusion, IdentityFusion
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.baseline import AtrousPyramidPooling, DeepLabDecoder, ElementWiseSum
@@ -33,7 +34,6 @@ from fafnet_core.models.fam import (
     same_size,
     upsample_like,
 )
-from fafnet_core.models.hub import HubMixin
 from fafnet_core.models.mobilenet import MobileNet
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback

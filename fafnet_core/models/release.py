@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fafnet_core.data.labels import NYU40, SUN37, LabelSet
-from fafnet_core.data.normalisation import Normalisation
+from fafnet_core.checkpoints.checkpoint import repeated_names
+from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.models.config import FAFNetConfig
 from fafnet_core.models.fafnet import FAFNet, build_empty
-from fafnet_core.models.weights import repeated_names
+from fafnet_core.normalisation import Normalisation
 
 LABEL_SETS: Mapping[int, LabelSet] = {len(labels): labels for labels in (NYU40, SUN37)}
 """The label sets of their experiments, by the number of classes."""

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from fafnet_core.checkpoints.checkpoint import load_checkpoint
+from fafnet_core.checkpoints.pretrained import Images, load_backbone
 from fafnet_core.models import FAFNet, build_model
-from fafnet_core.models.pretrained import Images, load_backbone
-from fafnet_core.models.weights import load_checkpoint
 from fafnet_core.training.config import ModelConfig, TrainConfig
 from fafnet_core.training.distributed import Processes, synchronise_batch_norm
 

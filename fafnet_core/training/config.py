@@ -19,21 +19,17 @@ from typing import Any, Literal
 
 import yaml
 
-from fafnet_core.data.catalogue import DATA_SETS, DataConfig
-from fafnet_core.data.input_size import Size
-from fafnet_core.data.mixed import MixedFrames
-from fafnet_core.data.normalisation import Normalisation
-from fafnet_core.data.samples import RgbdSegmentationDataset
-from fafnet_core.data.transforms import TransformConfig
+from fafnet_core.augmentation import TransformConfig
+from fafnet_core.datasets.catalogue import DATA_SETS, DataConfig
+from fafnet_core.datasets.mixed import MixedFrames
+from fafnet_core.datasets.samples import RgbdSegmentationDataset
+from fafnet_core.evaluation.evaluate import EvaluateConfig
+from fafnet_core.input_size import Size
 from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import FAFNetConfig, preset_config
 from fafnet_core.nearest import unknown_name
-from fafnet_core.training.evaluation import EvaluateConfig
-from fafnet_core.training.loader import LARGEST_SEED
-from fafnet_core.training.loss import LossConfig
-from fafnet_core.training.optimiser import OptimiserConfig
-from fafnet_core.training.schedule import ScheduleConfig
-from fafnet_core.training.settings import (
+from fafnet_core.normalisation import Normalisation
+from fafnet_core.settings import (
     Setting,
     SettingsError,
     blamed_on,
@@ -46,6 +42,10 @@ from fafnet_core.training.settings import (
     read_values,
     require_field,
 )
+from fafnet_core.training.loader import LARGEST_SEED
+from fafnet_core.training.loss import LossConfig
+from fafnet_core.training.optimiser import OptimiserConfig
+from fafnet_core.training.schedule import ScheduleConfig
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Range = Literal["imagenet", "unit", "symmetric"]

@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
-from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.transforms import Batch
+from fafnet_core.augmentation import Batch
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 
 Transform = Callable[[RgbdSample, np.random.Generator], Batch]
 

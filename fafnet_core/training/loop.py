@@ -22,11 +22,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from fafnet_core.data.input_size import check_input_size
-from fafnet_core.data.transforms import Batch, TrainTransform
+from fafnet_core.augmentation import Batch, TrainTransform
+from fafnet_core.checkpoints.checkpoint import read_metadata, repeated_names, save_checkpoint
 from fafnet_core.files import written_beside
+from fafnet_core.input_size import check_input_size
 from fafnet_core.models import FAFNet
-from fafnet_core.models.weights import read_metadata, repeated_names, save_checkpoint
 from fafnet_core.training.building import (
     build_network,
     fill_network,

@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fafnet_core.data.labels import UNLABELLED
-from fafnet_core.training.settings import require_field
+from fafnet_core.labels import UNLABELLED
+from fafnet_core.settings import require_field
 
 AverageOver = Literal["valid", "all"]
 

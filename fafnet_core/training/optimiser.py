@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from fafnet_core.training.settings import require_field
+from fafnet_core.settings import require_field
 
 OptimiserKind = Literal["sgd", "adamw"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
-from fafnet_core.training.settings import require_field
+from fafnet_core.settings import require_field
 
 ScheduleKind = Literal["step", "poly", "cosine", "constant"]
 

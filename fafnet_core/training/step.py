@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fafnet_core.data.transforms import Batch
+from fafnet_core.augmentation import Batch
 from fafnet_core.training.config import Precision, TrainConfig
 from fafnet_core.training.distributed import Processes
 from fafnet_core.training.loss import counted_pixels, summed_loss

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.data import LabelSet
+from fafnet_core.labels import LabelSet
 from fafnet_core.nearest import unknown_name
 
 POINT_COLOURS = ("image", "label")

@@ -10,8 +10,8 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header, String
 
-from fafnet_core.data import LabelSet
 from fafnet_core.inference import class_key
+from fafnet_core.labels import LabelSet
 from fafnet_ros.images import array_to_image
 from fafnet_ros.outputs.frame import Result
 from fafnet_ros.outputs.qos import LATCHED_QOS

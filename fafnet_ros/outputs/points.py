@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from fafnet_core.data import LabelSet
+from fafnet_core.labels import LabelSet
 from fafnet_ros.outputs.rendering import Rendering
 
 POINT = np.dtype(

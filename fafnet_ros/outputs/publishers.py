@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from fafnet_core.data import LabelSet
+from fafnet_core.labels import LabelSet
 from fafnet_core.nearest import unknown_name
 from fafnet_ros.images import array_to_image
 from fafnet_ros.outputs.frame import OutputSettings, Result

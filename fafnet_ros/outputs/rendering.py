@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.data.input_size import sampled, scaled_camera
 from fafnet_core.inference import blend
+from fafnet_core.input_size import sampled, scaled_camera
 from fafnet_ros.outputs.frame import OutputSettings, Result
 
 

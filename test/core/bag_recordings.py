@@ -16,7 +16,7 @@ from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
-from fafnet_core.data.synthetic import PinholeCamera
+from fafnet_core.rooms import PinholeCamera
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 ROS1_TYPES = get_typestore(Stores.ROS1_NOETIC)

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from fafnet_core import FAFNet, FAFNetConfig, save_checkpoint
 from fafnet_core.cli.main import main
-from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.inference import (
     Alignment,
     alignment_sheet,
@@ -26,6 +25,7 @@ from fafnet_core.inference.alignment_pictures import colour_features, colour_flo
 from fafnet_core.models.config import Alignment as AlignmentKind
 from fafnet_core.models.config import Decoder, Modality, Variant
 from fafnet_core.models.fam import FlowAlignment, warp
+from fafnet_core.rooms import PinholeCamera, Tour, render
 
 HEIGHT, WIDTH = 64, 96
 RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)

@@ -50,12 +50,13 @@ from rosbags.rosbag2.enums import CompressionMode
 
 from fafnet_core.bags import AskedWrongly, BagError, Watch, is_bag
 from fafnet_core.bags.job import BagJob, BagReport, label_bag
-from fafnet_core.data import NYU40, CameraFile
-from fafnet_core.data.input_size import resized
-from fafnet_core.data.synthetic import PinholeCamera, Tour, render
+from fafnet_core.datasets.frames import CameraFile
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
+from fafnet_core.input_size import resized
+from fafnet_core.labels import NYU40
 from fafnet_core.registration import Extrinsics
+from fafnet_core.rooms import PinholeCamera, Tour, render
 
 CAMERA = PinholeCamera(96, 72)
 FRAMES = 3

@@ -32,8 +32,8 @@ from fafnet_core.bags import AskedWrongly, BagError
 from fafnet_core.bags.reading import Bag
 from fafnet_core.bags.streams import AskedTopics, Streams, find_streams
 from fafnet_core.bags.transforms import BagExtrinsics
-from fafnet_core.data.synthetic import PinholeCamera
 from fafnet_core.registration import Extrinsics
+from fafnet_core.rooms import PinholeCamera
 
 CAMERA = PinholeCamera(8, 6)
 RGB = np.zeros((6, 8, 3), np.uint8)

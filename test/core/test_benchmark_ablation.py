@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from fafnet_core.data.synthetic import PinholeCamera, SensorConfig
-from fafnet_core.data.synthetic.sensor import calibration_error
-from fafnet_core.data.transforms import TrainTransform
-from fafnet_core.models.weights import load_checkpoint
+from fafnet_core.augmentation import TrainTransform
+from fafnet_core.checkpoints.checkpoint import load_checkpoint
+from fafnet_core.rooms import PinholeCamera, SensorConfig
+from fafnet_core.rooms.sensor import calibration_error
 from fafnet_core.training.loader import training_batches
 from fafnet_core.training.loop import Outcome, Trainer
 

@@ -20,12 +20,12 @@ from originals import NYU_CAMERA_MATRIX, NYU_SHAPE, room
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fafnet_core.checkpoints.checkpoint import load_checkpoint
+from fafnet_core.checkpoints.folded import normed_convolutions
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
 from fafnet_core.models.config import preset_config
-from fafnet_core.models.folded import normed_convolutions
 from fafnet_core.models.mobilenet import MobileNet
-from fafnet_core.models.weights import load_checkpoint
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SPLITS = {"train": (1, 2, 5), "test": (3, 4)}

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data import NYU40, SUN37, Normalisation
-from fafnet_core.data.catalogue import NYUv2Data
-from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.synthetic.dataset import SyntheticData
+from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from fafnet_core.datasets.catalogue import NYUv2Data
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.labels import NYU40, SUN37
 from fafnet_core.models import build_model
-from fafnet_core.models.weights import load_checkpoint, read_metadata, save_checkpoint
+from fafnet_core.normalisation import Normalisation
+from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.training.config import AuxiliaryData, Config, ModelConfig
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

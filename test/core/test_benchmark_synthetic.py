@@ -9,7 +9,7 @@ from types import ModuleType
 import cv2
 import pytest
 
-from fafnet_core.data.synthetic.dataset import SyntheticData
+from fafnet_core.rooms.dataset import SyntheticData
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

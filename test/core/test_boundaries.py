@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.training.boundaries import boundary_band
+from fafnet_core.evaluation.boundaries import boundary_band
 
 
 def band_of(*rows: str, width_px: float) -> list[str]:

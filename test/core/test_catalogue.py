@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from originals import write_nyuv2, write_sunrgbd
 
-from fafnet_core.data import NYU40, SUN37
-from fafnet_core.data.catalogue import DATA_SETS, NYUv2Data, SUNRGBDData
-from fafnet_core.data.prepare import prepare
-from fafnet_core.data.splits import Split
-from fafnet_core.data.synthetic.dataset import SyntheticData
+from fafnet_core.datasets.catalogue import DATA_SETS, NYUv2Data, SUNRGBDData
+from fafnet_core.datasets.prepare import prepare
+from fafnet_core.datasets.splits import Split
+from fafnet_core.labels import NYU40, SUN37
+from fafnet_core.rooms.dataset import SyntheticData
 
 
 def test_the_data_sets_are_frozen_dataclasses_with_documented_defaults() -> None:
@@ -39,7 +39,7 @@ def test_the_data_sets_are_frozen_dataclasses_with_documented_defaults() -> None
 
 
 def _loaded_by(code: str) -> str:
-    libraries = "('torch', 'h5py', 'scipy', 'matplotlib', 'fafnet_core.data.catalogue')"
+    libraries = "('torch', 'h5py', 'scipy', 'matplotlib', 'fafnet_core.datasets.catalogue')"
     code = f"import sys; {code}; print([name for name in {libraries} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
@@ -48,18 +48,16 @@ def _loaded_by(code: str) -> str:
 
 
 def test_importing_data_sets_is_cheap_and_what_is_not_needed_is_not_imported() -> None:
-    assert _loaded_by("from fafnet_core.data import NYU40") == "[]"
-    assert _loaded_by("from fafnet_core.data import *") == "['fafnet_core.data.catalogue']"
+    assert _loaded_by("from fafnet_core.labels import NYU40") == "[]"
+    assert _loaded_by("import fafnet_core.datasets.catalogue") == (
+        "['fafnet_core.datasets.catalogue']"
+    )
 
 
-def test_the_package_offers_every_name_that_it_says() -> None:
-    import fafnet_core.data as package
+def test_the_old_door_to_label_sets_is_still_open() -> None:
+    from fafnet_core import data
 
-    for name in package.__all__:
-        assert getattr(package, name).__class__
-    assert package.NYUv2Data is NYUv2Data
-    with pytest.raises(AttributeError, match="has no attribute 'NYUv3'"):
-        getattr(package, "NYUv3")  # noqa: B009  mypy knows that there is none
+    assert (data.NYU40, data.SUN37) == (NYU40, SUN37)
 
 
 @pytest.mark.parametrize(

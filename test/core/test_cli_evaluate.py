@@ -18,11 +18,12 @@ import torch
 from fafnet_core import save_checkpoint
 from fafnet_core.cli.evaluate import _check_labels
 from fafnet_core.cli.main import main
-from fafnet_core.data import NYU40, SUN37, LabelSet, Normalisation
+from fafnet_core.evaluation.evaluate import EvaluateConfig, evaluate
+from fafnet_core.evaluation.metrics import ConfusionMatrix
+from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.models import FAFNet, FAFNetConfig, build_model
+from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.config import read_config
-from fafnet_core.training.evaluation import EvaluateConfig, evaluate
-from fafnet_core.training.metrics import ConfusionMatrix
 
 NORMALISATION = Normalisation(hha_mean=(0.4, 0.4, 0.4))
 CONFIG = """\

@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 
+from fafnet_core.checkpoints import checkpoint as weights
+from fafnet_core.checkpoints.checkpoint import CheckpointMetadata, save_checkpoint
 from fafnet_core.cli.main import main
-from fafnet_core.data import SUN37
-from fafnet_core.models import ABLATION, PRESETS, FAFNet, FAFNetConfig, ablation, summary, weights
-from fafnet_core.models.weights import CheckpointMetadata, save_checkpoint
+from fafnet_core.labels import SUN37
+from fafnet_core.models import ABLATION, PRESETS, FAFNet, FAFNetConfig, ablation, summary
 
 TINY = FAFNetConfig(
     num_classes=37,
@@ -200,7 +201,7 @@ def test_a_repository(
 ) -> None:
     save_checkpoint(tmp_path / "model.safetensors", FAFNet(TINY), label_set=SUN37)
     library = SimpleNamespace(download=lambda *_: str(tmp_path / "model.safetensors"))
-    monkeypatch.setattr("fafnet_core.models.hub._library", lambda: library)
+    monkeypatch.setattr("fafnet_core.checkpoints.hub._library", lambda: library)
     (report,) = reports(["hf://me/net.yaml@v1"], capsys)
     assert report["name"] == "hf://me/net.yaml@v1"
     assert FAFNetConfig.from_dict(report["config"]) == TINY

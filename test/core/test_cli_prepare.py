@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from fafnet_core.cli.main import main
-from fafnet_core.data.folder import PreparedFolder
-from fafnet_core.data.prepare.journal import JOURNAL_FILE
-from fafnet_core.data.splits import Split
+from fafnet_core.datasets.folder import PreparedFolder
+from fafnet_core.datasets.prepare.journal import JOURNAL_FILE
+from fafnet_core.datasets.splits import Split
 
 pytest.importorskip("h5py", reason="original files are written and read with h5py")
 pytest.importorskip("scipy", reason="original files are written and read with scipy")

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from fafnet_core import load_checkpoint, save_checkpoint
 from fafnet_core.cli.main import main
-from fafnet_core.data import NYU40, FrameFolder
-from fafnet_core.data.synthetic import PinholeCamera, Tour, render
+from fafnet_core.datasets.frames import FrameFolder
 from fafnet_core.inference import Segmenter
 from fafnet_core.inference.alignment import Alignment
+from fafnet_core.labels import NYU40
+from fafnet_core.rooms import PinholeCamera, Tour, render
 
 CAMERA = PinholeCamera(96, 72)
 

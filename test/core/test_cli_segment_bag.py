@@ -28,8 +28,8 @@ from bag_recordings import (
 from rosbags.highlevel import AnyReader
 
 from fafnet_core.cli.main import build_parser, main
-from fafnet_core.data.synthetic import PinholeCamera, Tour, render
-from fafnet_core.data.synthetic.render import Rendering
+from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms.render import Rendering
 
 CAMERA = PinholeCamera(96, 72)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.synthetic import PinholeCamera, Pose, choose_view, make_room
-from fafnet_core.data.synthetic.render import render_depth
 from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth, squares
+from fafnet_core.rooms import PinholeCamera, Pose, choose_view, make_room
+from fafnet_core.rooms.render import render_depth
 
 Matrix = NDArray[np.float64]
 Image = NDArray[np.float32]

@@ -12,15 +12,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fafnet_core.data import LabelSet, Normalisation, RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.input_size import resized_image, sampled
-from fafnet_core.data.synthetic import PinholeCamera, Tour, render
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.evaluation.boundaries import boundary_band
+from fafnet_core.evaluation.evaluate import EvaluateConfig, evaluate
+from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmenter
+from fafnet_core.input_size import resized_image, sampled
+from fafnet_core.labels import LabelSet
 from fafnet_core.models import FAFNet, FAFNetConfig, build_model
-from fafnet_core.training.boundaries import boundary_band
-from fafnet_core.training.evaluation import EvaluateConfig, evaluate
-from fafnet_core.training.metrics import ConfusionMatrix
+from fafnet_core.normalisation import Normalisation
+from fafnet_core.rooms import PinholeCamera, Tour, render
 
 LABELS = LabelSet("four", ("a", "b", "c", "d"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 0)))
 SIZES = ((40, 56), (48, 40), (64, 50), (40, 56), (48, 40))

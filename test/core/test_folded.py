@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model
+from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.mobilenet import MobileNet
-from fafnet_core.models.pretrained import load_backbone
 
 State = dict[str, Tensor]
 

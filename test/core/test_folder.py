@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from tiny_rooms import TinyRooms, tiny_splits
 
-from fafnet_core.data.folder import PreparedFolder
-from fafnet_core.data.prepare import prepare, verify
-from fafnet_core.data.prepare.journal import JOURNAL_FILE, is_prepared
-from fafnet_core.data.prepare.layout import MANIFEST_FILE
-from fafnet_core.data.splits import Split, choose_frames
+from fafnet_core.datasets.folder import PreparedFolder
+from fafnet_core.datasets.prepare import prepare, verify
+from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, is_prepared
+from fafnet_core.datasets.prepare.layout import MANIFEST_FILE
+from fafnet_core.datasets.splits import Split, choose_frames
 
 TRAIN = 24
 

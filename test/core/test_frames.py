@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from fafnet_core.data import FrameFolder, find_camera_file, read_camera_file, read_depth, read_rgb
+from fafnet_core.datasets.frames import (
+    FrameFolder,
+    find_camera_file,
+    read_camera_file,
+    read_depth,
+    read_rgb,
+)
 
 CAMERA = "width: 8\nheight: 6\nfx: 9.0\nfy: 9.5\ncx: 3.5\ncy: 2.5\ndepth_unit_m: 0.001\n"
 

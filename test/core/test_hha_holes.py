@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from fafnet_core.data.frames import read_camera_file, read_depth
+from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.hha import fill_holes
 
 Image = NDArray[np.float32]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.frames import read_camera_file, read_depth
+from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.hha import HHAEncoder, encode_hha, estimate_gravity
 from fafnet_core.hha.gravity import gravity_from_normals
 

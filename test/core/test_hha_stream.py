@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.frames import read_camera_file, read_depth
+from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.hha import (
     NO_DEPTH,
     HHAStream,

@@ -15,10 +15,11 @@ import pytest
 import torch
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model, load_checkpoint, save_checkpoint
-from fafnet_core.data import NYU40, SUN37, Normalisation
+from fafnet_core.checkpoints import hub
+from fafnet_core.checkpoints.checkpoint import read_metadata
 from fafnet_core.inference import Segmenter
-from fafnet_core.models import hub
-from fafnet_core.models.weights import read_metadata
+from fafnet_core.labels import NYU40, SUN37
+from fafnet_core.normalisation import Normalisation
 
 CONFIG = FAFNetConfig(
     backbone="resnet18",
@@ -149,7 +150,7 @@ def test_what_would_be_uploaded(
             calls.append(("told", {key: value for key, value in told.items() if value is not None}))
             return "hub/commit/1"
 
-    monkeypatch.setattr("fafnet_core.models.hub_library.HfApi", Api)
+    monkeypatch.setattr("fafnet_core.checkpoints.hub_library.HfApi", Api)
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
     address = model.push_to_hub("me/net", label_set=SUN37, private=True, branch="next")
     assert address == "hub/commit/1"
@@ -185,7 +186,7 @@ def test_uploading_without_a_network(model: FAFNet, monkeypatch: pytest.MonkeyPa
         def create_repo(self, **_: Any) -> Any:
             raise UnreachableError("no such host\n\nsee the manual")
 
-    monkeypatch.setattr("fafnet_core.models.hub_library.HfApi", Api)
+    monkeypatch.setattr("fafnet_core.checkpoints.hub_library.HfApi", Api)
     with pytest.raises(OSError, match=r"^hf://me/net: no such host see the manual$"):
         model.push_to_hub("me/net", label_set=SUN37)
 
@@ -208,7 +209,7 @@ def repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any,
             raise EntryNotFoundError(f"404 Client Error\n\n{filename} is not there")
         return str(folder / filename)
 
-    monkeypatch.setattr("fafnet_core.models.hub_library.hf_hub_download", download)
+    monkeypatch.setattr("fafnet_core.checkpoints.hub_library.hf_hub_download", download)
     monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
     return asked
 
@@ -296,8 +297,8 @@ def test_without_the_library(
     model: FAFNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    monkeypatch.delitem(sys.modules, "fafnet_core.models.hub_library", raising=False)
-    monkeypatch.delattr("fafnet_core.models.hub_library", raising=False)
+    monkeypatch.delitem(sys.modules, "fafnet_core.checkpoints.hub_library", raising=False)
+    monkeypatch.delattr("fafnet_core.checkpoints.hub_library", raising=False)
     save_checkpoint(tmp_path / "model.safetensors", model, label_set=SUN37)
     assert Segmenter.from_checkpoint(tmp_path, device="cpu").label_set == SUN37
     remedy = "pip install huggingface_hub;"
@@ -313,7 +314,7 @@ def test_without_the_library(
 
 def test_the_optional_libraries_are_not_imported_by_the_way() -> None:
     code = (
-        "import sys, fafnet_core.models.pretrained, fafnet_core.inference;"
+        "import sys, fafnet_core.checkpoints.pretrained, fafnet_core.inference;"
         "print([name for name in ('huggingface_hub', 'timm') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.image_headers import image_size, image_sizes
+from fafnet_core.datasets.image_headers import image_size, image_sizes
 
 HEIGHT, WIDTH = 37, 301
 GREY: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), np.uint8)

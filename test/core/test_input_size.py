@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fafnet_core.data import RgbdSample
-from fafnet_core.data.input_size import (
+from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.hha import encode_hha
+from fafnet_core.input_size import (
     Size,
     check_input_size,
     check_size,
@@ -26,7 +27,6 @@ from fafnet_core.data.input_size import (
     scaled_camera,
     size_text,
 )
-from fafnet_core.hha import encode_hha
 from fafnet_core.models import FAFNetConfig
 
 QVGA = (240, 320)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fafnet_core.data import NYU40, SUN37, LabelSet
+from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.nearest import unknown_name
 
 

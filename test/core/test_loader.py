@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from fafnet_core.data.labels import NYU40
-from fafnet_core.data.normalisation import Normalisation
-from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.transforms import Batch, ColourJitter, TrainTransform, TransformConfig
+from fafnet_core.augmentation import Batch, ColourJitter, TrainTransform, TransformConfig
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.labels import NYU40
+from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.loader import training_batches
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fafnet_core.training.metrics import ConfusionMatrix
+from fafnet_core.evaluation.metrics import ConfusionMatrix
 
 
 def counted(prediction: Any, target: Any, classes: int = 3) -> ConfusionMatrix:
@@ -189,7 +189,7 @@ def test_impossible_matrices_are_refused() -> None:
 
 def test_arrays_are_counted_without_pytorch() -> None:
     code = (
-        "import sys, numpy\nfrom fafnet_core.training.metrics import ConfusionMatrix\n"
+        "import sys, numpy\nfrom fafnet_core.evaluation.metrics import ConfusionMatrix\n"
         "c = ConfusionMatrix(2); c.update(numpy.array([1]), numpy.array([1])); c.compute()\n"
         "assert 'torch' not in sys.modules"
     )

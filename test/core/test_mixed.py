@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fafnet_core.data import NYU40, SUN37, LabelSet
-from fafnet_core.data.mixed import MixedFrames
-from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.datasets.mixed import MixedFrames
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.labels import NYU40, SUN37, LabelSet
 
 
 class Frames(RgbdSegmentationDataset):

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from fafnet_core import FAFNetConfig, build_model
+from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.mobilenet import InvertedResidual, MobileNet
-from fafnet_core.models.pretrained import load_backbone
 
 FIRST = (1, 4, 7, 14)
 """Torchvision's number of the first block of each stage."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fafnet_core.inference.multi_scale import MultiScale
+from fafnet_core.evaluation.multi_scale import MultiScale
 from fafnet_core.models import FAFNet, FAFNetConfig, build_model
 
 RGB, HHA = torch.rand(2, 2, 3, 46, 70, generator=torch.Generator().manual_seed(0))

@@ -17,16 +17,12 @@ import pytest
 import scipy.io
 from originals import NYU_CAMERA_MATRIX, WrittenNYUv2, write_nyuv2
 
-from fafnet_core.data import NYU40, matlab
-from fafnet_core.data.matlab import MatlabFile73, read_matlab5
-from fafnet_core.data.nyuv2 import (
-    NYUv2,
-    OfficialCrop,
-    camera_matrix,
-    cropped_camera_matrix,
-)
-from fafnet_core.data.splits import Split
+from fafnet_core.datasets import matlab
+from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
+from fafnet_core.datasets.nyuv2 import NYUv2, OfficialCrop, camera_matrix, cropped_camera_matrix
+from fafnet_core.datasets.splits import Split
 from fafnet_core.hha import encode_hha
+from fafnet_core.labels import NYU40
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +82,7 @@ def test_the_official_crop_moves_the_camera_with_it(written: WrittenNYUv2) -> No
 
 
 def test_the_camera_is_the_published_one_counted_from_zero(shared_data: Path) -> None:
-    from fafnet_core.data import read_camera_file
+    from fafnet_core.datasets.frames import read_camera_file
 
     shared = read_camera_file(shared_data / "nyuv2" / "camera.yaml").camera_matrix
     np.testing.assert_allclose(camera_matrix(), shared, rtol=0, atol=1e-9)

@@ -22,19 +22,19 @@ from hypothesis import strategies as st
 from tiny_rooms import CAMERA_MATRIX, SHAPE, TinyRooms, tiny_splits
 
 from fafnet_core import __version__
-from fafnet_core.data import NYU40
-from fafnet_core.data.prepare import Preparation, preparation, prepare, verify
-from fafnet_core.data.prepare.frame import FrameEncoder, to_millimetres
-from fafnet_core.data.prepare.journal import JOURNAL_FILE, Journal, locked
-from fafnet_core.data.prepare.layout import MANIFEST_FILE, check_name
-from fafnet_core.data.prepare.records import FrameRecord
+from fafnet_core.datasets.prepare import Preparation, preparation, prepare, verify
+from fafnet_core.datasets.prepare.frame import FrameEncoder, to_millimetres
+from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, Journal, locked
+from fafnet_core.datasets.prepare.layout import MANIFEST_FILE, check_name
+from fafnet_core.datasets.prepare.records import FrameRecord
+from fafnet_core.labels import NYU40
 
 HERE = Path(__file__).resolve().parent
 SOURCE = {"data": "tiny", "window": (44, 471)}
 
 SCRIPT = """
 import resource, sys
-from fafnet_core.data.prepare import prepare
+from fafnet_core.datasets.prepare import prepare
 from tiny_rooms import tiny_splits
 if __name__ == "__main__":
     out, limit, trouble = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3])

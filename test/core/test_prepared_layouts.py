@@ -13,14 +13,21 @@ import pytest
 from numpy.typing import NDArray
 from originals import NYU_CAMERA_MATRIX, NYU_SHAPE, room, rotate_bits
 
-from fafnet_core.data import NYU40, SUN37, LabelSet, RgbdSegmentationDataset, read_depth
-from fafnet_core.data.catalogue import NYUv2Data, SUNRGBDData
-from fafnet_core.data.checks import check_hha_order, hha_is_swapped, looks_decoded, looks_rotated
-from fafnet_core.data.image_lists import official_notice, read_image_list
-from fafnet_core.data.nyuv2 import OfficialCrop, camera_matrix
-from fafnet_core.data.transforms import DepthFaults, TransformConfig
+from fafnet_core.augmentation import DepthFaults, TransformConfig
+from fafnet_core.datasets.catalogue import NYUv2Data, SUNRGBDData
+from fafnet_core.datasets.checks import (
+    check_hha_order,
+    hha_is_swapped,
+    looks_decoded,
+    looks_rotated,
+)
+from fafnet_core.datasets.frames import read_depth
+from fafnet_core.datasets.image_lists import official_notice, read_image_list
+from fafnet_core.datasets.nyuv2 import OfficialCrop, camera_matrix
+from fafnet_core.datasets.samples import RgbdSegmentationDataset
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
+from fafnet_core.labels import NYU40, SUN37, LabelSet
 
 TRAIN, TEST = (1, 2, 5), (3,)
 """Numbers of the frames; 1 and 2 follow one another."""

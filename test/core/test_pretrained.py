@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model
+from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.models.encoder import TwoStreamEncoder
-from fafnet_core.models.pretrained import load_backbone
 from fafnet_core.models.resnet import ResNet
 
 State = dict[str, Tensor]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.synthetic import PinholeCamera, Pose, SensorConfig, choose_view, make_room
-from fafnet_core.data.synthetic.render import render_depth
-from fafnet_core.data.synthetic.sensor import calibration_error, measure_depth
 from fafnet_core.registration import register_depth
+from fafnet_core.rooms import PinholeCamera, Pose, SensorConfig, choose_view, make_room
+from fafnet_core.rooms.render import render_depth
+from fafnet_core.rooms.sensor import calibration_error, measure_depth
 
 CAMERA = PinholeCamera(320, 240)
 MATRIX = CAMERA.camera_matrix

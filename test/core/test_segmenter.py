@@ -17,13 +17,14 @@ from tiny_training import same_bits
 from tolerances import assert_same_labels
 
 from fafnet_core import build_model, save_checkpoint
-from fafnet_core.data import NYU40, SUN37, LabelSet, Normalisation
-from fafnet_core.data.input_size import fitted_size
-from fafnet_core.data.synthetic import PinholeCamera, Tour, render
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmentation, Segmenter, blend, legend, strip
 from fafnet_core.inference.classify import classify
+from fafnet_core.input_size import fitted_size
+from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.models import fam
+from fafnet_core.normalisation import Normalisation
+from fafnet_core.rooms import PinholeCamera, Tour, render
 
 CAMERA = PinholeCamera(160, 120)
 MATRIX = CAMERA.camera_matrix

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data import NYU40
-from fafnet_core.data.catalogue import NYUv2Data
-from fafnet_core.data.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.synthetic.dataset import SyntheticData
-from fafnet_core.data.synthetic.sensor import SensorConfig
+from fafnet_core.checkpoints.checkpoint import read_metadata
+from fafnet_core.checkpoints.shipped import checkpoint_file
+from fafnet_core.datasets.catalogue import NYUv2Data
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.inference import DEFAULT_CHECKPOINT, Segmenter
-from fafnet_core.models.shipped import checkpoint_file
-from fafnet_core.models.weights import read_metadata
-from fafnet_core.training.metrics import ConfusionMatrix
+from fafnet_core.labels import NYU40
+from fafnet_core.rooms.dataset import SyntheticData
+from fafnet_core.rooms.sensor import SensorConfig
 
 # Rooms of a seed that nothing was trained with, fewer than docs/results.md has.
 ROOMS = SyntheticData(

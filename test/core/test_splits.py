@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fafnet_core.data.matlab import read_matlab5
-from fafnet_core.data.splits import Split, blocks, choose_frames, held_out_groups, runs_of_numbers
+from fafnet_core.datasets.matlab import read_matlab5
+from fafnet_core.datasets.splits import (
+    Split,
+    blocks,
+    choose_frames,
+    held_out_groups,
+    runs_of_numbers,
+)
 
 
 @given(

@@ -26,18 +26,19 @@ from originals import (
     write_sunrgbd,
 )
 
-from fafnet_core.data import SUN37, read_rgb
-from fafnet_core.data.matlab import read_matlab5
-from fafnet_core.data.splits import Split, choose_frames
-from fafnet_core.data.sun_scene import (
+from fafnet_core.datasets.frames import read_rgb
+from fafnet_core.datasets.matlab import read_matlab5
+from fafnet_core.datasets.splits import Split, choose_frames
+from fafnet_core.datasets.sun_scene import (
     decode_depth,
     gravity_from_extrinsics,
     gravity_from_rtilt,
     read_counts,
     scene_camera,
 )
-from fafnet_core.data.sunrgbd import SUNRGBD
+from fafnet_core.datasets.sunrgbd import SUNRGBD
 from fafnet_core.hha import estimate_gravity
+from fafnet_core.labels import SUN37
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_the_real_lists_have_the_official_numbers(shared_data: Path) -> None:
 
 def test_the_real_lists_split_a_tree(shared_data: Path, tmp_path: Path) -> None:
     """Their prefix is another than SUNRGBDMeta's, and validation keeps SUN3D's places whole."""
-    from fafnet_core.data import sunrgbd
+    from fafnet_core.datasets import sunrgbd
 
     path = shared_data / "sunrgbd" / "Metadata" / "allsplit.mat"
     lists = read_matlab5(path, ("alltrain", "alltest"))

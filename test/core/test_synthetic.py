@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.synthetic import (
+from fafnet_core.rooms import (
     Box,
     Ellipsoid,
     Frustum,
@@ -20,9 +20,9 @@ from fafnet_core.data.synthetic import (
     make_room,
     render,
 )
-from fafnet_core.data.synthetic.kit import blob, box, tube
-from fafnet_core.data.synthetic.render import Rendering, look, render_depth
-from fafnet_core.data.synthetic.solids import NEAR, Solid, tilt, turn
+from fafnet_core.rooms.kit import blob, box, tube
+from fafnet_core.rooms.render import Rendering, look, render_depth
+from fafnet_core.rooms.solids import NEAR, Solid, tilt, turn
 
 Values = NDArray[np.float64]
 

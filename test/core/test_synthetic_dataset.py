@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import synthetic_reference
 
-from fafnet_core.data.synthetic import Lamp, PinholeCamera, Scene, SensorConfig, dataset, look_at
-from fafnet_core.data.synthetic.dataset import RigFrame, SyntheticData, photograph
-from fafnet_core.data.synthetic.kit import box
-from fafnet_core.data.synthetic.sensor import calibration_error, measure_depth
 from fafnet_core.registration import register_depth
+from fafnet_core.rooms import Lamp, PinholeCamera, Scene, SensorConfig, dataset, look_at
+from fafnet_core.rooms.dataset import RigFrame, SyntheticData, photograph
+from fafnet_core.rooms.kit import box
+from fafnet_core.rooms.sensor import calibration_error, measure_depth
 
 CAMERA = PinholeCamera(160, 120)
 AHEAD = look_at((0, 0, 0), (0, 1, 0))
@@ -202,7 +202,7 @@ def test_frames_are_those_of_this_version() -> None:
     changed = synthetic_reference.differences(before, now)
     assert not changed, (
         f"frames differ from those that caches hold ({'; '.join(changed)}): raise _VERSION in"
-        f" fafnet_core/data/synthetic/dataset.py, then {again}"
+        f" fafnet_core/rooms/dataset.py, then {again}"
     )
 
 

@@ -22,11 +22,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from fafnet_core import FAFNetConfig, build_model
+from fafnet_core.checkpoints import tflite_file
+from fafnet_core.checkpoints.folded_mobilenet import FoldedMobileNet, save_folded_mobilenet
+from fafnet_core.checkpoints.pretrained import load_backbone
+from fafnet_core.checkpoints.tflite_mobilenet import read_folded_mobilenet
 from fafnet_core.cli.main import main
-from fafnet_core.models import tflite_file
-from fafnet_core.models.folded_mobilenet import FoldedMobileNet, save_folded_mobilenet
-from fafnet_core.models.pretrained import load_backbone
-from fafnet_core.models.tflite_mobilenet import read_folded_mobilenet
 
 Spoil = Callable[[build.Network], None]
 

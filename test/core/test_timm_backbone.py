@@ -16,10 +16,10 @@ from tolerances import assert_same_maps
 from torch import Tensor, nn
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model, load_checkpoint, save_checkpoint
-from fafnet_core.data import NYU40
+from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.inference import Segmenter
+from fafnet_core.labels import NYU40
 from fafnet_core.models.encoder import TwoStreamEncoder
-from fafnet_core.models.pretrained import load_backbone
 from fafnet_core.models.timm_backbone import TimmBackbone
 
 SMALL = [

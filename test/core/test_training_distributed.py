@@ -14,11 +14,11 @@ from tiny_training import largest_difference, same_bits, tensors
 from torch import nn
 from two_processes import batches, configurations
 
-from fafnet_core.data.normalisation import Normalisation
-from fafnet_core.models.weights import load_checkpoint, read_metadata
+from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
+from fafnet_core.evaluation.evaluate import evaluate
+from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.config import Config
 from fafnet_core.training.distributed import Processes, SummedBatchNorm, synchronise_batch_norm
-from fafnet_core.training.evaluation import evaluate
 from fafnet_core.training.loop import Trainer
 from fafnet_core.training.state import latest_state
 

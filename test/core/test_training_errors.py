@@ -13,10 +13,10 @@ import pytest
 import torch
 from tiny_training import Squares, SquaresData, numbers, same_bits, tensors, tiny_config
 
-from fafnet_core.data import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.splits import Split
+from fafnet_core.checkpoints.checkpoint import read_metadata
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.datasets.splits import Split
 from fafnet_core.files import written_beside
-from fafnet_core.models.weights import read_metadata
 from fafnet_core.training import loop
 from fafnet_core.training.loop import Trainer
 from fafnet_core.training.monitor import FolderMonitor

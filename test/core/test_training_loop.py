@@ -16,13 +16,13 @@ import torch
 from tiny_training import LABELS, SquaresData, numbers, same_bits, tensors, tiny_config
 from torch import nn
 
-from fafnet_core.data.normalisation import Normalisation
-from fafnet_core.data.transforms import TrainTransform
+from fafnet_core.augmentation import TrainTransform
+from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
+from fafnet_core.evaluation.evaluate import EvaluateConfig, evaluate
 from fafnet_core.models import build_model
-from fafnet_core.models.weights import load_checkpoint, read_metadata
+from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.config import Config, ModelConfig
 from fafnet_core.training.ema import AveragedModel
-from fafnet_core.training.evaluation import EvaluateConfig, evaluate
 from fafnet_core.training.loader import training_batches
 from fafnet_core.training.loop import Trainer, train
 from fafnet_core.training.loss import LossConfig

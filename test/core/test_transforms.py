@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from fafnet_core.data import read_camera_file, read_depth
-from fafnet_core.data.normalisation import Normalisation
-from fafnet_core.data.samples import RgbdSample
-from fafnet_core.data.transforms import (
+from fafnet_core.augmentation import (
     Batch,
     ColourJitter,
     EvalTransform,
@@ -22,6 +19,9 @@ from fafnet_core.data.transforms import (
     TransformConfig,
     scale_sample,
 )
+from fafnet_core.datasets.frames import read_camera_file, read_depth
+from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.normalisation import Normalisation
 
 NORMALISATION = Normalisation(hha_mean=(0.1, 0.2, 0.3), hha_deviation=(1.0, 0.5, 0.25))
 STILL: dict[str, Any] = {"scale": (1, 1), "flip": 0.0}

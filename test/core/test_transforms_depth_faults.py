@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.samples import RgbdSample
-from fafnet_core.data.transforms import (
+from fafnet_core.augmentation import (
     DepthFaults,
     TransformConfig,
     add_depth_noise,
@@ -20,6 +19,7 @@ from fafnet_core.data.transforms import (
     limit_depth,
     misalign_depth,
 )
+from fafnet_core.datasets.samples import RgbdSample
 
 SIZE = HEIGHT, WIDTH = 240, 320  # half the reference width: a pixel here is two there
 CAMERA = np.array([[260.0, 0, 159.5], [0, 260.0, 119.5], [0, 0, 1]])

@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fafnet_core.data.samples import RgbdSample
-from fafnet_core.data.transforms import (
-    Window,
-    crop_sample,
-    flip_sample,
-    scale_and_crop,
-    scale_sample,
-)
+from fafnet_core.augmentation import Window, crop_sample, flip_sample, scale_and_crop, scale_sample
+from fafnet_core.datasets.samples import RgbdSample
 
 HEIGHT, WIDTH = 60, 84
 CAMERA = np.array([[90.0, 0, 40.3], [0, 92.0, 27.8], [0, 0, 1]])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.data.samples import RgbdSample
-from fafnet_core.data.transforms import ColourJitter, change_colour, jitter_colour
+from fafnet_core.augmentation import ColourJitter, change_colour, jitter_colour
+from fafnet_core.datasets.samples import RgbdSample
 
 Levels = NDArray[np.uint8]
 LUMA = np.array([0.299, 0.587, 0.114])

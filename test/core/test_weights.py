@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 
 import fafnet_core
 from fafnet_core import FAFNetConfig, build_model, load_checkpoint, save_checkpoint
-from fafnet_core.data import NYU40, SUN37, Normalisation
+from fafnet_core.checkpoints.checkpoint import read_metadata
+from fafnet_core.labels import NYU40, SUN37
 from fafnet_core.models import FAFNet
 from fafnet_core.models.encoder import TwoStreamEncoder
-from fafnet_core.models.weights import read_metadata
+from fafnet_core.normalisation import Normalisation
 
 CONFIG = FAFNetConfig(
     backbone="resnet18",

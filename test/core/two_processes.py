@@ -12,8 +12,8 @@ import torch
 from tiny_training import Squares, SquaresData, tiny_config
 from torch import Tensor, nn
 
-from fafnet_core.data import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.data.splits import Split
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.datasets.splits import Split
 from fafnet_core.training.config import Config
 from fafnet_core.training.distributed import Processes, processes, synchronise_batch_norm
 from fafnet_core.training.loop import Trainer

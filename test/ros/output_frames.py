@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.data import NYU40
+from fafnet_core.labels import NYU40
 from fafnet_ros.outputs import Result
 
 HEIGHT, WIDTH = 12, 16

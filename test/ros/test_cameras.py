@@ -14,11 +14,11 @@ from conftest import Ros
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu
 
-from fafnet_core.data.synthetic import PinholeCamera, SensorConfig, Tour, look_at
-from fafnet_core.data.synthetic.dataset import photograph
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
 from fafnet_core.messages.images import image_to_depth_m
 from fafnet_core.registration import register_depth
+from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour, look_at
+from fafnet_core.rooms.dataset import photograph
 from fafnet_ros.rgbd_camera import encode_depth
 from fafnet_ros.synthetic_camera import depth_to_color, specific_force
 

@@ -27,9 +27,9 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
-from fafnet_core.data import NYU40
-from fafnet_core.data.input_size import sampled
 from fafnet_core.inference import Segmenter
+from fafnet_core.input_size import sampled
+from fafnet_core.labels import NYU40
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_ros.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.outputs import LATCHED_QOS

@@ -21,8 +21,8 @@ from output_frames import CAMERA, HEIGHT, WIDTH, frame
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header, String
 
-from fafnet_core.data import NYU40, LabelSet
 from fafnet_core.inference.pictures import class_key
+from fafnet_core.labels import NYU40, LabelSet
 from fafnet_ros.lifecycle import SturdyLifecycleNode
 from fafnet_ros.outputs import LATCHED_QOS, TOPICS, Outputs, OutputSettings, Rendering
 from fafnet_ros.outputs.legend import markers

@@ -14,7 +14,7 @@ from output_frames import CAMERA, HEIGHT, WIDTH, frame
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from fafnet_core.data import NYU40
+from fafnet_core.labels import NYU40
 from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
 
 

@@ -1,0 +1,1 @@
+"""A network as a file: ours, its authors', ImageNet's, the Hub's, and the one that ships."""

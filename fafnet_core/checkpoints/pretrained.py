@@ -1,0 +1,339 @@
+"""ImageNet weights for the backbones: both streams start from the same ones (section 4.2).
+
+Read are torchvision's files of its ResNets and MobileNetV2, files of ResNets' deep-stem form (v1c),
+timm's of its networks, files with norms folded in (`folded.py`), and repositories of the Hub. A
+pickled file is read as tensors and nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fafnet_core.checkpoints.folded import FoldedWeights, folded_weights, load_folded
+from fafnet_core.checkpoints.hub import CHECKPOINT, resolve
+from fafnet_core.models.backbone import Backbone
+from fafnet_core.models.config import RESNETS
+from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
+from fafnet_core.models.fafnet import FAFNet
+from fafnet_core.models.mobilenet import MobileNet
+from fafnet_core.models.resnet import ResNet
+from fafnet_core.models.timm_backbone import TimmBackbone
+
+_FILENAMES = (CHECKPOINT, "pytorch_model.bin")
+_WRAPPERS = ("state_dict", "model", "model_state", "state_dict_ema")
+# What torch.load raises for a file that is cut short, foreign, or more than tensors.
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+_COUNTER = "num_batches_tracked"
+"""Of a batch norm; old files lack it, and nothing depends on it."""
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What `load_backbone` took and what it did not; `str()` of it is for people.
+
+    Attributes:
+        source: what was asked for.
+        streams: the streams that were filled.
+        taken: names in each stream that have the file's values now.
+        left: names in the file that the backbone has no place for, such as a classifier's.
+        kept: names in each stream that the file does not have: counters, on which nothing depends.
+    """
+
+    source: str
+    streams: tuple[str, ...]
+    taken: tuple[str, ...]
+    left: tuple[str, ...]
+    kept: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source}: {len(self.taken)} tensors taken into {' and '.join(self.streams)};"
+            f" left in the file: {_listed(self.left)}; kept as they were: {_listed(self.kept)}"
+        )
+
+
+Images = Callable[[], Mapping[str, Tensor]]
+"""Gives some normalised images of each modality, "rgb" and "hha", both (B, 3, H, W)."""
+
+
+def load_backbone(model: FAFNet, source: str | Path, images: Images | None = None) -> LoadReport:
+    """Fill the backbone of each stream with the same ImageNet weights; all of it, or nothing.
+
+    Args:
+        model: the network; all but its backbones stays as it is.
+        source: a safetensors or a PyTorch file, a folder with `model.safetensors` or
+            `pytorch_model.bin`, or "hf://owner/name". One or two outer modules before all names
+            ("module.", "model.backbone.") do not matter, nor does a classifier.
+        images: what the streams will see. Asked for only by files whose norms are folded into the
+            convolutions: the norms are put back by it (see `load_folded`).
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it cannot be read as plain weights, or they are of another network; the message
+            says of which. The model is as it was.
+        OSError: the Hub cannot be reached.
+    """
+    model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
+    config = model.config
+    if config.width_multiplier != 1:
+        raise ValueError(
+            "ImageNet weights are for backbones of width_multiplier 1; this one has"
+            f" {config.width_multiplier:g}: build it with 1, or train from random weights"
+        )
+    streams = _streams(model)
+    first = next(iter(streams.values()))
+    state = _read(resolve(source, _FILENAMES))
+    match = _match(first, state)
+    _check_values(str(source), match.values | match.beyond)
+    folded = folded_weights(first, match.values | match.beyond)
+    if folded is not None:
+        return _load_folded(model, str(source), folded, match, images)
+    _check_fit(str(source), config.backbone, first, match, state)
+    for stream in streams.values():
+        stream.load_state_dict(match.values, strict=False)
+    return LoadReport(
+        source=str(source),
+        streams=tuple(streams),
+        taken=tuple(match.values),
+        left=tuple(match.left),
+        kept=tuple(name for name in first.state_dict() if name not in match.values),
+    )
+
+
+def _load_folded(
+    model: FAFNet,
+    source: str,
+    folded: FoldedWeights,
+    match: _Match,
+    images: Images | None,
+) -> LoadReport:
+    if images is None:
+        raise ValueError(
+            f"{source} has the norms folded into its convolutions: they are put back by running"
+            " some images, so give load_backbone its `images`"
+        )
+    streams = _streams(model)
+    wanted = next(iter(streams.values())).state_dict()
+    if problem := _misshapen(folded.weights | _shifts(folded), wanted):
+        raise ValueError(f"{source} does not fit the backbone: {problem}")
+    seen = images()
+    for name, stream in streams.items():
+        sees_depth = name == "depth_stream" or model.config.modality == "hha"
+        load_folded(stream, folded, seen["hha" if sees_depth else "rgb"])
+    return LoadReport(
+        source=f"{source} (norms put back)",
+        streams=tuple(streams),
+        taken=tuple(match.values | match.beyond),
+        left=tuple(match.left),
+        kept=(),
+    )
+
+
+def _shifts(folded: FoldedWeights) -> dict[str, Tensor]:
+    return {f"{norm}.bias": shift for norm, shift in folded.shifts.items()}
+
+
+def _streams(model: FAFNet) -> dict[str, Backbone]:
+    encoder = model.encoder
+    if isinstance(encoder, TwoStreamEncoder):
+        return {"rgb_stream": encoder.rgb_stream, "depth_stream": encoder.depth_stream}
+    assert isinstance(encoder, OneStreamEncoder)
+    return {"stream": encoder.stream}
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file; of a pickled one only what torch reads without running anything."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}")
+    with path.open("rb") as file:
+        # Eight bytes of length, then JSON. What a file is called says less.
+        is_safetensors = file.read(9)[8:] == b"{"
+    try:
+        content: Any
+        if is_safetensors:
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
+    except _UNREADABLE as error:
+        raise ValueError(
+            f"{path} cannot be read as plain weights, and nothing else in it was run"
+            f" ({type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''});"
+            " take a safetensors file, or a .pth that holds a state_dict only"
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    tensors = dict(content) if isinstance(content, Mapping) else {}
+    tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(f"{path} holds no weights: wanted a state_dict, names with their tensors")
+    return {str(name): value for name, value in tensors.items()}
+
+
+@dataclass
+class _Match:
+    """The tensors of a file against the names of a backbone.
+
+    Attributes:
+        whole: the prefixes under which the file has all of the backbone.
+        values: under the backbone's names.
+        left: names that have nothing to do with the backbone.
+        beyond: tensors of its parts that it does not have, under its names: it is a smaller
+            network, another, or the file's norms are folded in.
+    """
+
+    whole: list[str]
+    values: dict[str, Tensor]
+    left: list[str]
+    beyond: dict[str, Tensor]
+
+
+def _match(stream: nn.Module, state: Mapping[str, Tensor]) -> _Match:
+    own = stream.state_dict()
+    # Tables that timm wrote into its files once and makes anew now.
+    tables = {name for name, _ in stream.named_buffers()} - set(own)
+    needed = {name for name in own if not name.endswith(_COUNTER)}
+    places: dict[str, str] = {}
+    whole = []
+    for prefix in _prefixes(state):
+        bare = [name.removeprefix(prefix) for name in state if name.startswith(prefix)]
+        found = {prefix + name: place for name, place in _places(stream, bare).items()}
+        if len(own.keys() & found.values()) > len(own.keys() & places.values()):
+            places = found
+        if needed <= set(found.values()):
+            whole.append(prefix)
+    return _Match(
+        whole=whole,
+        values={place: state[name] for name, place in places.items() if place in own},
+        left=[name for name in state if name not in places or places[name] in tables],
+        beyond={
+            place: state[name]
+            for name, place in places.items()
+            if place not in own and place not in tables
+        },
+    )
+
+
+def _places(stream: nn.Module, names: Iterable[str]) -> dict[str, str]:
+    """Where each name would be in the stream, whether it is there or not."""
+    if isinstance(stream, (TimmBackbone, MobileNet)):
+        return stream.own_names(names)
+    parts = {part for part, _ in stream.named_children()}
+    return {name: name for name in names if name.partition(".")[0] in parts}
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """All that may stand before a backbone's names: one or two outer modules, or nothing."""
+    found = {""}
+    for name in names:
+        parts = name.split(".")
+        found.update(".".join(parts[:depth]) + "." for depth in (1, 2) if len(parts) > depth)
+    return sorted(found, key=lambda prefix: (len(prefix), prefix))
+
+
+def _check_fit(
+    source: str, backbone: str, stream: nn.Module, match: _Match, state: Mapping[str, Tensor]
+) -> None:
+    if len(match.whole) > 1:
+        raise ValueError(
+            f"{source} has {len(match.whole)} such networks, under {_listed(match.whole)}: give a"
+            " file with one of them"
+        )
+    problems = _problems(stream, match)
+    if not problems:
+        return
+    resnet = _resnet_of(state)
+    if resnet is not None and resnet != backbone:
+        raise ValueError(
+            f"{source} has the weights of {resnet}, but the network has {backbone}: build it with"
+            f" backbone {resnet}, or give a file for {backbone}"
+        )
+    raise ValueError(
+        f"{source} does not fit the backbone {backbone}: {'; '.join(problems)}; its tensors are"
+        f" {_listed(state)}"
+    )
+
+
+def _problems(stream: nn.Module, match: _Match) -> list[str]:
+    """Why the tensors are not those of the stream; empty where they are."""
+    wanted, values = stream.state_dict(), match.values
+    missing = [name for name in wanted if name not in values and not name.endswith(_COUNTER)]
+    mistyped = [
+        name
+        for name in values
+        if values[name].is_floating_point() != wanted[name].is_floating_point()
+    ]
+    problems = []
+    if missing:
+        problems.append(f"{len(missing)} of {len(wanted)} are not in it ({_listed(missing)})")
+    if match.beyond:
+        problems.append(f"it has {len(match.beyond)} more ({_listed(match.beyond)})")
+    if misshapen := _misshapen(values, wanted):
+        problems.append(misshapen)
+    if mistyped:
+        name = mistyped[0]
+        problems.append(
+            f"{len(mistyped)} have another type ({name} is {values[name].dtype}, wanted"
+            f" {wanted[name].dtype})"
+        )
+    return problems
+
+
+def _misshapen(values: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    names = [name for name in values if values[name].shape != wanted[name].shape]
+    if not names:
+        return None
+    name = names[0]
+    return (
+        f"{len(names)} have another shape ({name} is {tuple(values[name].shape)}, wanted"
+        f" {tuple(wanted[name].shape)})"
+    )
+
+
+def _check_values(source: str, values: Mapping[str, Tensor]) -> None:
+    for name, tensor in values.items():
+        if tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta:
+            raise ValueError(f"{source}: {name} is a sparse, nested or empty kind of tensor")
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise ValueError(f"{source}: {name} has values that are not finite")
+
+
+def _resnet_of(state: Mapping[str, Tensor]) -> str | None:
+    """Which of the ResNets the tensors are of; None for another network."""
+    for name in RESNETS:
+        with torch.device("meta"):
+            network = ResNet(name)
+        if not _problems(network, _match(network, state)):
+            return name
+    return None
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) or "nothing") + more

@@ -1,6 +1,0 @@
-"""Preparing data sets: from original files to a folder, see docs/datasets.md."""
-
-from fafnet_core.data.prepare.preparation import Preparation, prepare
-from fafnet_core.data.prepare.verification import verify
-
-__all__ = ["Preparation", "prepare", "verify"]

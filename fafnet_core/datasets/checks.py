@@ -1,0 +1,144 @@
+"""What goes wrong with data sets, checked once and up front on a few frames.
+
+Each function looks at values and says what it thinks; the loaders add the file's name. Label
+numbers are checked in `label_images`, for every frame that is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fafnet_core.datasets.label_images import describe
+
+HhaOrder = Literal["check", "rgb", "bgr"]
+"""Which channel of a ready HHA image is disparity: "rgb" red, "bgr" blue; "check" makes sure of
+red."""
+
+HhaSource = Literal["ready", "depth"]
+"""Where a folder's HHA comes from: it is "ready" there, or made of "depth"."""
+
+Check = Literal["some", "all"]
+"""How many frames a data set reads before it says that all is well."""
+
+MOST_SAMPLED = 7
+"""Frames of a split that a loader looks into before it says that all is well."""
+
+_NAMED = 4
+_STRIDE = 4
+_FARTHEST_LEVEL = 31  # disparity of 10 m: what lies beyond is noise, or a hole that JPEG smeared
+_MARGIN = 10  # levels that clipping and JPEG leave at both ends of a channel
+_FEWEST_PIXELS = 200
+_FITS = 3.0  # levels
+_TIMES_BETTER = 3.0
+_SUSPICIOUSLY_FAR_MM = 8192  # beyond what fits into 13 bits, which rotating by three keeps whole
+
+
+def spread(count: int, most: int = MOST_SAMPLED) -> list[int]:
+    """Return up to `most` places of 0..count-1: the first, the last and some between."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+
+
+def name_some(names: Sequence[object]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(str(name) for name in names[:_NAMED]) + more
+
+
+def check_one_size(sources: Sequence[tuple[str | Path, NDArray[Any] | None]]) -> None:
+    """Refuse images of one frame that differ in size.
+
+    Raises:
+        ValueError: the message names the first and the one that differs.
+    """
+    (first, image), *others = sources
+    assert image is not None
+    for source, other in others:
+        if other is not None and other.shape[:2] != image.shape[:2]:
+            raise ValueError(
+                f"{source} is {describe(other)}, but {first} is {describe(image)}; all images of"
+                " a frame have one size, so one of them was resized or is of another frame"
+            )
+
+
+def hha_misfit(hha: NDArray[np.uint8], disparity: int) -> float | None:
+    """Tell how badly an HHA image fits its own geometry, if that channel is its disparity.
+
+    Height above ground is -g . p up to a constant for the point p = Z (x - cx, y - cy, f) / f, so
+    it is a linear function of Z x, Z y, Z and 1 whatever the camera and the direction of gravity g
+    are, and Z is 310 / disparity. The wrong channel makes no such plane, save in views of one flat
+    wall.
+
+    Args:
+        hha: (H, W, 3) uint8; height is its middle channel in either order.
+        disparity: channel taken as disparity, 0 or 2.
+
+    Returns:
+        The median distance from the least-squares fit in levels of the height channel; None where
+        too few pixels are away from both ends of their range.
+    """
+    sampled = hha[::_STRIDE, ::_STRIDE].astype(np.float64)
+    height, level = sampled[..., 1], sampled[..., disparity]
+    usable = (level >= _FARTHEST_LEVEL) & (level < 255 - _MARGIN)
+    usable &= (height > _MARGIN) & (height < 255 - _MARGIN)
+    if usable.sum() < _FEWEST_PIXELS:
+        return None
+    y, x = np.nonzero(usable)
+    z = 1 / level[usable]
+    terms = np.stack([z * x, z * y, z * max(hha.shape), np.ones_like(z)], axis=1)
+    wanted = height[usable]
+    solution = np.linalg.lstsq(terms, wanted, rcond=None)[0]
+    return float(np.median(np.abs(wanted - terms @ solution)))
+
+
+def hha_is_swapped(hha: NDArray[np.uint8]) -> bool | None:
+    """Tell whether an HHA image has disparity in blue and not in red; None: it cannot be told."""
+    straight, swapped = hha_misfit(hha, 0), hha_misfit(hha, 2)
+    if straight is None or swapped is None or min(straight, swapped) > _FITS:
+        return None
+    if max(straight, swapped) < _TIMES_BETTER * min(straight, swapped):
+        return None
+    return swapped < straight
+
+
+def check_hha_order(images: Sequence[tuple[Path, NDArray[np.uint8]]]) -> None:
+    """Refuse HHA images most of which are probably stored with red and blue swapped.
+
+    Raises:
+        ValueError: the message names one of them.
+    """
+    verdicts = [(path, hha_is_swapped(hha)) for path, hha in images]
+    swapped = [path for path, verdict in verdicts if verdict]
+    straight = [path for path, verdict in verdicts if verdict is False]
+    if len(swapped) > len(straight):
+        raise ValueError(
+            f"{swapped[0]} probably has its HHA channels swapped: height fits the disparity in the"
+            f" blue channel, not in the red one ({len(swapped)} of {len(images)} images looked at)."
+            " Set hha_order: bgr to read them so, or hha_order: rgb if they are right as they are"
+        )
+
+
+def looks_rotated(counts: NDArray[np.uint16]) -> bool:
+    """Tell whether counts that should be millimetres have SUN RGB-D's rotated bits.
+
+    Rotating a depth under 8.192 m left by three leaves the lowest three bits zero, and the values
+    too large by eight.
+    """
+    valid = counts[counts > 0]
+    if valid.size < _FEWEST_PIXELS or np.unique(valid).size < 16:
+        return False
+    round_eights = float(((valid & 7) == 0).mean())
+    return round_eights > 0.99 and float(np.median(valid)) > _SUSPICIOUSLY_FAR_MM
+
+
+def looks_decoded(counts: NDArray[np.uint16]) -> bool:
+    """Tell whether counts that should have SUN RGB-D's rotated bits are millimetres already.
+
+    Turned back once more, most of them would lie beyond 8.192 m.
+    """
+    valid = counts[counts > 0]
+    return valid.size >= _FEWEST_PIXELS and float(((valid & 7) != 0).mean()) > 0.5

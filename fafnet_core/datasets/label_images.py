@@ -1,0 +1,101 @@
+"""Label images as data sets store them, and the one form that everything else sees.
+
+Two conventions are in use, and mixing them up shifts every class by one: classes from 1 with 0 for
+unlabelled, and classes from 0 with 255 for unlabelled. `first_label` says which: 1 or 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fafnet_core.labels import UNLABELLED, LabelSet
+
+FirstLabel = Literal[0, 1]
+
+
+def read_label_counts(path: Path) -> NDArray[np.uint8]:
+    """Read a label image as (H, W) uint8, as it is on disk.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or not one channel of 8 bits.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no label image at {path}")
+    try:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # an empty file
+        image = None
+    if image is None:
+        raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
+    if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"{path} is {image.dtype} with shape {image.shape}; a label image has one channel of"
+            " class numbers. A coloured one was made for looking at, and one with a palette has to"
+            " be saved as grey numbers"
+        )
+    if image.dtype == np.uint16:
+        if image.max(initial=0) > UNLABELLED:
+            raise ValueError(
+                f"{path} has label {image.max()}; is it of NYUv2's 894 classes? Map it to the 40"
+                " first, or take the original download"
+            )
+        image = image.astype(np.uint8)
+    counts: NDArray[np.uint8] = image  # type: ignore[assignment]
+    return counts
+
+
+def to_class_ids(
+    stored: NDArray[np.uint8], label_set: LabelSet, first_label: FirstLabel, source: str | Path
+) -> NDArray[np.uint8]:
+    """Return labels (H, W) uint8 as 0..C-1 with 255 for unlabelled.
+
+    Args:
+        stored: (H, W) uint8 as on disk.
+        label_set: the classes.
+        first_label: 1: classes from 1, 0 is unlabelled; 0: classes from 0, 255 is unlabelled.
+        source: what to name in an error.
+
+    Raises:
+        ValueError: a value that is neither a class nor unlabelled; the message says where and what
+            to do.
+    """
+    classes = len(label_set)
+    table = np.full(256, UNLABELLED, np.uint8)
+    table[first_label : first_label + classes] = np.arange(classes, dtype=np.uint8)
+    present = np.bincount(stored.ravel(), minlength=256) > 0
+    allowed = np.zeros(256, bool)
+    allowed[first_label : first_label + classes] = True
+    allowed[UNLABELLED if first_label == 0 else 0] = True
+    wrong = np.flatnonzero(present & ~allowed)
+    if wrong.size:
+        value = int(wrong[0])
+        row, column = np.argwhere(stored == value)[0]
+        raise ValueError(
+            f"{source} has label {value} (row {row}, column {column});"
+            f" {_what_is_wrong(value, label_set, first_label)}"
+        )
+    return table[stored]
+
+
+def _what_is_wrong(value: int, label_set: LabelSet, first_label: FirstLabel) -> str:
+    classes = len(label_set)
+    if first_label == 1:
+        wanted = f"wanted 0 (unlabelled) and 1..{classes} ({label_set.name})"
+        if value == UNLABELLED:
+            return f"{wanted}. If its classes count from 0 with 255 = unlabelled: first_label: 0"
+    else:
+        wanted = f"wanted 0..{classes - 1} ({label_set.name}) and 255 (unlabelled)"
+        if value == classes:
+            return f"{wanted}. If its classes count from 1 with 0 = unlabelled: first_label: 1"
+    return f"{wanted}. Are these labels of another label set?"
+
+
+def describe(image: NDArray[Any]) -> str:
+    """Return an image's size as width x height, as errors say it."""
+    return f"{image.shape[1]}x{image.shape[0]}"

@@ -1,0 +1,233 @@
+"""What a prepared folder holds: a record of each frame, and the manifest with all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fafnet_core.datasets.prepare.layout import (
+    DEPTH,
+    FORMAT,
+    HHA,
+    KINDS,
+    LABELS,
+    MANIFEST_FILE,
+    OFFICIAL_SPLITS,
+    RGB,
+    VERSION,
+    OfficialSplit,
+    check_format,
+    check_name,
+    list_file,
+    picture_path,
+    write_file,
+)
+from fafnet_core.labels import LabelSet
+
+_REQUIRED = {RGB, DEPTH, HHA, LABELS}
+_DIGEST_LETTERS = 64
+
+
+@dataclass(frozen=True)
+class FileSum:
+    """Size in bytes and SHA-256 of a file, to tell a whole one from a damaged one."""
+
+    size: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.size, int) and not isinstance(self.size, bool)
+        if not whole or self.size < 0:
+            raise ValueError(f"a file's size is {self.size!r}; wanted a number of bytes")
+        if not isinstance(self.sha256, str) or len(self.sha256) != _DIGEST_LETTERS:
+            raise ValueError(f"a SHA-256 is {self.sha256!r:.80}; wanted {_DIGEST_LETTERS} letters")
+
+    @classmethod
+    def of(cls, content: bytes) -> FileSum:
+        """Return that of a file with this content."""
+        return cls(len(content), hashlib.sha256(content).hexdigest())
+
+    def fault(self, path: Path, *, content: bool) -> str | None:
+        """Say what is wrong with a file, None where it is as it should be.
+
+        Args:
+            path: the file.
+            content: compare the checksum too; otherwise only the size, which is quick.
+        """
+        try:
+            size = os.stat(path).st_size  # noqa: PTH116  sixty thousand of these: Path takes thrice
+            if size != self.size:
+                return f"{path} has {size} bytes; wanted {self.size}"
+            if content and hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
+                return f"{path} is damaged: its checksum is not that of the manifest"
+        except FileNotFoundError:
+            return f"{path} is gone"
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror or error}"
+        return None
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """What is known of a frame whose files are all there.
+
+    Attributes:
+        name: path of its files without folder and suffix.
+        split: the official split that it belongs to.
+        sensor: what recorded it, or "".
+        scene: the scene that it was recorded in, or "".
+        size: (height, width) of each picture.
+        camera_matrix: (3, 3) rows, pixel centres at whole numbers.
+        gravity: the known downward direction in the camera's optical frame, or None.
+        files: size and checksum by kind; `missing` is not there where it is not known.
+    """
+
+    name: str
+    split: OfficialSplit
+    sensor: str
+    scene: str
+    size: tuple[int, int]
+    camera_matrix: tuple[tuple[float, ...], ...]
+    gravity: tuple[float, ...] | None
+    files: Mapping[str, FileSum]
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The camera matrix, (3, 3) float64."""
+        return np.array(self.camera_matrix, np.float64)
+
+    def faults(self, root: Path, *, content: bool) -> Iterator[str]:
+        """Say what is wrong with its files; see `FileSum.fault`."""
+        for kind, wanted in self.files.items():
+            fault = wanted.fault(Path(picture_path(root, kind, self.name)), content=content)
+            if fault is not None:
+                yield fault
+
+    def to_json(self) -> str:
+        """Return one line of JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_dict(cls, values: Any) -> FrameRecord:
+        """Return the record that `to_json` described.
+
+        Raises:
+            ValueError: a key is missing, or a value is not what it should be.
+        """
+        try:
+            gravity = values["gravity"]
+            height, width = values["size"]
+            record = cls(
+                name=str(values["name"]),
+                split=values["split"],
+                sensor=str(values["sensor"]),
+                scene=str(values["scene"]),
+                size=(int(height), int(width)),
+                camera_matrix=tuple(
+                    tuple(float(value) for value in row) for row in values["camera_matrix"]
+                ),
+                gravity=None if gravity is None else tuple(float(value) for value in gravity),
+                files={kind: FileSum(**file) for kind, file in values["files"].items()},
+            )
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
+            raise ValueError(f"not a frame's record: {error!r} in {values!r:.200}") from error
+        record._check()
+        return record
+
+    def _check(self) -> None:
+        check_name(self.name)
+        if self.split not in OFFICIAL_SPLITS:
+            raise ValueError(f"{self.name} is of split {self.split!r:.80}; wanted train or test")
+        if min(self.size) < 1:
+            raise ValueError(f"{self.name} is {self.size[1]}x{self.size[0]}; no picture is")
+        numbers = [value for row in self.camera_matrix for value in row]
+        if [len(row) for row in self.camera_matrix] != [3, 3, 3]:
+            raise ValueError(f"{self.name} has a camera matrix that is not 3x3")
+        if self.gravity is not None and len(self.gravity) != 3:
+            raise ValueError(f"{self.name} has gravity of {len(self.gravity)} numbers; wanted 3")
+        if not all(map(math.isfinite, [*numbers, *(self.gravity or ())])):
+            raise ValueError(f"{self.name} has a camera matrix or gravity that is not finite")
+        if not _REQUIRED <= self.files.keys() <= set(KINDS):
+            raise ValueError(f"{self.name} has {sorted(self.files)}; wanted {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a prepared folder holds.
+
+    Attributes:
+        settings: what it was made from, and how; plain JSON values.
+        label_set: the classes of the labels.
+        made_by: versions of the libraries that made it; several, "4.10, 4.11", where one was
+            replaced between two runs.
+        lists: size and checksum of `train.txt` and `test.txt`.
+        frames: a record of each frame, in the order of the lists, training first.
+    """
+
+    settings: Mapping[str, Any]
+    label_set: LabelSet
+    made_by: Mapping[str, str]
+    lists: Mapping[str, FileSum]
+    frames: Sequence[FrameRecord]
+
+    def of_split(self, split: str) -> list[FrameRecord]:
+        """Return the records of an official split, in the order of its list."""
+        return [frame for frame in self.frames if frame.split == split]
+
+    def write(self, root: Path) -> None:
+        """Write `manifest.json`, all or nothing; a frame a line, for people and for diff."""
+        head = {
+            "format": FORMAT,
+            "version": VERSION,
+            "settings": dict(self.settings),
+            "label_set": self.label_set.to_dict(),
+            "made_by": dict(self.made_by),
+            "counts": {split: len(self.of_split(split)) for split in OFFICIAL_SPLITS},
+            "lists": {name: asdict(file) for name, file in self.lists.items()},
+        }
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+        frames = ",\n".join(frame.to_json() for frame in self.frames)
+        lines.append(f'"frames": [\n{frames}\n]')
+        write_file(root / MANIFEST_FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+
+    @classmethod
+    def read(cls, root: Path) -> Manifest:
+        """Read `manifest.json`.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is not JSON, not a manifest, or one of another version.
+        """
+        path = root / MANIFEST_FILE
+        try:
+            values = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is not JSON, or it is cut short: {error}") from error
+        try:
+            check_format(values)
+            manifest = cls(
+                settings=dict(values["settings"]),
+                label_set=LabelSet.from_dict(values["label_set"]),
+                made_by=dict(values["made_by"]),
+                lists={str(name): FileSum(**file) for name, file in values["lists"].items()},
+                frames=tuple(FrameRecord.from_dict(frame) for frame in values["frames"]),
+            )
+            counts = {split: len(manifest.of_split(split)) for split in OFFICIAL_SPLITS}
+            if manifest.lists.keys() != set(map(list_file, OFFICIAL_SPLITS)):
+                raise ValueError(f"its lists are {sorted(manifest.lists)}")
+            if values["counts"] != counts:
+                raise ValueError(f"its counts are {values['counts']}, its frames {counts}")
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no manifest of a prepared folder: {error!r}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        return manifest

@@ -1,0 +1,207 @@
+"""Folders that people already have, prepared for other projects' code.
+
+| made for | files | labels on disk |
+|---|---|---|
+| SA-Gate, CMX | RGB/ HHA/ Label/, sometimes Depth/ (.npy in metres) | 0 = void, 1..C |
+| DFormer | RGB/ Depth/ Label/ (or labels/) | 0 = void, 1..C |
+| ESANet | {train,test}/ with rgb/ depth/ depth_raw/ labels_40/, depth in mm | 0 = void, 1..C |
+| FAFNet's release | rgb/ hha/ label/ | 0..C-1, 255 = void |
+
+Each has `train.txt` and `test.txt`; ESANet's folders say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fafnet_core.datasets.checks import HhaOrder, HhaSource
+from fafnet_core.datasets.folder_frames import FolderConventions, FolderFrames, FrameFiles
+from fafnet_core.datasets.frames import CAMERA_FILE, read_camera_file
+from fafnet_core.datasets.image_lists import (
+    Listed,
+    check_list_fits,
+    check_no_overlap,
+    images_of,
+    official_notice,
+    read_image_list,
+    unlisted_notice,
+)
+from fafnet_core.datasets.label_images import FirstLabel
+from fafnet_core.datasets.splits import Split, choose_frames, runs_of_numbers
+from fafnet_core.labels import LabelSet
+
+_LISTS = ("train.txt", "test.txt")
+
+
+@dataclass(frozen=True)
+class FolderLayout:
+    """Where a layout keeps its images; several names are alternatives.
+
+    Attributes:
+        name: what a configuration calls it.
+        made_for: whose code reads it.
+        rgb: folder of the colour images.
+        label: folder of the labels.
+        first_label: value of the first class, see `FolderConventions`.
+        hha: folder of ready HHA; empty: the layout has none.
+        depth: folder of the depth. Beside ready HHA it may be absent.
+        raw_depth: folder of the depth before in-painting; it may be absent.
+        by_split: the folders are in `train/` and `test/`, and lists are not needed.
+    """
+
+    name: str
+    made_for: str
+    rgb: str
+    label: tuple[str, ...]
+    first_label: FirstLabel
+    hha: str = ""
+    depth: str = ""
+    raw_depth: str = ""
+    by_split: bool = False
+
+    def missing(self, root: Path) -> list[str]:
+        """Return what of the layout this folder lacks."""
+        absent = []
+        for place in ("train", "test") if self.by_split else (".",):
+            there = _folders(root / place)
+            needed = [(self.rgb,), (self.hha or self.depth,), self.label]
+            absent += [
+                " or ".join(f"{(Path(place) / name).as_posix()}/" for name in names)
+                for names in needed
+                if not there.intersection(names)
+            ]
+        if not self.by_split:
+            absent += [name for name in _LISTS if not (root / name).is_file()]
+        return absent
+
+    def open(
+        self,
+        root: Path,
+        split: Split,
+        *,
+        label_set: LabelSet,
+        validation: float,
+        hha_order: HhaOrder = "check",
+        first_label: FirstLabel | None = None,
+        hha: HhaSource = "ready",
+    ) -> FolderFrames:
+        """Return a split of such a folder.
+
+        Its frames have ready HHA, or depth where the layout has no HHA or `hha` says so; never
+        both, so that HHA is of one kind in training, validation and test.
+
+        Raises:
+            FileNotFoundError: a file is not there.
+            ValueError: lists and folders do not fit, or the first checks fail; the message names
+                the file.
+        """
+        train, test = self._lists(root)
+        check_no_overlap(train, test)
+        frames = choose_frames(
+            split,
+            train,
+            test,
+            groups=runs_of_numbers([frame.name for frame in train]),
+            validation=validation,
+        )
+        place = root / ("test" if split == "test" else "train") if self.by_split else root
+        # A folder of its own for each split holds nothing of the other's list.
+        every_name = {frame.name for frame in (*train, *test)}
+        files = self._files(place, frames, every_name, hha)
+        notices = (
+            unlisted_notice(place / self.rgb, images_of(place / self.rgb), every_name),
+            official_notice(label_set, root, len(train), len(test)),
+        )
+        camera_file = root / CAMERA_FILE
+        return FolderFrames(
+            files,
+            FolderConventions(
+                label_set,
+                self.first_label if first_label is None else first_label,
+                first_label_is_sure=first_label is not None,
+                hha_order=hha_order,
+                camera=read_camera_file(camera_file) if camera_file.is_file() else None,
+            ),
+            notices=[notice for notice in notices if notice is not None],
+        )
+
+    def _lists(self, root: Path) -> tuple[list[Listed], list[Listed]]:
+        train, test = (self._list(root, name) for name in _LISTS)
+        return train, test
+
+    def _list(self, root: Path, name: str) -> list[Listed]:
+        if self.by_split and not (root / name).is_file():
+            folder = root / Path(name).stem / self.rgb
+            return [Listed(image, str(folder)) for image in images_of(folder)]
+        return read_image_list(root / name)
+
+    def _files(
+        self, root: Path, frames: Sequence[Listed], every_name: set[str], source: HhaSource
+    ) -> list[FrameFiles]:
+        """Return each frame's files, having made sure that they are there."""
+        there = _folders(root)
+        label = next(name for name in self.label if name in there)
+        ready = self.hha and source == "ready"
+        if not ready:
+            self._check_has_depth(root, there)
+        used = (self.hha,) if ready else (self.depth, self.raw_depth)
+        images = {
+            name: images_of(root / name)
+            for name in (self.rgb, label, *used)
+            if name and name in there
+        }
+        needed = (self.rgb, label, used[0])
+        check_list_fits(frames, every_name, {root / name: images[name] for name in needed})
+        hha = images.get(self.hha, {})
+        depth, raw_depth = images.get(self.depth, {}), images.get(self.raw_depth, {})
+        return [
+            FrameFiles(
+                frame.name,
+                rgb=images[self.rgb][frame.name],
+                label=images[label][frame.name],
+                hha=hha.get(frame.name),
+                depth=depth.get(frame.name),
+                raw_depth=raw_depth.get(frame.name),
+            )
+            for frame in frames
+        ]
+
+    def _check_has_depth(self, root: Path, there: set[str]) -> None:
+        if not self.depth:
+            raise ValueError(
+                f"{root}: the layout '{self.name}' has no depth that HHA could be made of; leave"
+                " hha: depth out"
+            )
+        if self.depth not in there:
+            raise FileNotFoundError(
+                f"{root} has no {self.depth}/: hha: depth makes HHA of metric depth there, .npy in"
+                " metres or 16-bit images in millimetres; leave it out to take the ready HHA"
+            )
+
+
+def _folders(root: Path) -> set[str]:
+    """Return the names of the folders in `root`, in the case that they have on disk."""
+    # Not is_dir() on a wanted name: where a file system ignores case, RGB/ is rgb/ too.
+    return {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
+
+
+def folder_layouts(label_set: LabelSet) -> tuple[FolderLayout, ...]:
+    """Return the known layouts, the more telling ones first."""
+    label = ("Label", "Labels", "labels")
+    return (
+        FolderLayout("sa-gate", "SA-Gate, CMX", "RGB", label, 1, hha="HHA", depth="Depth"),
+        FolderLayout("dformer", "DFormer", "RGB", label, 1, depth="Depth"),
+        FolderLayout(
+            "esanet",
+            "ESANet",
+            "rgb",
+            (f"labels_{len(label_set)}",),
+            1,
+            depth="depth",
+            raw_depth="depth_raw",
+            by_split=True,
+        ),
+        FolderLayout("fafnet", "FAFNet's release", "rgb", ("label",), 0, hha="hha"),
+    )

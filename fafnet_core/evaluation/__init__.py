@@ -1,0 +1,1 @@
+"""Evaluation: metrics, boundaries, several scales, reports and sheets."""

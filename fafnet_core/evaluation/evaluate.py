@@ -1,0 +1,279 @@
+"""Runs a network over a data set and scores it (section 4.1 of the paper).
+
+Labels are never resized: a network's logits are brought to the size of each frame's own labels, and
+every labelled pixel counts once. Frames are prepared as for inference: with an input size, they are
+brought to it, and HHA is made there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.evaluation.boundaries import REFERENCE_WIDTH, boundary_band
+from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores
+from fafnet_core.evaluation.multi_scale import Average, MultiScale
+from fafnet_core.evaluation.prediction import Blank as Blank
+from fafnet_core.evaluation.prediction import Predictor, Prepared
+from fafnet_core.input_size import Size, check_input_size, check_size
+from fafnet_core.labels import UNLABELLED
+from fafnet_core.models import FAFNet
+from fafnet_core.nearest import unknown_name
+from fafnet_core.normalisation import Normalisation
+from fafnet_core.training.read_ahead import read_ahead
+
+EvaluationSplit = Literal["val", "test"]
+
+_MOST_WORKERS = 256
+_WIDEST_BAND = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """The `evaluate:` section.
+
+    Attributes:
+        split: "val", carved from train, for everything that is chosen by its figures; "test", for
+            the figures that are reported, once.
+        input_size: (height, width) that frames are brought to before the network sees them; null:
+            their own size, or in `fafnet evaluate` what the checkpoint says.
+        scales: factors of that size; see `MultiScale`. One scale of 1 is "single scale".
+        flip: also average over the image turned left to right.
+        average: what is averaged, "logits" or "softmax".
+        blank: "hha" or "rgb" sets that normalised input to 0 everywhere, its mean colour: what is
+            lost then is what the network takes from it.
+        boundary_px: also score the pixels that are no further than this from another class, in
+            pixels of an image 640 wide (in any image at least 1); null: do not.
+        workers: threads that read frames and encode HHA while the network runs; 0: none.
+
+    Raises:
+        ValueError: a field has a value that is not allowed; the message says what is.
+    """
+
+    split: EvaluationSplit = "val"
+    input_size: Size | None = None
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    average: Average = "logits"
+    blank: Blank = "none"
+    boundary_px: float | None = None
+    workers: int = 4
+
+    def __post_init__(self) -> None:
+        for name, choices in (("split", EvaluationSplit), ("average", Average), ("blank", Blank)):
+            value = getattr(self, name)
+            if value not in get_args(choices):
+                raise ValueError(unknown_name(name, str(value), get_args(choices)))
+        # YAML has lists and writes 1.0 as 1: equal meanings become equal values.
+        object.__setattr__(self, "input_size", check_size(self.input_size))
+        object.__setattr__(self, "scales", self.multi_scale.scales)
+        if not isinstance(self.flip, bool):
+            raise ValueError(f"flip is {self.flip!r:.100}; wanted true or false")
+        width = self.boundary_px
+        if width is not None and not (_is_number(width) and 1 <= width <= _WIDEST_BAND):
+            raise ValueError(
+                f"boundary_px is {width!r:.100}; wanted a number, 1 to {_WIDEST_BAND}, or null"
+            )
+        workers = self.workers
+        if type(workers) is not int or not 0 <= workers <= _MOST_WORKERS:
+            raise ValueError(
+                f"workers is {workers!r:.100}; wanted a whole number, 0 to {_MOST_WORKERS}"
+            )
+
+    @property
+    def multi_scale(self) -> MultiScale:
+        """How the network is run on each frame."""
+        return MultiScale(self.scales, self.flip, self.average)
+
+    @property
+    def protocol(self) -> str:
+        """What this is called: "single scale", "multi-scale", either with ", flip" behind it.
+
+        One scale other than 1 is called by its number.
+        """
+        if len(self.scales) > 1:
+            name = "multi-scale"
+        else:
+            name = "single scale" if self.scales == (1.0,) else f"scale {self.scales[0]:g}"
+        return f"{name}, flip" if self.flip else name
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How a network did on a data set.
+
+    Attributes:
+        scores: over all frames.
+        confusion: the counts behind them.
+        by_sensor: the scores of each sensor's frames; empty where no frame names its sensor.
+        frames_by_sensor: how many frames those are.
+        boundary: the scores near class boundaries, where they were asked for.
+        frames: how many frames were scored.
+        seconds: wall time of all of it, reading included.
+        kept: by index, the frames that were asked for, with the HHA that the network saw, at the
+            frame's own size, and their labels (H, W) uint8.
+    """
+
+    scores: Scores
+    confusion: ConfusionMatrix
+    by_sensor: dict[str, Scores]
+    frames_by_sensor: dict[str, int]
+    boundary: Scores | None
+    frames: int
+    seconds: float
+    kept: dict[int, tuple[RgbdSample, NDArray[np.uint8]]] = field(default_factory=dict)
+
+
+def evaluate(
+    model: FAFNet,
+    dataset: RgbdSegmentationDataset,
+    *,
+    normalisation: Normalisation,
+    config: EvaluateConfig = EvaluateConfig(),
+    device: str | torch.device = "cpu",
+    progress: bool = True,
+    frames: Sequence[int] | None = None,
+    keep: Collection[int] = (),
+) -> Evaluation:
+    """Run the network on every frame and score it.
+
+    It runs in evaluation mode, in the precision that the network has; afterwards each of its
+    modules is in the mode that it was in.
+
+    Args:
+        model: the network; it is moved to the device, and stays there.
+        dataset: labelled frames, of any sizes, read by `config.workers` threads at a time.
+            `config.split` is not looked at: the data set is that split.
+        normalisation: what the network's inputs go through: its checkpoint's.
+        config: input size, scales, flip and the rest.
+        device: where to run.
+        progress: show a bar, where standard error is a terminal.
+        frames: indices of the frames to run, such as `range(rank, len(dataset), ranks)`, whose
+            `confusion` the ranks then sum; None: all. A rank's share may be empty.
+        keep: indices of frames to return with their labels, for a sheet.
+
+    Raises:
+        ValueError: another number of classes than the network's, an input size that the network
+            does not take, no frames, or a damaged frame, which is named: figures over the other
+            frames would not be comparable.
+        OSError: a frame cannot be read.
+    """
+    check_input_size(model.config, config.input_size, divisor=model.input_divisor)
+    chosen = _chosen_frames(model, dataset, frames, keep)
+    tally = _Tally(len(dataset.label_set), config.boundary_px)
+    kept = {}
+    begun = time.perf_counter()
+    predictor = Predictor(
+        model.to(device),
+        normalisation,
+        config.multi_scale,
+        blank=config.blank,
+        device=torch.device(device),
+    )
+    # Closed at once if the network fails: no thread goes on reading.
+    prepare = partial(Prepared.of, input_size=config.input_size)
+    reading = closing(read_ahead(dataset, chosen, config.workers, prepare))
+    with _evaluation_mode(model), torch.inference_mode(), reading as ahead:
+        frames_ahead = tqdm(
+            ahead,
+            total=len(chosen),
+            unit="frame",
+            desc=config.protocol,
+            disable=None if progress else True,
+        )
+        for index, prepared in frames_ahead:
+            prediction = predictor(prepared)
+            tally.add(prepared.sample, prediction)
+            if index in keep:
+                kept[index] = (prepared.with_hha(), prediction)
+    return Evaluation(
+        scores=tally.all.compute(),
+        confusion=tally.all,
+        by_sensor={name: counts.compute() for name, counts in sorted(tally.by_sensor.items())},
+        frames_by_sensor=dict(sorted(tally.frames_by_sensor.items())),
+        boundary=tally.boundary.compute() if tally.boundary else None,
+        frames=len(chosen),
+        seconds=time.perf_counter() - begun,
+        kept=kept,
+    )
+
+
+def _chosen_frames(
+    model: FAFNet,
+    dataset: RgbdSegmentationDataset,
+    frames: Sequence[int] | None,
+    keep: Collection[int],
+) -> Sequence[int]:
+    """The indices to run, once everything is known to fit."""
+    classes, labels = model.config.num_classes, dataset.label_set
+    if classes != len(labels):
+        raise ValueError(
+            f"the network has {classes} classes, the data set's label set '{labels.name}' has"
+            f" {len(labels)}; take a network that was trained for it"
+        )
+    chosen = range(len(dataset)) if frames is None else frames
+    if not len(dataset):
+        raise ValueError("there are no frames to score: this split of the data set is empty")
+    for index in chosen:
+        if not 0 <= index < len(dataset):
+            raise ValueError(f"there is no frame {index}: the data set has {len(dataset)}, from 0")
+    if strange := sorted(set(keep) - set(chosen)):
+        raise ValueError(
+            f"frame {strange[0]} is to be kept and is not one of the {len(chosen)} that are run"
+        )
+    return chosen
+
+
+class _Tally:
+    """All counts of one evaluation."""
+
+    def __init__(self, num_classes: int, boundary_px: float | None) -> None:
+        self.all = ConfusionMatrix(num_classes)
+        self.by_sensor: dict[str, ConfusionMatrix] = {}
+        self.frames_by_sensor: dict[str, int] = defaultdict(int)
+        self.boundary = ConfusionMatrix(num_classes) if boundary_px else None
+        self._boundary_px = boundary_px
+
+    def add(self, sample: RgbdSample, prediction: NDArray[np.uint8]) -> None:
+        counts = ConfusionMatrix(self.all.num_classes)
+        try:
+            counts.update(prediction, sample.label)
+        except ValueError as error:
+            raise ValueError(f"{sample.name or 'a frame'}: {error}") from error
+        self.all.merge(counts)
+        if sample.sensor:
+            mine = self.by_sensor.setdefault(sample.sensor, ConfusionMatrix(self.all.num_classes))
+            mine.merge(counts)
+            self.frames_by_sensor[sample.sensor] += 1
+        if self.boundary is not None and self._boundary_px is not None:
+            width_px = max(self._boundary_px * sample.size[1] / REFERENCE_WIDTH, 1.0)
+            near = boundary_band(sample.label, width_px)
+            self.boundary.update(prediction, np.where(near, sample.label, UNLABELLED))
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    # Each module's own flag: training may hold some, such as batch norms, in evaluation mode.
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

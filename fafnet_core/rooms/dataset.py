@@ -1,0 +1,284 @@
+"""The data set `synthetic`: as many labelled frames as wanted, each from a room of its own.
+
+Frame i of a split is made from (seed, split, i) alone, so that every process, run and machine has
+the same frames, and no seed or split shares a room with another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.datasets.splits import Split
+from fafnet_core.files import written_beside
+from fafnet_core.input_size import sampled, scaled_camera
+from fafnet_core.labels import NYU40, LabelSet
+from fafnet_core.registration import register_depth
+from fafnet_core.rooms.camera import PinholeCamera, Pose
+from fafnet_core.rooms.render import Scene, look, render, render_depth
+from fafnet_core.rooms.room import make_room
+from fafnet_core.rooms.sensor import SensorConfig, calibration_error, expose, measure_depth
+from fafnet_core.rooms.views import choose_view
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_VERSION = 2
+"""Counts changes after which the same seed gives other frames, HHA included: caches of other
+versions are left alone. `test/core/synthetic_reference.py` notices where it was forgotten."""
+_FOV_DEG = (55.0, 68.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticData:
+    """The `data:` section of the data set `synthetic`.
+
+    Attributes:
+        seed: which rooms.
+        frames: frames of the split that is opened.
+        held_out: val and test have at most so many.
+        width: of the images, in pixels.
+        height: of the images.
+        reduce: frames, with the HHA made of them, are reduced by this whole factor.
+        lies: share of the surfaces, 0 to 1, whose texture says nothing about what they are.
+        sensor: the faults of the cameras.
+        cache: folder in which frames are kept once they are made; None: they are made each time.
+
+    Raises:
+        ValueError: a value that cannot be.
+    """
+
+    seed: int = 0
+    frames: int = 1000
+    held_out: int = 500
+    width: int = 320
+    height: int = 240
+    reduce: int = 1
+    lies: float = 0.5
+    sensor: SensorConfig = field(default_factory=SensorConfig)
+    cache: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, low in (("seed", 0), ("frames", 1), ("held_out", 1), ("reduce", 1)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it has to be {low} or more")
+        if min(self.width, self.height) < 32:
+            raise ValueError(f"{self.width}x{self.height} is too small; at least 32x32 pixels")
+        if self.width % self.reduce or self.height % self.reduce:
+            raise ValueError(
+                f"{self.width}x{self.height} cannot be reduced by {self.reduce}: both sides have to"
+                " be multiples of it"
+            )
+        if not 0 <= self.lies <= 1:
+            raise ValueError(f"lies is {self.lies}; it is a share, 0 to 1")
+
+    def open(self, split: Split) -> SyntheticRooms:
+        """Return the frames of a split."""
+        return SyntheticRooms(self, split)
+
+
+@dataclass(frozen=True)
+class RigFrame:
+    """What the two cameras saw, before depth is registered to colour.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, with its label (H, W) uint8.
+        label: see `rgb`.
+        depth_m: (H, W) float32 of the depth camera, which has the same size and matrix.
+        true_depth_m: (H, W) float32, the truth in the colour image.
+        camera: both cameras'.
+    """
+
+    rgb: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    depth_m: NDArray[np.float32]
+    true_depth_m: NDArray[np.float32]
+    camera: PinholeCamera
+
+    def registered(self, config: SensorConfig, error: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Register the depth with a calibration that is wrong by the rotation `error` (3, 3)."""
+        matrix = self.camera.camera_matrix
+        offset = error @ np.array([config.baseline_m, 0, 0])
+        size = (self.camera.height, self.camera.width)
+        return register_depth(self.depth_m, matrix, matrix, error, offset, size)
+
+
+def photograph(
+    scene: Scene,
+    camera: PinholeCamera,
+    pose: Pose,
+    config: SensorConfig,
+    rng: np.random.Generator,
+) -> RigFrame:
+    """Take one frame with both cameras; the depth camera stands beside `pose`, to its right."""
+    seen = render(scene, camera, pose)
+    if config.baseline_m:
+        depth, glass = render_depth(scene.solids, camera, pose.moved(right=config.baseline_m))
+    else:
+        depth, glass = seen.depth_m, seen.glass
+    measured = measure_depth(depth, glass, config, camera.focal, rng)
+    return RigFrame(expose(seen.rgb, config, rng), seen.labels, measured, seen.depth_m, camera)
+
+
+class SyntheticRooms(RgbdSegmentationDataset):
+    """Frames of synthetic rooms.
+
+    Args:
+        config: which frames.
+        split: "train", "val" or "test".
+
+    Attributes:
+        scenes: of each frame its name, as each shows a room of its own.
+    """
+
+    label_set: LabelSet = NYU40
+
+    def __init__(self, config: SyntheticData, split: Split) -> None:
+        if split not in _SPLITS:
+            raise ValueError(f"unknown split '{split}': it is one of {', '.join(_SPLITS)}")
+        self.config, self.split = config, split
+        count = config.frames if split == "train" else min(config.frames, config.held_out)
+        self.names = [f"{split}-{config.seed}-{index:05d}" for index in range(count)]
+        self.scenes = self.names
+        self.sensors = ["synthetic"] * count
+
+    def read(self, index: int) -> RgbdSample:
+        """Make a frame, or read it where it was made before."""
+        path = self._cached(index)
+        if path is not None and path.is_file():
+            return _read(path, self.names[index])
+        sample = self._make(index)
+        if path is not None:
+            _write(path, sample)
+        return sample
+
+    def frame(self, index: int) -> RigFrame:
+        """What both cameras saw, before registration."""
+        scene, camera, pose = self._view(index)
+        sensor_rng = np.random.default_rng(self._seeds(index)[1])
+        return photograph(scene, camera, pose, self.config.sensor, sensor_rng)
+
+    def _view(self, index: int) -> tuple[Scene, PinholeCamera, Pose]:
+        """The room, the camera, and where it stands."""
+        rng = np.random.default_rng(self._seeds(index)[0])
+        camera = self._camera(rng)
+        room = make_room(rng, lies=self.config.lies)
+        return room.scene, camera, choose_view(room, rng)
+
+    def calibration_error(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The error of this frame's registration, before it is reduced.
+
+        Its direction is the same whatever the configuration, so frames with other amounts of it
+        can be compared. See `sensor.calibration_error`.
+        """
+        room_seed, _, error_seed = self._seeds(index)
+        # The camera's draw comes first of all: it is known without its room.
+        camera = self._camera(np.random.default_rng(room_seed))
+        return calibration_error(self.config.sensor, camera, np.random.default_rng(error_seed))
+
+    def _seeds(self, index: int) -> list[np.random.SeedSequence]:
+        """Seeds of the room, the sensor's noise and the calibration: none disturbs another."""
+        key = [self.config.seed, _SPLITS.index(self.split), index]
+        return np.random.SeedSequence(key).spawn(3)
+
+    def _camera(self, rng: np.random.Generator) -> PinholeCamera:
+        return PinholeCamera(self.config.width, self.config.height, float(rng.uniform(*_FOV_DEG)))
+
+    def _make(self, index: int) -> RgbdSample:
+        frame = self.frame(index)
+        error, _ = self.calibration_error(index)
+        sample = RgbdSample(
+            frame.rgb,
+            frame.label,
+            depth_m=frame.registered(self.config.sensor, error),
+            camera_matrix=frame.camera.camera_matrix,
+            sensor="synthetic",
+            name=self.names[index],
+        )
+        if self.config.reduce == 1:
+            return sample.with_hha()
+        scene, camera, pose = self._view(index)
+        # No mean of classes is a class: labels are cast again, at the middles of the new pixels.
+        smaller = replace(
+            camera,
+            width=camera.width // self.config.reduce,
+            height=camera.height // self.config.reduce,
+        )
+        labels, _ = look(scene.solids, smaller, pose)
+        return reduced(sample.with_hha(), labels)
+
+    def _cached(self, index: int) -> Path | None:
+        if self.config.cache is None:
+            return None
+        what = asdict(replace(self.config, cache=None, frames=1, held_out=1)) | {"v": _VERSION}
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+        folder = Path(self.config.cache).expanduser() / f"{self.split}-{digest}"
+        return folder / f"{index:05d}.npy"
+
+
+def _write(path: Path, sample: RgbdSample) -> None:
+    """Write a sample as three arrays in one file."""
+    assert sample.hha is not None
+    assert sample.depth_m is not None
+    planes = np.dstack([sample.rgb, sample.hha, sample.label])
+    with written_beside(path) as beside, beside.open("wb") as file:
+        for array in (planes, sample.depth_m, sample.camera_matrix):
+            np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)  # type: ignore[no-untyped-call]
+
+
+def _read(path: Path, name: str) -> RgbdSample:
+    """Read what `_write` wrote."""
+    try:
+        with path.open("rb") as file:
+            planes, depth_m, camera_matrix = (
+                np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
+                for _ in range(3)
+            )
+    except (ValueError, EOFError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it, and the frame is made again"
+        ) from error
+    return RgbdSample(
+        np.ascontiguousarray(planes[..., :3]),
+        np.ascontiguousarray(planes[..., 6]),
+        depth_m=depth_m,
+        camera_matrix=camera_matrix,
+        hha=np.ascontiguousarray(planes[..., 3:6]),
+        sensor="synthetic",
+        name=name,
+    )
+
+
+def reduced(sample: RgbdSample, labels: NDArray[np.uint8]) -> RgbdSample:
+    """Return a sample at the size of `labels` (H, W), a whole factor smaller, which it gets.
+
+    Colour and HHA are averaged, HHA over the pixels that have some. Depth is that of one pixel near
+    the middle: for an even factor half a pixel, before reduction, to the right of it and below it.
+    """
+    height, width = labels.shape
+    assert sample.hha is not None
+    there = np.asarray(sample.hha.any(axis=2), np.float32)
+    share = cv2.resize(there, (width, height), interpolation=cv2.INTER_AREA)
+    mean = cv2.resize(sample.hha.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    hha = np.rint(mean / np.maximum(share, 1e-6)[..., None]) * (share >= 0.5)[..., None]
+    matrix = sample.camera_matrix
+    if matrix is not None:
+        matrix = scaled_camera(matrix, sample.size, (height, width))
+    return replace(
+        sample,
+        rgb=_uint8(cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_AREA)),
+        label=labels,
+        depth_m=None if sample.depth_m is None else sampled(sample.depth_m, (height, width)),
+        camera_matrix=matrix,
+        hha=hha.astype(np.uint8),
+    )
+
+
+def _uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    return image.astype(np.uint8, copy=False)
