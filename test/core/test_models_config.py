@@ -61,7 +61,7 @@ def test_an_unknown_key_names_the_nearest() -> None:
         ("modality", "depth", "rgbd, rgb, hha"),
         ("fusion", "add", "rgbd_fuse, sum"),
         ("decoder", "deeplab", "aligned, deeplabv3plus"),
-        ("backbone", "resnet200", "resnet18, .*mobilenet_v2, or timm/"),
+        ("backbone", "resnet200", "resnet18, .*mobilenet_multi_avg, or timm/"),
         ("backbone", "timm/", "or timm/<name of a timm network>"),
         ("backbone", ["resnet18"], "one of"),
         ("output_stride", 4, "8, 16, 32"),
