@@ -174,7 +174,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.frames:
         frame = FrameFolder(arguments.frames)[0]
-        result = segmented(frame.rgb, frame.depth_m, frame.camera_matrix, arguments.checkpoint)
+        result = segmented(frame.rgb, frame.depth_m, frame.camera.matrix, arguments.checkpoint)
     else:
         result = room(arguments.seed, None if arguments.truth else arguments.checkpoint)
     drawn: Any = picture(result, tuple(arguments.eye))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from fafnet_core.camera import Camera  # noqa: E402
 from fafnet_core.datasets.frames import read_camera_file, read_depth  # noqa: E402
 from fafnet_core.hha import HHAEncoder, encode_hha, estimate_gravity  # noqa: E402
 
@@ -84,7 +85,7 @@ def print_times(
 ) -> dict[str, Levels]:
     """The table of times; returns the reference's HHA of each case."""
     depth = next(iter(cases.values()))[0]
-    encoder = HHAEncoder(camera_matrix, depth.shape)
+    encoder = HHAEncoder(Camera.from_matrix(camera_matrix, depth.shape))
     ours = {
         name: median_ms(partial(encoder.encode, image, missing=mask), repeats)
         for name, (image, mask) in cases.items()
@@ -94,7 +95,7 @@ def print_times(
         for name, (image, mask) in cases.items()
     }
     # After the others: torch's threads go on spinning for a while when a call is over.
-    encoder = HHAEncoder(camera_matrix, depth.shape, device="cpu")
+    encoder = HHAEncoder(Camera.from_matrix(camera_matrix, depth.shape), device="cpu")
     on_torch = {
         name: median_ms(partial(encoder.encode, image, missing=mask), repeats)
         for name, (image, mask) in cases.items()
@@ -136,7 +137,7 @@ def main() -> None:
         "holes": (np.where(missing, np.float32(0), depth), None),
     }
     outcomes = print_times(reference, cases, camera_matrix, arguments.repeats)
-    encoder = HHAEncoder(camera_matrix, depth.shape)
+    encoder = HHAEncoder(Camera.from_matrix(camera_matrix, depth.shape))
     print("levels")
     for name, (image, mask) in cases.items():
         hha = encoder.encode(image, missing=mask)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from fafnet_core.camera import Camera  # noqa: E402
 from fafnet_core.datasets.frames import read_camera_file, read_depth  # noqa: E402
 from fafnet_core.evaluation.metrics import ConfusionMatrix  # noqa: E402
 from fafnet_core.hha import (  # noqa: E402
@@ -36,6 +37,7 @@ from fafnet_core.hha import (  # noqa: E402
     HHAStream,
     HHAStreamConfig,
     encode_hha,
+    estimate_gravity,
     fill_holes,
 )
 from fafnet_core.inference import Segmenter  # noqa: E402
@@ -105,9 +107,10 @@ def real(folder: Path) -> DepthSequence:
 def encoded(sequence: DepthSequence, config: HHAStreamConfig) -> Outcome:
     """Encode a sequence; frames come at `RATE_HZ`."""
     stream, frames, times = HHAStream(config), [], []
+    camera = Camera.from_matrix(sequence.camera_matrix, sequence.depths[0].shape)
     for index, depth in enumerate(sequence.depths):
         start = time.process_time()
-        frame = stream.encode(depth, sequence.camera_matrix, stamp_s=index / RATE_HZ)
+        frame = stream.encode(depth, camera, stamp_s=index / RATE_HZ)
         times.append(time.process_time() - start)
         frames.append(frame)
     return Outcome(
@@ -192,7 +195,7 @@ def print_real(sequence: DepthSequence) -> None:
             f" {flicker(outcome.hha, 2):6.2f} {outcome.ms:11.1f}"
         )
     depth = sequence.depths[0]
-    encoder = HHAEncoder(sequence.camera_matrix, depth.shape)
+    encoder = HHAEncoder(Camera.from_matrix(sequence.camera_matrix, depth.shape))
     print(f"  one-shot with tables: {median_ms(lambda: encoder.encode(depth)):.1f} ms")
 
 
@@ -204,7 +207,7 @@ def print_holes(folder: Path) -> None:
     missing = raw == 0
     print(f"holes: {missing.mean():.1%} of {raw.shape[1]}x{raw.shape[0]}; in them, beside the data")
     print("set's own in-painting: metres (mean, median), share of HHA within 3 levels; ms a frame")
-    gravity = HHAEncoder(camera.camera_matrix, raw.shape).estimate_gravity(wanted, missing=missing)
+    gravity = estimate_gravity(wanted, camera.camera_matrix, missing=missing)
     hha = encode_hha(wanted, camera.camera_matrix, missing=missing, gravity=gravity).astype(int)
     ways: dict[str, Callable[[], Depth]] = {
         "nothing": lambda: raw,
@@ -233,9 +236,13 @@ def print_labels(count: int) -> None:
     data = rooms.open("test")
     ways: dict[str, Callable[[Depth, Floats], NDArray[np.uint8]]] = {
         "each": encode_hha,
-        "stream": lambda d, k: HHAStream().encode(d, k, stamp_s=0.0).hha,
+        "stream": lambda d, k: (
+            HHAStream().encode(d, Camera.from_matrix(k, d.shape), stamp_s=0.0).hha
+        ),
         "stream, filled": lambda d, k: (
-            HHAStream(HHAStreamConfig(fill_holes=True)).encode(d, k, stamp_s=0.0).hha
+            HHAStream(HHAStreamConfig(fill_holes=True))
+            .encode(d, Camera.from_matrix(k, d.shape), stamp_s=0.0)
+            .hha
         ),
     }
     classes = len(data.label_set.names)

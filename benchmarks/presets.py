@@ -26,11 +26,11 @@ import torch
 import yaml
 from torch import nn
 
-from fafnet_core.inference.devices import choose_device, choose_dtype, use_threads
 from fafnet_core.models import PRESETS, FAFNetConfig, ablation, build_model
 from fafnet_core.models.config import RESNETS, preset_config
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.nearest import unknown_name
+from fafnet_core.runtimes.devices import choose_device, choose_dtype, use_threads
 
 ESANET = "ESANet R34-NBt1D"
 

@@ -23,7 +23,7 @@ from typing import Any
 import peers
 import torch
 
-from fafnet_core.inference.devices import use_threads
+from fafnet_core.runtimes.devices import use_threads
 
 _ESANET = "ESANet R34-NBt1D"
 _ROUNDS = 7

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from fafnet_core.camera import Camera  # noqa: E402
 from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth  # noqa: E402
 from fafnet_core.rooms import PinholeCamera, Pose, SensorConfig, choose_view, make_room  # noqa: E402
 from fafnet_core.rooms.render import render_depth  # noqa: E402
@@ -167,7 +168,9 @@ def print_case(case: Case, repeats: int) -> None:
     """The lines of one case."""
     target = case.camera.camera_matrix
     register = DepthRegistration(
-        case.depth_camera.camera_matrix, target, case.extrinsics, case.depth.shape, case.truth.shape
+        Camera.from_matrix(case.depth_camera.camera_matrix, case.depth.shape),
+        Camera.from_matrix(target, case.truth.shape),
+        case.extrinsics,
     )
     once = partial(
         register_depth,

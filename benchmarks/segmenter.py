@@ -19,9 +19,9 @@ from collections import defaultdict
 import torch
 
 from fafnet_core.inference import UNTRAINED, Segmenter
-from fafnet_core.inference.devices import keep_memory, use_threads
 from fafnet_core.models import PRESETS
 from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.runtimes.devices import keep_memory, use_threads
 
 
 def main() -> None:
@@ -76,11 +76,12 @@ def main() -> None:
 @torch.inference_mode()
 def plain(segmenter: Segmenter, hha: object, rgb: object) -> None:
     """Forward, softmax, argmax, at full size."""
+    dtype = getattr(torch, segmenter.precision)
     inputs = (
-        torch.as_tensor(image).to(segmenter.device).permute(2, 0, 1)[None].float() / 255
+        torch.as_tensor(image).to(segmenter.device).permute(2, 0, 1)[None].to(dtype) / 255
         for image in (rgb, hha)
     )
-    logits = segmenter.model(*(image.to(segmenter.dtype) for image in inputs))
+    logits = segmenter.model(*inputs)
     probability, labels = logits.float().softmax(1).max(1)
     labels.to(torch.uint8).cpu(), probability.cpu()
 

@@ -1,6 +1,7 @@
 """Input normalisation: what turns 8-bit colour and HHA images into what a network was trained on.
 
 It travels in the checkpoint, so nobody has to remember it: x = (image / 255 - mean) / deviation.
+Training, evaluation and inference all take it from `Normalisation.affine`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stream = Literal["rgb", "hha"]
 
 _Triple = tuple[float, float, float]
 
@@ -37,6 +43,12 @@ class Normalisation:
                     f"normalisation {name} is {values}; it takes three finite numbers, and a"
                     " deviation has to be above zero"
                 )
+
+    def affine(self, stream: Stream) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return scale and offset, (3,) float64 each: levels 0..255 are scaled, then moved."""
+        mean = np.array(self.rgb_mean if stream == "rgb" else self.hha_mean)
+        deviation = np.array(self.rgb_deviation if stream == "rgb" else self.hha_deviation)
+        return 1 / (255 * deviation), -mean / deviation
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return plain lists, as stored in a checkpoint."""

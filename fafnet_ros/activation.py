@@ -24,6 +24,7 @@ from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED, RateLimit, Resolution
 from fafnet_ros.node_state import InputState, LoadState
 from fafnet_ros.outputs import Outputs
 from fafnet_ros.pipeline import Pipeline
+from fafnet_ros.remedies import worded
 from fafnet_ros.segment_parameters import SegmentParameters
 from fafnet_ros.stamps import PairingState
 from fafnet_ros.statistics import Statistics
@@ -79,6 +80,7 @@ class Activation:
         self._input_size = segmenter.input_size
         self._steps = ResolutionSteps(settings.latency_budget, input_size=self._input_size)
         self._settings = settings
+        self._depth_info_topic = node.resolve_topic_name("depth/camera_info")
         with ExitStack() as undo:  # a half-begun activation must leave nothing behind
             self._extrinsics = extrinsics_source(node, settings)
             undo.callback(self._extrinsics.destroy)
@@ -91,7 +93,7 @@ class Activation:
                 self._gravity,
                 statistics,
                 doubt,
-                node.resolve_topic_name("depth/camera_info"),
+                self._depth_info_topic,
             )
             self._worker: LatestWorker[Job] = LatestWorker(self._work, name="fafnet inference")
             undo.callback(self._stop_worker)
@@ -147,7 +149,9 @@ class Activation:
             self._segment(job, begun)
         except ValueError as error:  # a frame that does not fit: said once in a while, counted
             topics = (self.inputs.topic(stream) for stream in Stream)
-            self._fault("refused", f"{' and '.join(topics)}: {error}")
+            self._fault(
+                "refused", f"{' and '.join(topics)}: {worded(error, self._depth_info_topic)}"
+            )
         except Exception as error:
             if self._node.context.ok():  # else: publishing while the process is being shut down
                 self._fault("failed", f"a frame failed: {one_line(error)}", error)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from fafnet_core.datasets.frames import FrameFolder, RgbdFrame
+from fafnet_core.datasets.frames import FrameFolder
 from fafnet_ros.lifecycle import run
 from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
 from fafnet_ros.rgbd_camera import (
@@ -93,7 +93,7 @@ class FramePlayer(Node):
 
     def _read(self, index: int) -> PreparedFrame:
         frame, settings = self._frames[index % len(self._frames)], self._settings
-        named = RgbdFrame(frame.rgb, frame.depth_m, frame.camera_matrix, frame_id=settings.frame_id)
+        named = replace(frame, frame_id=settings.frame_id)
         return self._camera.prepare(named, settings.depth_frame_id or None)
 
     def _tick(self) -> None:

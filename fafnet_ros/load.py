@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from fafnet_core.input_size import Size, fitted_size
+from fafnet_core.camera import Size
+from fafnet_core.input_size import fitted_size
 
 OVER_RATE = "over max_rate"
 OVER_AGE = "over max_latency"

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
-from fafnet_core.input_size import resized
-from fafnet_core.messages.frames import Frame, FrameBuilder
+from fafnet_core.messages.frames import FrameBuilder
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.extrinsics import ExtrinsicsSource
 from fafnet_ros.gravity import GravitySource
@@ -20,6 +20,7 @@ from fafnet_ros.images import image_to_rgb
 from fafnet_ros.inputs import Job
 from fafnet_ros.load import seen_size
 from fafnet_ros.outputs import Result
+from fafnet_ros.remedies import worded
 from fafnet_ros.segment_parameters import SegmentParameters
 from fafnet_ros.statistics import Statistics
 
@@ -48,10 +49,11 @@ class Pipeline:
         depth_info_topic: str = "",
     ) -> None:
         self._segmenter = segmenter
-        self._builder = FrameBuilder(settings.frames, image_to_rgb, depth_info_topic)
+        self._builder = FrameBuilder(settings.frames, image_to_rgb)
+        self._depth_info_topic = depth_info_topic
         self._extrinsics = extrinsics
         self._gravity = gravity
-        on_gpu = segmenter.device if segmenter.device.type == "cuda" else None
+        on_gpu = None if segmenter.device == "cpu" else segmenter.device
         self._stream = HHAStream(settings.hha, device=on_gpu)
         self._statistics = statistics
         self._doubt = doubt
@@ -80,26 +82,24 @@ class Pipeline:
             self._extrinsics.depth_to_color,
         )
         if frame.doubt is not None:
-            self._doubt(frame.doubt)
+            self._doubt(worded(frame.doubt, self._depth_info_topic))
         self._measure(frame)
         header = job.colour.header
         stamp = stamp_ns(header)
         begun = time.perf_counter()
-        height, width = frame.depth_m.shape
-        size = seen_size((height, width), self._segmenter.input_size, scale)
-        rgb, depth_m, matrix = resized(frame.rgb, frame.depth_m, frame.camera_matrix, size)
+        seen = frame.scaled(seen_size(frame.size, self._segmenter.input_size, scale))
         down = self._gravity.direction(stamp, header.frame_id)
-        hha = self._stream.encode(depth_m, matrix, stamp_s=stamp / 1e9, gravity=down).hha
+        hha = self._stream.encode(seen.depth_m, seen.camera, stamp_s=stamp / 1e9, gravity=down).hha
         encoded = time.perf_counter()
         self._statistics.measure("hha", encoded - begun)
         labels = confidence = None
         if label:
-            labels, confidence = self._segmenter.predict(rgb, hha, size=(height, width))
+            labels, confidence = self._segmenter.predict(seen.rgb, hha, size=frame.size)
             self._statistics.measure("network", time.perf_counter() - encoded)
         return Result(
             rgb=frame.rgb,
             depth_m=frame.depth_m,
-            camera_matrix=frame.camera_matrix,
+            camera_matrix=frame.camera.matrix,
             labels=labels,
             confidence=confidence,
             hha=hha,
@@ -107,10 +107,10 @@ class Pipeline:
             **_distortion(job),
         )
 
-    def _measure(self, frame: Frame) -> None:
+    def _measure(self, frame: RgbdFrame) -> None:
         for stage, seconds in frame.seconds.items():
             self._statistics.measure(stage, seconds)
-        if frame.registered_here:
+        if frame.was_registered:
             self._statistics.count(REGISTERED_HERE)
         # Invalid is 0, or not finite: a comparison with NaN is false.
         valid = np.count_nonzero((frame.depth_m > 0) & (frame.depth_m < np.inf))

@@ -13,7 +13,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from fafnet_core.datasets.frames import RgbdFrame
+from fafnet_core.frame import RgbdFrame
 from fafnet_core.messages.compressed import (
     DEPTH_METHODS,
     encode_compressed_depth,
@@ -161,7 +161,7 @@ def encode_depth(depth_m: NDArray[np.float32], encoding: str) -> NDArray[Any]:
 def camera_info(frame: RgbdFrame, header: Header) -> CameraInfo:
     """Return the camera_info of an undistorted camera with the frame's matrix."""
     height, width = frame.depth_m.shape
-    matrix = frame.camera_matrix
+    matrix = frame.camera.matrix
     info = CameraInfo(header=header, height=height, width=width, distortion_model="plumb_bob")
     info.d = [0.0] * 5
     info.k = matrix.ravel().tolist()

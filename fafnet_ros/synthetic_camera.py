@@ -18,7 +18,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
-from fafnet_core.datasets.frames import RgbdFrame
+from fafnet_core.camera import Camera
+from fafnet_core.frame import RgbdFrame
 from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
 from fafnet_core.rooms.camera import Pose
 from fafnet_core.rooms.dataset import photograph
@@ -133,7 +134,12 @@ class SyntheticCamera(Node):
             registered = settings.registered
             depth_m = seen.registered(self._sensor, self._error) if registered else seen.depth_m
             self._rendered[index] = self._camera.prepare(
-                RgbdFrame(seen.rgb, depth_m, self._view.camera_matrix, frame_id=settings.frame_id),
+                RgbdFrame(
+                    rgb=seen.rgb,
+                    depth_m=depth_m,
+                    camera=Camera.from_matrix(self._view.camera_matrix, depth_m.shape),
+                    frame_id=settings.frame_id,
+                ),
                 None if registered else settings.depth_frame_id,
             )
         return self._rendered[index]

@@ -15,8 +15,6 @@ from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.normalisation import Normalisation
 
-_Triple = tuple[float, float, float]
-
 
 class Batch(NamedTuple):
     """What the network and the loss take; of one sample, the same without the first dimension.
@@ -49,8 +47,8 @@ class ToTensors:
         pad_label: int = UNLABELLED,
     ) -> None:
         # There are but 256 levels: each is normalised once, here.
-        self._rgb = _levels(normalisation.rgb_mean, normalisation.rgb_deviation)
-        self._hha = _levels(normalisation.hha_mean, normalisation.hha_deviation)
+        self._rgb = _levels(*normalisation.affine("rgb"))
+        self._hha = _levels(*normalisation.affine("hha"))
         self._black = pad == "black"
         self._pad_label = pad_label
 
@@ -99,10 +97,6 @@ class ToTensors:
         return torch.from_numpy(values)
 
 
-def _levels(mean: _Triple, deviation: _Triple) -> NDArray[np.float32]:
+def _levels(scale: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float32]:
     """What each of the 256 levels of three channels becomes: (3, 256)."""
-    fractions = np.arange(256) / 255
-    values: NDArray[np.float32] = (
-        (fractions - np.array(mean)[:, None]) / np.array(deviation)[:, None]
-    ).astype(np.float32)
-    return values
+    return (np.arange(256) * scale[:, None] + offset[:, None]).astype(np.float32)

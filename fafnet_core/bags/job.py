@@ -20,9 +20,10 @@ from fafnet_core.bags.reading import Bag
 from fafnet_core.bags.streams import OUR_PREFIX, AskedTopics, Streams, find_streams
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.watch import Watch
+from fafnet_core.camera import Size
 from fafnet_core.datasets.frames import CameraFile
-from fafnet_core.input_size import Size
-from fafnet_core.messages.frames import Frame, FrameBuilder, FrameSettings, Registration
+from fafnet_core.frame import RgbdFrame
+from fafnet_core.messages.frames import FrameBuilder, FrameSettings, Registration
 from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import Extrinsics
 
@@ -145,14 +146,12 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
             bag, streams, job.slop_s, lambda messages: watch.reading(messages, images)
         )
         extrinsics = BagExtrinsics(bag, streams, job.depth_to_color)
-        builder = FrameBuilder(
-            _frame_settings(job, bag, streams), depth_info_topic=streams.depth_info or ""
-        )
+        builder = FrameBuilder(_frame_settings(job, bag, streams))
         segmenter = load()
         watch.begins(streams, pairs)
         tally = _write(job, bag, streams, pairs, (builder, extrinsics, segmenter), watch)
     return BagReport(
-        streams, pairs, tally, str(segmenter.device), segmenter.precision, segmenter.input_size
+        streams, pairs, tally, segmenter.device, segmenter.precision, segmenter.input_size
     )
 
 
@@ -168,7 +167,7 @@ def _write(
     from fafnet_core.bags.results import Results
     from fafnet_core.bags.writing import written_bag
 
-    def check_frame(frame: Frame) -> None:
+    def check_frame(frame: RgbdFrame) -> None:
         if job.camera is not None:
             job.camera.check_size(frame.rgb, Path(streams.rgb.name))
 

@@ -7,7 +7,6 @@ is in order of record times too.
 from __future__ import annotations
 
 import statistics
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,28 +15,39 @@ from typing import Any
 from fafnet_core.bags.errors import BagError
 from fafnet_core.bags.pairing import Key, Pairs
 from fafnet_core.bags.reading import Bag, Stored
-from fafnet_core.bags.results import Labelled, Results
+from fafnet_core.bags.results import Results
 from fafnet_core.bags.streams import Streams
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.writing import BagWriter
-from fafnet_core.hha.stream import HHAStream
+from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import Segmenter
-from fafnet_core.input_size import fitted_size, resized
 from fafnet_core.messages.camera_infos import CameraInfos
-from fafnet_core.messages.frames import Frame, FrameBuilder
+from fafnet_core.messages.errors import (
+    DepthNotRegisteredError,
+    ForeignCameraInfo,
+    MaybeUnregistered,
+    NoCameraInfoError,
+    NotCalibratedError,
+    OtherSizeError,
+    TwoCamerasInOneFrame,
+)
+from fafnet_core.messages.frames import FrameBuilder
 
-# Frames are made alike from topics and from recordings, where other words help.
-_OPTIONS = {
-    "depth_to_color": "--depth-to-color",
-    "camera_info": "--rgb-info, --depth-info",
-    "camera_matrix": "--camera",
+_REMEDIES: dict[type, str] = {
+    NoCameraInfoError: "name its topic with --rgb-info, or give --camera",
+    NotCalibratedError: "give --camera",
+    OtherSizeError: "name the topic beside this very image with --rgb-info, or give --camera",
+    DepthNotRegisteredError: "name what is missing with --depth-info and --depth-to-color",
+    MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color",
+    TwoCamerasInOneFrame: "if they are apart, give --depth-to-color",
+    ForeignCameraInfo: "name depth's own camera_info with --depth-info",
 }
 
 
-def with_options(reason: str) -> str:
-    """Add the options of `fafnet segment` to what speaks of a node's parameters and topics."""
-    options = [option for word, option in _OPTIONS.items() if word in reason]
-    return f"{reason} (here: {', '.join(options)})" if options else reason
+def worded(fault: object) -> str:
+    """Return a fault or a doubt in words, with the option of `fafnet segment` that mends it."""
+    remedy = _REMEDIES.get(type(fault))
+    return f"{fault}: {remedy}" if remedy else str(fault)
 
 
 @dataclass
@@ -90,7 +100,7 @@ class Labelling:
         builder: FrameBuilder,
         extrinsics: BagExtrinsics,
         segmenter: Segmenter,
-        check_frame: Callable[[Frame], None] = lambda frame: None,
+        check_frame: Callable[[RgbdFrame], None] = lambda frame: None,
     ) -> None:
         self._bag = bag
         self._streams = streams
@@ -98,10 +108,8 @@ class Labelling:
         self._wanted = set(pairs.depth_of.values())
         self._builder = builder
         self._extrinsics = extrinsics
-        self._segmenter = segmenter
+        self._segmenter = segmenter.following()
         self._check_frame = check_frame
-        on_gpu = segmenter.device if segmenter.device.type == "cuda" else None
-        self._hha = HHAStream(device=on_gpu)
         self._depths: dict[Key, Stored] = {}
         self._infos: dict[str, CameraInfos[Any]] = {
             topic: CameraInfos() for topic in (streams.rgb_info, streams.depth_info) if topic
@@ -172,7 +180,7 @@ class Labelling:
         try:
             self._label(stored, self._depths.pop(depth), results)
         except ValueError as error:
-            reason = with_options(str(error))
+            reason = worded(error)
             failure = None if reason in self._tally.failed else reason
             self._tally.failed[reason] += 1
         on_frame(failure)
@@ -187,26 +195,17 @@ class Labelling:
             self._extrinsics,
         )
         self._check_frame(frame)
-        begun = time.perf_counter()
-        stamp_s = self._bag.stamp_ns(stored) / 1e9
-        height, width = frame.depth_m.shape
-        size = fitted_size((height, width), self._segmenter.input_size)
-        rgb, depth_m, matrix = resized(frame.rgb, frame.depth_m, frame.camera_matrix, size)
-        hha = self._hha.encode(depth_m, matrix, stamp_s=stamp_s).hha
-        encoded = time.perf_counter()
-        labels, confidence = self._segmenter.predict(rgb, hha, size=(height, width))
-        done = time.perf_counter()
-        labelled = Labelled(frame.rgb, hha, labels, confidence, self._segmenter.label_set)
-        results.write(labelled, colour.header, stored.time)
-        self._count(frame, {"hha": encoded - begun, "network": done - encoded})
+        found = self._segmenter.segment_frame(frame)
+        results.write(frame, found, colour.header, stored.time)
+        self._count(frame, found)
 
     def _info(self, topic: str | None, header: Any) -> Any:
         return None if topic is None else self._infos[topic].of(header)
 
-    def _count(self, frame: Frame, seconds: dict[str, float]) -> None:
+    def _count(self, frame: RgbdFrame, found: Segmentation) -> None:
         self._tally.labelled += 1
-        self._tally.registered += frame.registered_here
+        self._tally.registered += frame.was_registered
         if frame.doubt:
-            self._tally.doubts[with_options(frame.doubt)] += 1
-        for stage, took in (frame.seconds | seconds).items():
+            self._tally.doubts[worded(frame.doubt)] += 1
+        for stage, took in {**frame.seconds, **found.seconds}.items():
             self._tally.seconds.setdefault(stage, []).append(took)

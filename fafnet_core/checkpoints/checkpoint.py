@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fafnet_core.camera import Size
 from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.files import written_beside
-from fafnet_core.input_size import Size, check_input_size
+from fafnet_core.input_size import check_input_size
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.models.config import FAFNetConfig
 from fafnet_core.models.fafnet import FAFNet, build_empty

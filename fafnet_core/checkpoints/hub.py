@@ -15,7 +15,7 @@ from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.normalisation import Normalisation
 
 if TYPE_CHECKING:
-    from fafnet_core.input_size import Size
+    from fafnet_core.camera import Size
     from fafnet_core.models.fafnet import FAFNet
 
 CHECKPOINT = "model.safetensors"

@@ -13,6 +13,7 @@ import torch
 from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
 
+from fafnet_core.camera import Size
 from fafnet_core.checkpoints.checkpoint import (
     CheckpointMetadata,
     load_checkpoint,
@@ -22,7 +23,7 @@ from fafnet_core.checkpoints.checkpoint import (
 )
 from fafnet_core.checkpoints.hub import CHECKPOINT, SCHEME
 from fafnet_core.files import written_beside
-from fafnet_core.input_size import Size, check_input_size, size_text
+from fafnet_core.input_size import check_input_size, size_text
 from fafnet_core.labels import LabelSet
 from fafnet_core.models.fafnet import FAFNet
 from fafnet_core.normalisation import Normalisation

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imports PyTorch: only once the question makes sense.
     from fafnet_core.evaluation.confusion_picture import require_matplotlib
     from fafnet_core.evaluation.report import Report, describe_data
-    from fafnet_core.inference.devices import choose_device
+    from fafnet_core.runtimes.devices import choose_device
     from fafnet_core.training.config import read_config
 
     overrides = list(arguments.overrides)

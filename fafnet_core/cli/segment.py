@@ -21,16 +21,15 @@ from fafnet_core.cli import segment_bag
 from fafnet_core.cli.options import add_input_size
 from fafnet_core.datasets.frames import (
     FrameFolder,
-    RgbdFrame,
     find_camera_file,
     read_camera_file,
     read_frame,
 )
 from fafnet_core.files import write_png, written_beside
-from fafnet_core.input_size import resized_image
 
 if TYPE_CHECKING:
-    from fafnet_core.inference import Segmentation, Segmenter
+    from fafnet_core.frame import RgbdFrame, Segmentation
+    from fafnet_core.inference import Segmenter
 
 _EXAMPLES = """\
 examples:
@@ -110,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             frame = read()
             begun = time.perf_counter()
-            result = segmenter.segment(frame.rgb, frame.depth_m, frame.camera_matrix)
+            result = segmenter.segment_frame(frame)
             took = time.perf_counter() - begun
             _write(arguments, name, frame, result, segmenter)
             seconds.append(took)
@@ -188,10 +187,10 @@ def _write(
 def _overlay(
     name: str, frame: RgbdFrame, result: Segmentation, segmenter: Segmenter
 ) -> NDArray[np.uint8]:
-    from fafnet_core.inference import blend, legend, strip
+    from fafnet_core.inference import legend, overlay, strip
 
-    mixed = blend(frame.rgb, segmenter.label_set.colourise(result.labels), 0.5)
-    key = legend(segmenter.label_set, result.labels, mixed.shape[0])
+    mixed = overlay(frame.rgb, result.labels, result.label_set)
+    key = legend(result.label_set, result.labels, mixed.shape[0])
     return strip([(name, mixed), ("labels", key)])
 
 
@@ -200,7 +199,7 @@ def _flow(
 ) -> NDArray[np.uint8]:
     from fafnet_core.inference import alignment_sheet, record_alignments
 
-    seen = resized_image(frame.rgb, (result.hha.shape[0], result.hha.shape[1]))
+    seen = frame.scaled((result.hha.shape[0], result.hha.shape[1])).rgb
     # A pass of its own: recording takes time that is not the network's.
     with record_alignments(segmenter.model) as alignments:
         segmenter.predict(seen, result.hha)

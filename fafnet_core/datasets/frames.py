@@ -18,6 +18,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
+from fafnet_core.frame import RgbdFrame
 from fafnet_core.nearest import unknown_name
 
 COLOUR_FOLDERS = ("color", "colour", "rgb", "image")
@@ -27,25 +29,6 @@ CAMERA_FILE = "camera.yaml"
 
 _SATURATED = np.iinfo(np.uint16).max
 """What a 16-bit depth image holds where the sensor gave up: no depth, not 65.535 m."""
-
-
-@dataclass(frozen=True)
-class RgbdFrame:
-    """One colour image with the depth registered to it.
-
-    Attributes:
-        rgb: (H, W, 3) uint8.
-        depth_m: (H, W) float32, metres along the optical axis; 0, NaN or infinite: no depth.
-        camera_matrix: (3, 3) float64, pixel centres at whole numbers, as in ROS.
-        stamp: time of the colour image in nanoseconds; 0 where the source has none.
-        frame_id: coordinate frame of the colour camera, or the file's name.
-    """
-
-    rgb: NDArray[np.uint8]
-    depth_m: NDArray[np.float32]
-    camera_matrix: NDArray[np.float64]
-    stamp: int = 0
-    frame_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -259,4 +242,5 @@ def read_frame(
     depth_m = read_depth(depth_path, camera.depth_unit_m)
     camera.check_size(rgb, rgb_path)
     camera.check_size(depth_m, depth_path)
-    return RgbdFrame(rgb, depth_m, camera.camera_matrix, frame_id=frame_id or rgb_path.stem)
+    seen_by = Camera.from_matrix(camera.camera_matrix, rgb.shape[:2])
+    return RgbdFrame(rgb=rgb, depth_m=depth_m, camera=seen_by, frame_id=frame_id or rgb_path.stem)

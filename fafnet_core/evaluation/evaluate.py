@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from fafnet_core.camera import Size
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.boundaries import REFERENCE_WIDTH, boundary_band
 from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores
 from fafnet_core.evaluation.multi_scale import Average, MultiScale
 from fafnet_core.evaluation.prediction import Blank as Blank
 from fafnet_core.evaluation.prediction import Predictor, Prepared
-from fafnet_core.input_size import Size, check_input_size, check_size
+from fafnet_core.input_size import check_input_size, check_size
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.models import FAFNet
 from fafnet_core.nearest import unknown_name

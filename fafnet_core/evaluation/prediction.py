@@ -8,13 +8,17 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from fafnet_core.camera import Camera, Size
 from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.evaluation.multi_scale import MultiScale
-from fafnet_core.input_size import Size, input_of, sampled
+from fafnet_core.frame import RgbdFrame
+from fafnet_core.hha import HHAEncoder
+from fafnet_core.input_size import fitted_size
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.resampling import resized_image, sampled
+from fafnet_core.runtimes.pytorch import Normaliser
 
 Blank = Literal["none", "hha", "rgb"]
 
@@ -35,8 +39,29 @@ class Prepared:
 
     @classmethod
     def of(cls, sample: RgbdSample, input_size: Size | None) -> Prepared:
-        """Bring a frame to its input size; see `input_of`."""
-        return cls(sample, *input_of(sample, input_size))
+        """Bring a frame to its input size, as a camera's: HHA is made at that size.
+
+        Where the sample has ready HHA and no metric depth, that is resized as colour is.
+
+        Raises:
+            ValueError: neither HHA nor metric depth with a camera matrix.
+        """
+        size = fitted_size(sample.size, input_size)
+        depth_m, matrix = sample.depth_m, sample.camera_matrix
+        if size == sample.size or depth_m is None or matrix is None:
+            hha = sample.with_hha().hha
+            assert hha is not None
+            return cls(sample, resized_image(sample.rgb, size), resized_image(hha, size))
+        seen = RgbdFrame(
+            rgb=sample.rgb,
+            depth_m=depth_m,
+            camera=Camera.from_matrix(matrix, sample.size),
+            missing=sample.missing,
+            gravity=sample.gravity,
+        ).scaled(size)
+        encoder = HHAEncoder(seen.camera)
+        hha = encoder.encode(seen.depth_m, missing=seen.missing, gravity=seen.gravity)
+        return cls(sample, seen.rgb, hha)
 
     def with_hha(self) -> RgbdSample:
         """Return the frame with the HHA that the network sees, at the frame's own size."""
@@ -64,30 +89,14 @@ class Predictor:
         device: torch.device,
     ) -> None:
         self._model, self._run, self._blank = model, run, blank
-        self._device = device
-        self._rgb = self._constants(normalisation.rgb_mean, normalisation.rgb_deviation)
-        self._hha = self._constants(normalisation.hha_mean, normalisation.hha_deviation)
+        self._rgb = Normaliser(normalisation, "rgb", device)
+        self._hha = Normaliser(normalisation, "hha", device)
 
     def __call__(self, prepared: Prepared) -> NDArray[np.uint8]:
         """Return the labels (H, W) uint8 of a frame, at its own size."""
-        rgb = self._to_input(prepared.rgb, self._rgb)
-        hha = self._to_input(prepared.hha, self._hha)
+        rgb, hha = self._rgb(prepared.rgb), self._hha(prepared.hha)
         if self._blank != "none":
             (rgb if self._blank == "rgb" else hha).zero_()
         scores = self._run(self._model, rgb, hha, prepared.sample.size)
         labels: NDArray[np.uint8] = scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
         return labels
-
-    def _constants(
-        self, mean: tuple[float, ...], deviation: tuple[float, ...]
-    ) -> tuple[Tensor, Tensor]:
-        both = torch.tensor((mean, deviation), device=self._device)[..., None, None]
-        return both[0], both[1]
-
-    def _to_input(self, image: NDArray[np.uint8], constants: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the normalised image (1, 3, H, W) float32."""
-        mean, deviation = constants
-        # Writable, because PyTorch warns of anything else: a data set may give a view of its file.
-        pixels = torch.from_numpy(np.require(image, requirements=("C", "W"))).to(self._device)
-        values = pixels.permute(2, 0, 1).contiguous()[None].float()
-        return values.div_(255).sub_(mean).div_(deviation)

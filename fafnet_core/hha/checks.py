@@ -10,50 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from fafnet_core.hha.arrays import Array
 
 _FARTHEST_MEDIAN_M = 100.0
-_WIDEST_VIEW = 20.0  # image size in focal lengths: 168 degrees
-
-
-def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return `shape` (H, W) of an image that has pixels, as ints."""
-    if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"shape is {tuple(shape)}; wanted (height, width), both at least 1")
-    return int(shape[0]), int(shape[1])
-
-
-def check_camera_matrix(camera_matrix: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the camera matrix as (3, 3) float64, or say what is wrong with it.
-
-    Raises:
-        ValueError: not 3x3, not finite, focal lengths not positive or of another image size,
-            not of the form [[fx, 0, cx], [0, fy, cy], [0, 0, 1]].
-    """
-    matrix = np.asarray(camera_matrix, dtype=np.float64)
-    if matrix.shape != (3, 3):
-        raise ValueError(
-            f"camera_matrix has shape {matrix.shape}; wanted (3, 3), "
-            "e.g. np.reshape(camera_info.k, (3, 3))"
-        )
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"camera_matrix has entries that are not finite: {matrix.tolist()}")
-    fx, fy = matrix[0, 0], matrix[1, 1]
-    if fx <= 0 or fy <= 0:
-        raise ValueError(
-            f"camera_matrix has focal lengths fx {fx:g}, fy {fy:g}; wanted both positive "
-            "(a camera that was never calibrated reports zeros: calibrate it)"
-        )
-    if matrix[0, 1] or matrix[1, 0] or not np.array_equal(matrix[2], (0, 0, 1)):
-        raise ValueError(
-            f"camera_matrix is {matrix.tolist()}; wanted [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]: "
-            "divide it by its last entry, or transpose it"
-        )
-    height, width = shape
-    if fx * _WIDEST_VIEW < width or fy * _WIDEST_VIEW < height:
-        raise ValueError(
-            f"camera_matrix has focal lengths fx {fx:g}, fy {fy:g} for an image of {width}x{height}"
-            " pixels, a view of over 168 degrees; wanted them in pixels of this image: "
-            "multiply a normalised or downscaled matrix's first two rows by the size ratio"
-        )
-    return matrix
 
 
 def plain_depth(depth_m: ArrayLike) -> NDArray[Any]:
@@ -63,7 +19,7 @@ def plain_depth(depth_m: ArrayLike) -> NDArray[Any]:
     return np.asarray(depth_m)
 
 
-def check_depth(depth_m: Array, shape: tuple[int, int], *, is_float: bool) -> None:
+def check_depth(depth_m: Array, shape: tuple[int, ...], *, is_float: bool) -> None:
     """Check that a depth image is (H, W) floating point of the expected shape.
 
     Raises:
@@ -77,8 +33,7 @@ def check_depth(depth_m: Array, shape: tuple[int, int], *, is_float: bool) -> No
     if tuple(depth_m.shape) != shape:
         raise ValueError(
             f"depth_m has shape {tuple(depth_m.shape)}; wanted {shape} (height, width), as the "
-            "encoder was built for: build an HHAEncoder for each size, with that size's camera "
-            "matrix"
+            "encoder's camera has: build an HHAEncoder for each camera and size"
         )
 
 

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay, Window
 from fafnet_core.hha.channels import angle_channel, disparity_channel, height_channel, heights
 from fafnet_core.hha.checks import (
-    check_camera_matrix,
     check_depth,
     check_gravity,
     check_metres,
     check_missing,
-    check_shape,
     plain_depth,
 )
 from fafnet_core.hha.geometry import DepthView, PixelRays
@@ -35,32 +34,21 @@ NO_DEPTH = (0, 0, 0)
 
 
 class HHAEncoder:
-    """Encodes depth images of one camera and size; holds what depends on nothing else.
+    """Encodes depth images of one camera; holds what depends on nothing else.
 
     It keeps no state between frames.
 
     Args:
-        camera_matrix: (3, 3), [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels; pixel centres at
-            whole numbers counted from 0, as in ROS.
-        shape: (height, width) of the depth images.
+        camera: of the depth images.
         device: None for NumPy and OpenCV, or a torch device ("cuda", "cpu", ...) to compute there.
-
-    Raises:
-        ValueError: a camera matrix or shape that cannot be.
     """
 
-    def __init__(
-        self,
-        camera_matrix: ArrayLike,
-        shape: tuple[int, ...],
-        *,
-        device: str | torch.device | None = None,
-    ) -> None:
-        self.shape = check_shape(shape)
-        matrix = check_camera_matrix(camera_matrix, self.shape)
+    def __init__(self, camera: Camera, *, device: str | torch.device | None = None) -> None:
+        self.camera = camera
+        self.shape = camera.size
         self._way = _array_way(device)
         self._on_torch = device is not None
-        self._rays = PixelRays.of(matrix, self.shape, self._way)
+        self._rays = PixelRays.of(camera, self._way)
         self._moments: dict[Window, WindowMoments] = {}
 
     def _full_moments(self, window: Window) -> WindowMoments:
@@ -244,9 +232,10 @@ def encode_hha(
         (H, W, 3) uint8: disparity, height, angle.
 
     Raises:
-        ValueError: as `HHAEncoder` and `HHAEncoder.encode`.
+        ValueError: as `Camera.from_matrix` and `HHAEncoder.encode`.
     """
-    encoder = HHAEncoder(camera_matrix, _image_shape(depth_m), device=device)
+    camera = Camera.from_matrix(camera_matrix, np.shape(depth_m))
+    encoder = HHAEncoder(camera, device=device)
     return encoder.encode(depth_m, missing=missing, gravity=gravity)
 
 
@@ -261,15 +250,8 @@ def estimate_gravity(
     Returns:
         (3,) float64 unit vector in the camera's optical frame (x right, y down, z forward).
     """
-    encoder = HHAEncoder(camera_matrix, _image_shape(depth_m))
+    encoder = HHAEncoder(Camera.from_matrix(camera_matrix, np.shape(depth_m)))
     return encoder.estimate_gravity(depth_m, missing=missing)
-
-
-def _image_shape(depth_m: ArrayLike) -> tuple[int, ...]:
-    shape = np.shape(depth_m)
-    if len(shape) != 2:
-        raise ValueError(f"depth_m has shape {shape}; wanted (height, width), one image, no batch")
-    return shape
 
 
 def _array_way(device: str | torch.device | None) -> ArrayWay:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.hha.arrays import Array, ArrayWay
 
 DEPTH_RANGE_M = (1e-3, 1e6)
@@ -32,15 +32,11 @@ class PixelRays:
     focal_length: tuple[float, float]
 
     @classmethod
-    def of(
-        cls, camera_matrix: NDArray[np.float64], shape: tuple[int, int], way: ArrayWay
-    ) -> PixelRays:
-        """Rays of an image of `shape` (H, W) under a checked camera matrix."""
-        (fx, _, cx), (_, fy, cy), _ = camera_matrix.tolist()
-        height, width = shape
-        u = (np.arange(width) - cx) / fx
-        v = (np.arange(height) - cy) / fy
-        return cls(way.float32(u[None, :]), way.float32(v[:, None]), (fx, fy))
+    def of(cls, camera: Camera, way: ArrayWay) -> PixelRays:
+        """Rays of a camera's pixels."""
+        u = (np.arange(camera.width) - camera.cx) / camera.fx
+        v = (np.arange(camera.height) - camera.cy) / camera.fy
+        return cls(way.float32(u[None, :]), way.float32(v[:, None]), (camera.fx, camera.fy))
 
     def every(self, stride: int) -> PixelRays:
         """The rays of every stride-th column and row."""

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.hha.checks import check_depth, check_shape, plain_depth
+from fafnet_core.hha.checks import check_depth, plain_depth
 from fafnet_core.hha.geometry import DEPTH_RANGE_M
 
 LARGEST_STEP = 0.3
@@ -46,14 +46,17 @@ def fill_holes(depth_m: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32],
         ValueError: not an image of floating point numbers.
     """
     depth = plain_depth(depth_m)
-    shape = check_shape(depth.shape)
-    check_depth(depth, shape, is_float=np.issubdtype(depth.dtype, np.floating))
+    if depth.ndim != 2 or not depth.size:
+        raise ValueError(
+            f"depth_m has shape {depth.shape}; wanted (height, width), both at least 1"
+        )
+    check_depth(depth, depth.shape, is_float=np.issubdtype(depth.dtype, np.floating))
     nearest, farthest = DEPTH_RANGE_M
     with np.errstate(over="ignore"):
         filled = np.array(depth, np.float32, order="C")
     missing = cv2.inRange(filled, nearest, farthest) == 0
     if missing.all():
-        return np.zeros(shape, np.float32), missing
+        return np.zeros(depth.shape, np.float32), missing
     if missing.any():
         one_sided = _fill_along_rows(filled, missing)
         _fill_with_nearest(filled, one_sided)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.hha.checks import check_gravity
 from fafnet_core.hha.encoding import HHAEncoder
 from fafnet_core.hha.gravity import GRAVITY_WINDOW, TRACKING_WINDOW, estimate_direction
@@ -33,7 +34,7 @@ _LARGEST_STEP_BACK_S = 0.5
 """... as does one that is this much earlier."""
 
 _SAME_VIEW = 1e-3
-"""How far the entries of two camera matrices may be apart, in image sides, for the same view."""
+"""How far the numbers of two cameras may be apart, in image sides, for the same view."""
 
 _USUAL_STEP_S = 1 / 30
 """What is taken for the time between two frames where their stamps do not say."""
@@ -104,8 +105,6 @@ class HHAStream:
         self.config = config or HHAStreamConfig()
         self._device = device
         self._encoder: HHAEncoder | None = None
-        self._camera: object = None
-        self._view: NDArray[np.float64] | None = None
         self._stamp_s: float | None = None
         smoothing_s = self.config.smoothing_s
         self._gravity = GravityTracker(smoothing_s) if smoothing_s else None
@@ -121,43 +120,42 @@ class HHAStream:
     def encode(
         self,
         depth_m: NDArray[np.floating[Any]],
-        camera_matrix: ArrayLike,
+        camera: Camera,
         *,
         stamp_s: float,
+        missing: NDArray[np.bool_] | None = None,
         gravity: ArrayLike | None = None,
     ) -> HHAFrame:
         """Encode the next depth image.
 
         Args:
             depth_m: (H, W) floating point, metres; zero, negative, NaN and infinite: no depth.
-            camera_matrix: (3, 3), pixel centres at whole numbers counted from 0.
+            camera: of the image.
             stamp_s: time of the image in seconds, of whatever clock. One that is not later than
                 the last, by less than half a second, counts as the next frame at 30 Hz.
+            missing: (H, W) bool, True where `depth_m` is in-painted already.
             gravity: (3,) known downward direction, of any length but zero, used as it is; None:
                 estimated from this frame and those before.
 
         Raises:
-            ValueError: as `HHAEncoder` and its `encode`; a stamp that is not finite. The stream
-                then goes on as if the frame had not been.
+            ValueError: as `HHAEncoder.encode`; a stamp that is not finite. The stream then goes on
+                as if the frame had not been.
         """
         if not math.isfinite(stamp_s):
             raise ValueError(f"stamp_s is {stamp_s}; wanted the image's time in seconds")
         known = None if gravity is None else check_gravity(gravity)
-        matrix, shape = np.asarray(camera_matrix, np.float64), np.shape(depth_m)
-        camera = (matrix.shape, matrix.tobytes(), shape)
-        encoder = self._encoder
-        if encoder is None or self._camera != camera:
-            encoder = self._new_encoder(matrix, shape)
+        before = encoder = self._encoder
+        if encoder is None or encoder.camera != camera:
+            encoder = HHAEncoder(camera, device=self._device)
         filled = None
         if self.config.fill_holes:
             depth_m, filled = fill_holes(depth_m)
-        view = encoder.view(depth_m, filled)
+            missing = filled if missing is None else missing | filled
+        view = encoder.view(depth_m, missing)
         # Nothing can go wrong with the frame any more: only now is anything kept of it.
-        if encoder is not self._encoder:
-            before, self._view = self._view, _normalised_view(matrix, shape)
-            self._encoder, self._camera = encoder, camera
-            if before is None or not np.allclose(self._view, before, rtol=0, atol=_SAME_VIEW):
-                self.reset()
+        self._encoder = encoder
+        if before is None or not before.camera.sees_like(camera, _SAME_VIEW):
+            self.reset()
         elapsed_s = self._elapsed(stamp_s)
         down = self._down(encoder, view, known, elapsed_s)
         ground_m = None
@@ -194,18 +192,3 @@ class HHAStream:
             self._stamp_s = stamp_s
             return _USUAL_STEP_S
         return stamp_s - last if stamp_s > last else _USUAL_STEP_S
-
-    def _new_encoder(self, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> HHAEncoder:
-        if len(shape) != 2:
-            raise ValueError(
-                f"depth_m has shape {shape}; wanted (height, width), one image, no batch"
-            )
-        return HHAEncoder(matrix, shape, device=self._device)
-
-
-def _normalised_view(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """The camera matrix of an image that reaches from 0 to 1 along both sides."""
-    height, width = shape
-    to_edges = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # pixel 0 begins at -0.5
-    view: NDArray[np.float64] = np.diag([1 / width, 1 / height, 1]) @ to_edges @ matrix
-    return view

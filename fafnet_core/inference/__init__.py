@@ -1,16 +1,19 @@
 """The door of the core: `Segmenter`, its result, and pictures of it."""
 
 from fafnet_core.checkpoints.shipped import DEFAULT_CHECKPOINT
+from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference.alignment import Alignment, find_alignments, record_alignments
 from fafnet_core.inference.alignment_pictures import alignment_sheet
-from fafnet_core.inference.devices import give_memory_back, keep_memory, use_threads
-from fafnet_core.inference.pictures import blend, class_key, legend, strip
-from fafnet_core.inference.segmenter import UNTRAINED, Segmentation, Segmenter
+from fafnet_core.inference.pictures import blend, class_key, legend, overlay, strip
+from fafnet_core.inference.segmenter import UNTRAINED, NetworkInput, Segmenter
+from fafnet_core.runtimes.devices import give_memory_back, keep_memory, use_threads
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
     "UNTRAINED",
     "Alignment",
+    "NetworkInput",
+    "RgbdFrame",
     "Segmentation",
     "Segmenter",
     "alignment_sheet",
@@ -20,6 +23,7 @@ __all__ = [
     "give_memory_back",
     "keep_memory",
     "legend",
+    "overlay",
     "record_alignments",
     "strip",
     "use_threads",

@@ -37,6 +37,21 @@ def blend(
     return mixed
 
 
+def overlay(
+    rgb: Picture, labels: NDArray[np.uint8], label_set: LabelSet, opacity: float = 0.5
+) -> Picture:
+    """Lay the labels' colours over an image; unlabelled pixels stay as they are.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        labels: (H, W) uint8 class ids.
+        label_set: their colours.
+        opacity: 0 leaves the image as it is, 1 shows the colours only.
+    """
+    unlabelled = labels == label_set.ignore_index
+    return blend(rgb, label_set.colourise(labels), opacity, keep=unlabelled)
+
+
 def legend(label_set: LabelSet, labels: NDArray[np.uint8], height: int) -> Picture:
     """Draw colour, name and share of the classes in these labels, the commonest first.
 

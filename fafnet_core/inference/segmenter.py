@@ -1,8 +1,9 @@
-"""`Segmenter`, the door to the core: colour, metric depth and a camera matrix in, labels out.
+"""`Segmenter`, the door to the core: colour, metric depth and a camera in, labels out.
 
-Frames are brought to the size that the network was trained at, where its checkpoint says one. Then
-it does what `FAFNet.forward` does, followed by softmax and argmax; the HHA tables of a camera are
-made once, and the last upsampling is `classify`'s.
+A frame's way, top to bottom: brought to the size that the network was trained at, where its
+checkpoint says one; HHA; the runtime, which knows no cameras; and classes for the frame's own
+pixels. A segmenter follows one camera: it keeps its HHA tables, and for a stream of frames gravity
+and ground too.
 """
 
 from __future__ import annotations
@@ -10,62 +11,55 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
+from fafnet_core.camera import Camera, Size
 from fafnet_core.checkpoints.checkpoint import CheckpointMetadata, load_checkpoint, read_metadata
 from fafnet_core.checkpoints.shipped import checkpoint_file
-from fafnet_core.hha import HHAEncoder
-from fafnet_core.hha.checks import check_missing
+from fafnet_core.frame import RgbdFrame, Segmentation
+from fafnet_core.hha import HHAStream, HHAStreamConfig
 from fafnet_core.inference.classify import classify
-from fafnet_core.inference.devices import choose_device, choose_dtype
-from fafnet_core.input_size import (
-    CHECKPOINT,
-    AnyInputSize,
-    Size,
-    check_input_size,
-    fitted_size,
-    resized,
-    sampled,
-)
+from fafnet_core.input_size import CHECKPOINT, AnyInputSize, check_input_size, fitted_size
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.runtimes.pytorch import TorchRuntime
 
 UNTRAINED = "untrained:"
 """Prefix of a preset's name that asks for seeded random weights, to try speed and wiring."""
 
 _SEED = 5  # with these weights a room gets a dozen labels, so that pictures show something
 
+_EACH_FOR_ITSELF = HHAStreamConfig(smoothing_s=0)
 
-@dataclass(frozen=True)
-class Segmentation:
-    """The result of one frame.
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """A frame as the network sees it.
 
     Attributes:
-        labels: (H, W) uint8 class ids, at the image's size.
-        confidence: (H, W) float32, the softmax probability of that class, 0..1.
-        hha: (h, w, 3) uint8, the HHA image that the network saw, at the size at which it saw it;
-            `input_size.sampled` brings it to the image's.
-        seconds: how long each stage took: `hha` (with resizing, where there is any), `network`.
+        rgb: (h, w, 3) uint8.
+        hha: (h, w, 3) uint8.
+        size: (height, width) of the frame, and of its labels.
+        seconds: how long it took: `hha`, with resizing.
     """
 
-    labels: NDArray[np.uint8]
-    confidence: NDArray[np.float32]
+    rgb: NDArray[np.uint8]
     hha: NDArray[np.uint8]
-    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    size: Size
+    seconds: Mapping[str, float]
 
 
 class Segmenter:
     """A network with its label set and normalisation, ready on a device.
 
-    One thread at a time may call `segment`.
+    One thread at a time may use it.
 
     Args:
         model: the network. It is copied: yours keeps its mode, device and precision.
@@ -76,6 +70,9 @@ class Segmenter:
         notice: one line that users of the results have to know, or None.
         input_size: (height, width) that frames are brought to, as `fitted_size` says; None: the
             network sees every frame at its own size.
+
+    Attributes:
+        runtime: what runs the network.
 
     Raises:
         ValueError: no such device or precision here, another number of classes, or an input size
@@ -100,22 +97,28 @@ class Segmenter:
             )
         self.input_size = check_input_size(model.config, input_size, divisor=model.input_divisor)
         self.label_set = label_set
-        self.normalisation = normalisation = normalisation or Normalisation()
         self.notice = notice
-        self.device = choose_device(device)
-        self.dtype = choose_dtype(precision, self.device)
-        self.model = copy.deepcopy(model).eval().to(self.device, self.dtype)
-        # PyTorch's type information lacks this form of `to`.
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._rgb_affine = self._affine(normalisation.rgb_mean, normalisation.rgb_deviation)
-        self._hha_affine = self._affine(normalisation.hha_mean, normalisation.hha_deviation)
-        self._encoder: HHAEncoder | None = None
-        self._encoder_key: tuple[object, ...] | None = None
+        self.normalisation = normalisation or Normalisation()
+        self.runtime = TorchRuntime(model, self.normalisation, device=device, precision=precision)
+        self._hha = self._stream(_EACH_FOR_ITSELF)
+
+    def _stream(self, config: HHAStreamConfig) -> HHAStream:
+        return HHAStream(config, device=None if self.device == "cpu" else self.device)
+
+    @property
+    def model(self) -> FAFNet:
+        """The network that runs."""
+        return self.runtime.model
+
+    @property
+    def device(self) -> str:
+        """Where the network runs: cpu, cuda or cuda:0."""
+        return self.runtime.device
 
     @property
     def precision(self) -> str:
         """The arithmetic in use: float32, bfloat16 or float16."""
-        return str(self.dtype).removeprefix("torch.")
+        return self.runtime.precision
 
     @classmethod
     def from_checkpoint(
@@ -166,6 +169,18 @@ class Segmenter:
             input_size=metadata.input_size if input_size == CHECKPOINT else input_size,
         )
 
+    def following(self, config: HHAStreamConfig | None = None) -> Segmenter:
+        """Return a segmenter with the same network for the frames of one camera, in their order.
+
+        Each frame of this one is taken for itself; that one follows gravity and the ground in time.
+
+        Args:
+            config: how; None: as `HHAStreamConfig` comes.
+        """
+        other = copy.copy(self)
+        other._hha = self._stream(config or HHAStreamConfig())
+        return other
+
     def segment(
         self,
         rgb: NDArray[np.uint8],
@@ -175,7 +190,7 @@ class Segmenter:
         missing: NDArray[np.bool_] | None = None,
         gravity: ArrayLike | None = None,
     ) -> Segmentation:
-        """Segment one frame.
+        """Segment one frame that is given by its parts.
 
         Args:
             rgb: (H, W, 3) uint8 colour.
@@ -189,30 +204,59 @@ class Segmenter:
             ValueError: sizes that differ, a wrong type, depth that cannot be metres, or a matrix
                 that is not a camera's; the message says what came and what to do.
         """
-        _check_rgb(rgb, depth_m)
+        frame = RgbdFrame(
+            rgb=rgb,
+            depth_m=depth_m,
+            camera=Camera.from_matrix(camera_matrix, np.shape(depth_m)),
+            missing=None if missing is None else np.asarray(missing),
+            gravity=None if gravity is None else np.asarray(gravity, np.float64),
+        )
+        return self.segment_frame(frame)
+
+    def segment_frame(self, frame: RgbdFrame) -> Segmentation:
+        """Segment one frame.
+
+        Raises:
+            ValueError: depth that cannot be metres, gravity of length 0, or a network whose
+                results are not numbers.
+        """
+        return self.label(self.encode(frame))
+
+    def encode(self, frame: RgbdFrame) -> NetworkInput:
+        """Return colour and HHA of a frame as the network sees them.
+
+        Raises:
+            ValueError: depth that cannot be metres, or gravity of length 0.
+        """
         begun = time.perf_counter()
-        height, width = depth_m.shape
-        size = fitted_size((height, width), self.input_size)
-        matrix = np.asarray(camera_matrix, np.float64)
-        rgb, depth_m, matrix = resized(rgb, depth_m, matrix, size)
-        if missing is not None and size != (height, width):
-            missing = np.asarray(missing)
-            check_missing(missing, (height, width), is_bool=missing.dtype == np.bool_)
-            missing = sampled(missing, size)
-        encoder = self._encoder_for(matrix, size)
-        hha = encoder.encode(depth_m, missing=missing, gravity=gravity)
-        encoded = time.perf_counter()
-        labels, confidence = self.predict(rgb, hha, size=(height, width))
-        done = time.perf_counter()
-        seconds = {"hha": encoded - begun, "network": done - encoded}
-        return Segmentation(labels, confidence, hha, seconds)
+        seen = frame.scaled(fitted_size(frame.size, self.input_size))
+        hha = self._hha.encode(
+            seen.depth_m,
+            seen.camera,
+            stamp_s=seen.stamp_ns / 1e9,
+            missing=seen.missing,
+            gravity=seen.gravity,
+        ).hha
+        return NetworkInput(seen.rgb, hha, frame.size, {"hha": time.perf_counter() - begun})
+
+    def label(self, seen: NetworkInput) -> Segmentation:
+        """Return the labels of what `encode` made.
+
+        Raises:
+            ValueError: what the network gave is not a number.
+        """
+        begun = time.perf_counter()
+        labels, confidence = self.predict(seen.rgb, seen.hha, size=seen.size)
+        return Segmentation(
+            labels=labels,
+            confidence=confidence,
+            hha=seen.hha,
+            label_set=self.label_set,
+            seconds={**seen.seconds, "network": time.perf_counter() - begun},
+        )
 
     def predict(
-        self,
-        rgb: NDArray[np.uint8],
-        hha: NDArray[np.uint8],
-        *,
-        size: tuple[int, int] | None = None,
+        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], *, size: Size | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Return labels and confidence of colour and ready HHA, seen as they are.
 
@@ -230,10 +274,8 @@ class Segmenter:
             ValueError: what the network gave is not a number.
         """
         with torch.inference_mode():
-            logits = self.model.coarse_logits(
-                self._to_input(rgb, self._rgb_affine), self._to_input(hha, self._hha_affine)
-            )
-            labels, confidence = classify(logits[0], size or rgb.shape[:2], rgb.shape[:2])
+            logits = self.runtime.logits(rgb, hha)
+            labels, confidence = classify(logits, size or rgb.shape[:2], rgb.shape[:2])
             result = labels.cpu().numpy(), confidence.cpu().numpy()
         if not np.isfinite(result[1]).all():
             raise ValueError(
@@ -241,43 +283,6 @@ class Segmenter:
                 " float32, and check the checkpoint with: fafnet info"
             )
         return result
-
-    def _affine(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> tuple[Tensor, ...]:
-        """Return the scale and offset that normalise 8-bit values, shaped (1, 3, 1, 1)."""
-        scale = 1 / (255 * torch.tensor(deviation)).view(1, 3, 1, 1)
-        offset = -(torch.tensor(mean) / torch.tensor(deviation)).view(1, 3, 1, 1)
-        return scale.to(self.device), offset.to(self.device)
-
-    def _to_input(self, image: NDArray[np.uint8], affine: tuple[Tensor, ...]) -> Tensor:
-        """Return the normalised image as (1, 3, H, W), channels last in memory."""
-        scale, offset = affine
-        # Writable, because PyTorch warns of anything else: a view of a message may not be.
-        pixels = torch.from_numpy(np.require(image, requirements=("C", "W"))).to(self.device)
-        values = torch.addcmul(offset, pixels.permute(2, 0, 1)[None].float(), scale)
-        return values.to(self.dtype, memory_format=torch.channels_last)
-
-    def _encoder_for(self, matrix: NDArray[np.float64], shape: Size) -> HHAEncoder:
-        """Return the encoder of this camera and size, made anew only when they change."""
-        key = (matrix.shape, matrix.tobytes(), shape)
-        if self._encoder is None or self._encoder_key != key:
-            on_gpu = self.device if self.device.type == "cuda" else None
-            self._encoder = HHAEncoder(matrix, shape, device=on_gpu)
-            self._encoder_key = key
-        return self._encoder
-
-
-def _check_rgb(rgb: NDArray[Any], depth_m: NDArray[Any]) -> None:
-    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.shape[2:] != (3,):
-        came = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
-        raise ValueError(
-            f"colour is {came}; wanted a uint8 array (height, width, 3) in RGB order, 0..255"
-        )
-    if not isinstance(depth_m, np.ndarray) or depth_m.shape != rgb.shape[:2]:
-        came = str(getattr(depth_m, "shape", type(depth_m).__name__))
-        raise ValueError(
-            f"colour is {rgb.shape[:2]}, depth is {came} (height, width); register the depth to"
-            " the colour image first, so that both have the same pixels"
-        )
 
 
 def _notice(metadata: CheckpointMetadata) -> str | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fafnet_core.messages.camera_info import camera_matrix
+from fafnet_core.camera import Camera, Size
+from fafnet_core.messages.camera_info import camera_of
 from fafnet_core.messages.protocols import CameraInfoFields
 
 
@@ -16,25 +14,20 @@ class DepthCamera:
     """The depth camera of one frame.
 
     Attributes:
-        matrix: (3, 3) float64 of the depth image; None where its camera_info does not say it.
-        problem: why it does not, with the remedy; empty where it does.
-        others: (3, 3) float64 that the camera_info states, though of another frame; else None.
-        has_not_come: there is no camera_info.
+        camera: of the depth image; None where its camera_info does not say it.
+        problem: why it does not, with the remedy; None where it does.
+        others: what the camera_info states, though of another frame; else None.
+        has_come: there is a camera_info.
     """
 
-    matrix: NDArray[np.float64] | None = None
-    problem: str = ""
-    others: NDArray[np.float64] | None = None
-    has_not_come: bool = False
+    camera: Camera | None = None
+    problem: str | None = None
+    others: Camera | None = None
+    has_come: bool = True
 
 
 def depth_camera(
-    info: CameraInfoFields | None,
-    frame: str,
-    shape: tuple[int, ...],
-    *,
-    rectified: bool = False,
-    topic: str = "",
+    info: CameraInfoFields | None, frame: str, size: Size, *, rectified: bool = False
 ) -> DepthCamera:
     """Return what a camera_info says of a depth image.
 
@@ -44,17 +37,14 @@ def depth_camera(
     Args:
         info: the camera_info, if one came.
         frame: the depth image's frame id.
-        shape: of the depth image.
+        size: (height, width) of the depth image.
         rectified: the image is rectified: the matrix comes from P.
-        topic: where the camera_info comes from, for the problem; empty: not known.
     """
-    source = f" on {topic}" if topic else ""
     if info is None:
-        return DepthCamera(problem=f"no camera_info of depth came{source}", has_not_come=True)
-    unfit = f"the camera_info of depth{source} does not serve"
-    height, width = shape
+        return DepthCamera(problem="no camera_info of depth came", has_come=False)
+    unfit = "the camera_info of depth does not serve"
     try:
-        matrix = camera_matrix(info, width, height, rectified=rectified, has_parameter=False)
+        camera = camera_of(info, size, rectified=rectified)
     except ValueError as error:
         return DepthCamera(problem=f"{unfit} ({error})")
     its_frame = info.header.frame_id
@@ -63,8 +53,8 @@ def depth_camera(
             f"{unfit} (it is of frame '{its_frame}', the image of '{frame}': take the camera_info"
             " beside this very image, or have the driver give both one frame id)"
         )
-        return DepthCamera(problem=problem, others=matrix)
-    return DepthCamera(matrix)
+        return DepthCamera(problem=problem, others=camera)
+    return DepthCamera(camera)
 
 
 def _is_another_frame(one: str, other: str) -> bool:

@@ -16,12 +16,27 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.input_size import scaled_camera
-from fafnet_core.messages.camera_info import camera_matrix
+from fafnet_core.camera import Camera, Size
+from fafnet_core.frame import RgbdFrame
+from fafnet_core.messages.camera_info import camera_of
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
 from fafnet_core.messages.depth_camera import DepthCamera, depth_camera
+from fafnet_core.messages.errors import (
+    DepthDoubt,
+    DepthNotRegisteredError,
+    ForeignCameraInfo,
+    MaybeUnregistered,
+    NoCameraInfoError,
+    TwoCamerasInOneFrame,
+    Unregistered,
+)
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
-from fafnet_core.messages.protocols import CameraInfoFields, CompressedImageFields, ImageFields
+from fafnet_core.messages.protocols import (
+    CameraInfoFields,
+    CompressedImageFields,
+    ImageFields,
+    stamp_ns,
+)
 from fafnet_core.registration import DepthRegistration, Extrinsics
 
 Registration = Literal["auto", "always", "never"]
@@ -30,12 +45,6 @@ FindExtrinsics = Callable[[str, str], Extrinsics | None]
 
 _SAME_CAMERA = 0.01
 """Matrices that differ by less, over the focal length, are of one camera: drivers round them."""
-
-_REMEDY = (
-    "Have the driver register it (RealSense: align_depth.enable:=true, Orbbec:"
-    " depth_registration:=true), or let it be done here, which takes the camera_info of depth and"
-    " the transform between the cameras (parameter depth_to_color, its topic, or TF)"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,34 +77,12 @@ class FrameSettings:
             )
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One RGB-D frame.
-
-    Attributes:
-        rgb: (H, W, 3) uint8.
-        depth_m: (H, W) float32 metres, registered to colour; 0, NaN or infinite where none.
-        camera_matrix: (3, 3) float64 of the colour image.
-        registered_here: depth came in the depth camera's own image.
-        doubt: why depth may not be registered, with the remedy; None where nothing speaks for it.
-        seconds: how long each stage took: `decode`, and `register` where it was done.
-    """
-
-    rgb: NDArray[np.uint8]
-    depth_m: NDArray[np.float32]
-    camera_matrix: NDArray[np.float64]
-    registered_here: bool
-    doubt: str | None
-    seconds: dict[str, float]
-
-
 class FrameBuilder:
     """Decodes, and registers depth where it has to; keeps the tables of the cameras it saw last.
 
     Args:
         settings: see `FrameSettings`.
         to_rgb: decodes an uncompressed colour image; raises ValueError.
-        depth_info_topic: where depth's camera_info comes from, for messages; empty: not known.
 
     Attributes:
         depth_info_missed_at: monotonic seconds when depth last had to be registered, and no
@@ -106,14 +93,11 @@ class FrameBuilder:
         self,
         settings: FrameSettings,
         to_rgb: Callable[[ImageFields], NDArray[np.uint8]] = image_to_rgb,
-        depth_info_topic: str = "",
     ) -> None:
         self._settings = settings
         self._to_rgb = to_rgb
-        self._depth_info_topic = depth_info_topic
         self.depth_info_missed_at = float("-inf")
         self._tables: DepthRegistration | None = None
-        self._tables_of: tuple[Any, ...] = ()
 
     def build(
         self,
@@ -122,7 +106,7 @@ class FrameBuilder:
         colour_info: CameraInfoFields | None,
         depth_info: CameraInfoFields | None = None,
         find_extrinsics: FindExtrinsics = lambda depth_frame, colour_frame: None,
-    ) -> Frame:
+    ) -> RgbdFrame:
         """Return the frame of these two images.
 
         Args:
@@ -133,24 +117,37 @@ class FrameBuilder:
             find_extrinsics: asked only for depth that has to be registered.
 
         Raises:
-            ValueError: what came cannot be decoded, does not fit together, or depth has to be
-                registered and cannot be; the message says what to do.
+            NoCameraInfoError: it is needed.
+            DepthNotRegisteredError: depth has to be registered and cannot be.
+            ValueError: what came cannot be decoded, or does not fit together.
         """
         begun = time.perf_counter()
         rgb = self._decode_colour(colour)
         depth_m = self._decode_depth(depth)
-        matrix = self._colour_matrix(colour_info, rgb)
-        camera = self._depth_camera(depth_info, depth.header.frame_id, depth_m)
-        decoded = time.perf_counter()
-        frames = (depth.header.frame_id, colour.header.frame_id)
-        tables, doubt = self._registration(
-            (depth_m.shape, rgb.shape[:2]), camera, matrix, frames, find_extrinsics
+        camera = self._colour_camera(colour_info, rgb)
+        pair = _Pair(
+            depth=self._depth_camera(depth_info, depth.header.frame_id, depth_m),
+            depth_size=(depth_m.shape[0], depth_m.shape[1]),
+            depth_frame=depth.header.frame_id,
+            camera=camera,
+            colour_frame=colour.header.frame_id,
         )
+        decoded = time.perf_counter()
+        tables, doubt = self._registration(pair, find_extrinsics)
         seconds = {"decode": decoded - begun}
         if tables is not None:
             depth_m = tables(depth_m)
             seconds["register"] = time.perf_counter() - decoded
-        return Frame(rgb, depth_m, matrix, tables is not None, doubt, seconds)
+        return RgbdFrame(
+            rgb=rgb,
+            depth_m=depth_m,
+            camera=camera,
+            stamp_ns=stamp_ns(colour.header),
+            frame_id=colour.header.frame_id,
+            was_registered=tables is not None,
+            doubt=doubt,
+            seconds=seconds,
+        )
 
     def _decode_colour(self, message: Any) -> NDArray[np.uint8]:
         return compressed_to_rgb(message) if _is_compressed(message) else self._to_rgb(message)
@@ -159,149 +156,118 @@ class FrameBuilder:
         decode = compressed_to_depth_m if _is_compressed(message) else image_to_depth_m
         return decode(message, depth_scale=self._settings.depth_scale)
 
-    def _colour_matrix(
-        self, info: CameraInfoFields | None, rgb: NDArray[np.uint8]
-    ) -> NDArray[np.float64]:
+    def _colour_camera(self, info: CameraInfoFields | None, rgb: NDArray[np.uint8]) -> Camera:
+        height, width = rgb.shape[:2]
         if self._settings.camera_matrix:
             fx, fy, cx, cy = self._settings.camera_matrix
-            return np.array(((fx, 0, cx), (0, fy, cy), (0, 0, 1)), np.float64)
+            return Camera(fx=fx, fy=fy, cx=cx, cy=cy, width=width, height=height)
         if info is None:
-            raise ValueError(
-                "no camera_info of the colour image came: remap rgb/camera_info to it, or set"
-                " camera_matrix to [fx, fy, cx, cy]"
-            )
-        height, width = rgb.shape[:2]
-        return camera_matrix(info, width, height, rectified=self._settings.rectified)
+            raise NoCameraInfoError
+        return camera_of(info, (height, width), rectified=self._settings.rectified)
 
     def _depth_camera(
         self, info: CameraInfoFields | None, frame: str, depth_m: NDArray[np.float32]
     ) -> DepthCamera:
         if self._settings.registration == "never":
             return DepthCamera()
-        return depth_camera(
-            info,
-            frame,
-            depth_m.shape,
-            rectified=self._settings.rectified,
-            topic=self._depth_info_topic,
-        )
+        size = depth_m.shape[0], depth_m.shape[1]
+        return depth_camera(info, frame, size, rectified=self._settings.rectified)
 
     def _registration(
-        self,
-        shapes: tuple[tuple[int, ...], tuple[int, ...]],
-        camera: DepthCamera,
-        matrix: NDArray[np.float64],
-        frames: tuple[str, str],
-        find_extrinsics: FindExtrinsics,
-    ) -> tuple[DepthRegistration | None, str | None]:
+        self, pair: _Pair, find_extrinsics: FindExtrinsics
+    ) -> tuple[DepthRegistration | None, DepthDoubt | None]:
         """Return what registers this frame's depth, if it needs that, and a doubt, if there is one.
 
-        Pairs are of depth and colour; `matrix` is colour's.
+        Raises:
+            DepthNotRegisteredError: it needs that, and it cannot be.
         """
-        mode = self._settings.registration
-        same_size = shapes[0] == shapes[1]
+        mode, depth = self._settings.registration, pair.depth
         if mode == "never":
-            if not same_size:
-                raise ValueError(f"{_sizes(shapes)}, and registration is 'never'. {_REMEDY}")
+            if not pair.one_size:
+                raise DepthNotRegisteredError(pair.unregistered(is_wanted=False))
             return None, None
-        same_frame = frames[0] == frames[1] and frames[0] != ""
-        if same_frame and _one_camera(camera.others, matrix, shapes):
-            camera = DepthCamera(camera.others)  # another name for colour's frame: simulators do so
-        same_camera = camera.matrix is None or _one_camera(camera.matrix, matrix, shapes)
-        is_colours = mode == "auto" and same_frame and same_camera  # colour's own image
-        if is_colours and same_size:
-            return None, None if camera.others is None else _in_colours_frame(camera, frames[0])
-        # Asked even for one frame id: some recordings give all their streams the same.
-        known = None if is_colours else find_extrinsics(*frames)
-        extrinsics = known or (Extrinsics.identity() if same_frame else None)
-        if extrinsics is not None and camera.matrix is not None:
-            if mode == "auto" and same_size and same_camera and _is_one_place(extrinsics):
+        if pair.one_frame and pair.is_colours(depth.others):
+            # Another name for colour's frame: simulators do so.
+            depth = DepthCamera(depth.others)
+        one_camera = depth.camera is None or pair.is_colours(depth.camera)
+        is_colours = mode == "auto" and pair.one_frame and one_camera  # colour's own image
+        if is_colours and pair.one_size:
+            if depth.others is None or depth.problem is None:
                 return None, None
-            doubt = None if known or same_camera else _one_frame_two_cameras(frames[0])
-            return self._tables_for(camera.matrix, matrix, extrinsics, shapes), doubt
-        if camera.has_not_come:
+            return None, ForeignCameraInfo(pair.colour_frame, depth.problem)
+        # Asked even for one frame id: some recordings give all their streams the same.
+        known = None if is_colours else find_extrinsics(pair.depth_frame, pair.colour_frame)
+        extrinsics = known or (Extrinsics.identity() if pair.one_frame else None)
+        if extrinsics is not None and depth.camera is not None:
+            if mode == "auto" and pair.one_size and one_camera and _is_one_place(extrinsics):
+                return None, None
+            doubt = None if known or one_camera else TwoCamerasInOneFrame(pair.colour_frame)
+            return self._tables_for(depth.camera, pair.camera, extrinsics), doubt
+        if not depth.has_come:
             self.depth_info_missed_at = time.monotonic()
-        missing = _missing(camera, extrinsics, frames)
-        if mode == "always" or not same_size:
-            raise ValueError(f"depth cannot be registered: {missing}; {_sizes(shapes)}. {_REMEDY}")
-        return None, (
-            f"{_frames(frames)}: labels are right only if depth is registered to colour, and here"
-            f" that cannot be done: {missing}. {_REMEDY}"
-        )
+        facts = pair.unregistered(has_transform=extrinsics is not None)
+        if mode == "always" or not pair.one_size:
+            raise DepthNotRegisteredError(facts)
+        return None, MaybeUnregistered(facts)
 
     def _tables_for(
-        self,
-        depth_matrix: NDArray[np.float64],
-        matrix: NDArray[np.float64],
-        extrinsics: Extrinsics,
-        shapes: tuple[tuple[int, ...], tuple[int, ...]],
+        self, depth_camera: Camera, camera: Camera, extrinsics: Extrinsics
     ) -> DepthRegistration:
-        of = (
-            depth_matrix.tobytes(),
-            matrix.tobytes(),
-            extrinsics.rotation.tobytes(),
-            extrinsics.translation.tobytes(),
-            shapes,
+        tables = self._tables
+        if (
+            tables is None
+            or (tables.depth_camera, tables.camera) != (depth_camera, camera)
+            or tables.extrinsics != extrinsics
+        ):
+            self._tables = tables = DepthRegistration(depth_camera, camera, extrinsics)
+        return tables
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What two images say of their cameras and frames."""
+
+    depth: DepthCamera
+    depth_size: Size
+    depth_frame: str
+    camera: Camera
+    colour_frame: str
+
+    @property
+    def one_size(self) -> bool:
+        return self.depth_size == self.camera.size
+
+    @property
+    def one_frame(self) -> bool:
+        return self.depth_frame == self.colour_frame != ""
+
+    def is_colours(self, depth_camera: Camera | None) -> bool:
+        """Whether depth's camera is colour's, at depth's size."""
+        if depth_camera is None:
+            return False
+        scaled = self.camera.scaled(self.depth_size)
+        apart = np.abs(depth_camera.matrix - scaled.matrix)
+        return bool((apart <= _SAME_CAMERA * scaled.fx).all())
+
+    def unregistered(self, *, has_transform: bool = True, is_wanted: bool = True) -> Unregistered:
+        """Why depth is not registered to colour."""
+        return Unregistered(
+            depth_frame=self.depth_frame,
+            colour_frame=self.colour_frame,
+            depth_size=self.depth_size,
+            colour_size=self.camera.size,
+            camera_problem=self.depth.problem,
+            has_camera_info=self.depth.has_come,
+            has_transform=has_transform,
+            is_wanted=is_wanted,
         )
-        if self._tables is None or of != self._tables_of:
-            (rows, columns), (height, width) = shapes
-            self._tables = DepthRegistration(
-                depth_matrix, matrix, extrinsics, (rows, columns), (height, width)
-            )
-            self._tables_of = of
-        return self._tables
 
 
 def _is_compressed(message: object) -> bool:
     return hasattr(message, "format")
 
 
-def _one_camera(
-    depth_matrix: NDArray[np.float64] | None,
-    matrix: NDArray[np.float64],
-    shapes: tuple[tuple[int, ...], tuple[int, ...]],
-) -> bool:
-    """Whether depth's matrix is colour's, at depth's size."""
-    if depth_matrix is None:
-        return False
-    scaled = scaled_camera(matrix, shapes[1], shapes[0])
-    return bool((np.abs(depth_matrix - scaled) <= _SAME_CAMERA * scaled[0, 0]).all())
-
-
-def _one_frame_two_cameras(frame: str) -> str:
-    return (
-        f"depth and colour are both in frame '{frame}', but their camera matrices differ: taken for"
-        " two cameras in one place; if they are apart, set depth_to_color"
-    )
-
-
-def _in_colours_frame(camera: DepthCamera, frame: str) -> str:
-    return (
-        f"depth is in colour's frame '{frame}', but {camera.problem}: taken for registered; if it"
-        f" is not, labels are wrong. {_REMEDY}"
-    )
-
-
 def _is_one_place(extrinsics: Extrinsics) -> bool:
     """Whether two cameras cannot be told apart: within a millimetre and a pixel or so."""
     turned = np.abs(extrinsics.rotation - np.eye(3)).max()
     return bool(turned < 1e-3 and np.abs(extrinsics.translation).max() < 1e-3)
-
-
-def _sizes(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> str:
-    (rows, columns), (height, width) = shapes
-    return f"depth is {columns}x{rows}, colour {width}x{height}"
-
-
-def _frames(frames: tuple[str, str]) -> str:
-    if frames == ("", ""):
-        return "neither depth nor colour has a frame id"
-    return f"depth is in frame '{frames[0]}', colour in '{frames[1]}'"
-
-
-def _missing(camera: DepthCamera, extrinsics: Extrinsics | None, frames: tuple[str, str]) -> str:
-    missing = [camera.problem] if camera.problem else []
-    if extrinsics is None:
-        between = f"from '{frames[0]}' to '{frames[1]}'" if any(frames) else "between the cameras"
-        missing.append(f"the transform {between} is not known")
-    return " and ".join(missing)

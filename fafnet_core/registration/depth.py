@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.registration.extrinsics import Extrinsics
 from fafnet_core.registration.squares import Depth, NearestSquares
 
@@ -43,33 +44,27 @@ class DepthRegistration:
     An object keeps its tables and its memory between frames: it serves one thread at a time.
 
     Args:
-        depth_camera_matrix: (3, 3) of the depth camera; pixel centres at whole numbers.
-        camera_matrix: (3, 3) of the colour camera.
+        depth_camera: of the depth images.
+        camera: of the colour image.
         extrinsics: from the depth camera's optical frame to the colour camera's.
-        depth_shape: (h, w) of the depth images.
-        shape: (H, W) of the colour image.
         dtype: what is computed in. float32 is quicker by a quarter and rounds a point's place by
             1e-4 pixels.
 
     Raises:
-        ValueError: a matrix that is none of a camera, a size below one pixel, or a colour image
-            more than ten times as fine as the depth image.
+        ValueError: a colour image more than ten times as fine as the depth image.
     """
 
     def __init__(
         self,
-        depth_camera_matrix: ArrayLike,
-        camera_matrix: ArrayLike,
+        depth_camera: Camera,
+        camera: Camera,
         extrinsics: Extrinsics,
-        depth_shape: tuple[int, ...],
-        shape: tuple[int, ...],
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        source = _checked_matrix("depth_camera_matrix", depth_camera_matrix)
-        target = _checked_matrix("camera_matrix", camera_matrix)
-        self.depth_shape = _checked_shape("depth_shape", depth_shape)
-        self.shape = _checked_shape("shape", shape)
+        self.depth_camera, self.camera, self.extrinsics = depth_camera, camera, extrinsics
+        source, target = depth_camera.matrix, camera.matrix
+        self.depth_shape, self.shape = depth_camera.size, camera.size
         # K' R K^-1, in which the depth factors out: p' = depth * (H [u, v, 1]) + K' t.
         homography = target @ extrinsics.rotation @ np.linalg.inv(source)
         scale = max(target[0, 0] / source[0, 0], target[1, 1] / source[1, 1])
@@ -166,13 +161,12 @@ def register_depth(
         (H, W) float32 metres along the colour camera's optical axis; 0 where there is none.
 
     Raises:
-        ValueError: as `DepthRegistration`, and a rotation that is none.
+        ValueError: as `DepthRegistration` and `Camera.from_matrix`, and a rotation that is none.
     """
     extrinsics = Extrinsics(np.asarray(rotation), np.asarray(translation))
-    register = DepthRegistration(
-        depth_camera_matrix, camera_matrix, extrinsics, depth_m.shape, shape, dtype=np.float64
-    )
-    return register(depth_m)
+    depth_camera = Camera.from_matrix(depth_camera_matrix, depth_m.shape)
+    camera = Camera.from_matrix(camera_matrix, shape)
+    return DepthRegistration(depth_camera, camera, extrinsics, dtype=np.float64)(depth_m)
 
 
 def _stretch(
@@ -204,27 +198,6 @@ def _stretch(
     tall = np.abs(down - v[inside] * ahead).sum(axis=0)
     most = float(np.maximum(wide, tall).max(initial=1.0))
     return most if most > _STRETCH else 1.0
-
-
-def _checked_matrix(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    matrix = np.asarray(values, np.float64)
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise ValueError(
-            f"{name} is {matrix.tolist()}; it has to be a (3, 3) matrix of finite numbers"
-        )
-    if min(matrix[0, 0], matrix[1, 1]) <= 0 or matrix[2].tolist() != [0, 0, 1]:
-        raise ValueError(
-            f"{name} is {matrix.tolist()}; it has to be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with"
-            " focal lengths above zero: a camera that is not calibrated says zero"
-        )
-    return matrix
-
-
-def _checked_shape(name: str, values: tuple[int, ...]) -> tuple[int, int]:
-    if len(values) != 2 or min(values) < 1:
-        raise ValueError(f"{name} is {values}; it has to be (height, width) in pixels, 1 or more")
-    height, width = values
-    return int(height), int(width)
 
 
 def _check_depth(depth_m: NDArray[Any], shape: tuple[int, int]) -> None:

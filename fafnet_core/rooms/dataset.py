@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.datasets.splits import Split
 from fafnet_core.files import written_beside
-from fafnet_core.input_size import sampled, scaled_camera
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.registration import register_depth
+from fafnet_core.resampling import sampled
 from fafnet_core.rooms.camera import PinholeCamera, Pose
 from fafnet_core.rooms.render import Scene, look, render, render_depth
 from fafnet_core.rooms.room import make_room
@@ -269,7 +270,7 @@ def reduced(sample: RgbdSample, labels: NDArray[np.uint8]) -> RgbdSample:
     hha = np.rint(mean / np.maximum(share, 1e-6)[..., None]) * (share >= 0.5)[..., None]
     matrix = sample.camera_matrix
     if matrix is not None:
-        matrix = scaled_camera(matrix, sample.size, (height, width))
+        matrix = Camera.from_matrix(matrix, sample.size).scaled((height, width)).matrix
     return replace(
         sample,
         rgb=_uint8(cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_AREA)),

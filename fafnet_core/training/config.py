@@ -20,11 +20,11 @@ from typing import Any, Literal
 import yaml
 
 from fafnet_core.augmentation import TransformConfig
+from fafnet_core.camera import Size
 from fafnet_core.datasets.catalogue import DATA_SETS, DataConfig
 from fafnet_core.datasets.mixed import MixedFrames
 from fafnet_core.datasets.samples import RgbdSegmentationDataset
 from fafnet_core.evaluation.evaluate import EvaluateConfig
-from fafnet_core.input_size import Size
 from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import FAFNetConfig, preset_config
 from fafnet_core.nearest import unknown_name

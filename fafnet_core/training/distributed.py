@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from fafnet_core.inference.devices import choose_device
+from fafnet_core.runtimes.devices import choose_device
 
 _Item = TypeVar("_Item")
 _Module = TypeVar("_Module", bound=nn.Module)

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.inference import blend
-from fafnet_core.input_size import sampled, scaled_camera
+from fafnet_core.resampling import sampled
 from fafnet_ros.outputs.frame import OutputSettings, Result
 
 
@@ -80,4 +81,5 @@ class Rendering:
     @property
     def camera_matrix(self) -> NDArray[np.float64]:
         """The camera matrix (3, 3) of the images; pixel centres at whole numbers."""
-        return scaled_camera(self.result.camera_matrix, self.result.rgb.shape[:2], self.shape)
+        camera = Camera.from_matrix(self.result.camera_matrix, self.result.rgb.shape[:2])
+        return camera.scaled(self.shape).matrix

@@ -50,15 +50,17 @@ from rosbags.rosbag2.enums import CompressionMode
 
 from fafnet_core.bags import AskedWrongly, BagError, Watch, is_bag
 from fafnet_core.bags.job import BagJob, BagReport, label_bag
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.frames import CameraFile
+from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
-from fafnet_core.input_size import resized
 from fafnet_core.labels import NYU40
 from fafnet_core.registration import Extrinsics
 from fafnet_core.rooms import PinholeCamera, Tour, render
 
 CAMERA = PinholeCamera(96, 72)
+VIEW = Camera.from_matrix(CAMERA.camera_matrix, (72, 96))
 FRAMES = 3
 PERIOD = 33 * MS
 RGB, RGB_INFO, DEPTH = "/camera/color/image_raw", "/camera/color/camera_info", "/camera/depth/image"
@@ -196,7 +198,7 @@ def test_labels_are_those_of_the_segmenter_under_colours_header(
         counts = millimetres(room.depth_m[i])
         depth_m = np.multiply(counts, np.float32(0.001), dtype=np.float32)
         stamp = START + i * PERIOD - 1000 * MS
-        hha = stream.encode(depth_m, CAMERA.camera_matrix, stamp_s=stamp / 1e9).hha
+        hha = stream.encode(depth_m, VIEW, stamp_s=stamp / 1e9).hha
         labels, confidence = segmenter.predict(room.rgb[i], hha)
         for name in outputs:
             time, message = ours[f"/fafnet/{name}"][i]
@@ -248,10 +250,10 @@ def test_the_network_sees_its_input_size_and_all_images_keep_the_cameras(
     for i in range(FRAMES):
         counts = millimetres(room.depth_m[i])
         depth_m = np.multiply(counts, np.float32(0.001), dtype=np.float32)
-        rgb, depth_m, matrix = resized(room.rgb[i], depth_m, CAMERA.camera_matrix, size)
+        seen = RgbdFrame(rgb=room.rgb[i], depth_m=depth_m, camera=VIEW).scaled(size)
         stamp = START + i * PERIOD - 1000 * MS
-        hha = stream.encode(depth_m, matrix, stamp_s=stamp / 1e9).hha
-        labels, _ = sized.predict(rgb, hha, size=(72, 96))
+        hha = stream.encode(seen.depth_m, seen.camera, stamp_s=stamp / 1e9).hha
+        labels, _ = sized.predict(seen.rgb, hha, size=(72, 96))
         shown = {name: ours[f"/fafnet/{name}"][i][1] for name in ("labels", "confidence", "hha")}
         assert {(each.height, each.width) for each in shown.values()} == {(72, 96)}
         assert (pixels(shown["labels"])[..., 0] == labels).mean() > 0.999
@@ -422,7 +424,7 @@ def test_depth_is_registered_here(segmenter: Segmenter, tmp_path: Path) -> None:
     assert report.tally.registered == 1
     assert not report.tally.doubts
     label(source, tmp_path / "b.mcap", segmenter, registration="never", outputs=("hha",))
-    wanted = HHAStream().encode(depth_m, CAMERA.camera_matrix, stamp_s=0).hha.astype(int)
+    wanted = HHAStream().encode(depth_m, VIEW, stamp_s=0).hha.astype(int)
     errors = []
     for name in ("a.mcap", "b.mcap"):
         [(_, message)] = read(tmp_path / name)[2]["/fafnet/hha"]

@@ -85,7 +85,7 @@ def test_the_network_sees_the_size_that_is_asked_for(
             input_size=None if wanted is None else (wanted[0], wanted[1]),
         )
         for frame, labels in zip(FrameFolder(folder), found[asked], strict=True):
-            expected = segmenter.segment(frame.rgb, frame.depth_m, frame.camera_matrix).labels
+            expected = segmenter.segment_frame(frame).labels
             assert labels.shape == (72, 96)
             assert (labels == expected).mean() > 0.999
         assert cv2.imread(str(out / "flow/0.png")) is not None

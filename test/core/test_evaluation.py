@@ -18,10 +18,10 @@ from fafnet_core.evaluation.evaluate import EvaluateConfig, evaluate
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmenter
-from fafnet_core.input_size import resized_image, sampled
 from fafnet_core.labels import LabelSet
 from fafnet_core.models import FAFNet, FAFNetConfig, build_model
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.resampling import resized_image, sampled
 from fafnet_core.rooms import PinholeCamera, Tour, render
 
 LABELS = LabelSet("four", ("a", "b", "c", "d"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 0)))

@@ -37,7 +37,7 @@ def test_a_folder_gives_rgb_metres_and_the_camera(folder: Path) -> None:
     assert last.rgb[0, 0].tolist() == [30, 20, 2]
     assert last.depth_m.dtype == np.float32
     np.testing.assert_allclose(last.depth_m, 1.002, rtol=1e-6)
-    assert last.camera_matrix.tolist() == [[9, 0, 3.5], [0, 9.5, 2.5], [0, 0, 1]]
+    assert last.camera.matrix.tolist() == [[9, 0, 3.5], [0, 9.5, 2.5], [0, 0, 1]]
 
 
 def test_names_without_a_partner_are_told(folder: Path) -> None:

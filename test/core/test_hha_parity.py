@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.hha import HHAEncoder, encode_hha, estimate_gravity
 from fafnet_core.hha.gravity import gravity_from_normals
@@ -140,7 +141,7 @@ def test_torch_and_numpy_agree(share: float) -> None:
     depth, missing = room(5), holes(5, share)
     depth[:3, :9] = 0
     numpy_way = encode_hha(depth, CAMERA, missing=missing)
-    encoder = HHAEncoder(CAMERA, SHAPE, device="cpu")
+    encoder = HHAEncoder(Camera.from_matrix(CAMERA, SHAPE), device="cpu")
     torch_way = encoder.encode(depth, missing=missing)
     for other in (numpy_way, encode_hha(depth, CAMERA, missing=missing, device="cpu")):
         off = difference(other, torch_way)
@@ -154,7 +155,7 @@ def test_torch_and_numpy_agree(share: float) -> None:
 def test_torch_with_a_given_gravity_and_gravity_alone() -> None:
     pytest.importorskip("torch")
     depth = room(6)
-    encoder = HHAEncoder(CAMERA, SHAPE, device="cpu")
+    encoder = HHAEncoder(Camera.from_matrix(CAMERA, SHAPE), device="cpu")
     np.testing.assert_allclose(
         encoder.estimate_gravity(depth), estimate_gravity(depth, CAMERA), atol=1e-3
     )
@@ -167,8 +168,8 @@ def test_torch_with_a_given_gravity_and_gravity_alone() -> None:
 def test_tensors_need_an_encoder_with_a_device_and_the_right_kind() -> None:
     torch = pytest.importorskip("torch")
     with pytest.raises(RuntimeError, match="device"):
-        HHAEncoder(CAMERA, SHAPE).encode_tensor(torch.ones(SHAPE))
-    encoder = HHAEncoder(CAMERA, SHAPE, device="cpu")
+        HHAEncoder(Camera.from_matrix(CAMERA, SHAPE)).encode_tensor(torch.ones(SHAPE))
+    encoder = HHAEncoder(Camera.from_matrix(CAMERA, SHAPE), device="cpu")
     with pytest.raises(ValueError, match=r"int32.*0\.001"):
         encoder.encode_tensor(torch.ones(SHAPE, dtype=torch.int32))
     with pytest.raises(ValueError, match="wanted bool"):

@@ -12,25 +12,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera, Size
 from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.evaluation.prediction import Prepared
+from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha import encode_hha
 from fafnet_core.input_size import (
-    Size,
     check_input_size,
     check_size,
     fitted_size,
-    input_of,
     parse_input_size,
-    resized,
-    resized_image,
-    sampled,
-    scaled_camera,
     size_text,
 )
 from fafnet_core.models import FAFNetConfig
+from fafnet_core.resampling import resized_image, sampled
 
 QVGA = (240, 320)
-MATRIX = np.array(((500.0, 0.0, 300.3), (0.0, 480.0, 233.7), (0.0, 0.0, 1.0)))
+CAMERA = Camera(fx=500.0, fy=480.0, cx=300.3, cy=233.7, width=640, height=480)
+
+
+def frame(rgb: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> RgbdFrame:
+    size = depth_m.shape[1], depth_m.shape[0]
+    camera = replace(CAMERA, width=size[0], height=size[1])
+    return RgbdFrame(rgb=rgb, depth_m=depth_m, camera=camera)
 
 
 @pytest.mark.parametrize(
@@ -85,16 +89,17 @@ def test_a_resized_frame_shows_the_same_rays(shape: Size, size: Size) -> None:
     rows, columns = np.indices(shape, dtype=np.float32)
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     for axis, position in ((0, columns), (1, rows)):
-        small, depth_m, matrix = resized(rgb, position, MATRIX, size)
+        seen = frame(rgb, position).scaled(size)
+        small, depth_m, matrix = seen.rgb, seen.depth_m, seen.camera.matrix
         assert small.shape == (*size, 3)
         assert depth_m.shape == size
         here = np.indices(size)[1 - axis]
-        there = (here - matrix[axis, 2]) / matrix[axis, axis] * MATRIX[axis, axis]
-        there += MATRIX[axis, 2]
+        there = (here - matrix[axis, 2]) / matrix[axis, axis] * CAMERA.matrix[axis, axis]
+        there += CAMERA.matrix[axis, 2]
         there = there.clip(0, shape[1 - axis] - 1)
         assert np.abs(depth_m - there).max() <= 0.5 + 1e-3  # the nearest pixel
         # Colour is a mean around the ray: of the mirror image, the mirror image.
-        mirrored = resized(np.flip(rgb, 1 - axis), position, MATRIX, size)[0]
+        mirrored = frame(np.flip(rgb, 1 - axis), position).scaled(size).rgb
         apart = np.abs(np.flip(mirrored, 1 - axis).astype(int) - small)
         assert apart.max() <= 1
 
@@ -114,7 +119,7 @@ def test_depth_and_hha_are_never_mixed() -> None:
     depth_m = np.where(np.arange(160) < 77, 1.0, 4.0).astype(np.float32)[None].repeat(120, 0)
     rgb = np.zeros((120, 160, 3), np.uint8)
     for size in ((60, 80), (90, 120), (77, 101), (240, 320)):
-        assert set(np.unique(resized(rgb, depth_m, MATRIX, size)[1])) == {1.0, 4.0}
+        assert set(np.unique(frame(rgb, depth_m).scaled(size).depth_m)) == {1.0, 4.0}
 
 
 def test_an_enlarged_image_has_what_lies_under_each_centre() -> None:
@@ -130,18 +135,11 @@ def test_an_enlarged_image_has_what_lies_under_each_centre() -> None:
 
 def test_a_frame_of_the_right_size_stays_the_same_object() -> None:
     rgb, depth_m = np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.float32)
-    same = resized(rgb, depth_m, MATRIX, (48, 64))
-    assert all(ours is theirs for ours, theirs in zip(same, (rgb, depth_m, MATRIX), strict=True))
+    whole = frame(rgb, depth_m)
+    assert whole.scaled((48, 64)) is whole
+    assert whole.camera.scaled((48, 64)) is whole.camera
     assert sampled(depth_m, (48, 64)) is depth_m
     assert resized_image(rgb, (48, 64)) is rgb
-
-
-def test_a_camera_goes_there_and_back() -> None:
-    there = scaled_camera(MATRIX, (480, 640), (208, 368))
-    assert there[0, 2] == pytest.approx((300.3 + 0.5) * 368 / 640 - 0.5)
-    assert there[1, 2] == pytest.approx((233.7 + 0.5) * 208 / 480 - 0.5)
-    back = scaled_camera(there, (208, 368), (480, 640))
-    np.testing.assert_allclose(back, MATRIX, rtol=1e-12)
 
 
 # Samples
@@ -177,7 +175,8 @@ def test_hha_is_made_at_the_size_of_the_input() -> None:
         gravity=whole.gravity,
     )
     for given_hha in (None, np.full((96, 128, 3), 7, np.uint8)):  # ready HHA is of another size
-        rgb, hha = input_of(replace(whole, hha=given_hha), (48, 64))
+        prepared = Prepared.of(replace(whole, hha=given_hha), (48, 64))
+        rgb, hha = prepared.rgb, prepared.hha
         np.testing.assert_array_equal(hha, wanted)
         blocks = whole.rgb.reshape(48, 2, 64, 2, 3).astype(float).mean((1, 3))
         assert np.abs(rgb - blocks).max() <= 0.5
@@ -186,7 +185,7 @@ def test_hha_is_made_at_the_size_of_the_input() -> None:
 def test_a_sample_with_ready_hha_only_has_it_averaged() -> None:
     ready = np.random.default_rng(6).integers(0, 256, (96, 128, 3), np.uint8)
     for lacking in (sample(hha=ready, depth_m=None), sample(hha=ready, camera_matrix=None)):
-        _, hha = input_of(lacking, (48, 64))
+        hha = Prepared.of(lacking, (48, 64)).hha
         blocks = ready.reshape(48, 2, 64, 2, 3).astype(float).mean((1, 3))
         assert np.abs(hha - blocks).max() <= 0.5
 
@@ -195,8 +194,8 @@ def test_a_sample_with_ready_hha_only_has_it_averaged() -> None:
 def test_ready_hha_counts_where_the_size_is_its_own(input_size: Size | None) -> None:
     ready: NDArray[np.uint8] = np.full((96, 128, 3), 7, np.uint8)
     whole = sample(hha=ready)
-    rgb, hha = input_of(whole, input_size)
-    assert (hha is ready) == (rgb is whole.rgb) == (input_size != (480, 640))
+    seen = Prepared.of(whole, input_size)
+    assert (seen.hha is ready) == (seen.rgb is whole.rgb) == (input_size != (480, 640))
 
 
 # What may be asked for

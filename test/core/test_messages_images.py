@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.messages.camera_info import camera_matrix
+from fafnet_core.messages.camera_info import camera_of
 from fafnet_core.messages.images import UnknownEncodingError, image_to_depth_m, image_to_rgb
 from fafnet_core.messages.protocols import stamp_ns
 
@@ -156,5 +156,7 @@ def test_messages_of_rosbags_are_taken_as_they_are() -> None:
         binning_x=0, binning_y=0, roi=region,
     )  # fmt: skip
     np.testing.assert_array_equal(image_to_rgb(image), PLAIN)
-    np.testing.assert_array_equal(camera_matrix(info, 8, 6), [[9, 0, 3.5], [0, 9, 2.5], [0, 0, 1]])
+    np.testing.assert_array_equal(
+        camera_of(info, (6, 8)).matrix, [[9, 0, 3.5], [0, 9, 2.5], [0, 0, 1]]
+    )
     assert stamp_ns(image.header) == 3_000_000_007

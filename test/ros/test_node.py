@@ -28,9 +28,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
 from fafnet_core.inference import Segmenter
-from fafnet_core.input_size import sampled
 from fafnet_core.labels import NYU40
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
+from fafnet_core.resampling import sampled
 from fafnet_ros.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.outputs import LATCHED_QOS
 
@@ -486,7 +486,7 @@ def test_a_missing_camera_info_of_depth_is_named_only_where_depth_needs_it(ros: 
 
     ros.wait_for(is_segmenting, "labels of registered depth, though depth has no camera_info")
     ros.wait_for(lambda: is_named("/wrist/depth/info has no publisher"), "the missing publisher")
-    assert "no camera_info of depth came on /wrist/depth/info" in reports[-1].status[0].message
+    assert "awaited on /wrist/depth/info" in reports[-1].status[0].message
     publisher = ros.node.create_publisher(CameraInfo, "/wrist/depth/info", 1)
     silent = "/wrist/depth/info has a publisher but is silent"
     ros.wait_for(lambda: is_named(silent), "the silent publisher")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.prepare.layout import (
     DEPTH,
     HHA,
@@ -57,7 +58,7 @@ class FrameEncoder:
 
     def __init__(self, label_set: LabelSet) -> None:
         self._label_set = label_set
-        self._encoders = lru_cache(maxsize=_CAMERAS_KEPT)(_hha_encoder)
+        self._encoders = lru_cache(maxsize=_CAMERAS_KEPT)(HHAEncoder)
 
     def encode(self, sample: RgbdSample) -> EncodedFrame:
         """Return the files of a sample; HHA is its own, else made from its depth as it came.
@@ -70,7 +71,7 @@ class FrameEncoder:
         matrix = np.ascontiguousarray(camera_matrix, np.float64)
         hha = sample.hha
         if hha is None:
-            encoder = self._encoders(matrix.tobytes(), sample.size)
+            encoder = self._encoders(Camera.from_matrix(matrix, sample.size))
             hha = encoder.encode(depth_m, missing=sample.missing, gravity=sample.gravity)
         made = time.perf_counter()
         arrays: dict[str, NDArray[Any]] = {
@@ -133,10 +134,6 @@ def to_millimetres(depth_m: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
         )
     counts: NDArray[np.uint16] = millimetres.astype(np.uint16)
     return counts
-
-
-def _hha_encoder(camera_matrix: bytes, shape: tuple[int, int]) -> HHAEncoder:
-    return HHAEncoder(np.frombuffer(camera_matrix, np.float64).reshape(3, 3), shape)
 
 
 def _encode_png(array: NDArray[Any]) -> bytes:

@@ -1,0 +1,46 @@
+"""What to do about a frame that is refused or doubted, in the words of a node's parameters."""
+
+from __future__ import annotations
+
+from fafnet_core.messages.errors import (
+    DepthNotRegisteredError,
+    ForeignCameraInfo,
+    MaybeUnregistered,
+    NoCameraInfoError,
+    NotCalibratedError,
+    OtherSizeError,
+    TwoCamerasInOneFrame,
+)
+
+_REGISTER = (
+    "have the driver register it (RealSense: align_depth.enable:=true, Orbbec:"
+    " depth_registration:=true), or let it be done here, which takes the camera_info of depth and"
+    " the transform between the cameras (parameter depth_to_color, its topic, or TF)"
+)
+
+_REMEDIES: dict[type, str] = {
+    NoCameraInfoError: "remap rgb/camera_info to it, or set camera_matrix to [fx, fy, cx, cy]",
+    NotCalibratedError: "calibrate it, have its driver load its calibration, or give fx, fy, cx, cy"
+    " as camera_matrix",
+    OtherSizeError: "take the camera_info beside this very image, or give fx, fy, cx, cy of this"
+    " size as camera_matrix",
+    DepthNotRegisteredError: _REGISTER,
+    MaybeUnregistered: _REGISTER,
+    ForeignCameraInfo: _REGISTER,
+    TwoCamerasInOneFrame: "if they are apart, set depth_to_color",
+}
+
+
+def worded(fault: object, depth_info_topic: str = "") -> str:
+    """Return a fault or a doubt as one sentence: what it is, and what to do.
+
+    Args:
+        fault: of `fafnet_core.messages.errors`, or anything that says itself what to do.
+        depth_info_topic: where the camera_info of depth comes from; empty: not known.
+    """
+    text = str(fault)
+    facts = getattr(fault, "facts", None)
+    if depth_info_topic and facts is not None and not facts.has_camera_info:
+        text += f" (the camera_info of depth is awaited on {depth_info_topic})"
+    remedy = _REMEDIES.get(type(fault))
+    return f"{text}; {remedy}" if remedy else text
