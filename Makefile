@@ -12,7 +12,7 @@ OUT ?= output
 NYUV2 ?= data/nyuv2
 PROCESSES ?= 2
 NYUV2 ?= data/nyuv2
-WEIGHTS ?= mobilenetv2-ade20k.safetensors
+WEIGHTS ?= multiavg-ade20k.safetensors
 
 ifdef ROS_DISTRO
 # A distribution brings rclpy and messages compiled against its own NumPy, and its own OpenCV:

@@ -3,7 +3,7 @@
 python benchmarks/ablation.py --out output/ablation            # three arms, eight seeds, paired
 python benchmarks/ablation.py --out output/ablation --report   # table and plot of what is there
 python benchmarks/ablation.py --out output/nyu --data nyuv2 --root data/nyuv2 \\
-    --preset fafnet-mobile --pretrained mobilenetv2-ade20k.safetensors --iterations 800 --seeds 2
+    --preset fafnet-mobile --pretrained multiavg-ade20k.safetensors --iterations 800 --seeds 2
 
 On synthetic rooms with true parallax depth comes from a camera of its own and is registered with an
 error that is drawn anew for every training frame, 0 to 8 pixels at an image width of 640. Each

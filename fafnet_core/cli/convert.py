@@ -18,12 +18,13 @@ _EXAMPLES = """\
 examples:
   fafnet convert best_faf_d_nyuv2.pth nyu.safetensors
   fafnet convert best_faf_d_sunrgbd.pth sun.safetensors --labels sun37
-  fafnet convert deeplabv3_mnv2_ade20k_int8.tflite mobilenetv2.safetensors
+  fafnet convert mobile_segmenter_r4_quant_argmax_uint8.tflite multiavg.safetensors
 
 Of a checkpoint of the authors, the result computes what their code computes (variant: release);
 `fafnet segment --checkpoint nyu.safetensors` uses it. Of TensorFlow Lite (pip install tflite), the
-result is the MobileNetV2 in it, without classifier or head: 51 convolutions with their norms folded
-in, torchvision's names, float16. Nothing in IN is run: only tensors are taken from it.
+result is the MobileNetV2 or MobileNet Multi-AVG in it, without classifier or head: convolutions
+with their norms folded in, torchvision's names, float16. Nothing in IN is run: only tensors are
+taken from it.
 """
 
 

@@ -265,9 +265,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ),
         ),
         "fafnet-mobile": Preset(
-            "two MobileNetV2s with narrow flows: real rooms on a CPU",
+            "two MobileNets Multi-AVG with narrow flows: real rooms on a CPU",
             FAFNetConfig(
-                backbone="mobilenet_v2",
+                backbone="mobilenet_multi_avg",
                 output_stride=32,
                 flow_reduction=4,
                 join="sum",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from fafnet_core import FAFNetConfig, build_model
 from fafnet_core.checkpoints.pretrained import load_backbone
+from fafnet_core.models.config import preset_config
 from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.mobilenet import InvertedResidual, MobileNet
 
@@ -124,7 +126,7 @@ def torchvisions() -> dict[str, Tensor]:
 def test_torchvisions_file_fills_both_streams(tmp_path: Path) -> None:
     state = torchvisions()
     torch.save(state, tmp_path / "mobilenet_v2.pth")
-    model = build_model("fafnet-mobile")
+    model = build_model(replace(preset_config("fafnet-mobile"), backbone="mobilenet_v2"))
     report = load_backbone(model, tmp_path / "mobilenet_v2.pth")
     assert isinstance(model.encoder, TwoStreamEncoder)
     for stream in (model.encoder.rgb_stream, model.encoder.depth_stream):
@@ -141,5 +143,5 @@ def test_another_networks_file_is_refused_by_its_name(tmp_path: Path) -> None:
     assert isinstance(encoder, TwoStreamEncoder)
     state = encoder.rgb_stream.state_dict()
     torch.save(state, tmp_path / "resnet.pth")
-    with pytest.raises(ValueError, match="does not fit the backbone mobilenet_v2"):
+    with pytest.raises(ValueError, match="mobilenet_multi_avg"):
         load_backbone(build_model("fafnet-mobile"), tmp_path / "resnet.pth")
