@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from fafnet_ros.diagnostics import (
+from fafnet_ros.diagnostics.input_rules import nearest_topics
+from fafnet_ros.diagnostics.message import (
     STAGES,
     Report,
     describe_load,
@@ -20,7 +21,7 @@ from fafnet_ros.diagnostics import (
     describe_stamps,
     device_memory,
 )
-from fafnet_ros.health import (
+from fafnet_ros.diagnostics.rules import (
     INVALID_DEPTH,
     REGISTERED_HERE,
     UNWATCHED,
@@ -35,9 +36,8 @@ from fafnet_ros.health import (
     findings,
     is_recent,
 )
-from fafnet_ros.input_health import nearest_topics
-from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED
-from fafnet_ros.statistics import Statistics, rate_text
+from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.node.load import OVER_AGE, OVER_RATE, REPLACED
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 COLOUR = InputState(event="colour", name="rgb/image", topic="/rgb/image", type_name=IMAGE)

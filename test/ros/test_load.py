@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fafnet_ros import load
-from fafnet_ros.load import (
+from fafnet_ros.node import load
+from fafnet_ros.node.load import (
     SCALES,
     SMALLEST_SIDE,
     RateLimit,

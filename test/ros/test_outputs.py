@@ -23,7 +23,7 @@ from std_msgs.msg import Header, String
 
 from fafnet_core.inference.pictures import class_key
 from fafnet_core.labels import NYU40, LabelSet
-from fafnet_ros.lifecycle import SturdyLifecycleNode
+from fafnet_ros.node.lifecycle import SturdyLifecycleNode
 from fafnet_ros.outputs import LATCHED_QOS, TOPICS, Outputs, OutputSettings, Rendering
 from fafnet_ros.outputs.legend import markers
 from fafnet_ros.outputs.publishers import MAX_MASKS, mask_topic

@@ -1,6 +1,6 @@
-"""The node's state as plain data: what the sentences of `fafnet_ros.health` are made from.
+"""The node's state as plain data: what the sentences of the rules are made from.
 
-How the stamps of colour and depth lie is in `fafnet_ros.stamps`.
+How the stamps of colour and depth lie is in `fafnet_ros.inputs.stamps`.
 """
 
 from __future__ import annotations

@@ -15,19 +15,26 @@ from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.synchronizer import Stream
-from fafnet_ros.extrinsics import extrinsics_source
-from fafnet_ros.failures import one_line
-from fafnet_ros.gravity import gravity_source
-from fafnet_ros.health import UNWATCHED, pace
-from fafnet_ros.inputs import NO_INFO, Inputs, Job
-from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED, RateLimit, ResolutionSteps, is_over_age
-from fafnet_ros.node_state import InputState, LoadState
+from fafnet_ros.diagnostics.rules import UNWATCHED, pace
+from fafnet_ros.diagnostics.state import InputState, LoadState
+from fafnet_ros.diagnostics.statistics import Statistics
+from fafnet_ros.inputs.extrinsics import extrinsics_source
+from fafnet_ros.inputs.gravity import gravity_source
+from fafnet_ros.inputs.inputs import NO_INFO, Inputs, Job
+from fafnet_ros.inputs.stamps import PairingState
+from fafnet_ros.node.failures import one_line
+from fafnet_ros.node.load import (
+    OVER_AGE,
+    OVER_RATE,
+    REPLACED,
+    RateLimit,
+    ResolutionSteps,
+    is_over_age,
+)
+from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.node.pipeline import Pipeline
+from fafnet_ros.node.worker import LatestWorker
 from fafnet_ros.outputs import Outputs
-from fafnet_ros.pipeline import Pipeline
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.stamps import PairingState
-from fafnet_ros.statistics import Statistics
-from fafnet_ros.worker import LatestWorker
 
 LEFT = "left at deactivation"
 """The count of pairs that were waiting for the worker when it was stopped."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from fafnet_ros.health import INVALID_DEPTH
-from fafnet_ros.node_state import Finding, LoadState, MemoryState
-from fafnet_ros.stamps import PairingState
-from fafnet_ros.statistics import Statistics, rate_text
+from fafnet_ros.diagnostics.rules import INVALID_DEPTH
+from fafnet_ros.diagnostics.state import Finding, LoadState, MemoryState
+from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.inputs.stamps import PairingState
 
 STAGES = ("receive", "decode", "register", "hha", "network", "publish", "total")
 """The stages of a frame, in order: from receipt to the worker's hands, its work, and in all."""

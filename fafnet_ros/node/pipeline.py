@@ -13,15 +13,15 @@ from fafnet_core.inference import Segmenter
 from fafnet_core.input_size import resized
 from fafnet_core.messages.frames import Frame, FrameBuilder
 from fafnet_core.messages.protocols import stamp_ns
-from fafnet_ros.extrinsics import ExtrinsicsSource
-from fafnet_ros.gravity import GravitySource
-from fafnet_ros.health import INVALID_DEPTH, REGISTERED_HERE
+from fafnet_ros.diagnostics.rules import INVALID_DEPTH, REGISTERED_HERE
+from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.images import image_to_rgb
-from fafnet_ros.inputs import Job
-from fafnet_ros.load import seen_size
+from fafnet_ros.inputs.extrinsics import ExtrinsicsSource
+from fafnet_ros.inputs.gravity import GravitySource
+from fafnet_ros.inputs.inputs import Job
+from fafnet_ros.node.load import seen_size
+from fafnet_ros.node.parameters import SegmentParameters
 from fafnet_ros.outputs import Result
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.statistics import Statistics
 
 
 class Pipeline:

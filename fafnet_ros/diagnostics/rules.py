@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fafnet_ros.input_health import input_findings, pairing_findings
-from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED
-from fafnet_ros.node_state import (
+from fafnet_ros.diagnostics.input_rules import input_findings, pairing_findings
+from fafnet_ros.diagnostics.state import (
     Finding,
     FrameState,
     InputState,
@@ -19,8 +18,9 @@ from fafnet_ros.node_state import (
     MemoryState,
     PublisherState,
 )
-from fafnet_ros.stamps import PairingState, StampOffsets, StreamStamps
-from fafnet_ros.statistics import SILENT_AFTER, Statistics, rate_text
+from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics, rate_text
+from fafnet_ros.inputs.stamps import PairingState, StampOffsets, StreamStamps
+from fafnet_ros.node.load import OVER_AGE, OVER_RATE, REPLACED
 
 __all__ = [
     "INVALID_DEPTH",
