@@ -6,6 +6,7 @@ The executor only receives, pairs and answers.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.synchronizer import Stream
-from fafnet_ros.diagnostics.rules import UNWATCHED, pace
+from fafnet_ros.diagnostics.rules import INPUT_SCALE, UNWATCHED, pace
 from fafnet_ros.diagnostics.state import InputState, LoadState
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.inputs.extrinsics import extrinsics_source
@@ -28,7 +29,6 @@ from fafnet_ros.node.load import (
     OVER_RATE,
     REPLACED,
     RateLimit,
-    ResolutionSteps,
     is_over_age,
 )
 from fafnet_ros.node.parameters import SegmentParameters
@@ -83,8 +83,6 @@ class Activation:
         self._fault = fault
         self._begun = time.monotonic()
         self._limit = RateLimit(settings.max_rate)
-        self._input_size = segmenter.input_size
-        self._steps = ResolutionSteps(settings.latency_budget, input_size=self._input_size)
         self._settings = settings
         with ExitStack() as undo:  # a half-begun activation must leave nothing behind
             self._extrinsics = extrinsics_source(node, settings)
@@ -124,8 +122,6 @@ class Activation:
         """Take what may change while the node is active; begins with the next pair."""
         if settings.max_rate != self._settings.max_rate:
             self._limit = RateLimit(settings.max_rate)
-        if settings.latency_budget != self._settings.latency_budget:
-            self._steps = ResolutionSteps(settings.latency_budget, input_size=self._input_size)
         self._settings = settings
         self.inputs.apply(settings)
 
@@ -151,7 +147,7 @@ class Activation:
             return
         self._statistics.measure("receive", begun - job.received)
         try:
-            self._segment(job, begun)
+            self._segment(job)
         except ValueError as error:  # a frame that does not fit: said once in a while, counted
             topics = (self.inputs.topic(stream) for stream in Stream)
             self._fault("refused", f"{' and '.join(topics)}: {error}")
@@ -159,20 +155,16 @@ class Activation:
             if self._node.context.ok():  # else: publishing while the process is being shut down
                 self._fault("failed", f"a frame failed: {one_line(error)}", error)
 
-    def _segment(self, job: Job, begun: float) -> None:
-        outputs, steps = self._outputs, self._steps
-        labelled = outputs.wants_labels
-        result = self._pipeline.run(job, steps.scale, label=labelled)
+    def _segment(self, job: Job) -> None:
+        result = self._pipeline.run(job, label=self._outputs.wants_labels)
+        seen, whole = math.prod(result.hha.shape[:2]), math.prod(result.depth_m.shape)
+        self._statistics.gauge(INPUT_SCALE, math.sqrt(seen / whole))
         segmented = time.monotonic()
-        outputs.publish(result, job.colour.header, job.settings.outputs)
+        self._outputs.publish(result, job.colour.header, job.settings.outputs)
         published = time.monotonic()
         self._statistics.measure("publish", published - segmented)
         self._statistics.measure("total", published - job.received)
         self._statistics.count("published")
-        if labelled:
-            line = steps.observe(published - begun, result.depth_m.shape)
-            if line:
-                self._node.get_logger().info(line)
 
     # What diagnostics say
 
@@ -211,14 +203,7 @@ class Activation:
 
     def load_state(self) -> LoadState:
         """Return how the load control stands."""
-        return LoadState(
-            max_latency_s=self._settings.max_latency,
-            budget_s=self._settings.latency_budget,
-            median_s=self._steps.median_s,
-            scale=self._steps.share,
-            fitted=self._steps.fitted,
-            is_smallest=self._steps.is_smallest,
-        )
+        return LoadState(max_latency_s=self._settings.max_latency)
 
     def source_findings(self) -> list[str]:
         """Return what the sources of transforms and of gravity miss."""

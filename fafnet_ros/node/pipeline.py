@@ -10,7 +10,7 @@ import numpy as np
 
 from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
-from fafnet_core.input_size import resized
+from fafnet_core.input_size import fitted_size, resized
 from fafnet_core.messages.frames import Frame, FrameBuilder
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.diagnostics.rules import INVALID_DEPTH, REGISTERED_HERE
@@ -19,7 +19,6 @@ from fafnet_ros.images import image_to_rgb
 from fafnet_ros.inputs.extrinsics import ExtrinsicsSource
 from fafnet_ros.inputs.gravity import GravitySource
 from fafnet_ros.inputs.inputs import Job
-from fafnet_ros.node.load import seen_size
 from fafnet_ros.node.parameters import SegmentParameters
 from fafnet_ros.outputs import Result
 
@@ -61,12 +60,11 @@ class Pipeline:
         """When a frame last had to do without depth's camera_info; see `FrameBuilder`."""
         return self._builder.depth_info_missed_at
 
-    def run(self, job: Job, scale: float, *, label: bool) -> Result:
+    def run(self, job: Job, *, label: bool) -> Result:
         """Return what is to be published of a pair.
 
         Args:
             job: the pair.
-            scale: of the network's input over the size that the frame is brought to, at most 1.
             label: False leaves the network out: nobody wants labels.
 
         Raises:
@@ -86,7 +84,7 @@ class Pipeline:
         stamp = stamp_ns(header)
         begun = time.perf_counter()
         height, width = frame.depth_m.shape
-        size = seen_size((height, width), self._segmenter.input_size, scale)
+        size = fitted_size((height, width), self._segmenter.input_size)
         rgb, depth_m, matrix = resized(frame.rgb, frame.depth_m, frame.camera_matrix, size)
         down = self._gravity.direction(stamp, header.frame_id)
         hha = self._stream.encode(depth_m, matrix, stamp_s=stamp / 1e9, gravity=down).hha
