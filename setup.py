@@ -86,8 +86,8 @@ setup(
         "console_scripts": [
             "fafnet = fafnet_core.cli.main:main",
             "segment_node = fafnet_ros.segment_node:main",
-            "synthetic_camera = fafnet_ros.synthetic_camera:main",
-            "frame_player = fafnet_ros.frame_player:main",
+            "synthetic_camera = fafnet_ros.cameras.synthetic_camera:main",
+            "frame_player = fafnet_ros.cameras.frame_player:main",
         ]
     },
 )

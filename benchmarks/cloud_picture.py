@@ -20,14 +20,16 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.frames import FrameFolder
 from fafnet_core.files import write_png
+from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import Segmenter, legend, strip
 from fafnet_core.labels import NYU40
 from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
 from fafnet_core.rooms.dataset import photograph
 from fafnet_core.rooms.sensor import calibration_error
-from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
+from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, SegmentedFrame
 
 PAPER = 255
 _LARGEST = 6
@@ -94,61 +96,47 @@ def _axes(eye: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.f
     return np.stack([right, np.cross(forward, right), forward])
 
 
-def room(seed: int, checkpoint: str | None) -> Result:
+def room(seed: int, checkpoint: str | None) -> SegmentedFrame:
     """A synthetic room as the cameras see it, faults included; its own labels without a network."""
     camera, tour, sensor = PinholeCamera(), Tour.of(seed), SensorConfig()
     rng = np.random.default_rng(seed)
     seen = photograph(tour.room.scene, camera, tour.middle, sensor, rng)
     error, _ = calibration_error(sensor, camera, rng)
     depth_m = seen.registered(sensor, error)
+    matrix = Camera.from_matrix(camera.camera_matrix, depth_m.shape)
+    frame = RgbdFrame(rgb=seen.rgb, depth_m=depth_m, camera=matrix)
     if checkpoint is not None:
-        return segmented(seen.rgb, depth_m, camera.camera_matrix, checkpoint)
-    return Result(
-        rgb=seen.rgb,
-        depth_m=depth_m,
-        camera_matrix=camera.camera_matrix,
+        return segmented(frame, checkpoint)
+    found = Segmentation(
         labels=seen.label,
         confidence=np.ones(depth_m.shape, np.float32),
         hha=np.zeros(seen.rgb.shape, np.uint8),
         label_set=NYU40,
     )
+    return SegmentedFrame(frame=frame, hha=found.hha, found=found)
 
 
-def segmented(
-    rgb: NDArray[np.uint8],
-    depth_m: NDArray[np.float32],
-    camera_matrix: NDArray[np.float64],
-    checkpoint: str,
-) -> Result:
+def segmented(frame: RgbdFrame, checkpoint: str) -> SegmentedFrame:
     """A frame with the network's labels."""
-    segmenter = Segmenter.from_checkpoint(checkpoint)
-    found = segmenter.segment(rgb, depth_m, camera_matrix)
-    return Result(
-        rgb=rgb,
-        depth_m=depth_m,
-        camera_matrix=camera_matrix,
-        labels=found.labels,
-        confidence=found.confidence,
-        hha=found.hha,
-        label_set=segmenter.label_set,
-    )
+    found = Segmenter.from_checkpoint(checkpoint).segment_frame(frame)
+    return SegmentedFrame(frame=frame, hha=found.hha, found=found)
 
 
-def picture(result: Result, eye: tuple[float, float, float]) -> NDArray[np.uint8]:
+def picture(result: SegmentedFrame, eye: tuple[float, float, float]) -> NDArray[np.uint8]:
     """Draw the strip: the colour image, the cloud twice, and the legend."""
-    height, width = result.rgb.shape[:2]
-    panels = [("colour image", result.rgb)]
+    frame, found = result.frame, result.found
+    assert found is not None
+    panels = [("colour image", frame.rgb)]
     for title, shown in (
         ("~/points", OutputSettings()),
         ("~/points, points_color: label", OutputSettings(points_color="label")),
     ):
-        message = PointClouds(result.label_set).message(Rendering(result, shown), Header())
+        message = PointClouds(found.label_set).message(Rendering(result, shown), Header())
         # Wider than the camera, so that the edges of what it saw are in the picture.
-        focal = 0.8 * result.camera_matrix[0, 0]
-        cloud = draw(message, result.camera_matrix, (height, width), eye=eye, focal=focal)
+        focal = 0.8 * frame.camera.fx
+        cloud = draw(message, frame.camera.matrix, frame.size, eye=eye, focal=focal)
         panels.append((title, cloud))
-    assert result.labels is not None
-    panels.append(("legend", legend(result.label_set, result.labels, height)))
+    panels.append(("legend", legend(found.label_set, found.labels, frame.size[0])))
     return strip(panels)
 
 
@@ -173,8 +161,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.frames:
-        frame = FrameFolder(arguments.frames)[0]
-        result = segmented(frame.rgb, frame.depth_m, frame.camera.matrix, arguments.checkpoint)
+        result = segmented(FrameFolder(arguments.frames)[0], arguments.checkpoint)
     else:
         result = room(arguments.seed, None if arguments.truth else arguments.checkpoint)
     drawn: Any = picture(result, tuple(arguments.eye))

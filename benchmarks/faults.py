@@ -19,7 +19,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,6 @@ FAULTS = (
     Fault("All depth invalid", Camera(empty_depth=True)),
     Fault("Two publishers", others=(Camera(name="other_camera"),)),
     Fault("Over age", _VGA, {"max_latency": 0.008}, seconds=16),
-    Fault("Over budget", replace(_VGA, rate_hz=10.0), {"latency_budget": 0.001}, seconds=45),
     Fault("Depth comes 1.5 s late", Camera(late_s=1.5)),
     Fault("Depth comes 0.6 s late, 30 Hz", Camera(late_s=0.6, rate_hz=30.0)),
     Fault("No such checkpoint", parameters={"checkpoint": "/models/nyu.safetensors"}),

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_ros.dds import use_large_image_profile
-from fafnet_ros.diagnostics import STAGES
+from fafnet_ros.diagnostics.message import STAGES
 from fafnet_ros.outputs import IMAGE_QOS
 
 _STARTUP_S = 60.0
@@ -147,7 +147,7 @@ def main() -> None:
         module = "frame_player" if options.frames else "synthetic_camera"
         start(
             stack,
-            f"fafnet_ros.{module}",
+            f"fafnet_ros.cameras.{module}",
             [*source, f"rate:={options.rate}", *options.camera],
         )
         rclpy.init()

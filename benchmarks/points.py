@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from fafnet_core.camera import Camera
+from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import keep_memory
 from fafnet_core.labels import NYU40
-from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
+from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, SegmentedFrame
 
 
-def frame(width: int, height: int) -> Result:
+def frame(width: int, height: int) -> SegmentedFrame:
     """A tilted plane with holes, and labels in patches."""
     rng = np.random.default_rng(0)
     focal = 0.82 * width
@@ -39,36 +41,42 @@ def frame(width: int, height: int) -> Result:
     depth_m[blobs > np.quantile(blobs, 0.9)] = 0
     patches = rng.integers(0, 40, (height // 20 + 1, width // 20 + 1), dtype=np.uint8)
     labels = patches.repeat(20, 0).repeat(20, 1)[:height, :width]
-    return Result(
+    seen = RgbdFrame(
         rgb=rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
         depth_m=depth_m,
-        camera_matrix=matrix,
+        camera=Camera.from_matrix(matrix, (height, width)),
+    )
+    hha: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
+    found = Segmentation(
         labels=np.ascontiguousarray(labels),
         confidence=rng.random((height, width), dtype=np.float32),
-        hha=np.zeros((height, width, 3), np.uint8),
+        hha=hha,
         label_set=NYU40,
     )
+    return SegmentedFrame(frame=seen, hha=hha, found=found)
 
 
-def plain_points(result: Result, *, organized: bool) -> Any:
+def plain_points(result: SegmentedFrame, *, organized: bool) -> Any:
     """The cloud as a textbook computes it, from the equations, anew for each frame."""
-    height, width = result.depth_m.shape
+    frame, found = result.frame, result.found
+    assert found is not None
+    height, width = frame.size
     u, v = np.meshgrid(np.arange(width), np.arange(height))
-    matrix, depth = result.camera_matrix, result.depth_m
+    matrix, depth = frame.camera.matrix, frame.depth_m
     valid = np.isfinite(depth) & (depth > 0)
     z = np.where(valid, depth, np.nan)
     points = np.zeros((height, width), POINT)
     points["x"] = (u - matrix[0, 2]) * z / matrix[0, 0]
     points["y"] = (v - matrix[1, 2]) * z / matrix[1, 1]
     points["z"] = z
-    red, green, blue = (result.rgb[..., i].astype(np.uint32) for i in range(3))
+    red, green, blue = (frame.rgb[..., i].astype(np.uint32) for i in range(3))
     points["rgb"] = (red << 16) | (green << 8) | blue
-    points["label"] = result.labels
-    points["confidence"] = result.confidence
+    points["label"] = found.labels
+    points["confidence"] = found.confidence
     return points if organized else points[valid][None]
 
 
-def plain(result: Result, *, organized: bool) -> PointCloud2:
+def plain(result: SegmentedFrame, *, organized: bool) -> PointCloud2:
     """The same as a message."""
     points = plain_points(result, organized=organized)
     message = PointCloud2(height=points.shape[0], width=points.shape[1], point_step=POINT.itemsize)
@@ -76,7 +84,7 @@ def plain(result: Result, *, organized: bool) -> PointCloud2:
     return message
 
 
-def ways(result: Result) -> dict[str, Callable[[], PointCloud2]]:
+def ways(result: SegmentedFrame) -> dict[str, Callable[[], PointCloud2]]:
     """Every way to make a cloud of this frame, by name."""
     clouds = PointClouds(NYU40)
 
@@ -119,7 +127,7 @@ def main() -> None:
             if repeat >= 2:
                 times[name].append(1e3 * (time.process_time() - begun))
     width, height = arguments.size
-    points = (result.depth_m > 0).sum()
+    points = (result.frame.depth_m > 0).sum()
     print(f"{width}x{height}, {points} pixels with depth: processor time, ms")
     for name, values in times.items():
         print(f"{name:32} {statistics.median(values):6.1f}")

@@ -188,11 +188,11 @@ def _run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         node = _start(stack, "fafnet_ros.segment_node", f"checkpoint:={arguments.checkpoint}")
         if arguments.frames:
-            camera = _start(stack, "fafnet_ros.frame_player", f"folder:={arguments.frames}")
+            camera = _start(stack, "fafnet_ros.cameras.frame_player", f"folder:={arguments.frames}")
         else:
             # The size at which the default checkpoint sees frames: nothing is made larger.
             size = ("width:=320", "height:=240")
-            camera = _start(stack, "fafnet_ros.synthetic_camera", *size)
+            camera = _start(stack, "fafnet_ros.cameras.synthetic_camera", *size)
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         viewer = Viewer()

@@ -1,4 +1,4 @@
-"""The executable `segment_node`: runs the node `/fafnet` (see `fafnet_ros.fafnet_node`)."""
+"""The executable `segment_node`: runs the node `/fafnet` (see `fafnet_ros.node.fafnet_node`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ def main() -> int:
     """Run the node."""
     try:
         # PyTorch takes seconds to import: Ctrl-C meanwhile is no fault either.
-        from fafnet_ros.fafnet_node import SegmentNode
-        from fafnet_ros.lifecycle import run
+        from fafnet_ros.node.fafnet_node import SegmentNode
+        from fafnet_ros.running import run
     except KeyboardInterrupt:
         return 0
     return run(SegmentNode)

@@ -33,7 +33,7 @@ from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import Parameter, ParameterValue
 
 from fafnet_core.nearest import unknown_name
-from fafnet_ros.camera_presets import Preset, check_parameter_file, read_presets
+from fafnet_ros.cameras.presets import Preset, check_parameter_file, read_presets
 
 SHARE = Path(get_package_share_directory("fafnet_ros"))
 CONFIG = SHARE / "config"

@@ -1,6 +1,6 @@
 """What the node publishes; each thing is computed only while somebody subscribes to it."""
 
-from fafnet_ros.outputs.frame import OutputSettings, Result
+from fafnet_ros.outputs.frame import Lens, OutputSettings, SegmentedFrame
 from fafnet_ros.outputs.points import POINT, PointClouds
 from fafnet_ros.outputs.publishers import TOPICS, Outputs
 from fafnet_ros.outputs.qos import IMAGE_QOS, LATCHED_QOS
@@ -11,9 +11,10 @@ __all__ = [
     "LATCHED_QOS",
     "POINT",
     "TOPICS",
+    "Lens",
     "OutputSettings",
     "Outputs",
     "PointClouds",
     "Rendering",
-    "Result",
+    "SegmentedFrame",
 ]

@@ -8,51 +8,40 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.labels import LabelSet
+from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.nearest import unknown_name
 
 POINT_COLOURS = ("image", "label")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """One segmented frame.
+@dataclass(frozen=True)
+class Lens:
+    """The distortion of the colour image; it holds at any size.
 
     Attributes:
-        rgb: (H, W, 3) uint8.
-        depth_m: (H, W) float32, metres, registered to colour; 0, NaN or infinite: no depth.
-        camera_matrix: (3, 3) of the colour image, pixel centres at whole numbers.
-        labels: (H, W) uint8 class ids; None where nobody asked for any.
-        confidence: (H, W) float32, 0..1, of the labels; None with them.
-        hha: (h, w, 3) uint8, at the size at which the network saw it.
-        label_set: names and colours of the labels.
-        distortion_model: of the colour image, as camera_info names it.
-        distortion: its coefficients; they hold at any size.
-
-    Raises:
-        ValueError: the arrays but HHA are not of one size, or there are labels without confidence.
+        model: as camera_info names it.
+        coefficients: of that model.
     """
 
-    rgb: NDArray[np.uint8]
-    depth_m: NDArray[np.float32]
-    camera_matrix: NDArray[np.float64]
-    labels: NDArray[np.uint8] | None
-    confidence: NDArray[np.float32] | None
-    hha: NDArray[np.uint8]
-    label_set: LabelSet
-    distortion_model: str = "plumb_bob"
-    distortion: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    model: str = "plumb_bob"
+    coefficients: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
-    def __post_init__(self) -> None:
-        if (self.labels is None) != (self.confidence is None):
-            raise ValueError("labels and confidence come together; one of them is missing")
-        for name in ("depth_m", "labels", "confidence"):
-            array = getattr(self, name)
-            if array is not None and array.shape[:2] != self.rgb.shape[:2]:
-                raise ValueError(
-                    f"colour is {self.rgb.shape[:2]}, {name} is {array.shape[:2]} (height, width);"
-                    " these arrays of a result have one size"
-                )
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SegmentedFrame:
+    """One frame, and what was made of it.
+
+    Attributes:
+        frame: as it came.
+        hha: (h, w, 3) uint8, at the size at which the network saw it.
+        found: the labels; None where nobody asked for any.
+        lens: of the colour image.
+    """
+
+    frame: RgbdFrame
+    hha: NDArray[np.uint8]
+    found: Segmentation | None = None
+    lens: Lens = Lens()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header, String
 
+from fafnet_core.camera import Camera
 from fafnet_core.inference import class_key
 from fafnet_core.labels import LabelSet
 from fafnet_ros.images import array_to_image
-from fafnet_ros.outputs.frame import Result
 from fafnet_ros.outputs.qos import LATCHED_QOS
 
 _ROWS = 20
@@ -66,18 +64,15 @@ class Legend:
             self._info.publish(_label_info(self._label_set))
         self._placed = None
 
-    def place(self, result: Result, frame_id: str) -> None:
-        """Put the markers beside this frame's view, unless that is where they are."""
-        shape, matrix = result.rgb.shape[:2], result.camera_matrix
-        place = (frame_id, shape, matrix.tobytes())
+    def place(self, camera: Camera, frame_id: str) -> None:
+        """Put the markers beside this camera's view, unless that is where they are."""
+        place = (frame_id, camera)
         if self._markers is not None and self._placed != place:
-            self._markers.publish(markers(self._label_set, matrix, shape, frame_id))
+            self._markers.publish(markers(self._label_set, camera, frame_id))
             self._placed = place
 
 
-def markers(
-    label_set: LabelSet, camera_matrix: NDArray[np.float64], shape: tuple[int, ...], frame_id: str
-) -> Any:
+def markers(label_set: LabelSet, camera: Camera, frame_id: str) -> Any:
     """Return the class names in their colours as a visualization_msgs/MarkerArray.
 
     They stand in columns to the right of the view, one metre ahead of the camera, and turn to
@@ -85,21 +80,18 @@ def markers(
 
     Args:
         label_set: whose names.
-        camera_matrix: (3, 3) of the colour image.
-        shape: (height, width) of the colour image.
+        camera: of the colour image.
         frame_id: of the colour camera's optical frame.
     """
     from visualization_msgs.msg import Marker, MarkerArray
 
     header = Header(frame_id=frame_id)  # stamp 0: wherever the camera is now
-    height, width = shape
-    (fx, _, cx), (_, fy, cy) = camera_matrix[:2]
-    row = height / fy / _ROWS
+    row = camera.height / camera.fy / _ROWS
     letters = _LINE * row
     names = label_set.names
     column = max(map(len, names)) * _LETTER * letters + _MARGIN
-    left = (width - 0.5 - cx) / fx + _MARGIN
-    top = (-0.5 - cy) / fy
+    left = (camera.width - 0.5 - camera.cx) / camera.fx + _MARGIN
+    top = (-0.5 - camera.cy) / camera.fy
     texts = [Marker(header=header, ns="legend", action=Marker.DELETEALL)]
     for index, (name, colour) in enumerate(zip(names, label_set.palette, strict=True)):
         text = Marker(header=header, ns="legend", id=index, text=name)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
+from fafnet_core.camera import Camera
 from fafnet_core.labels import LabelSet
 from fafnet_ros.outputs.rendering import Rendering
 
@@ -40,21 +41,18 @@ Points = NDArray[np.void]
 class _Rays:
     """Where the pixels of one camera, size and stride look, at one metre; and room for points."""
 
-    key: tuple[Any, ...]
+    camera: Camera
+    stride: int
     x: NDArray[np.float32]
     y: NDArray[np.float32]
     points: Points
 
     @classmethod
-    def of(cls, key: tuple[Any, ...], matrix: NDArray[np.float64]) -> _Rays:
-        _, (height, width), stride = key
-        (fx, skew, cx), (_, fy, cy) = matrix[:2]
-        y = ((np.arange(0, height, stride) - cy) / fy)[:, None]
-        x = (np.arange(0, width, stride) - cx) / fx
-        if skew:
-            x = x - skew / fx * y
-        points = np.zeros((y.shape[0], x.shape[-1]), POINT)
-        return cls(key, x.astype(np.float32), y.astype(np.float32), points)
+    def of(cls, camera: Camera, stride: int) -> _Rays:
+        y = ((np.arange(0, camera.height, stride) - camera.cy) / camera.fy)[:, None]
+        x = (np.arange(0, camera.width, stride) - camera.cx) / camera.fx
+        points = np.zeros((len(y), len(x)), POINT)
+        return cls(camera, stride, x.astype(np.float32), y.astype(np.float32), points)
 
 
 class PointClouds:
@@ -90,11 +88,11 @@ class PointClouds:
         An organised cloud has NaN for x, y and z where there is no depth or the class is not
         wanted; it stays valid until the next call. An unordered one leaves those points out.
         """
-        result, settings = rendering.result, rendering.settings
+        frame, settings = rendering.frame, rendering.settings
         every = (slice(None, None, settings.points_stride),) * 2
-        rays = self._rays_for(result.camera_matrix, result.rgb.shape[:2], settings.points_stride)
+        rays = self._rays_for(frame.camera, settings.points_stride)
         points, labels = rays.points, rendering.sure_labels[every]
-        depth_m = result.depth_m[every]
+        depth_m = frame.depth_m[every]
         kept = (depth_m > 0) & (depth_m < np.inf)
         if settings.points_classes:
             kept &= np.take(self._wanted(settings.points_classes), labels)
@@ -105,10 +103,10 @@ class PointClouds:
         if settings.points_color == "label":
             points["rgb"] = np.take(self._colours, labels)
         else:
-            points["rgb"] = _packed(result.rgb[every])
+            points["rgb"] = _packed(frame.rgb[every])
         points["label"] = labels
-        if result.confidence is not None:
-            points["confidence"] = result.confidence[every]
+        if rendering.segmented.found is not None:
+            points["confidence"] = rendering.segmented.found.confidence[every]
         if settings.points_organized:
             return points
         # As blocks of bytes: NumPy copies a structured array field by field.
@@ -116,11 +114,11 @@ class PointClouds:
         unordered: Points = blocks[kept.ravel()].view(POINT)[None]
         return unordered
 
-    def _rays_for(self, matrix: NDArray[np.float64], shape: tuple[int, ...], stride: int) -> _Rays:
-        key = (matrix.tobytes(), shape, stride)
-        if self._rays is None or self._rays.key != key:
-            self._rays = _Rays.of(key, matrix)
-        return self._rays
+    def _rays_for(self, camera: Camera, stride: int) -> _Rays:
+        rays = self._rays
+        if rays is None or (rays.camera, rays.stride) != (camera, stride):
+            self._rays = rays = _Rays.of(camera, stride)
+        return rays
 
     def _wanted(self, classes: tuple[str, ...]) -> NDArray[np.bool_]:
         wanted = np.zeros(256, np.bool_)

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from fafnet_core.labels import LabelSet
 from fafnet_core.nearest import unknown_name
 from fafnet_ros.images import array_to_image
-from fafnet_ros.outputs.frame import OutputSettings, Result
+from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
 from fafnet_ros.outputs.legend import Legend
 from fafnet_ros.outputs.points import PointClouds
 from fafnet_ros.outputs.qos import IMAGE_QOS
@@ -160,18 +160,18 @@ class Outputs:
         """Publish names, colours and legend, for those who come now and later."""
         self._legend.publish()
 
-    def publish(self, result: Result, header: Header, settings: OutputSettings) -> None:
+    def publish(self, segmented: SegmentedFrame, header: Header, settings: OutputSettings) -> None:
         """Publish what somebody subscribes to, under the colour image's own header.
 
-        What needs labels is left out where the result has none. Nothing is raised for a context
+        What needs labels is left out where there are none. Nothing is raised for a context
         that is being shut down.
         """
-        rendering = Rendering(result, settings)
+        rendering = Rendering(segmented, settings)
         try:
             for output in self._all():
-                if output.is_wanted and not (output.needs_labels and result.labels is None):
+                if output.is_wanted and not (output.needs_labels and segmented.found is None):
                     output.publish(rendering, header)
-            self._legend.place(result, header.frame_id)
+            self._legend.place(segmented.frame.camera, header.frame_id)
         except Exception:
             if self._node.context.ok():
                 raise
@@ -192,12 +192,11 @@ def _image(encoding: str, picture: Callable[[Rendering], Any]) -> _Make:
 
 def _camera_info(rendering: Rendering, header: Header) -> CameraInfo:
     """Return the camera of the outputs' images, at their size."""
-    (fx, skew, cx), (_, fy, cy) = rendering.camera_matrix[:2].tolist()
-    height, width = rendering.shape
-    info = CameraInfo(header=header, height=height, width=width)
-    info.distortion_model = rendering.result.distortion_model
-    info.d = list(rendering.result.distortion)
-    info.k = [fx, skew, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    camera, lens = rendering.camera, rendering.segmented.lens
+    info = CameraInfo(header=header, height=camera.height, width=camera.width)
+    info.distortion_model = lens.model
+    info.d = list(lens.coefficients)
+    info.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
     info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    info.p = [fx, skew, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    info.p = [*info.k[:3], 0.0, *info.k[3:6], 0.0, *info.k[6:], 0.0]
     return info

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
+from fafnet_core.frame import Segmentation
 from fafnet_core.inference import blend
-from fafnet_core.resampling import sampled
-from fafnet_ros.outputs.frame import OutputSettings, Result
+from fafnet_core.resampling import resized_image, sampled
+from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
 
 
 class Rendering:
@@ -23,54 +22,55 @@ class Rendering:
     lies between two classes, or between a depth and none.
     """
 
-    def __init__(self, result: Result, settings: OutputSettings) -> None:
-        self.result = result
+    def __init__(self, segmented: SegmentedFrame, settings: OutputSettings) -> None:
+        self.segmented = segmented
+        self.frame = segmented.frame
         self.settings = settings
-        height, width = result.rgb.shape[:2]
+        height, width = self.frame.size
         scale = settings.output_scale
-        self.shape = max(round(height * scale), 1), max(round(width * scale), 1)
+        self.size = max(round(height * scale), 1), max(round(width * scale), 1)
+
+    @property
+    def _found(self) -> Segmentation:
+        if self.segmented.found is None:
+            raise ValueError("no labels were made of this frame")
+        return self.segmented.found
 
     @cached_property
     def sure_labels(self) -> NDArray[np.uint8]:
         """The labels (H, W) at full size, unlabelled where confidence is below the threshold."""
-        labels, confidence = self.result.labels, self.result.confidence
-        if labels is None or confidence is None:
-            raise ValueError("no labels were made of this frame")
+        found = self._found
         threshold = self.settings.confidence_threshold
         if threshold <= 0:
-            return labels
-        unlabelled = np.uint8(self.result.label_set.ignore_index)
-        return np.where(confidence < np.float32(threshold), unlabelled, labels)
+            return found.labels
+        unlabelled = np.uint8(found.label_set.ignore_index)
+        return np.where(found.confidence < np.float32(threshold), unlabelled, found.labels)
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
         """The labels (h, w)."""
-        return sampled(self.sure_labels, self.shape)
+        return sampled(self.sure_labels, self.size)
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """The confidence (h, w) of the labels, also of those below the threshold."""
-        if self.result.confidence is None:
-            raise ValueError("no labels were made of this frame")
-        return sampled(self.result.confidence, self.shape)
+        return sampled(self._found.confidence, self.size)
 
     @cached_property
     def hha(self) -> NDArray[np.uint8]:
         """HHA (h, w, 3), whatever the size at which the network saw it."""
-        return sampled(self.result.hha, self.shape)
+        return sampled(self.segmented.hha, self.size)
 
     @cached_property
     def colour(self) -> NDArray[np.uint8]:
         """The labels in the label set's colours (h, w, 3)."""
-        return self.result.label_set.colourise(self.labels)
+        return self._found.label_set.colourise(self.labels)
 
     @cached_property
     def overlay(self) -> NDArray[np.uint8]:
         """The labels' colours over the colour image; unlabelled pixels stay as they are."""
-        rgb: Any = self.result.rgb
-        if self.shape != rgb.shape[:2]:
-            rgb = cv2.resize(rgb, self.shape[::-1], interpolation=cv2.INTER_AREA)
-        unlabelled = self.labels == self.result.label_set.ignore_index
+        unlabelled = self.labels == self._found.label_set.ignore_index
+        rgb = resized_image(self.frame.rgb, self.size)
         return blend(rgb, self.colour, self.settings.overlay_opacity, keep=unlabelled)
 
     def mask(self, class_id: int) -> NDArray[np.uint8]:
@@ -79,7 +79,6 @@ class Rendering:
         return mask
 
     @property
-    def camera_matrix(self) -> NDArray[np.float64]:
-        """The camera matrix (3, 3) of the images; pixel centres at whole numbers."""
-        camera = Camera.from_matrix(self.result.camera_matrix, self.result.rgb.shape[:2])
-        return camera.scaled(self.shape).matrix
+    def camera(self) -> Camera:
+        """The camera of the images."""
+        return self.frame.camera.scaled(self.size)

@@ -270,7 +270,7 @@ def test_faults_that_cannot_be_are_refused(change: dict[str, float], message: st
 
 def test_the_demo_camera_without_faults_measures_at_any_range() -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed")
-    from fafnet_ros.synthetic_camera import SyntheticCameraParameters, _sensor
+    from fafnet_ros.cameras.synthetic_camera import SyntheticCameraParameters, _sensor
 
     nothing = SyntheticCameraParameters(baseline_m=0.0, calibration_error_px=0.0, faults=0.0)
     assert _sensor(nothing) == PERFECT

@@ -105,7 +105,8 @@ class Ros:
         does not depend on labels that mean something, and frames wait for no large one.
         """
         options = [f"{name}:={target}" for name, target in (remap or {}).items()]
-        command = [sys.executable, "-m", f"fafnet_ros.{executable}", "--ros-args"]
+        room = "" if executable == "segment_node" else "cameras."
+        command = [sys.executable, "-m", f"fafnet_ros.{room}{executable}", "--ros-args"]
         command += [part for option in options for part in ("-r", option)]
         if executable == "segment_node" and "checkpoint" not in parameters:
             command += ["-p", f"checkpoint:={UNTRAINED}fafnet-nano"]

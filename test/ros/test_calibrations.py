@@ -11,7 +11,7 @@ pytest.importorskip("sensor_msgs", reason="sensor_msgs is not installed")
 from sensor_msgs.msg import CameraInfo
 
 from fafnet_core.messages.synchronizer import Stream
-from fafnet_ros.calibrations import Calibrations
+from fafnet_ros.inputs.calibrations import Calibrations
 
 C, D = Stream.COLOUR, Stream.DEPTH
 

@@ -19,8 +19,8 @@ from fafnet_core.messages.images import image_to_depth_m
 from fafnet_core.registration import register_depth
 from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour, look_at
 from fafnet_core.rooms.dataset import photograph
-from fafnet_ros.rgbd_camera import encode_depth
-from fafnet_ros.synthetic_camera import depth_to_color, specific_force
+from fafnet_ros.cameras.rgbd_camera import encode_depth
+from fafnet_ros.cameras.synthetic_camera import depth_to_color, specific_force
 
 
 def stamp(message: Image) -> float:

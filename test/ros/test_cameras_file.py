@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fafnet_ros.camera_presets import Preset, check_parameter_file, read_presets
+from fafnet_ros.cameras.presets import Preset, check_parameter_file, read_presets
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = PROJECT / "docs" / "cameras"
@@ -59,7 +59,7 @@ def test_parameters_of_presets_exist_and_are_in_range() -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     from dataclasses import fields
 
-    from fafnet_ros.segment_parameters import SegmentParameters
+    from fafnet_ros.node.parameters import SegmentParameters
 
     specs = {field.name: field for field in fields(SegmentParameters)}
     for name, camera in CAMERAS.items():
@@ -74,7 +74,7 @@ def test_the_parameter_file_has_every_parameter_at_its_default() -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     from dataclasses import asdict
 
-    from fafnet_ros.segment_parameters import SegmentParameters
+    from fafnet_ros.node.parameters import SegmentParameters
 
     text = (PROJECT / "config/segment.yaml").read_text()
     values = yaml.safe_load(text)["/**"]["ros__parameters"]

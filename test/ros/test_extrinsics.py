@@ -14,7 +14,7 @@ from conftest import Ros
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 
 from fafnet_core.registration import Extrinsics
-from fafnet_ros.extrinsics import (
+from fafnet_ros.inputs.extrinsics import (
     HeardExtrinsics,
     Turns,
     extrinsics_source,
@@ -22,8 +22,12 @@ from fafnet_ros.extrinsics import (
     pose_from_parameter,
     unit_quaternion,
 )
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.transform_buffer import TransformBuffer, open_transforms, transform_to_extrinsics
+from fafnet_ros.inputs.transform_buffer import (
+    TransformBuffer,
+    open_transforms,
+    transform_to_extrinsics,
+)
+from fafnet_ros.node.parameters import SegmentParameters
 
 # A quarter turn about z: x goes to y, and y to -x. Its transpose is another rotation.
 QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fafnet_ros.failures import one_line
+from fafnet_ros.node.failures import one_line
 
 FULL = "the GPU's memory is full: end other processes on it (nvidia-smi), or take a smaller"
 

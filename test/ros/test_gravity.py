@@ -20,16 +20,16 @@ from sensor_msgs.msg import Imu
 from fafnet_core.accelerometer import STANDARD_GRAVITY as G
 from fafnet_core.accelerometer import Reading
 from fafnet_core.registration import Extrinsics
-from fafnet_ros.gravity import (
+from fafnet_ros.diagnostics.statistics import Statistics
+from fafnet_ros.inputs.gravity import (
     FixedGravity,
     GravitySource,
     against_z,
     describe,
     gravity_source,
 )
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.statistics import Statistics
-from fafnet_ros.transform_buffer import open_transforms
+from fafnet_ros.inputs.transform_buffer import open_transforms
+from fafnet_ros.node.parameters import SegmentParameters
 
 NS = 1_000_000_000
 COLOUR = "camera_color_optical_frame"

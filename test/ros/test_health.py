@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from fafnet_ros.diagnostics import (
+from fafnet_ros.diagnostics.input_rules import nearest_topics
+from fafnet_ros.diagnostics.message import (
     STAGES,
     Report,
     describe_load,
@@ -20,7 +21,7 @@ from fafnet_ros.diagnostics import (
     describe_stamps,
     device_memory,
 )
-from fafnet_ros.health import (
+from fafnet_ros.diagnostics.rules import (
     INVALID_DEPTH,
     REGISTERED_HERE,
     UNWATCHED,
@@ -35,9 +36,8 @@ from fafnet_ros.health import (
     findings,
     is_recent,
 )
-from fafnet_ros.input_health import nearest_topics
-from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED
-from fafnet_ros.statistics import Statistics, rate_text
+from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.node.load import OVER_AGE, OVER_RATE, REPLACED
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 COLOUR = InputState(event="colour", name="rgb/image", topic="/rgb/image", type_name=IMAGE)
@@ -96,7 +96,7 @@ def silent(entry: InputState, **changes: Any) -> list[Finding]:
 
 def test_a_healthy_node_has_nothing_to_say() -> None:
     memory = MemoryState(device="cpu", used=1, free=50, total=100)
-    load = LoadState(budget_s=0.1, max_latency_s=0.5, median_s=0.09)
+    load = LoadState(max_latency_s=0.5)
     assert said(frame=FrameState(), load=load, memory=memory) == []
 
 
@@ -627,36 +627,16 @@ def test_a_camera_that_comes_after_a_pause_is_given_time() -> None:
 def test_what_was_seen_of_the_last_frame_is_forgotten_while_nobody_watches() -> None:
     node = Node().run(colour=1, depth=1, paired=1, published=1)
     node.statistics.gauge(INVALID_DEPTH, 1.0)
-    over = LoadState(budget_s=0.1, median_s=0.25, scale=0.25, is_smallest=True)
-    assert len(said(node=node, load=over)) == 2
+    assert len(said(node=node)) == 1
     node.run(colour=1, depth=1, paired=1, **{UNWATCHED: 1})
-    the(said(node=node, load=over), "IDLE", "nobody subscribes")
+    the(said(node=node), "IDLE", "nobody subscribes")
     node.statistics.count("published")
-    assert len(said(node=node, load=over)) == 2  # somebody does again
+    assert len(said(node=node)) == 1  # somebody does again
 
 
 def test_no_more_pairs_give_way_than_come() -> None:
     node = Node().run(colour=2, depth=2, paired=2, published=6, **{REPLACED: 1})
     the(said(node=node), "OK", "15.0 of 15.0 pairs")
-
-
-def test_the_latency_budget() -> None:
-    over = LoadState(budget_s=0.1, median_s=0.25, scale=0.25, is_smallest=True)
-    the(said(load=over), "WARN", "250 ms", "latency_budget (100 ms)", "0.25", "smaller checkpoint")
-    small = dataclasses.replace(over, scale=64 / 96)
-    the(said(load=small), "WARN", "even at 0.667 of the image's width and height")
-    text = the(said(load=dataclasses.replace(over, scale=1.0)), "WARN", "cannot be made smaller")
-    assert "even at" not in text
-    kept = LoadState(budget_s=0.1, median_s=0.08, scale=0.5)
-    the(said(load=kept), "OK", "0.5 of the image's width", "latency_budget (100 ms)")
-    assert said(load=LoadState(budget_s=0.1, median_s=0.25)) == []  # about to step down
-    sized = LoadState(budget_s=0.1, median_s=0.08, scale=0.5, fitted=0.5)
-    assert said(load=sized) == []  # it is the input size that makes it smaller
-    lower = dataclasses.replace(sized, scale=0.25)
-    the(said(load=lower), "OK", "0.25 of the image's width", "latency_budget (100 ms)")
-    full = dataclasses.replace(sized, median_s=0.25, is_smallest=True)
-    the(said(load=full), "WARN", "the network's input is so small that it cannot be made smaller")
-    assert said(load=LoadState(median_s=9.0)) == []
 
 
 def test_memory_that_is_nearly_full() -> None:
@@ -706,11 +686,7 @@ def test_the_names_of_the_values_are_stable() -> None:
         "nearest stamps (ms)": "12.3",
         "depth clock offset (ms)": "-2000.0",
     }
-    assert describe_load(LoadState(budget_s=0.1, scale=64 / 240)) == {
-        "input scale": "0.267",
-        "max latency (s)": "0",
-        "latency budget (s)": "0.1",
-    }
+    assert describe_load(LoadState(max_latency_s=0.1)) == {"max latency (s)": "0.1"}
 
 
 def test_the_rates_of_a_slow_camera() -> None:

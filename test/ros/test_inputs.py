@@ -13,10 +13,10 @@ from conftest import Ros
 from sensor_msgs.msg import CameraInfo, Image
 
 from fafnet_core.messages.synchronizer import Stream
-from fafnet_ros.calibrations import CHANGED
-from fafnet_ros.inputs import Inputs, Job
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.statistics import Statistics
+from fafnet_ros.diagnostics.statistics import Statistics
+from fafnet_ros.inputs.calibrations import CHANGED
+from fafnet_ros.inputs.inputs import Inputs, Job
+from fafnet_ros.node.parameters import SegmentParameters
 
 MS = 1_000_000
 C, D = Stream.COLOUR, Stream.DEPTH

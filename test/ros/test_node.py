@@ -31,7 +31,7 @@ from fafnet_core.inference import Segmenter
 from fafnet_core.labels import NYU40
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_core.resampling import sampled
-from fafnet_ros.lifecycle import SturdyLifecycleNode, transition
+from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.outputs import LATCHED_QOS
 
 SMALL: dict[str, Any] = {"width": 128, "height": 96, "frames": 4}

@@ -17,14 +17,14 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 import rclpy
 from conftest import Ros
-from output_frames import CAMERA, HEIGHT, WIDTH, frame
+from output_frames import CAMERA, HEIGHT, WIDTH, frame, unlabelled
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header, String
 
 from fafnet_core.inference.pictures import class_key
 from fafnet_core.labels import NYU40, LabelSet
-from fafnet_ros.lifecycle import SturdyLifecycleNode
-from fafnet_ros.outputs import LATCHED_QOS, TOPICS, Outputs, OutputSettings, Rendering
+from fafnet_ros.node.lifecycle import SturdyLifecycleNode
+from fafnet_ros.outputs import LATCHED_QOS, TOPICS, Lens, Outputs, OutputSettings, Rendering
 from fafnet_ros.outputs.legend import markers
 from fafnet_ros.outputs.publishers import MAX_MASKS, mask_topic
 
@@ -91,17 +91,18 @@ def test_weak_pixels_are_unlabelled_in_every_image() -> None:
     assert (rendering.labels[CHAIR] == 255).all()
     assert (rendering.labels[:, : WIDTH // 2] == 1).all()
     assert (rendering.colour[CHAIR] == 0).all()
-    np.testing.assert_array_equal(rendering.overlay[CHAIR], frame().rgb[CHAIR])
+    np.testing.assert_array_equal(rendering.overlay[CHAIR], frame().frame.rgb[CHAIR])
     np.testing.assert_array_equal(rendering.overlay[0, 0], NYU40.palette[1])
     assert not rendering.mask(4).any()
-    np.testing.assert_array_equal(rendering.confidence, frame().confidence)
+    np.testing.assert_array_equal(rendering.confidence[CHAIR], np.float32(0.4))
 
 
 def test_the_threshold_itself_is_enough() -> None:
     edge = frame(confidence=np.full((HEIGHT, WIDTH), 0.7, np.float32))
     assert 255 not in Rendering(edge, OutputSettings(confidence_threshold=0.7)).labels
     assert (Rendering(edge, OutputSettings(confidence_threshold=0.71)).labels == 255).all()
-    assert Rendering(edge, PLAIN).labels is edge.labels
+    assert edge.found is not None
+    assert Rendering(edge, PLAIN).labels is edge.found.labels
 
 
 def test_the_label_sets_own_unlabelled_id_is_used() -> None:
@@ -124,8 +125,9 @@ def test_scaled_images_hold_values_that_were_there(scale: float) -> None:
     under_the_centre = (rows, columns)
     np.testing.assert_array_equal(rendering.labels, labels[under_the_centre])
     np.testing.assert_array_equal(rendering.hha, result.hha[under_the_centre])
-    assert result.confidence is not None
-    np.testing.assert_array_equal(rendering.confidence, result.confidence[under_the_centre])
+    assert result.found is not None
+    confidence = result.found.confidence[under_the_centre]
+    np.testing.assert_array_equal(rendering.confidence, confidence)
     np.testing.assert_array_equal(rendering.colour, NYU40.colourise(rendering.labels))
     assert rendering.overlay.shape == (height, width, 3)
     np.testing.assert_array_equal(rendering.mask(7), 255 * (labels[under_the_centre] == 7))
@@ -144,21 +146,16 @@ def test_hha_of_another_size_lies_on_the_labels(scale: float) -> None:
 
 def test_the_picture_under_a_scaled_overlay_is_averaged() -> None:
     rendering = Rendering(frame(), OutputSettings(output_scale=0.5, overlay_opacity=0.0))
-    blocks = frame().rgb.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).astype(float).mean((1, 3))
+    blocks = frame().frame.rgb.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).astype(float).mean((1, 3))
     assert np.abs(rendering.overlay - blocks).max() <= 0.5
 
 
 def test_a_scaled_camera_sees_the_same_directions() -> None:
-    matrix = Rendering(frame(), OutputSettings(output_scale=0.5)).camera_matrix
-    np.testing.assert_array_equal(matrix, [[10, 0, 3.5], [0, 12.5, 2.5], [0, 0, 1]])
+    half = Rendering(frame(), OutputSettings(output_scale=0.5)).camera
+    assert half.matrix.tolist() == [[10, 0, 3.5], [0, 12.5, 2.5], [0, 0, 1]]
     # Each axis by its own ratio where the size is rounded.
     odd = Rendering(frame(), OutputSettings(output_scale=0.3))
-    height, width = odd.shape
-    for side, axis, full in ((width, 0, WIDTH), (height, 1, HEIGHT)):
-        focal, centre = odd.camera_matrix[axis, axis], odd.camera_matrix[axis, 2]
-        for edge, full_edge in ((-0.5, -0.5), (side - 0.5, full - 0.5)):
-            direction = (full_edge - CAMERA[axis, 2]) / CAMERA[axis, axis]
-            assert (edge - centre) / focal == pytest.approx(direction)
+    assert odd.camera == CAMERA.scaled(odd.size)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +175,7 @@ def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str
 
 
 def test_a_result_that_does_not_fit_together_is_refused() -> None:
-    with pytest.raises(ValueError, match="come together"):
-        frame(labels=None)
-    with pytest.raises(ValueError, match=r"colour is \(12, 16\), depth_m is \(6, 8\)"):
+    with pytest.raises(ValueError, match="register"):
         frame(depth_m=np.zeros((6, 8), np.float32))
 
 
@@ -211,12 +206,12 @@ def test_the_key_has_every_class_in_its_colour() -> None:
 
 def test_markers_stand_beside_the_view_and_apart() -> None:
     pytest.importorskip("visualization_msgs", reason="visualization_msgs is not installed")
-    clear, *texts = markers(NYU40, CAMERA, (HEIGHT, WIDTH), "optical").markers
+    clear, *texts = markers(NYU40, CAMERA, "optical").markers
     assert clear.action == clear.DELETEALL
     assert [text.text for text in texts] == list(NYU40.names)
     assert [text.id for text in texts] == list(range(40))
-    right_edge = (WIDTH - 0.5 - CAMERA[0, 2]) / CAMERA[0, 0]
-    top, bottom = ((edge - 0.5 - CAMERA[1, 2]) / CAMERA[1, 1] for edge in (0, HEIGHT))
+    right_edge = (WIDTH - 0.5 - CAMERA.cx) / CAMERA.fx
+    top, bottom = ((edge - 0.5 - CAMERA.cy) / CAMERA.fy for edge in (0, HEIGHT))
     boxes = []
     for text, colour in zip(texts, NYU40.palette, strict=True):
         assert (text.type, text.action) == (text.TEXT_VIEW_FACING, text.ADD)
@@ -259,7 +254,7 @@ def test_markers_come_with_the_first_frame_and_with_another_camera(
     arrays = ros.collect(messages.MarkerArray, "fafnet/legend_markers", LATCHED_QOS)
     ros.wait_for(lambda: outputs.wanted, "the subscription")
     assert not outputs.wants_labels
-    result = frame(labels=None, confidence=None)
+    result = unlabelled()
     for _ in range(3):
         outputs.publish(result, header("left"), PLAIN)
     ros.wait_for(lambda: arrays, "markers")
@@ -300,7 +295,7 @@ def test_every_topic_carries_the_images_of_the_frame(ros: Ros, node: Publishing)
     }
     outputs = [output.publisher for output in node.outputs._frames]
     ros.wait_for(lambda: all(p.get_subscription_count() for p in outputs), "all subscriptions")
-    result = frame(distortion_model="rational_polynomial", distortion=(0.1, 0.2, 0.3))
+    result = frame(lens=Lens("rational_polynomial", (0.1, 0.2, 0.3)))
     node.outputs.publish(result, header(), settings)
     ros.wait_for(lambda: all(received.values()), "one of each")
     for topic, messages in received.items():
@@ -353,7 +348,7 @@ def test_hha_alone_needs_no_labels(ros: Ros, node: Publishing) -> None:
     # Somebody comes for labels while the frame is on its way, which has none.
     labels = ros.collect(Image, "fafnet/labels")
     ros.wait_for(lambda: node.outputs.wants_labels, "the second subscription")
-    node.outputs.publish(frame(labels=None, confidence=None), header(), PLAIN)
+    node.outputs.publish(unlabelled(), header(), PLAIN)
     ros.wait_for(lambda: hha, "HHA")
     ros.spin(0.2)
     assert labels == []

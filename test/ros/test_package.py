@@ -124,10 +124,10 @@ def test_the_page_names_every_parameter_and_topic() -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     from dataclasses import fields
 
-    from fafnet_ros.frame_player import FramePlayerParameters
+    from fafnet_ros.cameras.frame_player import FramePlayerParameters
+    from fafnet_ros.cameras.synthetic_camera import SyntheticCameraParameters
+    from fafnet_ros.node.parameters import SegmentParameters
     from fafnet_ros.outputs import TOPICS
-    from fafnet_ros.segment_parameters import SegmentParameters
-    from fafnet_ros.synthetic_camera import SyntheticCameraParameters
 
     page = (PROJECT / "docs/node.md").read_text()
     for kind in (SegmentParameters, FramePlayerParameters, SyntheticCameraParameters):

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from fafnet_ros.worker import LatestWorker
+from fafnet_ros.node.worker import LatestWorker
 
 
 def test_a_stop_that_is_interrupted_can_be_made_again() -> None:

@@ -227,19 +227,6 @@ def test_max_rate_and_max_latency_drop_frames_and_count_them(ros: Ros) -> None:
     assert labels == []
 
 
-def test_a_budget_that_cannot_be_kept_makes_the_input_smaller(ros: Ros) -> None:
-    labels = ros.collect(Image, "fafnet/labels")
-    diagnostics = Diagnostics(ros)
-    ros.start("synthetic_camera", **{**SMALL, "rate": 30.0})
-    node = ros.start("segment_node", latency_budget=0.001)
-    ros.wait_for(lambda: diagnostics.values.get("input scale") == "0.667", "the smallest input")
-    assert "0.667 of the image's width and height" in node.output  # 64 of 96 rows
-    assert "latency_budget" in node.output
-    labels.clear()
-    ros.wait_for(lambda: labels, "labels")
-    assert (labels[-1].width, labels[-1].height) == (128, 96)
-
-
 class Camera:
     """A camera whose stamps and calibration the test decides."""
 

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from fafnet_ros.statistics import Statistics, rate_text
+from fafnet_ros.diagnostics.statistics import Statistics, rate_text
 
 
 class Hands:

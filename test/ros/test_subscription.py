@@ -14,10 +14,10 @@ from rclpy.node import Node  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu  # noqa: E402
 
-from fafnet_ros.health import Finding, findings  # noqa: E402
-from fafnet_ros.stamps import PairingState  # noqa: E402
-from fafnet_ros.statistics import Statistics  # noqa: E402
-from fafnet_ros.subscription import MatchingSubscription, type_name  # noqa: E402
+from fafnet_ros.diagnostics.rules import Finding, findings  # noqa: E402
+from fafnet_ros.diagnostics.statistics import Statistics  # noqa: E402
+from fafnet_ros.inputs.stamps import PairingState  # noqa: E402
+from fafnet_ros.inputs.subscription import MatchingSubscription, type_name  # noqa: E402
 
 IMAGE = "sensor_msgs/msg/Image"
 

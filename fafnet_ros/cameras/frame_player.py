@@ -16,14 +16,14 @@ from rclpy.time import Time
 from rosgraph_msgs.msg import Clock as ClockMessage
 
 from fafnet_core.datasets.frames import FrameFolder
-from fafnet_ros.lifecycle import run
-from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
-from fafnet_ros.rgbd_camera import (
+from fafnet_ros.cameras.rgbd_camera import (
     DEPTH_ENCODINGS,
     CameraParameters,
     PreparedFrame,
     RgbdCamera,
 )
+from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
+from fafnet_ros.running import run
 
 _DISCOVERY_S = 0.5
 

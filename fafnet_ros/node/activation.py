@@ -6,6 +6,7 @@ The executor only receives, pairs and answers.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,20 +16,26 @@ from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.synchronizer import Stream
-from fafnet_ros.extrinsics import extrinsics_source
-from fafnet_ros.failures import one_line
-from fafnet_ros.gravity import gravity_source
-from fafnet_ros.health import UNWATCHED, pace
-from fafnet_ros.inputs import NO_INFO, Inputs, Job
-from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED, RateLimit, ResolutionSteps, is_over_age
-from fafnet_ros.node_state import InputState, LoadState
+from fafnet_ros.diagnostics.rules import INPUT_SCALE, UNWATCHED, pace
+from fafnet_ros.diagnostics.state import InputState, LoadState
+from fafnet_ros.diagnostics.statistics import Statistics
+from fafnet_ros.inputs.extrinsics import extrinsics_source
+from fafnet_ros.inputs.gravity import gravity_source
+from fafnet_ros.inputs.inputs import NO_INFO, Inputs, Job
+from fafnet_ros.inputs.stamps import PairingState
+from fafnet_ros.node.failures import one_line
+from fafnet_ros.node.load import (
+    OVER_AGE,
+    OVER_RATE,
+    REPLACED,
+    RateLimit,
+    is_over_age,
+)
+from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.node.pipeline import Pipeline
+from fafnet_ros.node.remedies import worded
+from fafnet_ros.node.worker import LatestWorker
 from fafnet_ros.outputs import Outputs
-from fafnet_ros.pipeline import Pipeline
-from fafnet_ros.remedies import worded
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.stamps import PairingState
-from fafnet_ros.statistics import Statistics
-from fafnet_ros.worker import LatestWorker
 
 LEFT = "left at deactivation"
 """The count of pairs that were waiting for the worker when it was stopped."""
@@ -77,8 +84,6 @@ class Activation:
         self._fault = fault
         self._begun = time.monotonic()
         self._limit = RateLimit(settings.max_rate)
-        self._input_size = segmenter.input_size
-        self._steps = ResolutionSteps(settings.latency_budget, input_size=self._input_size)
         self._settings = settings
         self._depth_info_topic = node.resolve_topic_name("depth/camera_info")
         with ExitStack() as undo:  # a half-begun activation must leave nothing behind
@@ -119,8 +124,6 @@ class Activation:
         """Take what may change while the node is active; begins with the next pair."""
         if settings.max_rate != self._settings.max_rate:
             self._limit = RateLimit(settings.max_rate)
-        if settings.latency_budget != self._settings.latency_budget:
-            self._steps = ResolutionSteps(settings.latency_budget, input_size=self._input_size)
         self._settings = settings
         self.inputs.apply(settings)
 
@@ -146,30 +149,24 @@ class Activation:
             return
         self._statistics.measure("receive", begun - job.received)
         try:
-            self._segment(job, begun)
+            self._segment(job)
         except ValueError as error:  # a frame that does not fit: said once in a while, counted
-            topics = (self.inputs.topic(stream) for stream in Stream)
-            self._fault(
-                "refused", f"{' and '.join(topics)}: {worded(error, self._depth_info_topic)}"
-            )
+            topics = " and ".join(self.inputs.topic(stream) for stream in Stream)
+            self._fault("refused", f"{topics}: {worded(error, self._depth_info_topic)}")
         except Exception as error:
             if self._node.context.ok():  # else: publishing while the process is being shut down
                 self._fault("failed", f"a frame failed: {one_line(error)}", error)
 
-    def _segment(self, job: Job, begun: float) -> None:
-        outputs, steps = self._outputs, self._steps
-        labelled = outputs.wants_labels
-        result = self._pipeline.run(job, steps.scale, label=labelled)
-        segmented = time.monotonic()
-        outputs.publish(result, job.colour.header, job.settings.outputs)
+    def _segment(self, job: Job) -> None:
+        segmented = self._pipeline.run(job, label=self._outputs.wants_labels)
+        seen, whole = math.prod(segmented.hha.shape[:2]), math.prod(segmented.frame.size)
+        self._statistics.gauge(INPUT_SCALE, math.sqrt(seen / whole))
+        labelled = time.monotonic()
+        self._outputs.publish(segmented, job.colour.header, job.settings.outputs)
         published = time.monotonic()
-        self._statistics.measure("publish", published - segmented)
+        self._statistics.measure("publish", published - labelled)
         self._statistics.measure("total", published - job.received)
         self._statistics.count("published")
-        if labelled:
-            line = steps.observe(published - begun, result.depth_m.shape)
-            if line:
-                self._node.get_logger().info(line)
 
     # What diagnostics say
 
@@ -208,14 +205,7 @@ class Activation:
 
     def load_state(self) -> LoadState:
         """Return how the load control stands."""
-        return LoadState(
-            max_latency_s=self._settings.max_latency,
-            budget_s=self._settings.latency_budget,
-            median_s=self._steps.median_s,
-            scale=self._steps.share,
-            fitted=self._steps.fitted,
-            is_smallest=self._steps.is_smallest,
-        )
+        return LoadState(max_latency_s=self._settings.max_latency)
 
     def source_findings(self) -> list[str]:
         """Return what the sources of transforms and of gravity miss."""

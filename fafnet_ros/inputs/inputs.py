@@ -14,11 +14,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from fafnet_core.messages.camera_infos import CameraInfos
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
-from fafnet_ros.calibrations import CHANGED, Calibrations
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.stamps import StampOffsets
-from fafnet_ros.statistics import SILENT_AFTER, Statistics
-from fafnet_ros.subscription import MatchingSubscription
+from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.inputs.calibrations import CHANGED, Calibrations
+from fafnet_ros.inputs.stamps import StampOffsets
+from fafnet_ros.inputs.subscription import MatchingSubscription
+from fafnet_ros.node.parameters import SegmentParameters
 
 _LOG_EVERY = 10.0
 """Seconds: a calibration that changes all the time is not logged each time."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fafnet_ros.input_health import input_findings, pairing_findings
-from fafnet_ros.load import OVER_AGE, OVER_RATE, REPLACED
-from fafnet_ros.node_state import (
+from fafnet_ros.diagnostics.input_rules import input_findings, pairing_findings
+from fafnet_ros.diagnostics.state import (
     Finding,
     FrameState,
     InputState,
@@ -19,8 +18,9 @@ from fafnet_ros.node_state import (
     MemoryState,
     PublisherState,
 )
-from fafnet_ros.stamps import PairingState, StampOffsets, StreamStamps
-from fafnet_ros.statistics import SILENT_AFTER, Statistics, rate_text
+from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics, rate_text
+from fafnet_ros.inputs.stamps import PairingState, StampOffsets, StreamStamps
+from fafnet_ros.node.load import OVER_AGE, OVER_RATE, REPLACED
 
 __all__ = [
     "INVALID_DEPTH",
@@ -42,6 +42,9 @@ __all__ = [
 
 INVALID_DEPTH = "invalid depth share"
 """The gauge of the share of depth pixels without a value, 0..1."""
+
+INPUT_SCALE = "input scale"
+"""The gauge of the network's input over the image, by their sides."""
 
 UNWATCHED = "unwatched"
 """The event of a pair that nobody wants labels of."""
@@ -177,14 +180,13 @@ def depth_findings(statistics: Statistics, topics: Mapping[str, str]) -> list[Fi
 def load_findings(
     statistics: Statistics, load: LoadState, active_s: float, *, are_refused: bool
 ) -> list[Finding]:
-    """Say what the load costs: pairs dropped for being late, a budget missed, work that hangs.
+    """Say what the load costs: pairs dropped for being late, work that hangs.
 
     Frames that are refused leave no labels either, and what says why is enough.
     """
-    found = _budget_findings(load)
     pairs = statistics.rate("paired")
     if pairs == 0:
-        return found
+        return []
     aged, replaced = (min(statistics.rate(event), pairs) for event in (OVER_AGE, REPLACED))
     # The newest pair waits, so that after one which is too old the next comes fresh: every second
     # turn is the most that can be lost, unless something holds up the worker.
@@ -195,7 +197,7 @@ def load_findings(
             f" dropped, older than max_latency ({load.max_latency_s:g} s): raise it above a frame's"
             " interval, or take a smaller checkpoint or a faster device"
         )
-        return [*found, Finding("WARN", text)]
+        return [Finding("WARN", text)]
     # Frames were taken all this time: some subscriber wants them, and max_rate lets them through.
     silent = min(
         statistics.age("published"),
@@ -211,36 +213,12 @@ def load_findings(
             f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come: take a"
             " smaller checkpoint or a faster device; the log may say more"
         )
-        return found if are_refused else [*found, Finding("ERROR", text)]
+        return [] if are_refused else [Finding("ERROR", text)]
     if replaced > _MOST * pairs:
         text = (
             f"the network is slower than the camera: {rate_text(replaced)} of"
-            f" {rate_text(pairs)} pairs a second give way to newer ones; a smaller checkpoint, a"
-            " GPU or latency_budget labels more of them"
-        )
-        found.append(Finding("OK", text))
-    return found
-
-
-def _budget_findings(load: LoadState) -> list[Finding]:
-    if load.budget_s == 0:
-        return []
-    if load.is_smallest and load.median_s is not None and load.median_s > load.budget_s:
-        where = (
-            f" even at {load.scale:.3g} of the image's width and height"
-            if load.scale < load.fitted
-            else ", and the network's input is so small that it cannot be made smaller"
-        )
-        text = (
-            f"a frame takes {1e3 * load.median_s:.0f} ms (median), over latency_budget"
-            f" ({1e3 * load.budget_s:.0f} ms){where}: take a smaller checkpoint or a faster"
-            " device, or raise latency_budget"
-        )
-        return [Finding("WARN", text)]
-    if load.scale < load.fitted:
-        text = (
-            f"the network sees {load.scale:.3g} of the image's width and height, to keep"
-            f" latency_budget ({1e3 * load.budget_s:.0f} ms)"
+            f" {rate_text(pairs)} pairs a second give way to newer ones; a smaller checkpoint or"
+            " input_size, or a GPU, labels more of them"
         )
         return [Finding("OK", text)]
     return []

@@ -24,14 +24,14 @@ from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
 from fafnet_core.rooms.camera import Pose
 from fafnet_core.rooms.dataset import photograph
 from fafnet_core.rooms.sensor import calibration_error
-from fafnet_ros.lifecycle import run
-from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
-from fafnet_ros.rgbd_camera import (
+from fafnet_ros.cameras.rgbd_camera import (
     DEPTH_ENCODINGS,
     CameraParameters,
     PreparedFrame,
     RgbdCamera,
 )
+from fafnet_ros.parameters import declare_parameters, parameter, read_parameters
+from fafnet_ros.running import run
 
 _IMU_RATE = 100.0
 _STANDARD_GRAVITY = 9.80665

@@ -9,7 +9,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from fafnet_ros.node_state import InputState, PublisherState
+from fafnet_ros.diagnostics.state import InputState, PublisherState
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks

@@ -195,14 +195,6 @@ class SegmentParameters:
         maximum=60.0,
         live=True,
     )
-    latency_budget: float = parameter(
-        0.0,
-        "Seconds within which a frame should be done: the network's input is made smaller in steps"
-        " until it is; 0: never.",
-        minimum=0.0,
-        maximum=60.0,
-        live=True,
-    )
 
     @property
     def reads_compressed_depth(self) -> bool:

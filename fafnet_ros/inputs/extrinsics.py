@@ -12,9 +12,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from fafnet_core.registration import Extrinsics
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.statistics import SILENT_AFTER
-from fafnet_ros.transform_buffer import NOT_INSTALLED, open_transforms
+from fafnet_ros.diagnostics.statistics import SILENT_AFTER
+from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
+from fafnet_ros.node.parameters import SegmentParameters
 
 TOPIC = "depth_to_color"
 """Before remapping. A RealSense has it as <camera>/extrinsics/depth_to_color."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from fafnet_ros.health import INVALID_DEPTH
-from fafnet_ros.node_state import Finding, LoadState, MemoryState
-from fafnet_ros.stamps import PairingState
-from fafnet_ros.statistics import Statistics, rate_text
+from fafnet_ros.diagnostics.rules import INVALID_DEPTH
+from fafnet_ros.diagnostics.state import Finding, LoadState, MemoryState
+from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.inputs.stamps import PairingState
 
 STAGES = ("receive", "decode", "register", "hha", "network", "publish", "total")
 """The stages of a frame, in order: from receipt to the worker's hands, its work, and in all."""
@@ -77,7 +77,7 @@ def describe_numbers(statistics: Statistics, pairing: Mapping[str, int]) -> dict
     gauges = statistics.gauges
     if INVALID_DEPTH in gauges:
         values[f"{INVALID_DEPTH} (%)"] = f"{100 * gauges.pop(INVALID_DEPTH):.1f}"
-    return values | {name: f"{value:.6g}" for name, value in sorted(gauges.items())}
+    return values | {name: f"{value:.3g}" for name, value in sorted(gauges.items())}
 
 
 def _stage_order(stage: str) -> tuple[int, str]:
@@ -95,11 +95,7 @@ def describe_stamps(pairing: PairingState) -> dict[str, str]:
 
 def describe_load(load: LoadState) -> dict[str, str]:
     """Return how the load control stands, as texts."""
-    return {
-        "input scale": f"{load.scale:.3g}",
-        "max latency (s)": f"{load.max_latency_s:g}",
-        "latency budget (s)": f"{load.budget_s:g}",
-    }
+    return {"max latency (s)": f"{load.max_latency_s:g}"}
 
 
 def describe_memory(memory: MemoryState | None) -> dict[str, str]:

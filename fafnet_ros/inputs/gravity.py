@@ -19,10 +19,10 @@ from sensor_msgs.msg import Imu
 from fafnet_core.accelerometer import STALE_AFTER_S, STANDARD_GRAVITY, GravityFilter, Reading
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_core.registration import Extrinsics
-from fafnet_ros.extrinsics import unit_quaternion
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.statistics import SILENT_AFTER, Statistics
-from fafnet_ros.transform_buffer import NOT_INSTALLED, open_transforms
+from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.inputs.extrinsics import unit_quaternion
+from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
+from fafnet_ros.node.parameters import SegmentParameters
 
 Direction = NDArray[np.float64]
 

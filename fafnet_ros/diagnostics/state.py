@@ -1,6 +1,6 @@
-"""The node's state as plain data: what the sentences of `fafnet_ros.health` are made from.
+"""The node's state as plain data: what the sentences of the rules are made from.
 
-How the stamps of colour and depth lie is in `fafnet_ros.stamps`.
+How the stamps of colour and depth lie is in `fafnet_ros.inputs.stamps`.
 """
 
 from __future__ import annotations
@@ -80,19 +80,9 @@ class LoadState:
 
     Attributes:
         max_latency_s: the parameter `max_latency`.
-        budget_s: the parameter `latency_budget`.
-        median_s: median time of the last frames; None if unknown.
-        scale: share of the image's width and height that the network really sees.
-        fitted: the share that it would see without a budget: of an input size.
-        is_smallest: there is no smaller size.
     """
 
     max_latency_s: float = 0.0
-    budget_s: float = 0.0
-    median_s: float | None = None
-    scale: float = 1.0
-    fitted: float = 1.0
-    is_smallest: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The node `/fafnet`: RGB-D topics in, segmentation images and clouds out.
 
 Here are its states, its parameters and its diagnostics; what it does with frames while it is active
-is `fafnet_ros.activation`.
+is `fafnet_ros.node.activation`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from rclpy.lifecycle import LifecycleState
 
 from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_threads
 from fafnet_core.input_size import parse_input_size, size_text
-from fafnet_ros.activation import Activation
-from fafnet_ros.diagnostics import (
+from fafnet_ros.diagnostics.message import (
     Report,
     describe_load,
     describe_memory,
@@ -27,14 +26,15 @@ from fafnet_ros.diagnostics import (
     describe_stamps,
     device_memory,
 )
-from fafnet_ros.failures import SEE_LOG
-from fafnet_ros.health import findings, is_recent
-from fafnet_ros.lifecycle import SturdyLifecycleNode, transition
-from fafnet_ros.node_state import Finding, FrameState
+from fafnet_ros.diagnostics.rules import findings, is_recent
+from fafnet_ros.diagnostics.state import Finding, FrameState
+from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.node.activation import Activation
+from fafnet_ros.node.failures import SEE_LOG
+from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
+from fafnet_ros.node.parameters import SegmentParameters
 from fafnet_ros.outputs import Outputs
 from fafnet_ros.parameters import declare_parameters, read_parameters
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.statistics import SILENT_AFTER, Statistics
 
 _LOG_EVERY = 10.0
 """Seconds between two log lines about the same kind of fault; each one is counted."""

@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 
-from fafnet_ros.node_state import Finding, InputState
-from fafnet_ros.stamps import PairingState, StreamStamps
-from fafnet_ros.statistics import Statistics, rate_text
+from fafnet_ros.diagnostics.state import Finding, InputState
+from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.inputs.stamps import PairingState, StreamStamps
 
 _ANOTHER_CLOCK = 1.0
 """Seconds between stamps that came at the same time from which they are of different clocks."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from fafnet_core.frame import RgbdFrame
-from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.frames import FrameBuilder
-from fafnet_core.messages.protocols import stamp_ns
-from fafnet_ros.extrinsics import ExtrinsicsSource
-from fafnet_ros.gravity import GravitySource
-from fafnet_ros.health import INVALID_DEPTH, REGISTERED_HERE
+from fafnet_ros.diagnostics.rules import INVALID_DEPTH, REGISTERED_HERE
+from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.images import image_to_rgb
-from fafnet_ros.inputs import Job
-from fafnet_ros.load import seen_size
-from fafnet_ros.outputs import Result
-from fafnet_ros.remedies import worded
-from fafnet_ros.segment_parameters import SegmentParameters
-from fafnet_ros.statistics import Statistics
+from fafnet_ros.inputs.extrinsics import ExtrinsicsSource
+from fafnet_ros.inputs.gravity import GravitySource
+from fafnet_ros.inputs.inputs import Job
+from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.node.remedies import worded
+from fafnet_ros.outputs import Lens, SegmentedFrame
 
 
 class Pipeline:
@@ -48,13 +44,11 @@ class Pipeline:
         doubt: Callable[[str], None],
         depth_info_topic: str = "",
     ) -> None:
-        self._segmenter = segmenter
+        self._segmenter = segmenter.following(settings.hha)
         self._builder = FrameBuilder(settings.frames, image_to_rgb)
         self._depth_info_topic = depth_info_topic
         self._extrinsics = extrinsics
         self._gravity = gravity
-        on_gpu = None if segmenter.device == "cpu" else segmenter.device
-        self._stream = HHAStream(settings.hha, device=on_gpu)
         self._statistics = statistics
         self._doubt = doubt
 
@@ -63,12 +57,11 @@ class Pipeline:
         """When a frame last had to do without depth's camera_info; see `FrameBuilder`."""
         return self._builder.depth_info_missed_at
 
-    def run(self, job: Job, scale: float, *, label: bool) -> Result:
+    def run(self, job: Job, *, label: bool) -> SegmentedFrame:
         """Return what is to be published of a pair.
 
         Args:
             job: the pair.
-            scale: of the network's input over the size that the frame is brought to, at most 1.
             label: False leaves the network out: nobody wants labels.
 
         Raises:
@@ -84,28 +77,12 @@ class Pipeline:
         if frame.doubt is not None:
             self._doubt(worded(frame.doubt, self._depth_info_topic))
         self._measure(frame)
-        header = job.colour.header
-        stamp = stamp_ns(header)
-        begun = time.perf_counter()
-        seen = frame.scaled(seen_size(frame.size, self._segmenter.input_size, scale))
-        down = self._gravity.direction(stamp, header.frame_id)
-        hha = self._stream.encode(seen.depth_m, seen.camera, stamp_s=stamp / 1e9, gravity=down).hha
-        encoded = time.perf_counter()
-        self._statistics.measure("hha", encoded - begun)
-        labels = confidence = None
-        if label:
-            labels, confidence = self._segmenter.predict(seen.rgb, hha, size=frame.size)
-            self._statistics.measure("network", time.perf_counter() - encoded)
-        return Result(
-            rgb=frame.rgb,
-            depth_m=frame.depth_m,
-            camera_matrix=frame.camera.matrix,
-            labels=labels,
-            confidence=confidence,
-            hha=hha,
-            label_set=self._segmenter.label_set,
-            **_distortion(job),
-        )
+        down = self._gravity.direction(frame.stamp_ns, frame.frame_id)
+        seen = self._segmenter.encode(replace(frame, gravity=down))
+        found = self._segmenter.label(seen) if label else None
+        for stage, seconds in (found or seen).seconds.items():
+            self._statistics.measure(stage, seconds)
+        return SegmentedFrame(frame=frame, hha=seen.hha, found=found, lens=_lens(job))
 
     def _measure(self, frame: RgbdFrame) -> None:
         for stage, seconds in frame.seconds.items():
@@ -117,9 +94,9 @@ class Pipeline:
         self._statistics.gauge(INVALID_DEPTH, 1 - valid / frame.depth_m.size)
 
 
-def _distortion(job: Job) -> dict[str, Any]:
+def _lens(job: Job) -> Lens:
     """Return what the colour image's camera_info says of its lens."""
     info = job.colour_info
     if info is None or job.settings.rectified or not info.distortion_model:
-        return {}
-    return {"distortion_model": info.distortion_model, "distortion": tuple(info.d)}
+        return Lens()
+    return Lens(info.distortion_model, tuple(info.d))

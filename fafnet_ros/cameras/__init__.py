@@ -1,0 +1,1 @@
+"""Cameras to try things with, and the presets of real ones."""

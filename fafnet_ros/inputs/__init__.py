@@ -1,0 +1,1 @@
+"""What comes in: images paired by stamp, camera_infos, transforms, and where down is."""

@@ -1,0 +1,53 @@
+"""Which frames the node takes: not more a second than it may, and none that has waited too long."""
+
+from __future__ import annotations
+
+import math
+
+OVER_RATE = "over max_rate"
+OVER_AGE = "over max_latency"
+REPLACED = "replaced by a newer one"
+"""Names under which the node counts the pairs that load control drops."""
+
+_JITTER = 0.25
+"""A frame may come early by this share of the interval and still count as the next one."""
+
+
+class RateLimit:
+    """Lets frames through at no more than a given rate, evenly spaced.
+
+    Args:
+        max_rate_hz: frames a second; 0 lets everything through.
+    """
+
+    def __init__(self, max_rate_hz: float) -> None:
+        self.max_rate_hz = max_rate_hz
+        self._due = -math.inf
+
+    def admits(self, now_s: float) -> bool:
+        """Tell whether a frame that comes now may pass.
+
+        Frames are due on an even grid that lasts from one to the next, so that a camera's jitter
+        does not add up; a pause, or a clock that jumps back, begins a new grid.
+
+        Args:
+            now_s: seconds of any clock.
+        """
+        if self.max_rate_hz == 0:
+            return True
+        interval = 1 / self.max_rate_hz
+        early = self._due - now_s
+        if early > _JITTER * interval and early <= interval * (1 + _JITTER):
+            return False
+        # On the grid while frames keep to it; from this frame on after a pause: no burst.
+        keeps_to_grid = abs(early) < interval
+        self._due = (self._due if keeps_to_grid else now_s) + interval
+        return True
+
+
+def is_over_age(received_s: float, now_s: float, max_latency_s: float) -> bool:
+    """Tell whether a frame has waited too long since its receipt; a limit of 0 means never.
+
+    By time of receipt, because the camera's clock may not be the computer's.
+    """
+    return 0 < max_latency_s < now_s - received_s
