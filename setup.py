@@ -34,6 +34,7 @@ TFLITE = ["tflite>=2.18"]
 DEV = [
     "colcon-common-extensions",
     "hypothesis>=6",
+    "import-linter>=2.3",
     "mypy>=1.10",
     "pytest>=8",
     "pytest-rerunfailures>=14",
