@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fafnet_core.checkpoints.hub import HubMixin
 from fafnet_core.models.acfm import AttentionCrossFusion, IdentityFusion
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.baseline import AtrousPyramidPooling, DeepLabDecoder, ElementWiseSum
@@ -41,7 +40,7 @@ from fafnet_core.models.timm_backbone import TimmBackbone
 from fafnet_core.models.variants import VARIANTS
 
 
-class FAFNet(HubMixin, nn.Module):
+class FAFNet(nn.Module):
     """RGB-D semantic segmentation: a colour and an HHA image in, scores of every class out.
 
     In the paper's variant the streams share no parameter. Every parameter has its part in the

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from fafnet_core import FAFNet, load_checkpoint
 from fafnet_core.checkpoints.checkpoint import read_metadata
+from fafnet_core.checkpoints.release import NORMALISATION, Converted, convert_release
 from fafnet_core.checkpoints.release_file import read_release_file
 from fafnet_core.cli.main import main
 from fafnet_core.labels import NYU40, SUN37
 from fafnet_core.models.fam import FlowAlignment
-from fafnet_core.models.release import NORMALISATION, Converted, convert_release
 
 State = dict[str, Tensor]
 REFERENCE = json.loads((Path(__file__).parent / "data" / "release_logits.json").read_text())
