@@ -32,9 +32,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from fafnet_core import FAFNet, load_checkpoint  # noqa: E402
+from fafnet_core.checkpoints.release import convert_release  # noqa: E402
 from fafnet_core.cli.main import main as fafnet  # noqa: E402
-from fafnet_core.models.fam import PIXELS, FlowAlignment  # noqa: E402
-from fafnet_core.models.release import convert_release  # noqa: E402
+from fafnet_core.models.fam import FlowAlignment  # noqa: E402
+from fafnet_core.models.warp import PIXELS  # noqa: E402
 
 CASES = ((1, 480, 640), (1, 427, 561), (2, 240, 320))
 REFERENCE = PROJECT / "test" / "core" / "data" / "release_logits.json"

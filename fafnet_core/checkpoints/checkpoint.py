@@ -139,63 +139,13 @@ def save_checkpoint(
         model.config, label_set, normalisation or Normalisation(), notes or {}, input_size
     )
     header = {_FORMAT_KEY: FORMAT, _METADATA_KEY: metadata.to_json()}
-    tensors = storable_tensors(model)
+    tensors = _storable_tensors(model)
     if half:
         tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     content = save(tensors, header)
     with written_beside(path) as beside:
         # Not safetensors' own save_file, which makes the file readable by nobody else.
         beside.write_bytes(content)
-
-
-def _halved(name: str, tensor: Tensor) -> Tensor:
-    if tensor.ndim < 2 or tensor.dtype != torch.float32:
-        return tensor
-    half = tensor.half()
-    if not torch.equal(half.isfinite(), tensor.isfinite()):
-        raise ValueError(f"{name} has a weight that float16 cannot hold; save it without half=True")
-    return half
-
-
-def storable_tensors(model: FAFNet) -> dict[str, Tensor]:
-    """The tensors of a checkpoint; ValueError where `load_checkpoint` would refuse them.
-
-    Better now than when the network that was trained is gone.
-    """
-    state, again = model.state_dict(), repeated_names(model)
-    empty = build_empty(model.config)
-    wanted = empty.state_dict()
-    if again != repeated_names(empty):
-        raise ValueError("the network shares tensors that its configuration does not share")
-    if strange := state.keys() ^ wanted.keys():
-        raise ValueError(
-            "the network is not as its configuration would build it:"
-            f" {', '.join(sorted(strange)[:3])} should, or should not, be there"
-        )
-    for name, tensor in state.items():
-        if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
-            raise ValueError(
-                f"{name} is {tensor.dtype} {tuple(tensor.shape)}, wanted {wanted[name].dtype}"
-                f" {tuple(wanted[name].shape)}; a checkpoint holds the network of its configuration"
-                " in float32 (model.float())"
-            )
-        if tensor.is_meta:
-            raise ValueError(f"{name} has no values: the network is on PyTorch's meta device")
-    return {name: tensor.contiguous() for name, tensor in state.items() if name not in again}
-
-
-def repeated_names(model: nn.Module) -> dict[str, str]:
-    """Every name under which the state of `model` repeats a tensor, with its first name.
-
-    Modules that two parents share, as the release's shortcuts, have two names and one tensor.
-    """
-    first: dict[int, str] = {}
-    again = {}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        known_as = first.setdefault(id(tensor), name)
-        if known_as != name:
-            again[name] = known_as
-    return again
 
 
 def read_metadata(path: str | Path) -> CheckpointMetadata:
@@ -233,32 +183,91 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAFNet:
     """Return the checkpoint's network, in evaluation mode; its configuration is `.config`.
 
+    Args:
+        path: a file, a folder, "hf://owner/name" or "default".
+        device: where to put it.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint, or its weights do not fit its configuration.
+        OSError: the Hub cannot be reached.
     """
     path = checkpoint_file(path)
-    metadata = read_metadata(path)
-    model = build_empty(metadata.config)
+    model = build_empty(read_metadata(path).config)
+    try:
+        model.load_state_dict(_read_state(path, model), assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights do not fit its configuration: {error}") from error
+    return model.eval().to(device)
+
+
+def repeated_names(model: nn.Module) -> dict[str, str]:
+    """Every name under which the state of `model` repeats a tensor, with its first name.
+
+    Modules that two parents share, as the release's shortcuts, have two names and one tensor.
+    """
+    first: dict[int, str] = {}
+    again = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        known_as = first.setdefault(id(tensor), name)
+        if known_as != name:
+            again[name] = known_as
+    return again
+
+
+def _storable_tensors(model: FAFNet) -> dict[str, Tensor]:
+    """The tensors of a checkpoint; ValueError where `load_checkpoint` would refuse them.
+
+    Better now than when the network that was trained is gone.
+    """
+    state, again = model.state_dict(), repeated_names(model)
+    empty = build_empty(model.config)
+    wanted = empty.state_dict()
+    if again != repeated_names(empty):
+        raise ValueError("the network shares tensors that its configuration does not share")
+    if strange := state.keys() ^ wanted.keys():
+        raise ValueError(
+            "the network is not as its configuration would build it:"
+            f" {', '.join(sorted(strange)[:3])} should, or should not, be there"
+        )
+    for name, tensor in state.items():
+        if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
+            raise ValueError(
+                f"{name} is {tensor.dtype} {tuple(tensor.shape)}, wanted {wanted[name].dtype}"
+                f" {tuple(wanted[name].shape)}; a checkpoint holds the network of its configuration"
+                " in float32 (model.float())"
+            )
+        if tensor.is_meta:
+            raise ValueError(f"{name} has no values: the network is on PyTorch's meta device")
+    return {name: tensor.contiguous() for name, tensor in state.items() if name not in again}
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    if tensor.ndim < 2 or tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    if not torch.equal(half.isfinite(), tensor.isfinite()):
+        raise ValueError(f"{name} has a weight that float16 cannot hold; save it without half=True")
+    return half
+
+
+def _read_state(path: Path, model: FAFNet) -> dict[str, Tensor]:
+    """The tensors of a file, in the model's types, under all of the names that each has there."""
     wanted = model.state_dict()
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     for name, tensor in state.items():
-        if name in wanted and tensor.dtype != wanted[name].dtype:
-            if tensor.dtype == torch.float16 and wanted[name].dtype == torch.float32:
-                state[name] = tensor.float()  # stored with `half`
-                continue
+        dtype = wanted[name].dtype if name in wanted else tensor.dtype
+        if (tensor.dtype, dtype) == (torch.float16, torch.float32):
+            state[name] = tensor.float()  # stored with `half`
+        elif tensor.dtype != dtype:
             raise ValueError(
-                f"{path}: {name} is {tensor.dtype}, not {wanted[name].dtype}; save the network in"
-                " float32, `precision` chooses the arithmetic when it is loaded"
+                f"{path}: {name} is {tensor.dtype}, not {dtype}; save the network in float32,"
+                " `precision` chooses the arithmetic when it is loaded"
             )
     for name, known_as in repeated_names(model).items():
         if name in state:
             raise ValueError(f"{path}: {name} is {known_as} again; a checkpoint holds it once")
         if known_as in state:
             state[name] = state[known_as]
-    try:
-        model.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: its weights do not fit its configuration: {error}") from error
-    return model.eval().to(device)
+    return state

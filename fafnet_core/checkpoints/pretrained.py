@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fafnet_core.checkpoints.folded import FoldedWeights, folded_weights, load_folded
-from fafnet_core.checkpoints.hub import CHECKPOINT, resolve
+from fafnet_core.checkpoints.location import CHECKPOINT, resolve
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.config import RESNETS
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import fafnet_core
-from fafnet_core.checkpoints.hub import resolve
+from fafnet_core.checkpoints.location import resolve
 
 DEFAULT_CHECKPOINT = "default"
 """The name under which it is found; a file of that name is reached as `./default`."""
@@ -14,7 +14,7 @@ _FILE = "checkpoints/fafnet-mobile.safetensors"
 
 
 def checkpoint_file(source: str | Path) -> Path:
-    """Return the file of a checkpoint: `default`, or whatever `hub.resolve` takes.
+    """Return the file of a checkpoint: `default`, or whatever `location.resolve` takes.
 
     Raises:
         FileNotFoundError: a folder or a repository has no checkpoint.

@@ -73,8 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _convert_release(arguments: argparse.Namespace) -> int:
     from fafnet_core import save_checkpoint
+    from fafnet_core.checkpoints.release import NORMALISATION, convert_release
     from fafnet_core.checkpoints.release_file import read_release_file
-    from fafnet_core.models.release import NORMALISATION, convert_release
 
     source: Path = arguments.input
     out: Path = arguments.output

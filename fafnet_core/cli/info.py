@@ -195,7 +195,7 @@ def _models(arguments: argparse.Namespace) -> list[_Model]:
 
 def _find(name: str, arguments: argparse.Namespace) -> _Model:
     """The network of that name, file or repository, before `--set`."""
-    from fafnet_core.checkpoints.hub import named_repository
+    from fafnet_core.checkpoints.location import named_repository
 
     parser: argparse.ArgumentParser = arguments.parser
     try:

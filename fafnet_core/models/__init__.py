@@ -1,7 +1,7 @@
 """The networks: FAFNet of the paper (section 3), its parts, its configuration and its presets."""
 
 from fafnet_core.models.ablation import ABLATION, Arm, ablation, ablation_arms
-from fafnet_core.models.config import PRESETS, FAFNetConfig, Preset
+from fafnet_core.models.config import PRESETS, FAFNetConfig, NetworkPreset
 from fafnet_core.models.fafnet import FAFNet, build_model
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "Arm",
     "FAFNet",
     "FAFNetConfig",
-    "Preset",
+    "NetworkPreset",
     "ablation",
     "ablation_arms",
     "build_model",

@@ -23,14 +23,6 @@ def cross_fuse(feat: Tensor, other_feat: Tensor, attention: Tensor) -> Tensor:
     return torch.addcmul(other_feat, feat, attention[:, :, None, None])
 
 
-def weighted_sum(feat: Tensor, other_feat: Tensor, attention: Tensor) -> Tensor:
-    """What the authors' code does in place of equations 6-9: the sum of both, weighed by L.
-
-    Arguments as of `cross_fuse`.
-    """
-    return (feat + other_feat) * attention[:, :, None, None]
-
-
 class AttentionCrossFusion(nn.Module):
     """Weighs the channels of each modality by what both hold, and adds the other modality.
 
@@ -42,7 +34,7 @@ class AttentionCrossFusion(nn.Module):
         channels: C, channels of each of the two maps.
         reduction: divides C for the hidden layer (which has at least one unit); None: no hidden
             layer.
-        fuse: `cross_fuse`, the paper's, or `weighted_sum`.
+        fuse: `cross_fuse`, the paper's, or another.
     """
 
     def __init__(
@@ -63,14 +55,6 @@ class AttentionCrossFusion(nn.Module):
         rgb_fused = self.fuse(rgb_feat, depth_feat, l_rgb)  # Eq. 7 and 9.
         depth_fused = self.fuse(depth_feat, rgb_feat, l_depth)  # Eq. 6 and 8.
         return rgb_fused, depth_fused
-
-
-class IdentityFusion(nn.Module):
-    """The ablation's "without ACFM": X_fused is X_feat."""
-
-    def forward(self, rgb_feat: Tensor, depth_feat: Tensor) -> tuple[Tensor, Tensor]:
-        """Both maps, (B, C, H, W), as they came."""
-        return rgb_feat, depth_feat
 
 
 def _mlp(channels: int, reduction: int | None) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fafnet_core.models.context import refuse_to_train_on_one_image
 from fafnet_core.models.decoder import conv_bn_relu
-from fafnet_core.models.fam import upsample_like
+from fafnet_core.models.resize import upsample_like
 
 _RATES_AT_16 = (6, 12, 18)
 _LOW_LEVEL_SHARE = 48 / 256

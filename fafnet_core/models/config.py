@@ -38,6 +38,19 @@ _MOST_GRIDS = 16
 _VARIANT: Any = None
 """Default of a field whose value is the variant's own."""
 
+_CHOICES: Mapping[str, Any] = MappingProxyType(
+    {
+        "modality": Modality,
+        "output_stride": OutputStride,
+        "fusion": Fusion,
+        "fusion_alignment": Alignment,
+        "warp": Warp,
+        "decoder": Decoder,
+        "decoder_alignment": Alignment,
+        "join": Join,
+    }
+)
+
 _OF_VARIANT: Mapping[Variant, Mapping[str, str]] = MappingProxyType(
     {
         "paper": {"backbone": "resnet101", "warp": "both"},
@@ -78,7 +91,7 @@ class FAFNetConfig:
             release does; "sum", of one convolution a level, which is cheaper.
         decoder_channels: width of the context and of every decoder level.
         pooling_sizes: side lengths of the pyramid pooling's grids (aligned decoder).
-        dropout: probability of dropping a channel of the context, 0 up to, not with, 1.
+        dropout: probability of dropping a channel of the context, 0 <= p < 1.
 
     In `dataclasses.replace(config, variant=...)` give `backbone=None, warp=None` too, or they stay
     those of the other variant.
@@ -111,45 +124,32 @@ class FAFNetConfig:
         for name, value in _OF_VARIANT[self.variant].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        for name, choices in _CHOICES.items():
+            self._check_choice(name, choices)
         self._check(
             "backbone",
             isinstance(self.backbone, str)
             and (self.backbone in OWN_BACKBONES or (self._is_timm and self.backbone != TIMM)),
             f"one of {', '.join(OWN_BACKBONES)}, or {TIMM}<name of a timm network>",
         )
-        self._check_choice("modality", Modality)
-        self._check_choice("fusion", Fusion)
-        self._check_choice("decoder", Decoder)
-        self._check_choice("output_stride", OutputStride)
-        self._check_choice("fusion_alignment", Alignment)
-        self._check_choice("warp", Warp)
-        self._check_choice("decoder_alignment", Alignment)
-        self._check("num_classes", _is_int(self.num_classes, 1, 255), "a whole number, 1 to 255")
+        for name, most in (("num_classes", 255), ("decoder_channels", _WIDEST)):
+            self._check(name, _is_int(getattr(self, name), most), f"a whole number, 1 to {most}")
+        for name, none in (
+            ("mlp_reduction", "a single layer"),
+            ("flow_reduction", "the FAMs of the paper"),
+        ):
+            value = getattr(self, name)
+            wanted = f"a whole number, 1 to {_WIDEST}, or null for {none}"
+            self._check(name, value is None or _is_int(value, _WIDEST), wanted)
         self._check(
             "width_multiplier", _is_number(self.width_multiplier, 1 / 16, 4), "a number, 1/16 to 4"
         )
         self._check("acfm", isinstance(self.acfm, bool), "true or false")
         self._check(
-            "mlp_reduction",
-            self.mlp_reduction is None or _is_int(self.mlp_reduction, 1, _WIDEST),
-            f"a whole number, 1 to {_WIDEST}, or null for a single layer",
-        )
-        self._check(
-            "flow_reduction",
-            self.flow_reduction is None or _is_int(self.flow_reduction, 1, _WIDEST),
-            f"a whole number, 1 to {_WIDEST}, or null for the FAMs of the paper",
-        )
-        self._check_choice("join", Join)
-        self._check(
-            "decoder_channels",
-            _is_int(self.decoder_channels, 1, _WIDEST),
-            f"a whole number, 1 to {_WIDEST}",
-        )
-        self._check(
             "pooling_sizes",
             isinstance(self.pooling_sizes, (tuple, list))
             and 0 < len(self.pooling_sizes) <= _MOST_GRIDS
-            and all(_is_int(size, 1, _LARGEST_GRID) for size in self.pooling_sizes),
+            and all(_is_int(size, _LARGEST_GRID) for size in self.pooling_sizes),
             f"a list of one to {_MOST_GRIDS} whole numbers, 1 to {_LARGEST_GRID}",
         )
         self._check(
@@ -231,11 +231,9 @@ class FAFNetConfig:
             raise ValueError(f"{name} must be {wanted}; got {getattr(self, name)!r:.100}")
 
 
-def _is_int(value: object, least: int, most: int | None = None) -> bool:
+def _is_int(value: object, most: int) -> bool:
     # bool is an int to Python, not to a reader of a configuration.
-    if not isinstance(value, int) or isinstance(value, bool):
-        return False
-    return least <= value and (most is None or value <= most)
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def _is_number(value: object, least: float, most: float) -> bool:
@@ -244,16 +242,16 @@ def _is_number(value: object, least: float, most: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Preset:
+class NetworkPreset:
     """A configuration with a name's worth of explanation."""
 
     description: str
     config: FAFNetConfig
 
 
-PRESETS: Mapping[str, Preset] = MappingProxyType(
+PRESETS: Mapping[str, NetworkPreset] = MappingProxyType(
     {
-        "fafnet-nano": Preset(
+        "fafnet-nano": NetworkPreset(
             "two quarter-width ResNet-18s: for a CPU or a small board",
             FAFNetConfig(
                 backbone="resnet18",
@@ -264,7 +262,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 decoder_channels=64,
             ),
         ),
-        "fafnet-mobile": Preset(
+        "fafnet-mobile": NetworkPreset(
             "two MobileNets Multi-AVG with narrow flows: real rooms on a CPU",
             FAFNetConfig(
                 backbone="mobilenet_multi_avg",
@@ -274,7 +272,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 decoder_channels=96,
             ),
         ),
-        "fafnet-lite": Preset(
+        "fafnet-lite": NetworkPreset(
             "two ResNet-18s with narrow flows and a narrow decoder: for an embedded GPU",
             FAFNetConfig(
                 backbone="resnet18",
@@ -284,19 +282,19 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 decoder_channels=80,
             ),
         ),
-        "fafnet-r34": Preset(
+        "fafnet-r34": NetworkPreset(
             "two ResNet-34s at output stride 16: for a desktop GPU",
             FAFNetConfig(backbone="resnet34"),
         ),
-        "fafnet-r50": Preset(
+        "fafnet-r50": NetworkPreset(
             "two ResNet-50s at output stride 16: between r34 and the paper's network",
             FAFNetConfig(backbone="resnet50"),
         ),
-        "fafnet-r101": Preset(
+        "fafnet-r101": NetworkPreset(
             "two ResNet-101s at output stride 16: the paper's network",
             FAFNetConfig(backbone="resnet101"),
         ),
-        "fafnet-release": Preset(
+        "fafnet-release": NetworkPreset(
             "the network that the paper's authors released, for their checkpoints",
             FAFNetConfig(variant="release"),
         ),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fafnet_core.models.fam import upsample_like
+from fafnet_core.models.resize import upsample_like
 
 
 class PyramidPooling(nn.Module):

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fafnet_core.models.fam import upsample_like
 from fafnet_core.models.inplace import added_to
+from fafnet_core.models.resize import upsample_like
 
 
 class AlignedDecoder(nn.Module):

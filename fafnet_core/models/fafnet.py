@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fafnet_core.checkpoints.hub import HubMixin
-from fafnet_core.models.acfm import AttentionCrossFusion, IdentityFusion
+from fafnet_core.models.acfm import AttentionCrossFusion
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.baseline import AtrousPyramidPooling, DeepLabDecoder, ElementWiseSum
 from fafnet_core.models.config import (
@@ -22,26 +21,19 @@ from fafnet_core.models.config import (
     preset_config,
 )
 from fafnet_core.models.context import PyramidPooling
+from fafnet_core.models.controls import IdentityFusion, PassThrough, ZeroFlowAlignment
 from fafnet_core.models.decoder import AlignedDecoder, ConcatenatedLevels, SummedLevels
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
-from fafnet_core.models.fam import (
-    FlowAlignment,
-    FlowRules,
-    PassThrough,
-    Resize,
-    ZeroFlowAlignment,
-    narrow_flow,
-    same_size,
-    upsample_like,
-)
+from fafnet_core.models.fam import FlowAlignment, FlowRules
 from fafnet_core.models.mobilenet import MobileNet
+from fafnet_core.models.resize import Resize, same_size, upsample_like
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
 from fafnet_core.models.timm_backbone import TimmBackbone
 from fafnet_core.models.variants import VARIANTS
 
 
-class FAFNet(HubMixin, nn.Module):
+class FAFNet(nn.Module):
     """RGB-D semantic segmentation: a colour and an HHA image in, scores of every class out.
 
     In the paper's variant the streams share no parameter. Every parameter has its part in the
@@ -224,4 +216,6 @@ def _decoder(config: FAFNetConfig, channels: tuple[int, int, int, int]) -> nn.Mo
 
 
 def _flow_rules(config: FAFNetConfig, of_variant: FlowRules) -> FlowRules:
-    return of_variant if config.flow_reduction is None else narrow_flow(config.flow_reduction)
+    if config.flow_reduction is None:
+        return of_variant
+    return FlowRules(reduction=config.flow_reduction, warps_projection=False)

@@ -9,7 +9,7 @@ Two of a kind, each a table of inverted residuals:
   it.
 
 Stages end where the size changes. `own_names` maps the names of files, so torchvision's weights of
-ImageNet load as they are, and so do those of files whose norms are folded in (`folded.py`).
+ImageNet load as they are, and so do those of files whose norms are folded in.
 
 A stride-2 convolution pads all around, as torchvision does. TensorFlow pads below and on the right
 one more: on a whole image its maps are the same ones, taken one pixel further down and right, so

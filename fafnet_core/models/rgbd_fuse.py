@@ -15,11 +15,6 @@ def add_feedback(feat: Tensor, warped: Tensor) -> Tensor:
     return feat + warped
 
 
-def mean_feedback(feat: Tensor, warped: Tensor) -> Tensor:
-    """What the authors' code does in place of equations 2 and 3: the mean."""
-    return (feat + warped) / 2
-
-
 def no_feedback(feat: Tensor, warped: Tensor) -> Tensor:
     """The stream's own map: behind the last block there is no stage to feed."""
     del warped

@@ -1,8 +1,8 @@
 """The network as the paper's equations say, and as its authors' code computes it.
 
 Both are built from the same blocks. All that differs, beside the defaults of the configuration, is
-here; one thing more is left to the conversion of their checkpoints (`release.py`): biases in front
-of a batch norm, which the norm takes away again.
+here; one thing more is left to the conversion of their checkpoints: biases in front of a batch
+norm, which the norm takes away again.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from fafnet_core.models.acfm import CrossFuse, cross_fuse, weighted_sum
+from fafnet_core.models.acfm import CrossFuse, cross_fuse
 from fafnet_core.models.config import Variant
-from fafnet_core.models.fam import (
-    PAPER_FLOW,
+from fafnet_core.models.fam import PAPER_FLOW, FlowRules
+from fafnet_core.models.release import (
     RELEASED_DECODER_FLOW,
     RELEASED_FUSION_FLOW,
-    FlowRules,
+    mean_feedback,
+    weighted_sum,
 )
-from fafnet_core.models.rgbd_fuse import Feedback, add_feedback, mean_feedback
+from fafnet_core.models.rgbd_fuse import Feedback, add_feedback
 
 
 @dataclass(frozen=True)
-class Rules:
+class VariantRules:
     """What tells one variant from another.
 
     Attributes:
@@ -43,9 +44,9 @@ class Rules:
     shared_shortcuts: bool
 
 
-VARIANTS: Mapping[Variant, Rules] = MappingProxyType(
+VARIANTS: Mapping[Variant, VariantRules] = MappingProxyType(
     {
-        "paper": Rules(
+        "paper": VariantRules(
             cross_fuse=cross_fuse,
             feedback=add_feedback,
             fusion_flow=PAPER_FLOW,
@@ -53,7 +54,7 @@ VARIANTS: Mapping[Variant, Rules] = MappingProxyType(
             released_dilation=False,
             shared_shortcuts=False,
         ),
-        "release": Rules(
+        "release": VariantRules(
             cross_fuse=weighted_sum,
             feedback=mean_feedback,
             fusion_flow=RELEASED_FUSION_FLOW,

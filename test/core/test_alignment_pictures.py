@@ -24,7 +24,8 @@ from fafnet_core.inference import (
 from fafnet_core.inference.alignment_pictures import colour_features, colour_flow
 from fafnet_core.models.config import Alignment as AlignmentKind
 from fafnet_core.models.config import Decoder, Modality, Variant
-from fafnet_core.models.fam import FlowAlignment, warp
+from fafnet_core.models.fam import FlowAlignment, moved_grid
+from fafnet_core.models.warp import warp
 from fafnet_core.rooms import PinholeCamera, Tour, render
 
 HEIGHT, WIDTH = 64, 96
@@ -114,7 +115,8 @@ def test_the_map_before_warped_by_the_flow_is_the_map_after(
         assert np.abs(alignment.flow).max() > 0.1
         units = [alignment.place.stride * sampling.pixels(size) for size in (width, height)]
         flow = torch.from_numpy(alignment.flow) / torch.tensor(units)[:, None, None]
-        warped = warp(torch.from_numpy(alignment.before)[None], flow[None], sampling)[0]
+        grid = moved_grid(flow[None], sampling)
+        warped = warp(torch.from_numpy(alignment.before)[None], grid, sampling)[0]
         scale = np.abs(alignment.after).max()
         np.testing.assert_allclose(warped.numpy(), alignment.after, atol=1e-3 * scale)
 

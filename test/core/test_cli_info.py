@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -200,8 +199,8 @@ def test_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_checkpoint(tmp_path / "model.safetensors", FAFNet(TINY), label_set=SUN37)
-    library = SimpleNamespace(download=lambda *_: str(tmp_path / "model.safetensors"))
-    monkeypatch.setattr("fafnet_core.checkpoints.hub._library", lambda: library)
+    file = tmp_path / "model.safetensors"
+    monkeypatch.setattr("fafnet_core.checkpoints.location.download", lambda *_: file)
     (report,) = reports(["hf://me/net.yaml@v1"], capsys)
     assert report["name"] == "hf://me/net.yaml@v1"
     assert FAFNetConfig.from_dict(report["config"]) == TINY

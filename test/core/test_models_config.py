@@ -123,13 +123,13 @@ def test_what_the_variant_decides() -> None:
     own: dict[str, Any] = {"backbone": None, "warp": None}
     assert dataclasses.replace(release, variant="paper", **own) == FAFNetConfig()
     assert dataclasses.replace(FAFNetConfig(), variant="release", **own) == release
-    with pytest.raises(ValueError, match="warp of variant release must be depth_only; got 'both'"):
+    with pytest.raises(ValueError, match="depth_only"):
         dataclasses.replace(FAFNetConfig(), variant="release")
 
 
 @pytest.mark.parametrize("values", [None, [], "resnet18"])
 def test_a_configuration_is_keys_with_values(values: Any) -> None:
-    with pytest.raises(ValueError, match="keys with values; got"):
+    with pytest.raises(ValueError, match="keys"):
         FAFNetConfig.from_dict(values)
 
 

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fafnet_core.models.context import PyramidPooling
+from fafnet_core.models.controls import PassThrough
 from fafnet_core.models.decoder import AlignedDecoder, ConcatenatedLevels, SummedLevels
-from fafnet_core.models.fam import FlowAlignment, PassThrough, upsample_like
+from fafnet_core.models.fam import FlowAlignment
+from fafnet_core.models.resize import upsample_like
 
 
 def resized(x: Tensor, like: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def test_the_smallest_input(output_stride: int) -> None:
     model = randomise_flows(build(output_stride=output_stride))
     least = output_stride + 1
     assert model(*images(1, least, least)).isfinite().all()
-    with pytest.raises(ValueError, match=f"at least {least} x {least} pixels; got {least - 1} x "):
+    with pytest.raises(ValueError, match=f"{least} x {least}"):
         model(*images(1, least - 1, 100))
 
 
@@ -87,7 +87,7 @@ def test_wrong_inputs_are_named() -> None:
     model = build()
     rgb, hha = images(1, 64, 64)
     for wrong in (hha[..., :-1], hha[:, :1], hha[0]):
-        with pytest.raises(ValueError, match=r"rgb \(1, 3, 64, 64\) and hha \("):
+        with pytest.raises(ValueError, match="rgb"):
             model(rgb, wrong)
 
 
@@ -314,7 +314,7 @@ def test_a_default_device_of_others_does_not_matter() -> None:
 
 def test_a_batch_of_one_cannot_be_trained_and_says_why() -> None:
     model = build().train()
-    with pytest.raises(ValueError, match="two or more images a batch"):
+    with pytest.raises(ValueError, match="two or more"):
         model(*images(1, 64, 64))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -372,5 +372,5 @@ def test_build_model() -> None:
         assert build_model(model.config).config is model.config
     with pytest.raises(ValueError, match=r"'fafnet-nanno'.*'fafnet-nano'"):
         build_model("fafnet-nanno")
-    with pytest.raises(ValueError, match="num_classes must be"):
+    with pytest.raises(ValueError, match="num_classes"):
         build_model("fafnet-nano", num_classes=300)

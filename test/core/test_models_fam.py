@@ -9,17 +9,15 @@ import torch
 from tolerances import assert_same_maps
 from torch import Tensor
 
-from fafnet_core.models.fam import (
-    PIXELS,
-    RELEASED,
-    FlowAlignment,
-    PassThrough,
-    Sampling,
-    ZeroFlowAlignment,
-    narrow_flow,
-    upsample_like,
-    warp,
-)
+from fafnet_core.models.controls import PassThrough, ZeroFlowAlignment
+from fafnet_core.models.fam import FlowAlignment, FlowRules, moved_grid
+from fafnet_core.models.release import RELEASED_SAMPLING
+from fafnet_core.models.resize import upsample_like
+from fafnet_core.models.warp import PIXELS, Sampling, warp
+
+
+def moved(features: Tensor, flow: Tensor, sampling: Sampling = PIXELS) -> Tensor:
+    return warp(features, moved_grid(flow, sampling), sampling)
 
 
 def constant_flow(like: Tensor, dx: float, dy: float) -> Tensor:
@@ -36,7 +34,7 @@ def test_zero_flow_is_the_identity(
     dtype: torch.dtype, tolerance: float, size: tuple[int, int]
 ) -> None:
     features = torch.rand(2, 3, *size).to(dtype)
-    warped = warp(features, constant_flow(features, 0, 0))
+    warped = moved(features, constant_flow(features, 0, 0))
     assert warped.dtype == dtype
     torch.testing.assert_close(warped, features, rtol=0, atol=tolerance)
 
@@ -45,7 +43,7 @@ def test_zero_flow_is_the_identity(
 def test_a_shift_of_whole_pixels_is_brought_back(dx: int, dy: int) -> None:
     features = torch.rand(1, 2, 20, 30, dtype=torch.float64)
     shifted = torch.roll(features, shifts=(dy, dx), dims=(2, 3))
-    warped = warp(shifted, constant_flow(features, dx, dy))
+    warped = moved(shifted, constant_flow(features, dx, dy))
     inner = (..., slice(6, -6), slice(6, -6))
     torch.testing.assert_close(warped[inner], features[inner], rtol=0, atol=1e-12)
 
@@ -61,7 +59,7 @@ def test_a_shift_of_part_of_a_pixel_is_brought_back(dx: float, dy: float) -> Non
         return (0.7 * u - 1.3 * v + 2)[None, None]
 
     shifted = plane(u - dx, v - dy)
-    warped = warp(shifted, constant_flow(shifted, dx, dy))
+    warped = moved(shifted, constant_flow(shifted, dx, dy))
     inner = (..., slice(4, -4), slice(4, -4))
     torch.testing.assert_close(warped[inner], plane(u, v)[inner], rtol=0, atol=1e-12)
 
@@ -69,7 +67,7 @@ def test_a_shift_of_part_of_a_pixel_is_brought_back(dx: float, dy: float) -> Non
 def test_the_flow_is_read_pixel_by_pixel() -> None:
     features = torch.rand(2, 3, 9, 11, dtype=torch.float64)
     flow = (torch.rand(2, 2, 9, 11, dtype=torch.float64) - 0.5) * 6
-    warped = warp(features, flow)
+    warped = moved(features, flow)
     for b, v, u in [(0, 0, 0), (0, 4, 5), (1, 8, 10), (1, 3, 9)]:
         x = float((u + flow[b, 0, v, u]).clamp(0, 10))
         y = float((v + flow[b, 1, v, u]).clamp(0, 8))
@@ -83,7 +81,7 @@ def test_the_flow_is_read_pixel_by_pixel() -> None:
 
 def test_beyond_the_border_is_the_border() -> None:
     features = torch.rand(1, 2, 5, 6, dtype=torch.float64)
-    warped = warp(features, constant_flow(features, -100, 0))
+    warped = moved(features, constant_flow(features, -100, 0))
     torch.testing.assert_close(warped, features[..., :1].expand_as(features), rtol=0, atol=1e-12)
 
 
@@ -91,12 +89,12 @@ def test_gradients_of_the_warp() -> None:
     features = torch.rand(1, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     # Away from whole pixels, where bilinear sampling has a kink.
     flow = (torch.rand(1, 2, 4, 5, dtype=torch.float64) * 0.6 + 0.2).requires_grad_()
-    assert torch.autograd.gradcheck(warp, (features, flow))
+    assert torch.autograd.gradcheck(moved, (features, flow))
 
 
 def test_the_warp_keeps_channels_last() -> None:
     features = torch.rand(2, 8, 6, 7).contiguous(memory_format=torch.channels_last)
-    warped = warp(features, constant_flow(features, 0.5, 0.5))
+    warped = moved(features, constant_flow(features, 0.5, 0.5))
     assert warped.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -108,8 +106,8 @@ def test_both_layouts_are_warped_alike(dtype: torch.dtype, size: tuple[int, int]
     features = torch.randn(3, 5, *size).to(dtype)
     flow = torch.randn(3, 2, 7, 9).to(dtype) * 4
     flow[0, 0, 0, 0] = 1e6
-    expected = warp(features, flow)
-    got = warp(features.to(memory_format=torch.channels_last), flow)
+    expected = moved(features, flow)
+    got = moved(features.to(memory_format=torch.channels_last), flow)
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12 if dtype == torch.float64 else 1e-2
     torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
 
@@ -119,7 +117,7 @@ def test_a_broken_flow_breaks_only_its_pixels() -> None:
     features = torch.rand(1, 4, 6, 7).to(memory_format=torch.channels_last)
     flow = torch.zeros(1, 2, 6, 7)
     flow[0, 0, 2, 3] = float("nan")
-    broken = warp(features, flow).isnan()
+    broken = moved(features, flow).isnan()
     assert broken[..., 2, 3].all()
     assert broken.sum() == 4
 
@@ -127,9 +125,9 @@ def test_a_broken_flow_breaks_only_its_pixels() -> None:
 def test_gradients_are_those_of_the_other_layout() -> None:
     features = torch.rand(2, 3, 6, 7, requires_grad=True)
     flow = torch.rand(2, 2, 6, 7, requires_grad=True)
-    expected = torch.autograd.grad(warp(features, flow).square().sum(), (features, flow))
+    expected = torch.autograd.grad(moved(features, flow).square().sum(), (features, flow))
     nhwc = features.to(memory_format=torch.channels_last)
-    got = torch.autograd.grad(warp(nhwc, flow).square().sum(), (features, flow))
+    got = torch.autograd.grad(moved(nhwc, flow).square().sum(), (features, flow))
     for ours, theirs in zip(got, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
 
@@ -175,7 +173,7 @@ def test_equation_10_by_hand() -> None:
         module.conv_flow.weight,
         padding=1,
     )
-    torch.testing.assert_close(module(x_i, x_j), warp(x_j_up, x_flow))
+    torch.testing.assert_close(module(x_i, x_j), moved(x_j_up, x_flow))
 
 
 def test_an_untrained_module_moves_nothing() -> None:
@@ -204,13 +202,13 @@ def test_zero_flow_has_the_parameters_of_flow_and_its_untrained_result() -> None
 
 def test_a_narrow_flow_warps_the_map_itself() -> None:
     torch.manual_seed(0)
-    module = FlowAlignment(8, upsample_like, narrow_flow(4))
+    module = FlowAlignment(8, upsample_like, FlowRules(reduction=4, warps_projection=False))
     assert module.get_parameter("conv_i.weight").shape == (2, 8, 1, 1)
     x_i, x_j = torch.rand(1, 8, 12, 16), torch.rand(1, 8, 6, 8)
     torch.testing.assert_close(module(x_i, x_j), upsample_like(x_j, x_i), rtol=0, atol=2e-5)
     torch.nn.init.normal_(module.conv_flow.weight)
     seen = upsample_like(module.conv_j(x_j), x_i)
-    torch.testing.assert_close(module(x_i, x_j), warp(x_j, module.flow(x_i, seen)))
+    torch.testing.assert_close(module(x_i, x_j), moved(x_j, module.flow(x_i, seen)))
 
 
 @pytest.mark.parametrize("size", [(6, 8), (9, 5)])
@@ -220,7 +218,7 @@ def test_the_released_sampling_is_that_of_its_formula(size: tuple[int, int]) -> 
     features = torch.rand(1, 2, height, width, dtype=torch.float64)
     flow = torch.randn(1, 2, height, width, dtype=torch.float64) * 3
     padded = torch.nn.functional.pad(features, (1, 1, 1, 1))
-    warped = warp(features, flow, RELEASED)
+    warped = moved(features, flow, RELEASED_SAMPLING)
     for v, u in [(0, 0), (0, width - 1), (2, 3), (height - 1, 1)]:
         x = ((2 * u / (width - 1) - 1 + float(flow[0, 0, v, u]) / width + 1) * width - 1) / 2
         y = ((2 * v / (height - 1) - 1 + float(flow[0, 1, v, u]) / height + 1) * height - 1) / 2
@@ -233,14 +231,13 @@ def test_the_released_sampling_is_that_of_its_formula(size: tuple[int, int]) -> 
         torch.testing.assert_close(warped[0, :, v, u], expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("sampling", "pixels"), [(PIXELS, 1.0), (RELEASED, 0.5)])
+@pytest.mark.parametrize(("sampling", "pixels"), [(PIXELS, 1.0), (RELEASED_SAMPLING, 0.5)])
 def test_how_far_an_offset_of_one_leads(sampling: Sampling, pixels: float) -> None:
     assert sampling.pixels(17) == pytest.approx(pixels)
     ramp = torch.arange(17.0).expand(1, 1, 17, 17)
-    moved = warp(ramp, constant_flow(ramp, 2, 0), sampling) - warp(
-        ramp, constant_flow(ramp, 0, 0), sampling
-    )
-    torch.testing.assert_close(moved[0, 0, 8, 4:12], torch.full((8,), 2 * pixels))
+    there = moved(ramp, constant_flow(ramp, 2, 0), sampling)
+    here = moved(ramp, constant_flow(ramp, 0, 0), sampling)
+    torch.testing.assert_close((there - here)[0, 0, 8, 4:12], torch.full((8,), 2 * pixels))
 
 
 def test_pass_through_is_the_map_or_its_upsampling() -> None:
@@ -260,7 +257,7 @@ def test_a_flow_that_is_not_a_number_shows_and_does_not_end_the_process(
     flow = torch.zeros(2, 2, 9, 11)
     flow[1, 0, 4, 5] = float("nan")
     flow.requires_grad_()
-    warped = warp(features, flow)
+    warped = moved(features, flow)
     lost = warped.isnan()
     assert lost[1, :, 4, 5].all()
     assert lost.sum() == 3
@@ -268,4 +265,4 @@ def test_a_flow_that_is_not_a_number_shows_and_does_not_end_the_process(
     assert features.grad is not None
     assert features.grad.isfinite().all()
     with torch.no_grad():
-        assert warp(features, flow)[1, :, 4, 5].isnan().all()
+        assert moved(features, flow)[1, :, 4, 5].isnan().all()

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fafnet_core.models.acfm import AttentionCrossFusion, IdentityFusion
-from fafnet_core.models.fam import FlowAlignment, PassThrough
+from fafnet_core.models.acfm import AttentionCrossFusion
+from fafnet_core.models.controls import IdentityFusion, PassThrough
+from fafnet_core.models.fam import FlowAlignment
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
 
 Array = NDArray[np.float64]

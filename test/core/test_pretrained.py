@@ -154,7 +154,7 @@ def test_another_resnet_is_named_and_nothing_is_taken(
     torch.save(weights(came), tmp_path / "w.pth")
     model = network(wanted)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(ValueError, match=f"the weights of {came}, but the network has {wanted}:"):
+    with pytest.raises(ValueError, match=f"{came}.*{wanted}"):
         load_backbone(model, tmp_path / "w.pth")
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
 
@@ -163,24 +163,24 @@ def test_other_weights_are_refused_with_what_they_are(state: State, tmp_path: Pa
     path = tmp_path / "w.pth"
     model = network()
     torch.save({name: t for name, t in state.items() if "layer4.1" not in name}, path)
-    with pytest.raises(ValueError, match=r"resnet18: 10 of 120 are not in it \(layer4.1.conv1"):
+    with pytest.raises(ValueError, match="10 of 120"):
         load_backbone(model, path)
     torch.save(state | {"bn1.bias": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match=r"1 have another shape \(bn1.bias is \(3,\), wanted"):
+    with pytest.raises(ValueError, match=r"bn1\.bias"):
         load_backbone(model, path)
     torch.save(state | {"bn1.bias": torch.zeros(8, dtype=torch.int8)}, path)
-    with pytest.raises(ValueError, match=r"1 have another type \(bn1.bias is torch.int8"):
+    with pytest.raises(ValueError, match="int8"):
         load_backbone(model, path)
     torch.save({"blocks.0.attn.qkv.weight": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match=r"its tensors are blocks.0.attn.qkv.weight"):
+    with pytest.raises(ValueError, match="qkv"):
         load_backbone(model, path)
     torch.save([1, 2], path)
-    with pytest.raises(ValueError, match="holds no weights"):
+    with pytest.raises(ValueError, match="no weights"):
         load_backbone(model, path)
 
 
 def test_a_network_of_another_width_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"width_multiplier 1; this one has 0\.25"):
+    with pytest.raises(ValueError, match="width_multiplier"):
         load_backbone(network(width_multiplier=0.25), tmp_path / "w.pth")
 
 
@@ -202,7 +202,7 @@ def test_what_would_run_is_refused_unrun(
         torch.save(
             {"conv1.weight": Malicious()}, path, _use_new_zipfile_serialization=form == "zip"
         )
-    with pytest.raises(ValueError, match="cannot be read as plain weights"):
+    with pytest.raises(ValueError, match="plain weights"):
         load_backbone(network(), path)
     assert not (tmp_path / "pwned").exists()
 
@@ -231,7 +231,7 @@ def test_a_file_with_one_bad_tensor_leaves_the_network_as_it_was(
 def test_a_file_with_two_such_networks_is_refused(tmp_path: Path) -> None:
     trained = network()
     save_file(trained.state_dict(), tmp_path / "ours.safetensors")
-    with pytest.raises(ValueError, match=r"2 such networks, under .*rgb_stream.*depth_stream"):
+    with pytest.raises(ValueError, match="depth_stream"):
         load_backbone(network(), tmp_path / "ours.safetensors")
 
 
@@ -241,20 +241,20 @@ def test_broken_and_missing_files(state: State, tmp_path: Path) -> None:
     save_file(state, tmp_path / "w.safetensors")
     for path in list(tmp_path.iterdir()):
         path.write_bytes(path.read_bytes()[:5000])
-        with pytest.raises(ValueError, match=r"cannot be read as plain|not a whole safetensors"):
+        with pytest.raises(ValueError, match=r"plain|whole"):
             load_backbone(model, path)
     (tmp_path / "empty").touch()
-    with pytest.raises(ValueError, match="cannot be read as plain weights"):
+    with pytest.raises(ValueError, match="plain weights"):
         load_backbone(model, tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match="no weights at"):
+    with pytest.raises(FileNotFoundError, match="no weights"):
         load_backbone(model, tmp_path / "none.pth")
 
 
 def test_a_folder_as_the_hub_has_it(state: State, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"model.safetensors or pytorch_model.bin in the"):
+    with pytest.raises(FileNotFoundError, match="pytorch_model"):
         load_backbone(network(), tmp_path)
     torch.save(state, tmp_path / "pytorch_model.bin")
     assert len(load_backbone(network(), tmp_path).taken) == 120
     save_file(weights("resnet34"), tmp_path / "model.safetensors")  # comes before the pickle
-    with pytest.raises(ValueError, match="weights of resnet34"):
+    with pytest.raises(ValueError, match="resnet34"):
         load_backbone(network(), tmp_path)

@@ -22,7 +22,7 @@ from fafnet_core.inference import Segmentation, Segmenter, blend, legend, strip
 from fafnet_core.inference.classify import classify
 from fafnet_core.input_size import fitted_size
 from fafnet_core.labels import NYU40, SUN37, LabelSet
-from fafnet_core.models import fam
+from fafnet_core.models import warp
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.rooms import PinholeCamera, Tour, render
 
@@ -340,13 +340,13 @@ def test_a_segmentation_is_a_plain_value() -> None:
 
 def test_maps_are_warped_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    gather = fam._gather
+    gather = warp._gather
 
     def counted(*arguments: torch.Tensor) -> torch.Tensor:
         calls.append(arguments)
         return gather(*arguments)
 
-    monkeypatch.setattr(fam, "_gather", counted)
+    monkeypatch.setattr(warp, "_gather", counted)
     Segmenter.from_checkpoint("default", device="cpu").segment(RGB, DEPTH, MATRIX)
     assert len(calls) == 2 * 4 + 3
 

@@ -295,14 +295,14 @@ def test_a_value_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
     source = build.mobilenet(build.FLOAT32)
     kernel = source.tensors[source.operations[0].inputs[1]]
     kernel.data = np.full(kernel.shape, np.nan, np.float32).tobytes()
-    with pytest.raises(ValueError, match=r"features.0.0 has values that are not finite"):
+    with pytest.raises(ValueError, match="finite"):
         network_in(tmp_path, build.write(source))
 
 
 def test_every_cut_is_noticed(tmp_path: Path, written: bytes) -> None:
     # Up to where the first thing that was written lies, an empty buffer.
     for length in [*range(0, 300, 7), *range(300, len(written) - 16, len(written) // 60)]:
-        with pytest.raises(ValueError, match=r"network.tflite"):
+        with pytest.raises(ValueError, match="network"):
             network_in(tmp_path, written[:length])
 
 
@@ -327,7 +327,7 @@ def test_flipped_bytes_end_in_a_network_or_in_a_value_error(tmp_path: Path, writ
     [b"\x08\0\0\0TFL3", b"\xff\xff\xff\xffTFL3" + b"\xff" * 99, b"\x08\0\0\0TFL3" + bytes(99)],
 )
 def test_a_file_of_little_more_than_its_name(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"network.tflite"):
+    with pytest.raises(ValueError, match="network"):
         network_in(tmp_path, content)
 
 
@@ -337,10 +337,10 @@ def test_other_files_and_too_large_ones_are_refused(
     with pytest.raises(FileNotFoundError):
         read_folded_mobilenet(tmp_path / "none")
     for content in (b"", b"TFL3", b"PK\3\4" + bytes(100)):
-        with pytest.raises(ValueError, match="is no TensorFlow Lite file"):
+        with pytest.raises(ValueError, match="TensorFlow Lite"):
             network_in(tmp_path, content)
     monkeypatch.setattr(tflite_file, "LARGEST_FILE", 2**20)
-    with pytest.raises(ValueError, match="more than 1 MiB"):
+    with pytest.raises(ValueError, match="1 MiB"):
         network_in(tmp_path, written)
 
 
@@ -461,7 +461,7 @@ def test_a_value_too_large_for_float16_is_refused(tmp_path: Path) -> None:
         output_stride=32,
         sha256="",
     )
-    with pytest.raises(ValueError, match=r"features.0.0.bias has a value that float16 cannot hold"):
+    with pytest.raises(ValueError, match="float16"):
         save_folded_mobilenet(tmp_path / "out", network, "network.tflite")
     assert not (tmp_path / "out").exists()
     assert "not stated by the source" in network.input

@@ -155,7 +155,7 @@ def test_sizes_that_it_cannot_take(library: dict[str, Any], tmp_path: Path) -> N
     library["net"] = Extractor
     model = build("net").eval()
     assert model.input_divisor == 1
-    with pytest.raises(ValueError, match=r"at least 64 x 64 pixels; got 64 x 63"):
+    with pytest.raises(ValueError, match="64 x 64"):
         model(*torch.rand(2, 1, 3, 64, 63).unbind())
 
     class Even(Extractor):
@@ -171,22 +171,22 @@ def test_sizes_that_it_cannot_take(library: dict[str, Any], tmp_path: Path) -> N
         save_checkpoint(tmp_path / "m.safetensors", model, input_size=(96, 130))
     with pytest.raises(ValueError, match=refusal):
         Segmenter(model, device="cpu", input_size=(96, 130))
-    with pytest.raises(ValueError, match=r"divisible by 32; got 64 x 97"):
+    with pytest.raises(ValueError, match="divisible by 32"):
         model(*torch.rand(2, 1, 3, 64, 97).unbind())
     assert model(*torch.rand(2, 1, 3, 64, 96).unbind()).shape == (1, 40, 64, 96)
 
 
 def test_networks_that_will_not_do(library: dict[str, Any]) -> None:
     library["vit"] = lambda: Extractor((16,))
-    with pytest.raises(ValueError, match=r"'vit' has maps at strides 16; .* at 4, 8, 16, 32"):
+    with pytest.raises(ValueError, match="strides"):
         TimmBackbone("vit")
     library["strided"] = Extractor
-    with pytest.raises(ValueError, match="no output stride 16; set output_stride to 32"):
+    with pytest.raises(ValueError, match="output stride 16"):
         TimmBackbone("strided", output_stride=16)
     library["whole"] = lambda: SimpleNamespace(
         feature_info=SimpleNamespace(reduction=lambda: [4, 8, 16, 32], channels=lambda: [8] * 4)
     )
-    with pytest.raises(ValueError, match="'whole' cannot be stopped between its stages"):
+    with pytest.raises(ValueError, match="stages"):
         TimmBackbone("whole")
 
     class Fixed(Extractor):
@@ -195,27 +195,27 @@ def test_networks_that_will_not_do(library: dict[str, Any]) -> None:
             self["stages_1"].weight = nn.Parameter(torch.zeros(1, 1, 3, 3))
 
     library["fixed"] = Fixed
-    with pytest.raises(ValueError, match="'fixed' does not run on an image of 96 x 160"):
+    with pytest.raises(ValueError, match="96 x 160"):
         TimmBackbone("fixed")
     library["lying"] = lambda: Extractor()
     lying = Extractor()
     lying.feature_info.channels = lambda: [4, 8, 12, 16, 99]
     library["lying"] = lambda: lying
-    with pytest.raises(ValueError, match=r"gives \(1, 20, 3, 5\) at stride 32 .* \(1, 99, 3, 5\)"):
+    with pytest.raises(ValueError, match="stride 32"):
         TimmBackbone("lying")
 
 
 def test_names_near_and_far(library: dict[str, Any]) -> None:
     library["convnext_atto"] = library["convnext_tiny"] = Extractor
-    with pytest.raises(ValueError, match=r"no network 'convnext_ato': did you mean convnext_atto"):
+    with pytest.raises(ValueError, match="convnext_atto"):
         build("convnext_ato")
-    with pytest.raises(ValueError, match=r"no network 'xyz': timm.list_models\(\) has the names"):
+    with pytest.raises(ValueError, match="list_models"):
         build("xyz")
 
 
 def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ValueError, match=r"needs the library timm .*pip install timm,"):
+    with pytest.raises(ValueError, match="pip install timm"):
         build("resnet18")
 
 
@@ -286,14 +286,14 @@ def test_weights_of_timms_whole_network(timm: Any, name: str, tmp_path: Path) ->
 
 
 def test_networks_of_timm_that_will_not_do(timm: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"has maps at strides 16, 16, 16; FAFNet needs four"):
+    with pytest.raises(ValueError, match="strides"):
         TimmBackbone("vit_tiny_patch16_224")
-    with pytest.raises(ValueError, match="its input size is fixed"):
+    with pytest.raises(ValueError, match="fixed"):
         TimmBackbone("efficientformerv2_s0")
-    with pytest.raises(ValueError, match="no output stride 16; set output_stride to 32"):
+    with pytest.raises(ValueError, match="output stride 16"):
         TimmBackbone("mambaout_femto", output_stride=16)
-    with pytest.raises(ValueError, match="did you mean convnext_atto"):
+    with pytest.raises(ValueError, match="convnext_atto"):
         TimmBackbone("convnext_ato")
     save_file(timm.create_model("resnet34").state_dict(), tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="the weights of resnet34, but the network has timm/res"):
+    with pytest.raises(ValueError, match="resnet34"):
         load_backbone(build("resnet18", modality="rgb"), tmp_path)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import pytest
 
+from fafnet_core.checkpoints.release import NORMALISATION
 from fafnet_core.datasets.catalogue import NYUv2Data
 from fafnet_core.models.config import preset_config
-from fafnet_core.models.release import NORMALISATION
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.settings import plain_values, read_section, read_settings
 from fafnet_core.training.config import Config, ModelConfig, TrainConfig, read_config
