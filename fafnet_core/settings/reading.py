@@ -101,9 +101,14 @@ class Setting:
         return SettingsError(f"{self.origin}: {message}")
 
     def __str__(self) -> str:
-        if isinstance(self.value, tuple):
-            return "null" if self.is_null else f"'{self.value[-1]}'"
-        return "a list" if isinstance(self.value, list) else "keys with values"
+        if isinstance(self.value, dict):
+            return "keys with values"
+        if isinstance(self.value, list):
+            return f"a list of {len(self.value)}"
+        if self.is_null:
+            return "null"
+        # Text in quotes; what may be a number or a truth value without.
+        return f"'{self.value[0]}'" if len(self.value) == 1 else str(self.value[-1])
 
 
 def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> Setting:

@@ -291,7 +291,7 @@ def test_a_folder_without_a_checkpoint_fails(
         (["nano", "--set", "pooling_sizes=[1"], "not YAML"),
         (["nano", "--set", f"acfm={'[' * 20_000}"], "nested"),
         (["nano", "--set", "acmf=false"], "did you mean 'acfm'?"),
-        (["nano", "--set", "acfm=7"], "acfm is '7'; wanted true or false"),
+        (["nano", "--set", "acfm=7"], "acfm is 7; wanted true or false"),
         (["nano", "--classes", "256"], "num_classes must be a whole number, 1 to 255"),
         (["release", "--ablation"], "variant release"),
         (["--ablation"], "which network?"),

@@ -82,7 +82,7 @@ def test_data_chooses_the_section_s_type_by_name(tmp_path: Path) -> None:
         ("model:\n  preset: fafnet-nano\n  dropout: 2", "line 3: model: dropout"),
         ("model: {pretrained: a, init: b}", "leave pretrained out"),
         ("train: {batch_size: 6, accumulate: 4}", "take a multiple of 4"),
-        ("train: {ema: 1.0}", "train.ema is '1.0'; wanted a number x with 0 < x < 1, or null"),
+        ("train: {ema: 1.0}", "train.ema is 1.0; wanted a number x with 0 < x < 1, or null"),
         ("train:\n  seed: 4294967296", "line 2: train.seed is"),
         ("train: {iterations: 0}", "1 <= x"),
         ("train:\n  schedule:\n    rat: 1", "line 3: unknown train.schedule key 'rat'"),
@@ -146,7 +146,7 @@ def test_a_second_data_set_is_read_written_and_overridden(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{name: synthetic, share: 1.0}", "auxiliary.share is '1.0'"),
+        ("{name: synthetic, share: 1.0}", "auxiliary.share is 1.0"),
         ("{share: 0.5}", "unknown data set"),
         ("{name: synthetc}", "synthetic"),
         ("{name: synthetic, frame: 5}", "frames"),
