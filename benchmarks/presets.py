@@ -18,12 +18,12 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import peers
 import torch
-import yaml
 from torch import nn
 
 from fafnet_core.models import PRESETS, FAFNetConfig, ablation, build_model
@@ -31,6 +31,7 @@ from fafnet_core.models.config import RESNETS, preset_config
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.nearest import unknown_name
 from fafnet_core.runtimes.devices import choose_device, choose_dtype, use_threads
+from fafnet_core.settings import field_types, read_settings, read_values
 
 ESANET = "ESANet R34-NBt1D"
 
@@ -130,18 +131,8 @@ def build(name: str) -> nn.Module:
     network, *changes = name.split(",")
     preset, _, arm = network.partition("/")
     config = ablation(preset, arm) if arm else preset_config(preset)
-    return build_model(FAFNetConfig.from_dict(config.to_dict() | dict(map(changed, changes))))
-
-
-def changed(text: str) -> tuple[str, Any]:
-    """A field and its value, of "KEY=VALUE"."""
-    key, separator, value = text.partition("=")
-    try:
-        if key and separator:
-            return key, yaml.safe_load(value)
-    except (RecursionError, yaml.YAMLError):
-        pass
-    raise ValueError(f"'{text}' is no change; wanted KEY=VALUE, the value in YAML")
+    values = read_values(field_types(FAFNetConfig), read_settings(None, changes), "")
+    return build_model(replace(config, **values))
 
 
 def channels_last(images: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

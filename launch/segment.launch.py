@@ -33,7 +33,7 @@ from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import Parameter, ParameterValue
 
 from fafnet_core.nearest import unknown_name
-from fafnet_ros.cameras.presets import Preset, check_parameter_file, read_presets
+from fafnet_ros.cameras.presets import CameraPreset, check_parameter_file, read_presets
 
 SHARE = Path(get_package_share_directory("fafnet_ros"))
 CONFIG = SHARE / "config"
@@ -132,7 +132,7 @@ def nodes(context: LaunchContext) -> list[Action]:
 
 
 def _segment_node(
-    value: dict[str, str], preset: Preset, namespace: str, topics: dict[str, str]
+    value: dict[str, str], preset: CameraPreset, namespace: str, topics: dict[str, str]
 ) -> Node:
     remappings = [(INPUTS[name], topic) for name, topic in topics.items() if topic]
     remappings += [
@@ -161,7 +161,7 @@ def _segment_node(
     )
 
 
-def _camera(value: dict[str, str], preset: Preset, namespace: str) -> Iterable[Action]:
+def _camera(value: dict[str, str], preset: CameraPreset, namespace: str) -> Iterable[Action]:
     """Return what publishes the images, where that is not the camera's own driver."""
     if value["bag"]:
         return [_player(value["bag"])]
@@ -178,7 +178,7 @@ def _camera(value: dict[str, str], preset: Preset, namespace: str) -> Iterable[A
     ]
 
 
-def _driver(value: dict[str, str], preset: Preset, namespace: str) -> Iterable[Action]:
+def _driver(value: dict[str, str], preset: CameraPreset, namespace: str) -> Iterable[Action]:
     """Return the driver's own launch file, or a line that says how to start it."""
     camera, line = value["camera"], preset.driver
     if value["driver"] == "false":
@@ -241,7 +241,7 @@ def _recorder(value: dict[str, str], topics: dict[str, str], namespace: str) -> 
     ]
 
 
-def _rviz(value: dict[str, str], preset: Preset, namespace: str) -> Iterable[Action]:
+def _rviz(value: dict[str, str], preset: CameraPreset, namespace: str) -> Iterable[Action]:
     if value["rviz"] == "false":
         return []
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from fafnet_core.labels import UNLABELLED
+from fafnet_core.settings import FieldError
 
 Padding = Literal["mean", "black"]
 
@@ -137,4 +138,4 @@ class TransformConfig:
     def _check(self, name: str, right: bool, wanted: str) -> None:
         if not right:
             value: Any = getattr(self, name)
-            raise ValueError(f"{name} is {value!r}; it has to be {wanted}")
+            raise FieldError(name, f"{name} is {value!r}; it has to be {wanted}")

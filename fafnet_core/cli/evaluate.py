@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fafnet_core.cli.options import add_input_size
+from fafnet_core.cli.options import add_input_size, add_overrides
 from fafnet_core.files import write_png, written_beside
 from fafnet_core.input_size import CHECKPOINT
 from fafnet_core.nearest import unknown_name
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fafnet_core.datasets.samples import RgbdSegmentationDataset
     from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation
-    from fafnet_core.evaluation.report import Report
+    from fafnet_core.evaluation.report import EvaluationReport
     from fafnet_core.inference import Segmenter
     from fafnet_core.labels import LabelSet
 
@@ -55,14 +55,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--checkpoint", required=True, help="safetensors file, folder, hf://owner/name or name"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY.PATH=VALUE",
-        dest="overrides",
-        help="replace a value of the file, as in evaluate.flip=true; as often as needed",
-    )
+    add_overrides(parser, "evaluate.flip=true")
     parser.add_argument("--split", choices=("val", "test"), help="short for --set evaluate.split=")
     add_input_size(parser)
     parser.add_argument(
@@ -91,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     protocols, frames = _check(arguments)
     # Imports PyTorch: only once the question makes sense.
     from fafnet_core.evaluation.confusion_picture import require_matplotlib
-    from fafnet_core.evaluation.report import Report, describe_data
+    from fafnet_core.evaluation.report import EvaluationReport, describe_data
     from fafnet_core.runtimes.devices import choose_device
     from fafnet_core.training.config import read_config
 
@@ -111,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     keep = _frames_to_keep(frames, len(dataset)) if arguments.sheet else []
     settings = dataclasses.replace(config.evaluate, input_size=segmenter.input_size)
     results = _scored(segmenter, dataset, _evaluations(settings, protocols), device, keep)
-    report = Report(
+    report = EvaluationReport(
         arguments.checkpoint,
         config.data_name,
         dataset.label_set,
@@ -242,7 +235,7 @@ def _frames_to_keep(frames: list[int] | None, count: int) -> list[int]:
     return frames
 
 
-def _write(arguments: argparse.Namespace, report: Report, keep: Sequence[int]) -> None:
+def _write(arguments: argparse.Namespace, report: EvaluationReport, keep: Sequence[int]) -> None:
     config, evaluation = report.results[0]
     if arguments.csv:
         with written_beside(arguments.csv) as beside:

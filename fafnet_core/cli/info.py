@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from fafnet_core.cli.options import add_overrides
 from fafnet_core.input_size import size_text
+from fafnet_core.settings import field_types, read_section, read_settings, read_values
 
 if TYPE_CHECKING:
     from fafnet_core.checkpoints.checkpoint import CheckpointMetadata
@@ -88,14 +88,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--classes", type=int, metavar="N", help="as --set num_classes=N (default: the network's)"
     )
-    parser.add_argument(
-        "--set",
-        type=_change,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a field of the configuration; the value as in YAML",
-    )
+    add_overrides(parser, "decoder_channels=128")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run, parser=parser)
 
@@ -134,23 +127,12 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _change(text: str) -> tuple[str, Any]:
-    key, separator, value = text.partition("=")
-    try:
-        if key and separator:
-            return key.strip(), yaml.safe_load(value)
-    except (RecursionError, ValueError, yaml.YAMLError):
-        pass
-    shown = text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."
-    raise argparse.ArgumentTypeError(f"'{shown}' is no change; wanted KEY=VALUE, the value in YAML")
-
-
 def _list(arguments: argparse.Namespace) -> int:
     """Print the names that may be asked about."""
     from fafnet_core.models import ABLATION, PRESETS
 
     asked = (arguments.size, arguments.classes)
-    if arguments.ablation or arguments.set or any(value is not None for value in asked):
+    if arguments.ablation or arguments.overrides or any(value is not None for value in asked):
         arguments.parser.error(f"which network? wanted one or more of {', '.join(PRESETS)}")
     presets = {name: preset.description for name, preset in PRESETS.items()}
     if arguments.json:
@@ -229,16 +211,7 @@ def _read_checkpoint(source: str | Path) -> _Model:
 def _read_configuration(path: Path) -> _Model:
     from fafnet_core.models import FAFNetConfig
 
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError("wanted the fields of a network's configuration, KEY: VALUE")
-        return _Model(str(path), "a configuration", FAFNetConfig.from_dict(values))
-    except RecursionError as error:
-        raise ValueError(f"{path}: nested too deeply for a configuration") from error
-    except (ValueError, yaml.YAMLError) as error:
-        # YAML's errors show the place in lines of their own.
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    return _Model(str(path), "a configuration", read_section(FAFNetConfig, read_settings(path), ""))
 
 
 def _look_up(preset: str, arm: str | None = None) -> _Model:
@@ -257,15 +230,16 @@ def _look_up(preset: str, arm: str | None = None) -> _Model:
 
 def _changed(model: _Model, arguments: argparse.Namespace) -> _Model:
     """The same with what `--set` and `--classes` say; ValueError where that is not allowed."""
-    changes = dict(arguments.set)
+    from fafnet_core.models import FAFNetConfig
+
+    changes = read_values(field_types(FAFNetConfig), read_settings(None, arguments.overrides), "")
     if arguments.classes is not None:
         changes["num_classes"] = arguments.classes
     if not changes:
         return model
     if model.metadata is not None and "num_classes" in changes:
         raise ValueError("the classes of a checkpoint are those of its label set; leave them")
-    # Through a dictionary, where an unknown key is an error that names the nearest.
-    config = type(model.config).from_dict(model.config.to_dict() | changes)
+    config = dataclasses.replace(model.config, **changes)
     description = f"{model.description}; changed: {_assignments(changes)}"
     return dataclasses.replace(model, description=description, config=config)
 

@@ -19,6 +19,18 @@ def add_input_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add --set, whose values `read_settings` takes as `arguments.overrides`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY.PATH=VALUE",
+        help=f"change one setting, as in {example}; the value in YAML; as often as needed",
+    )
+
+
 def _input_size(text: str) -> AnyInputSize:
     try:
         return parse_input_size(text)

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fafnet_core.cli.options import add_overrides
+
 if TYPE_CHECKING:
-    from fafnet_core.training.loop import Outcome
+    from fafnet_core.training.loop import TrainingResult
 
 _EXAMPLES = """\
 examples:
@@ -45,14 +47,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="folder of the run (default: runs/ and CONFIG's name)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from DIR's newest state")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY.PATH=VALUE",
-        help="change one key of CONFIG; may be repeated",
-    )
+    add_overrides(parser, "train.seed=3")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
     parser.add_argument("--json", action="store_true", help="print how it ended as JSON")
     parser.set_defaults(run=run, parser=parser)
@@ -71,34 +66,34 @@ def run(arguments: argparse.Namespace) -> int:
     from fafnet_core.training.loop import train
 
     config = read_config(config_path, arguments.overrides)
-    outcome = train(config, out, resume=arguments.resume, device=arguments.device)
-    if outcome.is_first:
-        _report(arguments, outcome)
-    return 0 if outcome.finished else 1
+    result = train(config, out, resume=arguments.resume, device=arguments.device)
+    if result.is_first:
+        _report(arguments, result)
+    return 0 if result.finished else 1
 
 
-def _report(arguments: argparse.Namespace, outcome: Outcome) -> None:
+def _report(arguments: argparse.Namespace, result: TrainingResult) -> None:
     if arguments.json:
         report: dict[str, Any] = {
-            "iteration": outcome.iteration,
-            "finished": outcome.finished,
-            "stopped_by": outcome.stopped_by,
-            "best": outcome.best,
-            "out": str(outcome.out),
+            "iteration": result.iteration,
+            "finished": result.finished,
+            "stopped_by": result.stopped_by,
+            "best": result.best,
+            "out": str(result.out),
         }
         print(json.dumps(report))
-    elif outcome.finished:
-        best = outcome.best
+    elif result.finished:
+        best = result.best
         figures = (
             f"; best mIoU {100 * best['mean_iou']:.2f} % on the validation split, in iteration"
             f" {best['iteration']}"
             if best
             else ""
         )
-        print(f"trained: {outcome.iteration} iterations{figures}: {outcome.out}")
-    if not outcome.finished:
+        print(f"trained: {result.iteration} iterations{figures}: {result.out}")
+    if not result.finished:
         print(
-            f"fafnet: stopped by {outcome.stopped_by} after iteration {outcome.iteration}; its"
-            f" state is in {outcome.out}: --resume goes on with it",
+            f"fafnet: stopped by {result.stopped_by} after iteration {result.iteration}; its"
+            f" state is in {result.out}: --resume goes on with it",
             file=sys.stderr,
         )

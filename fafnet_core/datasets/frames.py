@@ -7,20 +7,21 @@ images of the same names, and a `camera.yaml` with `fx fy cx cy` (pixels, counte
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
 from fafnet_core.frame import RgbdFrame
-from fafnet_core.nearest import unknown_name
+from fafnet_core.settings import check_fields, read_section, read_settings
+
+Positive = Annotated[float, "0 < x"]
+Pixels = Annotated[int, "1 <= x"]
 
 COLOUR_FOLDERS = ("color", "colour", "rgb", "image")
 DEPTH_FOLDERS = ("depth",)
@@ -39,24 +40,16 @@ class CameraFile:
         ValueError: a value is not a number, or one that no camera has.
     """
 
-    fx: float
-    fy: float
+    fx: Positive
+    fy: Positive
     cx: float
     cy: float
-    width: int | None = None
-    height: int | None = None
-    depth_unit_m: float = 0.001
+    width: Pixels | None = None
+    height: Pixels | None = None
+    depth_unit_m: Positive = 0.001
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ValueError(f"{name} is {value!r}; it has to be a number")
-            if name in ("width", "height") and not (isinstance(value, int) and value > 0):
-                raise ValueError(f"{name} is {value}; it has to be a whole number above zero")
-            if not math.isfinite(value) or (name not in ("cx", "cy") and value <= 0):
-                raise ValueError(f"{name} is {value}; it has to be finite, and above zero")
+        check_fields(self)
 
     @property
     def camera_matrix(self) -> NDArray[np.float64]:
@@ -78,25 +71,9 @@ def read_camera_file(path: str | Path) -> CameraFile:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a key is missing, unknown or not a number.
+        ValueError: a key is missing, unknown, not a number or out of range.
     """
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} holds no keys; a camera file has fx, fy, cx, cy, depth_unit_m")
-    known = {field.name for field in fields(CameraFile)}
-    for key in values:
-        if key not in known:
-            raise ValueError(f"{path}: {unknown_name('key', str(key), known)}")
-    if missing := {"fx", "fy", "cx", "cy"} - values.keys():
-        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
-    try:
-        return CameraFile(**values)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return read_section(CameraFile, read_settings(path), "")
 
 
 def _decode(path: Path, flags: int) -> NDArray[Any]:

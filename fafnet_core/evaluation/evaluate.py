@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -21,24 +21,20 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from fafnet_core.camera import Size
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.boundaries import REFERENCE_WIDTH, boundary_band
 from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores
-from fafnet_core.evaluation.multi_scale import Average, MultiScale
-from fafnet_core.evaluation.prediction import Blank as Blank
-from fafnet_core.evaluation.prediction import Predictor, Prepared
-from fafnet_core.input_size import check_input_size, check_size
+from fafnet_core.evaluation.multi_scale import Average, MultiScale, Scales
+from fafnet_core.evaluation.prediction import Blank, Predictor, Prepared
+from fafnet_core.evaluation.read_ahead import read_ahead
+from fafnet_core.input_size import check_input_size
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.models import FAFNet
-from fafnet_core.nearest import unknown_name
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.training.read_ahead import read_ahead
+from fafnet_core.settings import check_fields
 
 EvaluationSplit = Literal["val", "test"]
-
-_MOST_WORKERS = 256
-_WIDEST_BAND = 50
+Side = Annotated[int, "1 <= x <= 16384"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,34 +60,17 @@ class EvaluateConfig:
     """
 
     split: EvaluationSplit = "val"
-    input_size: Size | None = None
-    scales: tuple[float, ...] = (1.0,)
+    input_size: tuple[Side, Side] | None = None
+    scales: Scales = (1.0,)
     flip: bool = False
     average: Average = "logits"
     blank: Blank = "none"
-    boundary_px: float | None = None
-    workers: int = 4
+    boundary_px: Annotated[float, "1 <= x <= 50"] | None = None
+    workers: Annotated[int, "0 <= x <= 256"] = 4
 
     def __post_init__(self) -> None:
-        for name, choices in (("split", EvaluationSplit), ("average", Average), ("blank", Blank)):
-            value = getattr(self, name)
-            if value not in get_args(choices):
-                raise ValueError(unknown_name(name, str(value), get_args(choices)))
-        # YAML has lists and writes 1.0 as 1: equal meanings become equal values.
-        object.__setattr__(self, "input_size", check_size(self.input_size))
-        object.__setattr__(self, "scales", self.multi_scale.scales)
-        if not isinstance(self.flip, bool):
-            raise ValueError(f"flip is {self.flip!r:.100}; wanted true or false")
-        width = self.boundary_px
-        if width is not None and not (_is_number(width) and 1 <= width <= _WIDEST_BAND):
-            raise ValueError(
-                f"boundary_px is {width!r:.100}; wanted a number, 1 to {_WIDEST_BAND}, or null"
-            )
-        workers = self.workers
-        if type(workers) is not int or not 0 <= workers <= _MOST_WORKERS:
-            raise ValueError(
-                f"workers is {workers!r:.100}; wanted a whole number, 0 to {_MOST_WORKERS}"
-            )
+        check_fields(self)
+        _ = self.multi_scale  # refuses scales that are none
 
     @property
     def multi_scale(self) -> MultiScale:
@@ -274,7 +253,3 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -6,18 +6,17 @@ are not to be compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from fafnet_core.nearest import unknown_name
+from fafnet_core.settings import FieldError, check_fields
 
 Average = Literal["logits", "softmax"]
-
-_LARGEST_SCALE = 8.0
+Scales = tuple[Annotated[float, "0 < x <= 8"], ...]
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,21 @@ class MultiScale:
         average: "logits", as the authors' code does, or "softmax", the probabilities.
 
     Raises:
-        ValueError: no scales, one that is not a number above 0 and up to 8, one twice, or no such
-            average.
+        ValueError: no scales, one that is out of 0 < scale <= 8, one twice, or no such average.
     """
 
-    scales: Sequence[float] = (1.0,)
+    scales: Scales = (1.0,)
     flip: bool = False
     average: Average = "logits"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", check_scales(self.scales))
-        if self.average not in get_args(Average):
-            raise ValueError(unknown_name("average", str(self.average), get_args(Average)))
+        check_fields(self)
+        if not self.scales:
+            raise FieldError("scales", "scales is empty; wanted one or more, such as [1.0]")
+        if len(set(self.scales)) < len(self.scales):
+            raise FieldError(
+                "scales", f"scales {list(self.scales)} has one of them twice; it would count double"
+            )
 
     def __call__(
         self,
@@ -87,21 +89,6 @@ class MultiScale:
     def _scaled_size(image: Tensor, scale: float) -> tuple[int, int]:
         height, width = image.shape[-2:]
         return max(round(height * scale), 1), max(round(width * scale), 1)
-
-
-def check_scales(scales: object) -> tuple[float, ...]:
-    """Return the scales as numbers; ValueError where they are none."""
-    if not isinstance(scales, (list, tuple)) or not scales:
-        raise ValueError(f"scales is {scales!r:.100}; wanted a list of one or more, such as [1.0]")
-    for scale in scales:
-        number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-        if not number or not 0 < scale <= _LARGEST_SCALE:  # NaN is not
-            raise ValueError(
-                f"scales has {scale!r:.100}; wanted numbers above 0, up to {_LARGEST_SCALE:g}"
-            )
-    if len(set(scales)) < len(scales):
-        raise ValueError(f"scales {list(scales)} has one of them twice; it would count double")
-    return tuple(float(scale) for scale in scales)
 
 
 def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -28,7 +28,7 @@ _CLASS_WIDTH = 18
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """The evaluations of one network on one split, each under its own protocol.
 
     Attributes:

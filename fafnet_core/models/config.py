@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from fafnet_core.nearest import unknown_name
+from fafnet_core.settings import FieldError
 
 Variant = Literal["paper", "release"]
 Modality = Literal["rgbd", "rgb", "hha"]
@@ -228,7 +229,7 @@ class FAFNetConfig:
 
     def _check(self, name: str, right: bool, wanted: str) -> None:
         if not right:
-            raise ValueError(f"{name} must be {wanted}; got {getattr(self, name)!r:.100}")
+            raise FieldError(name, f"{name} must be {wanted}; got {getattr(self, name)!r:.100}")
 
 
 def _is_int(value: object, most: int) -> bool:

@@ -10,7 +10,7 @@ from fafnet_core.checkpoints.checkpoint import load_checkpoint
 from fafnet_core.checkpoints.pretrained import Images, load_backbone
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.training.config import ModelConfig, TrainConfig
-from fafnet_core.training.distributed import Processes, synchronise_batch_norm
+from fafnet_core.training.distributed import Processes
 
 
 def build_network(config: ModelConfig, num_classes: int, seed: int) -> FAFNet:
@@ -55,8 +55,9 @@ def fill_network(model: FAFNet, config: ModelConfig, images: Images | None = Non
 
 def place_network(model: FAFNet, config: TrainConfig, own: Processes) -> FAFNet:
     """Put the network where it trains, in training mode; it may be another object afterwards."""
-    if own.world > 1 and config.sync_batch_norm:
-        model = synchronise_batch_norm(model, own.device)
+    # PyTorch's has no CPU form: there every process has its own statistics.
+    if own.world > 1 and config.sync_batch_norm and own.device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(own.device).train()
     if config.channels_last:
         # PyTorch's type information lacks this form of `to`.

@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 
@@ -30,25 +30,23 @@ from fafnet_core.models.config import FAFNetConfig, preset_config
 from fafnet_core.nearest import unknown_name
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.settings import (
+    FieldError,
     Setting,
-    SettingsError,
-    blamed_on,
+    check_fields,
     field_types,
-    keys_of,
     plain_values,
     read_section,
     read_settings,
-    read_value,
     read_values,
-    require_field,
 )
-from fafnet_core.training.loader import LARGEST_SEED
 from fafnet_core.training.loss import LossConfig
 from fafnet_core.training.optimiser import OptimiserConfig
 from fafnet_core.training.schedule import ScheduleConfig
 
 Precision = Literal["float32", "bfloat16", "float16"]
-Range = Literal["imagenet", "unit", "symmetric"]
+Levels = Literal["imagenet", "unit", "symmetric"]
+Count = Annotated[int, "1 <= x"]
+CountFrom0 = Annotated[int, "0 <= x"]
 
 _OWN_MODEL_KEYS: Mapping[str, Any] = {
     "preset": str,
@@ -119,8 +117,11 @@ class NormalisationConfig:
         hha: the same; the release of the paper's authors takes "unit" here.
     """
 
-    rgb: Range = "imagenet"
-    hha: Range = "imagenet"
+    rgb: Levels = "imagenet"
+    hha: Levels = "imagenet"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def build(self) -> Normalisation:
         """The normalisation as networks and checkpoints have it."""
@@ -141,14 +142,15 @@ class TrainConfig:
         iterations: updates of the weights.
         batch_size: frames of one update, over all processes and micro-batches.
         accumulate: micro-batches that the share of a process is split into.
-        seed: of the first weights, of order and augmentation, and of dropout.
+        seed: of the first weights, of order and augmentation, and of dropout; one word of NumPy's
+            SeedSequence.
         precision: arithmetic of forward and backward; weights and their updates are float32.
             float16 needs a GPU, and scales the loss.
         optimiser: kind, rate, momentum, weight decay.
         schedule: the rate over the iterations.
         loss: what is added up over the labelled pixels.
         clip_norm: largest norm of the gradient; None: any.
-        sync_batch_norm: batch statistics over all processes, where there are several.
+        sync_batch_norm: batch statistics over all processes, where several train on GPUs.
         freeze_norm: batch norms use their running statistics and leave them; scales and shifts
             still learn. Without it the statistics are those of one micro-batch.
         ema: decay of a running average of the weights, which is then what is validated and
@@ -166,45 +168,31 @@ class TrainConfig:
             such (slower on a GPU).
     """
 
-    iterations: int = 40_000
-    batch_size: int = 8
-    accumulate: int = 1
-    seed: int = 0
+    iterations: Count = 40_000
+    batch_size: Count = 8
+    accumulate: Count = 1
+    seed: Annotated[int, "0 <= x < 4294967296"] = 0
     precision: Precision = "float32"
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    clip_norm: float | None = None
+    clip_norm: Annotated[float, "0 < x"] | None = None
     sync_batch_norm: bool = True
     freeze_norm: bool = False
-    ema: float | None = None
-    validate_every: int = 1000
-    save_every: int = 500
-    log_every: int = 20
-    keep: int = 2
-    pictures: int = 4
-    workers: int = 2
-    threads: int | None = None
+    ema: Annotated[float, "0 < x < 1"] | None = None
+    validate_every: CountFrom0 = 1000
+    save_every: Count = 500
+    log_every: Count = 20
+    keep: Count = 2
+    pictures: CountFrom0 = 4
+    workers: CountFrom0 = 2
+    threads: Count | None = None
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batch_size", "accumulate", "save_every", "log_every", "keep"):
-            require_field(self, name, getattr(self, name) >= 1, "1 or more")
-        for name in ("validate_every", "pictures", "workers"):
-            require_field(self, name, getattr(self, name) >= 0, "0 or more")
-        require_field(self, "seed", 0 <= self.seed <= LARGEST_SEED, f"0 to {LARGEST_SEED}")
-        require_field(
-            self, "threads", self.threads is None or self.threads >= 1, "1 or more, or null"
-        )
-        require_field(self, "ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1, or null")
-        require_field(
-            self,
-            "clip_norm",
-            self.clip_norm is None or self.clip_norm > 0,
-            "above 0, or null for none",
-        )
+        check_fields(self)
         self.micro_batch(world=1)
 
     def micro_batch(self, world: int) -> int:
@@ -215,10 +203,11 @@ class TrainConfig:
         """
         parts = world * self.accumulate
         if self.batch_size % parts:
-            raise ValueError(
-                f"batch_size {self.batch_size} cannot be split evenly over {world}"
+            raise FieldError(
+                "batch_size",
+                f"batch_size is {self.batch_size}, which cannot be split evenly over {world}"
                 f" {'processes' if world > 1 else 'process'} with {self.accumulate} micro-batches"
-                f" each (accumulate); take a multiple of {parts}"
+                f" each (accumulate); take a multiple of {parts}",
             )
         return self.batch_size // parts
 
@@ -229,14 +218,11 @@ class AuxiliaryData:
 
     Attributes:
         data: the data set; its label set is that of `data`.
-        share: of the training frames that come from it, above 0 and below 1.
+        share: of the training frames that come from it, 0 < share < 1.
     """
 
     data: DataConfig
-    share: float = 0.25
-
-    def __post_init__(self) -> None:
-        require_field(self, "share", 0 < self.share < 1, "above 0 and below 1")
+    share: Annotated[float, "0 < x < 1"] = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,52 +293,41 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             line and the key, and the nearest known one.
     """
     settings = read_settings(path, overrides)
-    sections = keys_of(settings, "the configuration")
     known = field_types(Config)
-    for key, found in sections.items():
+    for key, found in settings.keys("").items():
         if key not in known:
             raise found.error(unknown_name("section", key, known))
-    source = str(path)
+    auxiliary = settings.section("auxiliary")
     return Config(
-        model=_read_model(sections.get("model")),
-        data=_read_data(sections.get("data"), "data", source),
-        auxiliary=_read_auxiliary(sections.get("auxiliary"), source),
-        **{
-            name: read_section(known[name], sections.get(name), name, source)
-            for name in ("normalisation", "transform", "train", "evaluate")
-        },
+        model=_read_model(settings.section("model")),
+        data=_read_data(settings.section("data"), "data"),
+        auxiliary=_read_auxiliary(auxiliary) if auxiliary.keys("auxiliary") else None,
+        normalisation=read_section(
+            NormalisationConfig, settings.section("normalisation"), "normalisation"
+        ),
+        transform=read_section(TransformConfig, settings.section("transform"), "transform"),
+        train=read_section(TrainConfig, settings.section("train"), "train"),
+        evaluate=read_section(EvaluateConfig, settings.section("evaluate"), "evaluate"),
     )
 
 
-def _read_model(setting: Setting | None) -> ModelConfig:
+def _read_model(section: Setting) -> ModelConfig:
     wanted = {**_OWN_MODEL_KEYS, **field_types(FAFNetConfig)}
-    values = read_values(wanted, setting, "model")
+    values = read_values(wanted, section, "model")
     own = {key: values.pop(key) for key in _OWN_MODEL_KEYS if key in values}
-    with blamed_on(setting, "model"):
+    with section.blamed("model"):
         return ModelConfig(**own, changes=values)
 
 
-def _read_auxiliary(setting: Setting | None, source: str) -> AuxiliaryData | None:
-    if setting is None or setting.kind == "null":
-        return None
-    keys = dict(keys_of(setting, "auxiliary"))
-    share = {"share": keys.pop("share")} if "share" in keys else {}
-    data = _read_data(dataclasses.replace(setting, value=keys), "auxiliary", source)
-    own = read_values({"share": float}, dataclasses.replace(setting, value=share), "auxiliary")
-    with blamed_on(setting, "auxiliary"):
-        return AuxiliaryData(data=data, **own)
+def _read_auxiliary(section: Setting) -> AuxiliaryData:
+    share, data = section.split("share")
+    values = read_values(field_types(AuxiliaryData), share, "auxiliary")
+    return AuxiliaryData(data=_read_data(data, "auxiliary"), **values)
 
 
-def _read_data(setting: Setting | None, section: str, source: str) -> DataConfig:
-    keys = dict(keys_of(setting, section))
-    if setting is None or "name" not in keys:
-        raise SettingsError(
-            f"{setting.origin if setting else source}: {section} lacks the key 'name'; known:"
-            f" {', '.join(DATA_SETS)}"
-        )
-    chosen = keys.pop("name")
-    name = read_value(str, chosen, f"{section}.name")
-    if name not in DATA_SETS:
-        raise chosen.error(unknown_name("data set", name, DATA_SETS))
-    rest = dataclasses.replace(setting, value=keys)
-    return read_section(DATA_SETS[name], rest, section, source)
+def _read_data(section: Setting, name: str) -> DataConfig:
+    chosen, rest = section.split("name")
+    (kind,) = read_values({"name": str}, chosen, name).values() or ("",)
+    if kind not in DATA_SETS:
+        raise chosen.section("name").error(unknown_name("data set", kind, DATA_SETS))
+    return read_section(DATA_SETS[kind], rest, name)

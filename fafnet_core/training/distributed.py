@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from fafnet_core.runtimes.devices import choose_device
 
 _Item = TypeVar("_Item")
-_Module = TypeVar("_Module", bound=nn.Module)
 
 # One process may write pictures and states while the others wait.
 _PATIENCE = timedelta(minutes=60)
@@ -119,83 +118,3 @@ def processes(device: str = "auto") -> Iterator[Processes]:
     yield Processes(own, dist.get_rank(), dist.get_world_size())
     # Not after an error: the others may never come, and torchrun ends them.
     dist.destroy_process_group()
-
-
-def synchronise_batch_norm(model: _Module, device: torch.device) -> _Module:
-    """Let the batch norms of a network take their statistics over all processes.
-
-    Names, tensors and sharing stay. On a GPU it is PyTorch's own `nn.SyncBatchNorm`, which has no
-    CPU form; elsewhere `SummedBatchNorm`.
-    """
-    if device.type == "cuda":
-        converted: _Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        return converted
-    for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
-            # In place, so that a norm with two parents stays one norm.
-            module.__class__ = SummedBatchNorm  # type: ignore[assignment]
-    return model
-
-
-class SummedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm whose mean and variance are those of the batches of all processes together.
-
-    Like PyTorch's own it is no `nn.BatchNorm2d`: one image for each process is enough. Two sums are
-    exchanged, first that of the values, then that of the squared distances from their common mean:
-    no precision is lost to the difference of two large numbers. Every process has to run it equally
-    often.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise (B, C, H, W); in training over the batches of all processes."""
-        if not self.training or not dist.is_initialized():
-            return super().forward(input)
-        axes = (0, 2, 3)
-        values = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
-        own = values.new_tensor(values.numel() // values.shape[1])
-        count = _sum_over_processes(own)
-        mean = _sum_over_processes(values.sum(axes)) / count
-        centred = values - mean[:, None, None]
-        variance = _sum_over_processes(centred.square().sum(axes)) / count
-        if self.track_running_stats:
-            self._remember(mean.detach(), variance.detach() * count / (count - 1))
-        result = centred * torch.rsqrt(variance + self.eps)[:, None, None]
-        if self.affine:
-            result = result * self.weight[:, None, None] + self.bias[:, None, None]
-        return result.to(input.dtype)
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() != 4:
-            raise ValueError(f"batch norm takes (B, C, H, W); got {tuple(input.shape)}")
-
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.num_batches_tracked is not None
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        self.num_batches_tracked.add_(1)
-        share = self.momentum
-        if share is None:  # PyTorch's sign for the plain average of all batches
-            share = 1.0 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean.to(self.running_mean), share)
-        self.running_var.lerp_(variance.to(self.running_var), share)
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes; so is its gradient, as each of them uses it."""
-
-    @staticmethod
-    def forward(ctx: object, tensor: Tensor) -> Tensor:
-        total = tensor.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _sum_over_processes(tensor: Tensor) -> Tensor:
-    total: Tensor = _SumOverProcesses.apply(tensor)  # type: ignore[no-untyped-call]
-    return total

@@ -32,9 +32,6 @@ from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 
 Transform = Callable[[RgbdSample, np.random.Generator], Batch]
 
-LARGEST_SEED = 2**32 - 1
-"""A seed is one word of NumPy's SeedSequence, and so is an iteration."""
-
 _ORDER = 1
 """Keeps the random numbers of an epoch's order apart from those of the samples."""
 
@@ -126,7 +123,7 @@ def training_batches(
         dataset: the labelled frames; with workers, one that can be pickled.
         transform: what a sample goes through, e.g. `TrainTransform`.
         batch_size: frames of one iteration over all processes; a multiple of `world`.
-        seed: 0 to 2**32 - 1; decides order and augmentation.
+        seed: 0 <= seed < 2**32; decides order and augmentation.
         start: the first iteration, above 0 in a resumed run.
         stop: one past the last iteration.
         rank: which of `world` processes this is; it gets its equal share of each batch, in order.
@@ -141,22 +138,12 @@ def training_batches(
         `Batch`es of batch_size / world samples.
 
     Raises:
-        ValueError: an argument that cannot be; or, when its turn comes, a frame that cannot be
-            used: the message names it.
+        ValueError: there are no frames; or, when its turn comes, a frame that cannot be used: the
+            message names it.
         OSError: a frame that cannot be read; or a worker died (ChildProcessError).
     """
     if len(dataset) == 0:
         raise ValueError("the data set has no frames; there is nothing to train on")
-    if world < 1 or not 0 <= rank < world:
-        raise ValueError(f"rank {rank} is not one of {world} processes, counted from 0")
-    if batch_size < 1 or batch_size % world:
-        raise ValueError(f"batch_size is {batch_size}; it has to be a multiple of {world} (world)")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise ValueError(f"seed is {seed}; it has to be 0 to {LARGEST_SEED}")
-    if not 0 <= start <= stop:
-        raise ValueError(f"iterations {start} to {stop}: start has to be 0 or more, stop not less")
-    if workers < 0:
-        raise ValueError(f"workers is {workers}; it has to be 0 or more")
     order = _Order(len(dataset), batch_size, seed, start, stop, rank, world)
     augmented = _Augmented(dataset, transform, seed, workers)
     loader: DataLoader[Batch | _Failure] = DataLoader(

@@ -13,16 +13,15 @@ about classes of few pixels.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fafnet_core.labels import UNLABELLED
-from fafnet_core.settings import require_field
+from fafnet_core.settings import FieldError, check_fields
 
 AverageOver = Literal["valid", "all"]
 
@@ -39,7 +38,7 @@ class LossConfig:
         average_over: "valid", the labelled pixels; "all", every pixel, as the release does.
         class_weights: one number a class, above 0 for one at least; a pixel then counts as much
             as its class weighs. None: all the same.
-        label_smoothing: share of the target that is spread over all classes, 0 up to, not with, 1.
+        label_smoothing: share of the target that is spread over all classes, 0 <= share < 1.
         lovasz: how much the Lovász softmax loss of a micro-batch weighs beside the mean cross
             entropy; 0 leaves it out. It is of the images of a micro-batch together, so with it a
             batch in other parts gives another gradient.
@@ -49,26 +48,14 @@ class LossConfig:
     """
 
     average_over: AverageOver = "valid"
-    class_weights: tuple[float, ...] | None = None
-    label_smoothing: float = 0.0
-    lovasz: float = 0.0
+    class_weights: tuple[Annotated[float, "0 <= x"], ...] | None = None
+    label_smoothing: Annotated[float, "0 <= x < 1"] = 0.0
+    lovasz: Annotated[float, "0 <= x"] = 0.0
 
     def __post_init__(self) -> None:
-        choices = get_args(AverageOver)
-        require_field(
-            self, "average_over", self.average_over in choices, f"one of {', '.join(choices)}"
-        )
-        require_field(
-            self, "label_smoothing", 0 <= self.label_smoothing < 1, "0 or more, and below 1"
-        )
-        require_field(self, "lovasz", 0 <= self.lovasz < math.inf, "a number from 0")
-        if self.class_weights is not None:
-            weights = tuple(self.class_weights)
-            usable = all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0
-            require_field(
-                self, "class_weights", usable, "numbers from 0, one a class, not all of them 0"
-            )
-            object.__setattr__(self, "class_weights", weights)
+        check_fields(self)
+        if self.class_weights is not None and not any(self.class_weights):
+            raise FieldError("class_weights", "class_weights are all 0; wanted one above 0")
 
     def check_classes(self, num_classes: int) -> None:
         """Refuse weights for another number of classes.

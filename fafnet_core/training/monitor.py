@@ -144,7 +144,7 @@ class FolderMonitor(Monitor):
             beside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
-class Window:
+class LogWindow:
     """Means over the iterations since the last line of the log.
 
     Args:

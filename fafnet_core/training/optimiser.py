@@ -7,17 +7,18 @@ and biases. AdamW is what transformer backbones are trained with.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
 
-from fafnet_core.settings import require_field
+from fafnet_core.settings import FieldError, check_fields
 
 OptimiserKind = Literal["sgd", "adamw"]
+Share = Annotated[float, "0 <= x < 1"]
+NotNegative = Annotated[float, "0 <= x"]
 
 _BACKBONES = ("rgb_stream", "depth_stream", "stream")
 """What an encoder calls its backbones."""
@@ -31,7 +32,7 @@ class OptimiserConfig:
 
     Attributes:
         kind: "sgd" or "adamw".
-        momentum: of SGD, 0 up to, not with, 1.
+        momentum: of SGD, 0 <= momentum < 1.
         nesterov: Nesterov's form of the momentum.
         betas: decay of AdamW's two averages.
         weight_decay: of all parameters, 0 or more.
@@ -45,36 +46,17 @@ class OptimiserConfig:
     """
 
     kind: OptimiserKind = "sgd"
-    momentum: float = 0.9
+    momentum: Share = 0.9
     nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 5e-4
-    norm_weight_decay: float | None = None
-    backbone_rate: float = 1.0
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: NotNegative = 5e-4
+    norm_weight_decay: NotNegative | None = None
+    backbone_rate: NotNegative = 1.0
 
     def __post_init__(self) -> None:
-        kinds = get_args(OptimiserKind)
-        require_field(self, "kind", self.kind in kinds, f"one of {', '.join(kinds)}")
-        require_field(self, "momentum", 0 <= self.momentum < 1, "0 or more, and below 1")
-        require_field(
-            self, "nesterov", not self.nesterov or self.momentum > 0, "false without momentum"
-        )
-        betas = tuple(self.betas)
-        require_field(
-            self,
-            "betas",
-            len(betas) == 2 and all(0 <= beta < 1 for beta in betas),
-            "two numbers, 0 or more, and below 1",
-        )
-        require_field(self, "weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
-        require_field(
-            self,
-            "norm_weight_decay",
-            self.norm_weight_decay is None or 0 <= self.norm_weight_decay < math.inf,
-            "0 or more, or null for weight_decay",
-        )
-        require_field(self, "backbone_rate", 0 <= self.backbone_rate < math.inf, "0 or more")
-        object.__setattr__(self, "betas", betas)
+        check_fields(self)
+        if self.nesterov and not self.momentum:
+            raise FieldError("nesterov", "nesterov is true, and needs a momentum above 0")
 
 
 def build_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fafnet_core.training.config import Config
-from fafnet_core.training.state import FOLDER, TrainingState, latest_state
+from fafnet_core.training.state import FOLDER, TrainingState, latest_state, read_state
 
 CONFIG = "config.yaml"
 LAST = "last.safetensors"
@@ -40,13 +40,23 @@ _NOT_FREE = "evaluate.input_size"
 _SHOWN = 5
 
 
-def check_folder(out: Path, *, resume: bool) -> Path | None:
+def state_to_resume(config: Config, out: Path, *, resume: bool) -> TrainingState | None:
     """Return the state to go on from; None for a training that begins.
 
     Raises:
-        FileExistsError: a training is there, and is not to be resumed, or cannot be.
-        FileNotFoundError: none is there to resume.
+        OSError: the folder holds another training, or none to resume.
+        ValueError: the state is damaged, or of another configuration.
     """
+    path = _check_folder(out, resume=resume)
+    if path is None:
+        return None
+    state = read_state(path)
+    _check_same(config, state, out)
+    return state
+
+
+def _check_folder(out: Path, *, resume: bool) -> Path | None:
+    """The newest state, if it is to be gone on from; refuses to overwrite a training."""
     state = latest_state(out)
     if state is None and (out / LAST).exists():
         raise FileExistsError(
@@ -67,12 +77,8 @@ def check_folder(out: Path, *, resume: bool) -> Path | None:
     return state
 
 
-def check_same(config: Config, state: TrainingState, out: Path) -> None:
-    """Refuse to go on with another training than the one that was saved.
-
-    Raises:
-        ValueError: the configurations differ; the message names the keys.
-    """
+def _check_same(config: Config, state: TrainingState, out: Path) -> None:
+    """Refuse to go on with another training than the one that was saved; name the keys."""
     now, then = dict(_flat(config.to_dict())), dict(_flat(state.config))
     differ = [
         f"{key} was {then.get(key)!r}, is {now.get(key)!r}"

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from fafnet_core.settings import require_field
+from fafnet_core.settings import FieldError, check_fields
 
 ScheduleKind = Literal["step", "poly", "cosine", "constant"]
 
@@ -25,8 +25,8 @@ class ScheduleConfig:
     Attributes:
         kind: what lowers the rate. "step": times `gamma` at each milestone; "poly":
             (1 - i / iterations) ** power; "cosine": half a cosine down to 0; "constant": nothing.
-        rate: the learning rate after warm-up, above 0.
-        warmup: share of the training in which the rate rises linearly, 0 up to, not with, 1.
+        rate: the learning rate after warm-up.
+        warmup: share of the training in which the rate rises linearly, 0 <= warmup < 1.
         warmup_from: what the rise starts from, as a share of the rate.
         milestones: when "step" steps, in rising order, each between 0 and 1.
         gamma: the factor of one step.
@@ -37,31 +37,19 @@ class ScheduleConfig:
     """
 
     kind: ScheduleKind = "step"
-    rate: float = 0.005
-    warmup: float = 0.025
-    warmup_from: float = 0.1
-    milestones: tuple[float, ...] = (0.6, 0.85)
-    gamma: float = 0.1
-    power: float = 0.9
+    rate: Annotated[float, "0 < x"] = 0.005
+    warmup: Annotated[float, "0 <= x < 1"] = 0.025
+    warmup_from: Annotated[float, "0 <= x <= 1"] = 0.1
+    milestones: tuple[Annotated[float, "0 < x < 1"], ...] = (0.6, 0.85)
+    gamma: Annotated[float, "0 < x <= 1"] = 0.1
+    power: Annotated[float, "0 < x"] = 0.9
 
     def __post_init__(self) -> None:
-        kinds = get_args(ScheduleKind)
-        require_field(self, "kind", self.kind in kinds, f"one of {', '.join(kinds)}")
-        require_field(self, "rate", 0 < self.rate < math.inf, "above 0")
-        require_field(self, "warmup", 0 <= self.warmup < 1, "0 or more, and below 1")
-        require_field(self, "warmup_from", 0 <= self.warmup_from <= 1, "0 to 1")
-        milestones = tuple(self.milestones)
-        rising = all(a < b for a, b in pairwise(milestones))
-        within = all(0 < milestone < 1 for milestone in milestones)
-        require_field(
-            self,
-            "milestones",
-            rising and within,
-            "shares of the training, between 0 and 1 and in rising order",
-        )
-        require_field(self, "gamma", 0 < self.gamma <= 1, "above 0, and at most 1")
-        require_field(self, "power", 0 < self.power < math.inf, "above 0")
-        object.__setattr__(self, "milestones", milestones)
+        check_fields(self)
+        if not all(a < b for a, b in pairwise(self.milestones)):
+            raise FieldError(
+                "milestones", f"milestones is {self.milestones}; wanted them in rising order"
+            )
 
 
 def learning_rate(config: ScheduleConfig, iteration: int, iterations: int) -> float:

@@ -53,6 +53,11 @@ class TrainingState:
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def validated(self) -> int:
+        """The iteration of the last validation; 0 before the first."""
+        return int(self.figures.get("iteration", 0))
+
 
 def write_state(out: Path, state: TrainingState, keep: int) -> Path:
     """Write a state into `out/states` and remove all but the newest `keep`.

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fafnet_core.camera import Size
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.evaluation.sheets import prediction_sheet
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.training.config import Config
 from fafnet_core.training.distributed import Processes
 from fafnet_core.training.stop import StopRequest
 
@@ -36,28 +36,20 @@ class Validation:
     """Scores a network on the validation split, at scale 1 and without flips.
 
     Args:
-        dataset: the validation split; never the test split, which chooses nothing.
+        config: of the training; the test split is never opened, for it chooses nothing.
         normalisation: what the network's inputs go through.
         own: this process among the others.
-        pictures: frames of the sheet, the same ones each time.
-        workers: threads that read ahead.
         progress: show a bar, where standard error is a terminal.
-        input_size: (height, width) that frames are brought to; None: their own.
     """
 
     def __init__(
-        self,
-        dataset: RgbdSegmentationDataset,
-        normalisation: Normalisation,
-        own: Processes,
-        *,
-        pictures: int,
-        workers: int,
-        progress: bool,
-        input_size: Size | None = None,
+        self, config: Config, normalisation: Normalisation, own: Processes, *, progress: bool
     ) -> None:
+        dataset = config.data.open("val")
         self._dataset, self._normalisation, self._own = dataset, normalisation, own
-        self._config = EvaluateConfig(workers=workers, input_size=input_size)
+        self._config = EvaluateConfig(workers=config.evaluate.workers, input_size=config.input_size)
+        # The frames that are drawn are the same ones each time.
+        pictures = config.train.pictures
         self._progress = progress and own.is_first
         self._frames = range(own.rank, len(dataset), own.world)
         apart = max(len(self._frames) // max(pictures, 1), 1)

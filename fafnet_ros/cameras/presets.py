@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
-from fafnet_core.nearest import unknown_name
+from fafnet_core.settings import Setting, read_section, read_settings
 
 
-class Preset(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class CameraPreset:
     """A camera of the camera file; see `config/cameras.yaml` for what each field means."""
 
     rgb: str
@@ -22,19 +24,21 @@ class Preset(NamedTuple):
     fixed_frame: str = ""
     driver: str = ""
     starts: str = ""
-    parameters: dict[str, Any] = {}  # noqa: RUF012  a NamedTuple's default, never written to
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def read_presets(path: Path) -> dict[str, Preset]:
+def read_presets(path: Path) -> dict[str, CameraPreset]:
     """Return the cameras of a camera file; a key without a value counts as left out.
 
     Raises:
-        ValueError: it is no such file; says which camera and which key.
+        ValueError: it is no such file; says which line, camera and key.
     """
-    cameras = _read_yaml("cameras_file", path)
-    if not isinstance(cameras, dict) or not all(isinstance(c, dict) for c in cameras.values()):
-        raise ValueError(f"{path} has to map names of cameras to their topics")
-    return {str(name): _preset(f"{path}, {name}", of) for name, of in cameras.items()}
+    _check_file("cameras_file", path)
+    cameras = {}
+    for name, camera in read_settings(path).keys("").items():
+        keys = {key: value for key, value in camera.keys(name).items() if not value.is_null}
+        cameras[name] = read_section(CameraPreset, Setting(keys, camera.origin), name)
+    return cameras
 
 
 def check_parameter_file(path: Path) -> None:
@@ -43,29 +47,18 @@ def check_parameter_file(path: Path) -> None:
     Raises:
         ValueError: no file, no YAML, or one without `ros__parameters`.
     """
-    if "ros__parameters" not in str(_read_yaml("params_file", path)):
+    _check_file("params_file", path)
+    try:
+        # As ROS reads it: its files may hold what our own settings may not, such as a key twice.
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"params_file:={path} is no YAML: {' '.join(str(error).split())}"
+        ) from error
+    if "ros__parameters" not in str(content):
         raise ValueError(f"params_file:={path} holds no ros__parameters; see config/segment.yaml")
 
 
-def _preset(where: str, entries: dict[str, Any]) -> Preset:
-    given = {key: value for key, value in entries.items() if value is not None}
-    for key, value in given.items():
-        if key not in Preset._fields:
-            raise ValueError(f"{where}: {unknown_name('key', str(key), Preset._fields)}")
-        wanted, name = (dict, "names and values") if key == "parameters" else (str, "a text")
-        if not isinstance(value, wanted):
-            raise ValueError(f"{where}: {key} is {value!r}; it has to be {name}")
-    missing = [key for key in ("rgb", "rgb_info", "depth") if not given.get(key)]
-    if missing:
-        raise ValueError(f"{where}: lacks {', '.join(missing)}")
-    return Preset(**given)
-
-
-def _read_yaml(argument: str, path: Path) -> Any:
+def _check_file(argument: str, path: Path) -> None:
     if not path.is_file():
         raise ValueError(f"{argument}:={path} is not a file")
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"{argument}:={path} is no YAML: {said}") from error

@@ -22,7 +22,7 @@ from fafnet_core.checkpoints.checkpoint import load_checkpoint
 from fafnet_core.rooms import PinholeCamera, SensorConfig
 from fafnet_core.rooms.sensor import calibration_error
 from fafnet_core.training.loader import training_batches
-from fafnet_core.training.loop import Outcome, Trainer
+from fafnet_core.training.loop import Trainer, TrainingResult
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -228,7 +228,7 @@ def test_a_run_is_kept_and_one_that_was_stopped_leaves_no_result(
     ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = tiny(tmp_path)
-    stopped = Outcome(1, finished=False, stopped_by="SIGINT", best=None, out=tmp_path)
+    stopped = TrainingResult(1, finished=False, stopped_by="SIGINT", best=None, out=tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "run", lambda self: stopped)
         with pytest.raises(InterruptedError, match="stopped by SIGINT after 1 iterations"):

@@ -263,13 +263,13 @@ def test_classes_count_and_not_the_names_or_colours_of_their_set() -> None:
     ("arguments", "message"),
     [
         (["--set", "evaluate.scale=[1]"], "did you mean 'scales'"),
-        (["--set", "evaluate.scales=[0]"], "above 0"),
+        (["--set", "evaluate.scales=[0]"], "evaluate.scales[0] is 0"),
         (["--set", "evaluate.scales=[1]", "--protocols", "multi"], "multi needs several scales"),
         (["--sheet", "{out}/s.png", "--frames", "3"], "no frame 3, the split has 3"),
         (["--device", "cudo"], "device 'cudo'"),
         (["--input-size", "320x32"], "at least 33 pixels a side"),
-        (["--set", "evaluate.input_size=[240]"], "evaluate.input_size must be a list of 2"),
-        (["--set", "evaluate.input_size=[0, 9]"], "input_size is (0, 9)"),
+        (["--set", "evaluate.input_size=[240]"], "evaluate.input_size is a list of 1"),
+        (["--set", "evaluate.input_size=[0, 9]"], "evaluate.input_size[0] is 0"),
     ],
 )
 def test_errors_are_one_line_and_nothing_is_written(

@@ -23,6 +23,7 @@ from fafnet_core.models import FAFNet, FAFNetConfig, build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.resampling import resized_image, sampled
 from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.settings import FieldError
 
 LABELS = LabelSet("four", ("a", "b", "c", "d"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 0)))
 SIZES = ((40, 56), (48, 40), (64, 50), (40, 56), (48, 40))
@@ -357,24 +358,24 @@ def test_what_does_not_fit_is_refused_before_the_first_frame(network: FAFNet) ->
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("field", "value"),
     [
-        ({"split": "tests"}, "unknown split 'tests': did you mean 'test'"),
-        ({"split": "train"}, "unknown split 'train'"),
-        ({"average": "logit"}, "did you mean 'logits'"),
-        ({"blank": "depth"}, "unknown blank 'depth': known: hha, none, rgb"),
-        ({"scales": []}, "list of one or more"),
-        ({"flip": "yes"}, "flip is 'yes'; wanted true or false"),
-        ({"boundary_px": 0.5}, "boundary_px is 0.5; wanted a number, 1 to 50, or null"),
-        ({"boundary_px": True}, "boundary_px is True"),
-        ({"workers": -1}, "workers is -1"),
-        ({"workers": 1.5}, "workers is 1.5"),
-        ({"input_size": [240]}, r"input_size is \[240\]; wanted a height and a width"),
+        ("split", "train"),
+        ("average", "logit"),
+        ("blank", "depth"),
+        ("scales", []),
+        ("flip", "yes"),
+        ("boundary_px", 0.5),
+        ("boundary_px", True),
+        ("workers", -1),
+        ("workers", 1.5),
+        ("input_size", [240]),
+        ("input_size", [0, 320]),
     ],
 )
-def test_wrong_settings_are_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        EvaluateConfig(**values)
+def test_wrong_settings_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(FieldError, match=f"^{field} is "):
+        EvaluateConfig(**{field: value})
 
 
 def test_equal_settings_are_equal_however_they_were_written() -> None:

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import largest_difference, same_bits, tensors
-from torch import nn
-from two_processes import batches, configurations
+from tiny_training import largest_difference, tensors
+from two_processes import configurations
 
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.evaluation.evaluate import evaluate
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.config import Config
-from fafnet_core.training.distributed import Processes, SummedBatchNorm, synchronise_batch_norm
+from fafnet_core.training.distributed import Processes
 from fafnet_core.training.loop import Trainer
 from fafnet_core.training.state import latest_state
 
@@ -121,40 +120,7 @@ def test_the_first_process_saves_though_the_other_is_dead(two: Path) -> None:
     assert latest_state(two / "left") == two / "left/states/00000003.safetensors"
 
 
-def test_batch_norm_over_processes_is_that_of_one_batch(two: Path) -> None:
-    images, factors, norm = batches()
-    images.requires_grad_()
-    values = norm(images)
-    (values * factors).sum().backward()
-    assert images.grad is not None
-    assert norm.weight.grad is not None
-    found = [torch.load(two / f"norm-{rank}.pt", weights_only=True) for rank in (0, 1)]
-
-    def joined(name: str) -> torch.Tensor:
-        return torch.cat([part[name] for part in found])
-
-    torch.testing.assert_close(joined("values"), values.detach(), rtol=0, atol=1e-12)
-    torch.testing.assert_close(joined("gradient"), images.grad, rtol=0, atol=1e-12)
-    weight_gradient = found[0]["weight_gradient"] + found[1]["weight_gradient"]
-    torch.testing.assert_close(weight_gradient, norm.weight.grad, rtol=0, atol=1e-12)
-    for part in found:
-        for name in ("running_mean", "running_var", "num_batches_tracked"):
-            torch.testing.assert_close(part[name], getattr(norm, name), rtol=0, atol=1e-12)
-
-
-def test_synchronising_keeps_names_tensors_and_shared_norms() -> None:
-    norm = nn.BatchNorm2d(2)
-    model = nn.ModuleDict(
-        {"a": nn.Sequential(norm), "b": nn.Sequential(norm), "c": nn.Linear(1, 1)}
-    )
-    before = dict(model.state_dict())
-    synchronised = synchronise_batch_norm(model, torch.device("cpu"))
-    assert same_bits(before, dict(synchronised.state_dict()))
-    found = [m for m in synchronised.modules() if isinstance(m, SummedBatchNorm)]
-    assert [id(m) for m in found] == [id(norm)]
-
-
 def test_a_batch_that_does_not_divide_over_the_processes_is_refused(tmp_path: Path) -> None:
-    config: Config = configurations()["synchronised"]
-    with pytest.raises(ValueError, match="batch_size 4 cannot be split evenly over 3 processes"):
+    config: Config = configurations()["whole"]
+    with pytest.raises(ValueError, match="3 processes"):
         Trainer(config, tmp_path, Processes(torch.device("cpu"), rank=1, world=3))

@@ -17,7 +17,8 @@ from fafnet_core.checkpoints.checkpoint import read_metadata
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.datasets.splits import Split
 from fafnet_core.files import written_beside
-from fafnet_core.training import loop
+from fafnet_core.training import folder
+from fafnet_core.training.folder import TrainingFolder
 from fafnet_core.training.loop import Trainer
 from fafnet_core.training.monitor import FolderMonitor
 from fafnet_core.training.schedule import ScheduleConfig
@@ -144,7 +145,7 @@ def test_it_is_saved_before_it_is_validated(tmp_path: Path) -> None:
     ("name", "owner", "iteration"),
     [
         ("picture", FolderMonitor, 10),
-        ("_write_network", Trainer, 10),
+        ("write_network", TrainingFolder, 10),
     ],
     ids=["picture", "best"],
 )
@@ -273,7 +274,7 @@ def test_a_first_state_that_cannot_be_written_does_not_lock_the_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_state", full)
+        patch.setattr(folder, "write_state", full)
         with pytest.raises(OSError, match="No space left"):
             trainer(tmp_path).run()
     assert "10 iterations cannot be saved ([Errno 28] No space left" in capsys.readouterr().err
@@ -288,7 +289,7 @@ def test_a_first_state_that_cannot_be_written_does_not_lock_the_folder(
 def test_an_error_stays_itself_where_its_state_cannot_be_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "write_state", full)
+    monkeypatch.setattr(folder, "write_state", full)
     with pytest.raises(ValueError, match="cut short"):
         trainer(tmp_path, EventfulData.at("train", 30, damaged)).run()
 
@@ -296,15 +297,15 @@ def test_an_error_stays_itself_where_its_state_cannot_be_saved(
 def test_a_network_that_was_not_written_after_its_state_is_when_it_goes_on(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Trainer._write_network
+    kept = TrainingFolder.write_network
 
-    def refused(self: Trainer, name: str, *rest: Any) -> None:
-        if name == "last.safetensors" and self.iteration == 20:
+    def refused(self: TrainingFolder, name: str, network: Any, iteration: int, *rest: Any) -> None:
+        if name == "last.safetensors" and iteration == 20:
             full()
-        kept(self, name, *rest)
+        kept(self, name, network, iteration, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_write_network", refused)
+        patch.setattr(TrainingFolder, "write_network", refused)
         with pytest.raises(OSError, match="No space left"):
             trainer(tmp_path).run()
     assert newest(tmp_path) == 20

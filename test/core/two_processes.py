@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 from tiny_training import Squares, SquaresData, tiny_config
-from torch import Tensor, nn
 
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.datasets.splits import Split
 from fafnet_core.training.config import Config
-from fafnet_core.training.distributed import Processes, processes, synchronise_batch_norm
+from fafnet_core.training.distributed import Processes, processes
 from fafnet_core.training.loop import Trainer
 from fafnet_core.training.schedule import ScheduleConfig
 
@@ -23,6 +22,7 @@ _FIXED: dict[str, Any] = {
     "iterations": 2,
     "validate_every": 2,
     "schedule": ScheduleConfig(kind="constant", rate=0.05, warmup=0.0),
+    "freeze_norm": True,
 }
 
 
@@ -30,28 +30,17 @@ def configurations() -> dict[str, Config]:
     """Trainings that two processes and one have to make alike."""
     zero = {"fusion_alignment": "zero_flow", "decoder_alignment": "zero_flow"}
     return {
-        "synchronised": tiny_config(None, {"dropout": 0.0}, **_FIXED, ema=0.9),
+        "whole": tiny_config(None, {"dropout": 0.0}, **_FIXED, ema=0.9),
         # One frame to validate: the second process has none to score.
         "accumulated": tiny_config(
-            SquaresData(val=1), {"dropout": 0.0, **zero}, **_FIXED, accumulate=2, freeze_norm=True
+            SquaresData(val=1), {"dropout": 0.0, **zero}, **_FIXED, accumulate=2
         ),
     }
-
-
-def batches() -> tuple[Tensor, Tensor, nn.BatchNorm2d]:
-    """A batch, what its normalised values are multiplied with, and a norm, in float64."""
-    torch.manual_seed(3)
-    images = torch.randn(5, 4, 3, 2, dtype=torch.float64) * 2 + 7
-    factors = torch.randn_like(images)
-    norm = nn.BatchNorm2d(4, dtype=torch.float64)
-    nn.init.normal_(norm.weight)
-    return images, factors, norm
 
 
 def main(out: Path) -> None:
     with processes("cpu") as own:
         torch.set_num_threads(1)
-        _normalise(out, own)
         for name, config in configurations().items():
             Trainer(config, out / name, own, progress=False).run()
         _stop(out / "stopped", own)
@@ -60,32 +49,12 @@ def main(out: Path) -> None:
         _leave(out / "left", own)
 
 
-def _normalise(out: Path, own: Processes) -> None:
-    """Two of five images here, three there."""
-    images, factors, norm = batches()
-    share = slice(0, 2) if own.is_first else slice(2, 5)
-    mine = images[share].clone().requires_grad_()
-    synchronised = synchronise_batch_norm(nn.Sequential(norm), own.device)
-    values = synchronised(mine)
-    (values * factors[share]).sum().backward()
-    assert mine.grad is not None
-    assert norm.weight.grad is not None
-    torch.save(
-        {
-            "values": values.detach(),
-            "gradient": mine.grad,
-            "weight_gradient": norm.weight.grad,
-            **norm.state_dict(),
-        },
-        out / f"norm-{own.rank}.pt",
-    )
-
-
 def _stop(out: Path, own: Processes) -> None:
     """Only the second process gets the signal; both have to leave after the same iteration."""
     data = SquaresData() if own.is_first else SquaresData.signalling("train", 1)
-    # One frame for each process: enough where batch norms are synchronised.
-    outcome = Trainer(tiny_config(data, batch_size=2), out, own, progress=False).run()
+    # One frame for each process: enough for batch norms that are frozen.
+    config = tiny_config(data, batch_size=2, freeze_norm=True)
+    outcome = Trainer(config, out, own, progress=False).run()
     (out / f"outcome-{own.rank}").write_text(f"{outcome.iteration} {outcome.stopped_by}")
 
 
