@@ -131,7 +131,7 @@ def _prepared(label_set: LabelSet) -> Layout:
         return [] if is_prepared(root) else ["manifest.json"]
 
     def open_prepared(root: Path, split: Split, options: LayoutOptions) -> RgbdSegmentationDataset:
-        from fafnet_core.datasets.folder import PreparedFolder
+        from fafnet_core.datasets.prepared import PreparedFolder
 
         _check_nothing_to_set(options, "a folder that fafnet prepare wrote")
         dataset = PreparedFolder(root, split, validation=options.validation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 from tiny_rooms import CAMERA_MATRIX, SHAPE, TinyRooms, tiny_splits
 
 from fafnet_core import __version__
-from fafnet_core.datasets.prepare import Preparation, preparation, prepare, verify
+from fafnet_core.datasets.prepare import Preparation, preparation, prepare
 from fafnet_core.datasets.prepare.frame import FrameEncoder, to_millimetres
 from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, Journal, locked
 from fafnet_core.datasets.prepare.layout import MANIFEST_FILE, check_name
@@ -30,6 +29,8 @@ from fafnet_core.datasets.prepare.records import FrameRecord
 from fafnet_core.labels import NYU40
 
 HERE = Path(__file__).resolve().parent
+# Of a script: its neighbours here, and this package wherever it is imported from.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
 SOURCE = {"data": "tiny", "window": (44, 471)}
 
 SCRIPT = """
@@ -120,7 +121,7 @@ def test_lists_and_manifest_say_what_is_there(whole: Path) -> None:
     assert manifest["counts"] == {"train": 6, "test": 3}
     assert manifest["settings"]["data"] == "tiny"
     assert manifest["label_set"]["names"] == list(NYU40.names)
-    sums = {name: entry["sha256"] for name, entry in manifest["lists"].items()}
+    sizes: dict[str, int] = {}
     for split, dataset in splits.items():
         assert (whole / f"{split}.txt").read_text().split() == dataset.names
     order = [name for dataset in splits.values() for name in dataset.names]
@@ -130,11 +131,9 @@ def test_lists_and_manifest_say_what_is_there(whole: Path) -> None:
         assert frame["size"] == list(SHAPE)
         assert frame["sensor"] == frame["name"][:3]
         assert frame["scene"].startswith("kitchen_")
-        sums |= {f"{k}/{frame['name']}.png": f["sha256"] for k, f in frame["files"].items()}
-    there = {name: hashlib.sha256(content).hexdigest() for name, content in files(whole).items()}
-    del there[MANIFEST_FILE]
-    assert sums == there
-    assert verify(whole) == []
+        sizes |= {f"{k}/{frame['name']}.png": f["size"] for k, f in frame["files"].items()}
+    there = {name: len(content) for name, content in files(whole).items() if ".png" in name}
+    assert sizes == there
 
 
 def test_a_second_run_does_nothing(whole: Path) -> None:
@@ -167,7 +166,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(whole: Path, tmp_path
     script.write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, str(script), str(out), "0", "{'seconds': 0.1}"],
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env=ENVIRONMENT,
         start_new_session=True,
     )
     journal = out / JOURNAL_FILE
@@ -178,7 +177,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(whole: Path, tmp_path
     recorded = [json.loads(line) for line in journal.read_bytes().split(b"\n")[1:-1]]
     assert 3 <= len(recorded) < 9
     for record in recorded:
-        assert list(FrameRecord.from_dict(record).faults(out, content=True)) == []
+        assert FrameRecord.from_dict(record).is_whole(out)
     (out / "rgb" / "kv1" / ".0000.png.1.partial").write_bytes(b"half")
     done, _ = run(out)
     assert done.kept == len(recorded)
@@ -236,7 +235,7 @@ def test_a_full_disk_ends_it_and_keeps_what_is_done(
     # The system refuses to let a file grow: only the noisy frame's colours are as large.
     process = subprocess.run(
         [sys.executable, str(script), str(begun), "400000", "{'noisy': ['kv1/0004']}"],
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -381,24 +380,6 @@ def test_what_was_lost_since_is_made_again(whole: Path, copy: Path) -> None:
     (copy / "test.txt").unlink()
     done, _ = run(copy)
     assert (done.written, done.kept) == (2, 7)
-    assert files(copy) == files(whole)
-
-
-def test_verify_finds_a_changed_byte_and_mends_it(
-    whole: Path, copy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = copy / "depth/kv1/0006.png"
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
-    (copy / "train.txt").write_text("kv1/0000\n")
-    damaged = [str(copy / "train.txt"), str(path)]
-    assert [fault.split()[0] for fault in verify(copy)] == damaged
-    assert run(copy)[0].written == 0  # by its size it is whole
-    done = prepare(tiny_splits(), copy, source=SOURCE, jobs=1, verify=True, progress=True)
-    assert "checking: " in capsys.readouterr().err
-    assert (done.written, done.kept) == (1, 8)
-    assert verify(copy) == []
     assert files(copy) == files(whole)
 
 

@@ -28,7 +28,6 @@ from fafnet_core.datasets.prepare.layout import (
     read_list,
 )
 from fafnet_core.datasets.prepare.records import FrameRecord, Manifest
-from fafnet_core.datasets.prepare.verification import verify
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.datasets.splits import Split, choose_frames, runs_of_numbers
 from fafnet_core.labels import LabelSet
@@ -97,14 +96,6 @@ class PreparedFolder(RgbdSegmentationDataset):
             sensor=record.sensor,
             name=record.name,
         )
-
-    def verify(self) -> list[str]:
-        """Compare the checksum of every file of the folder; see `datasets.prepare.verify`.
-
-        Returns:
-            A line about each damaged file; none where all is well.
-        """
-        return verify(self._root)
 
 
 def _listed(root: Path, manifest: Manifest, split: str) -> list[FrameRecord]:
