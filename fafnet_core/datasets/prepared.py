@@ -5,7 +5,6 @@ The layout is described in `fafnet_core.datasets.prepare.layout` and docs/datase
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.datasets.checks import name_some
 from fafnet_core.datasets.frames import read_depth, read_rgb
-from fafnet_core.datasets.image_headers import image_sizes
+from fafnet_core.datasets.images import check_images, describe
 from fafnet_core.datasets.label_images import read_label_counts, to_class_ids
-from fafnet_core.datasets.prepare.journal import read_manifest
+from fafnet_core.datasets.prepare.journal import is_prepared, read_manifest
 from fafnet_core.datasets.prepare.layout import (
     DEPTH,
     HHA,
     LABELS,
+    MANIFEST_FILE,
     MISSING,
     RGB,
     list_file,
@@ -29,10 +30,9 @@ from fafnet_core.datasets.prepare.layout import (
 )
 from fafnet_core.datasets.prepare.records import FrameRecord, Manifest
 from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.datasets.specification import FixedLayout
 from fafnet_core.datasets.splits import Split, choose_frames, runs_of_numbers
 from fafnet_core.labels import LabelSet
-
-_NAMED = 3
 
 
 class PreparedFolder(RgbdSegmentationDataset):
@@ -57,7 +57,7 @@ class PreparedFolder(RgbdSegmentationDataset):
     """
 
     def __init__(
-        self, root: str | Path, split: Split, *, validation: float = 0.1, depth: bool = True
+        self, root: str | Path, split: Split, validation: float = 0.1, *, depth: bool = True
     ) -> None:
         self._root = Path(root)
         self._depth = depth
@@ -67,8 +67,11 @@ class PreparedFolder(RgbdSegmentationDataset):
         self._records = choose_frames(
             split, train, test, groups=_groups(train), validation=validation
         )
-        _check_pictures(self._root, self._records)
-        _check_sizes(self._root, self._records)
+        check_images(
+            [[Path(picture_path(self._root, kind, record.name)) for kind in record.files]
+             for record in self._records],
+            remedy="run the `fafnet prepare` that made the folder again, it makes them anew",
+        )  # fmt: skip
         self.names = [record.name for record in self._records]
         self.sensors = [record.sensor for record in self._records]
         self.scenes = [record.scene for record in self._records]
@@ -113,10 +116,9 @@ def _listed(root: Path, manifest: Manifest, split: str) -> list[FrameRecord]:
         ("lacks {}, which its manifest has there", sorted(records.keys() - set(names))),
     ):
         if strange:
-            more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
-            found = ", ".join(strange[:_NAMED]) + more
             raise ValueError(
-                f"{path} {what.format(found)}: run `fafnet prepare` again, it writes it anew"
+                f"{path} {what.format(name_some(strange))}: run `fafnet prepare` again, it writes"
+                " the list anew"
             )
     return [records[name] for name in names]
 
@@ -128,58 +130,19 @@ def _groups(records: Sequence[FrameRecord]) -> Sequence[Hashable]:
     return runs_of_numbers([record.name for record in records])
 
 
-def _check_pictures(root: Path, records: Sequence[FrameRecord]) -> None:
-    """Refuse a split whose pictures are not all there, before training has begun."""
-    # By a listing of each folder, so that all that are not there are named at once.
-    listings: dict[str, set[str]] = {}
-    absent: list[str] = []
-    for record in records:
-        for kind in record.files:
-            path = picture_path(root, kind, record.name)
-            folder, _, file = path.rpartition("/")
-            if folder not in listings:
-                there = Path(folder).is_dir()
-                listings[folder] = set(os.listdir(folder)) if there else set()  # noqa: PTH208
-            if file not in listings[folder]:
-                absent.append(path)
-    if absent:
-        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
-        raise FileNotFoundError(
-            f"not there: {', '.join(absent[:_NAMED])}{more}. Run the `fafnet prepare` that made"
-            " the folder again: it makes them anew"
-        )
-
-
-def _check_sizes(root: Path, records: Sequence[FrameRecord]) -> None:
-    """Refuse a split whose pictures have other sizes than the manifest says."""
-    pictures = [
-        (record, Path(picture_path(root, kind, record.name)))
-        for record in records
-        for kind in record.files
-    ]
-    sizes = image_sizes([path for _, path in pictures])
-    wrong = [
-        (record, path, size)
-        for (record, path), size in zip(pictures, sizes, strict=True)
-        if size not in (None, record.size)
-    ]
-    if wrong:
-        record, path, size = wrong[0]
-        assert size is not None
-        raise ValueError(
-            f"{_resized(path, size, record)} ({len(wrong)} of {len(pictures)} pictures)"
-        )
-
-
-def _resized(path: Path, size: tuple[int, ...], record: FrameRecord) -> str:
-    (height, width), (wanted_height, wanted_width) = size, record.size
-    return (
-        f"{path} is {width}x{height}, the manifest says {wanted_width}x{wanted_height}: the"
-        " pictures of a prepared folder are not to be resized"
-    )
-
-
 def _sized(picture: NDArray[Any], record: FrameRecord, path: Path) -> NDArray[Any]:
     if picture.shape[:2] != record.size:
-        raise ValueError(_resized(path, picture.shape[:2], record))
+        height, width = record.size
+        raise ValueError(
+            f"{path} is {describe(picture)}, the manifest says {width}x{height}: the pictures of a"
+            " prepared folder are not to be resized"
+        )
     return picture
+
+
+def _missing(root: Path) -> list[str]:
+    return [] if is_prepared(root) else [MANIFEST_FILE]
+
+
+PREPARED = FixedLayout("prepared", "written by fafnet prepare", _missing, PreparedFolder)
+"""The layout of any data set that was prepared."""

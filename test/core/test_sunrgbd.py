@@ -215,7 +215,7 @@ def test_missing_files_of_the_toolbox_are_all_named(copy: WrittenSUNRGBD) -> Non
 def test_missing_images_are_named(copy: WrittenSUNRGBD) -> None:
     scene = copy.scenes[copy.test[1]]
     (copy.root / scene.folder / "image" / scene.image).unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 images of 2 scenes are not there") as error:
+    with pytest.raises(FileNotFoundError, match=r"1 of 4 images are not there") as error:
         SUNRGBD(copy.root, "test")
     assert f"{scene.folder}/image/{scene.image}" in str(error.value)
     SUNRGBD(copy.root, "train")  # not its scene

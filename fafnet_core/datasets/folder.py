@@ -1,4 +1,4 @@
-"""Folders that people already have, prepared for other projects' code.
+"""Folders of image files: your own, and those that people have prepared for other projects.
 
 | made for | files | labels on disk |
 |---|---|---|
@@ -16,57 +16,76 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fafnet_core.datasets.checks import HhaOrder, HhaSource
-from fafnet_core.datasets.folder_frames import FolderConventions, FolderFrames, FrameFiles
+from fafnet_core.datasets.folder_frames import FolderFrames, FrameFiles
 from fafnet_core.datasets.frames import CAMERA_FILE, read_camera_file
 from fafnet_core.datasets.image_lists import (
     Listed,
     check_list_fits,
     check_no_overlap,
     images_of,
-    official_notice,
     read_image_list,
     unlisted_notice,
 )
-from fafnet_core.datasets.label_images import FirstLabel
+from fafnet_core.datasets.specification import (
+    DataSetSpecification,
+    FirstLabel,
+    HhaSource,
+    ReadingOptions,
+)
 from fafnet_core.datasets.splits import Split, choose_frames, runs_of_numbers
-from fafnet_core.labels import LabelSet
 
 _LISTS = ("train.txt", "test.txt")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FolderLayout:
-    """Where a layout keeps its images; several names are alternatives.
+    """Where a folder keeps its images, and in what they are counted.
 
     Attributes:
         name: what a configuration calls it.
-        made_for: whose code reads it.
+        description: whose it is.
         rgb: folder of the colour images.
-        label: folder of the labels.
-        first_label: value of the first class, see `FolderConventions`.
-        hha: folder of ready HHA; empty: the layout has none.
-        depth: folder of the depth. Beside ready HHA it may be absent.
+        label: folder of the labels; several names are alternatives.
+        first_label: value of the first class in label images: 1 (0 = unlabelled) or 0 (255 =
+            unlabelled).
+        hha: folder of ready HHA; empty: there is none.
+        depth: folder of the depth, 16-bit images or `.npy` in metres. Beside ready HHA it may be
+            absent.
         raw_depth: folder of the depth before in-painting; it may be absent.
+        depth_unit_m: metres of one count of depth; None: what `camera.yaml` says, else 0.001.
         by_split: the folders are in `train/` and `test/`, and lists are not needed.
+
+    Raises:
+        ValueError: neither HHA nor depth, or a depth unit that is not above 0.
     """
 
-    name: str
-    made_for: str
-    rgb: str
-    label: tuple[str, ...]
-    first_label: FirstLabel
+    name: str = "own"
+    description: str = "as configured"
+    rgb: str = "rgb"
+    label: str | tuple[str, ...] = "labels"
+    first_label: FirstLabel = 0
     hha: str = ""
-    depth: str = ""
+    depth: str = "depth"
     raw_depth: str = ""
+    depth_unit_m: float | None = None
     by_split: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.hha and not self.depth:
+            raise ValueError("depth is empty, and hha too; a layout has one of them")
+        if self.depth_unit_m is not None and not self.depth_unit_m > 0:
+            raise ValueError(f"depth_unit_m is {self.depth_unit_m}; it has to be above 0")
+
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        return (self.label,) if isinstance(self.label, str) else self.label
 
     def missing(self, root: Path) -> list[str]:
         """Return what of the layout this folder lacks."""
         absent = []
         for place in ("train", "test") if self.by_split else (".",):
             there = _folders(root / place)
-            needed = [(self.rgb,), (self.hha or self.depth,), self.label]
+            needed = [(self.rgb,), (self.hha or self.depth,), self._labels]
             absent += [
                 " or ".join(f"{(Path(place) / name).as_posix()}/" for name in names)
                 for names in needed
@@ -80,56 +99,45 @@ class FolderLayout:
         self,
         root: Path,
         split: Split,
-        *,
-        label_set: LabelSet,
-        validation: float,
-        hha_order: HhaOrder = "check",
-        first_label: FirstLabel | None = None,
-        hha: HhaSource = "ready",
+        specification: DataSetSpecification,
+        options: ReadingOptions,
     ) -> FolderFrames:
         """Return a split of such a folder.
 
-        Its frames have ready HHA, or depth where the layout has no HHA or `hha` says so; never
-        both, so that HHA is of one kind in training, validation and test.
+        Its frames have ready HHA, or depth where the layout has no HHA or `options.hha` says so;
+        never both, so that HHA is of one kind in training, validation and test.
 
         Raises:
             FileNotFoundError: a file is not there.
             ValueError: lists and folders do not fit, or the first checks fail; the message names
                 the file.
         """
-        train, test = self._lists(root)
+        train, test = (self._list(root, name) for name in _LISTS)
         check_no_overlap(train, test)
         frames = choose_frames(
             split,
             train,
             test,
             groups=runs_of_numbers([frame.name for frame in train]),
-            validation=validation,
+            validation=options.validation,
         )
         place = root / ("test" if split == "test" else "train") if self.by_split else root
         # A folder of its own for each split holds nothing of the other's list.
         every_name = {frame.name for frame in (*train, *test)}
-        files = self._files(place, frames, every_name, hha)
         notices = (
             unlisted_notice(place / self.rgb, images_of(place / self.rgb), every_name),
-            official_notice(label_set, root, len(train), len(test)),
+            official_notice(specification, root, len(train), len(test)),
         )
         camera_file = root / CAMERA_FILE
         return FolderFrames(
-            files,
-            FolderConventions(
-                label_set,
-                self.first_label if first_label is None else first_label,
-                first_label_is_sure=first_label is not None,
-                hha_order=hha_order,
-                camera=read_camera_file(camera_file) if camera_file.is_file() else None,
-            ),
+            self._files(place, frames, every_name, options.hha),
+            specification,
+            options,
+            first_label=self.first_label,
+            depth_unit_m=self.depth_unit_m,
+            camera=read_camera_file(camera_file) if camera_file.is_file() else None,
             notices=[notice for notice in notices if notice is not None],
         )
-
-    def _lists(self, root: Path) -> tuple[list[Listed], list[Listed]]:
-        train, test = (self._list(root, name) for name in _LISTS)
-        return train, test
 
     def _list(self, root: Path, name: str) -> list[Listed]:
         if self.by_split and not (root / name).is_file():
@@ -142,7 +150,7 @@ class FolderLayout:
     ) -> list[FrameFiles]:
         """Return each frame's files, having made sure that they are there."""
         there = _folders(root)
-        label = next(name for name in self.label if name in there)
+        label = next(name for name in self._labels if name in there)
         ready = self.hha and source == "ready"
         if not ready:
             self._check_has_depth(root, there)
@@ -181,27 +189,44 @@ class FolderLayout:
             )
 
 
+def published_layouts(classes: int) -> tuple[FolderLayout, ...]:
+    """Return the layouts of other projects' folders, the more telling ones first."""
+    label = ("Label", "Labels", "labels")
+    return (
+        FolderLayout(
+            name="sa-gate", description="made for SA-Gate, CMX", rgb="RGB", label=label,
+            first_label=1, hha="HHA", depth="Depth",
+        ),
+        FolderLayout(
+            name="dformer", description="made for DFormer", rgb="RGB", label=label, first_label=1,
+            depth="Depth",
+        ),
+        FolderLayout(
+            name="esanet", description="made for ESANet", label=f"labels_{classes}", first_label=1,
+            raw_depth="depth_raw", by_split=True,
+        ),
+        FolderLayout(
+            name="fafnet", description="made for FAFNet's release", label="label", hha="hha",
+            depth="",
+        ),
+    )  # fmt: skip
+
+
+def official_notice(
+    specification: DataSetSpecification, root: Path, train: int, test: int
+) -> str | None:
+    """Say that a folder lists other numbers of frames than its data set has; None: the same."""
+    official = specification.frames
+    if official in (None, (train, test)):
+        return None
+    assert official is not None
+    return (
+        f"{root} lists {train} frames to train and {test} to test; the official split of"
+        f" {specification.name} has {official[0]} and {official[1]}"
+    )
+
+
 def _folders(root: Path) -> set[str]:
     """Return the names of the folders in `root`, in the case that they have on disk."""
     # Not is_dir() on a wanted name: where a file system ignores case, RGB/ is rgb/ too.
     return {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
-
-
-def folder_layouts(label_set: LabelSet) -> tuple[FolderLayout, ...]:
-    """Return the known layouts, the more telling ones first."""
-    label = ("Label", "Labels", "labels")
-    return (
-        FolderLayout("sa-gate", "SA-Gate, CMX", "RGB", label, 1, hha="HHA", depth="Depth"),
-        FolderLayout("dformer", "DFormer", "RGB", label, 1, depth="Depth"),
-        FolderLayout(
-            "esanet",
-            "ESANet",
-            "rgb",
-            (f"labels_{len(label_set)}",),
-            1,
-            depth="depth",
-            raw_depth="depth_raw",
-            by_split=True,
-        ),
-        FolderLayout("fafnet", "FAFNet's release", "rgb", ("label",), 0, hha="hha"),
-    )

@@ -1,4 +1,4 @@
-"""Folders prepared for other projects: detection, labels, HHA order, depth, lists."""
+"""Folders of image files, own and others': detection, labels, HHA order, depth, lists."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ from fafnet_core.datasets.checks import (
     looks_decoded,
     looks_rotated,
 )
+from fafnet_core.datasets.folder import official_notice
 from fafnet_core.datasets.frames import read_depth
-from fafnet_core.datasets.image_lists import official_notice, read_image_list
-from fafnet_core.datasets.nyuv2 import OfficialCrop, camera_matrix
+from fafnet_core.datasets.image_lists import read_image_list
+from fafnet_core.datasets.nyuv2 import NYUV2, OfficialCrop, camera_matrix
 from fafnet_core.datasets.samples import RgbdSegmentationDataset
+from fafnet_core.datasets.specification import DataSetSpecification
+from fafnet_core.datasets.sunrgbd import SUN_RGBD
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
 from fafnet_core.labels import NYU40, SUN37, LabelSet
+from fafnet_core.training.config import read_config
 
 TRAIN, TEST = (1, 2, 5), (3,)
 """Numbers of the frames; 1 and 2 follow one another."""
@@ -466,12 +470,13 @@ def test_a_folder_of_its_own_for_each_split_is_compared_with_its_own_list(esanet
 
 
 def test_official_lists_are_worth_no_notice() -> None:
-    assert official_notice(NYU40, Path("data"), 795, 654) is None
-    assert official_notice(SUN37, Path("data"), 5285, 5050) is None
-    assert official_notice(LabelSet("mine", ("a",), ((0, 0, 0),)), Path("data"), 1, 1) is None
-    notice = official_notice(SUN37, Path("data"), 5285, 5049)
+    assert official_notice(NYUV2, Path("data"), 795, 654) is None
+    assert official_notice(SUN_RGBD, Path("data"), 5285, 5050) is None
+    mine = DataSetSpecification(name="mine", label_set=NYU40, layouts=())
+    assert official_notice(mine, Path("data"), 1, 1) is None
+    notice = official_notice(SUN_RGBD, Path("data"), 5285, 5049)
     assert notice is not None
-    assert "the official split of SUN RGB-D has 5285 and 5050" in notice
+    assert "SUN RGB-D has 5285 and 5050" in notice
 
 
 def _notices(dataset: RgbdSegmentationDataset) -> list[str]:
@@ -555,7 +560,7 @@ def test_a_frame_that_was_not_looked_at_first_is_checked_when_it_is_read(release
         dataset[1]
     assert str(path) in str(error.value)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="no label image at"):
+    with pytest.raises(FileNotFoundError, match="no image at"):
         dataset[1]
 
 
@@ -601,3 +606,41 @@ def test_a_layout_that_is_named_is_the_only_one_tried(sa_gate: Folder) -> None:
     message = _wanted_error(sa_gate, layout="esanet")
     assert "tried 1: 'esanet'" in message
     assert list(_open(sa_gate, layout="sa-gate").names) == ["1", "2", "5"]
+
+
+def test_a_folder_of_your_own_as_a_configuration_states_it(
+    frames: dict[int, Frame], tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path / "mine", frames)
+    folder.colours("color", ".png")
+    for number, frame in frames.items():
+        write_png(folder.path("classes", number, ".png"), frame.label % 3 + np.uint8(1))
+        counts = np.round(frame.depth_m * 5000).astype(np.uint16)
+        cv2.imwrite(str(folder.path("depth", number, ".png")), counts)
+    folder.write_lists()
+    mine = LabelSet("mine", ("floor", "wall", "rest"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+    (tmp_path / "mine.json").write_text(mine.to_json())
+    (tmp_path / "own.yaml").write_text(
+        f"""data:
+  name: folder
+  root: {folder.root}
+  labels: {tmp_path / "mine.json"}
+  validation: 0
+  layout: {{rgb: color, label: classes, first_label: 1, depth_unit_m: 0.0002}}
+"""
+    )
+    data = read_config(tmp_path / "own.yaml").data
+    with pytest.raises(ValueError, match=r"camera\.yaml"):
+        data.open("train")
+    (folder.root / "camera.yaml").write_text("fx: 518\nfy: 519\ncx: 324\ncy: 252\n")
+    dataset = data.open("train")
+    assert (dataset.label_set, dataset.layout, list(dataset.notices)) == (mine, "own", [])
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        np.testing.assert_array_equal(sample.label, frames[number].label % 3)
+        assert sample.depth_m is not None
+        np.testing.assert_allclose(sample.depth_m, frames[number].depth_m, atol=2e-4)
+        assert sample.camera_matrix is not None
+        assert sample.camera_matrix[1, 2] == 252
+    override = [f"data.labels={tmp_path / 'no.json'}"]
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_config(tmp_path / "own.yaml", override).data.open("train")
