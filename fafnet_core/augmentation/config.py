@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from fafnet_core.labels import UNLABELLED
+from fafnet_core.settings import require_field
 
 Padding = Literal["mean", "black"]
 
@@ -95,46 +96,33 @@ class TransformConfig:
     misalignment_scale: float = 0.0
 
     def __post_init__(self) -> None:
-        scale = tuple(self.scale)
-        self._check(
-            "scale",
-            len(scale) == 2 and _SMALLEST_SCALE <= scale[0] <= scale[1] <= _LARGEST_SCALE,
-            f"a smallest and a largest factor, {_SMALLEST_SCALE} to {_LARGEST_SCALE:g}",
+        low, high = _SMALLEST_SCALE, _LARGEST_SCALE
+        in_order = len(self.scale) == 2 and low <= self.scale[0] <= self.scale[1] <= high
+        require_field(
+            self, "scale", in_order, f"a smallest and a largest factor, {low} to {high:g}"
         )
-        object.__setattr__(self, "scale", scale)
         for name in ("input_size", "crop"):
-            self._check_size(name)
-        choices = get_args(Padding)
-        self._check("pad", self.pad in choices, f"one of {', '.join(choices)}")
-        self._check("pad_label", self.pad_label in range(256), "a whole number, 0 to 255")
-        for name in ("flip", "fault_probability", "depth_dropout", "no_depth", "no_colour"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "0 to 1")
-        for name in ("edge_dropout_px", "depth_noise", "misalignment_px"):
-            self._check(name, 0 <= getattr(self, name) < math.inf, "0 or more")
-        self._check("misalignment_deg", 0 <= self.misalignment_deg <= 180, "0 to 180")
-        self._check("misalignment_scale", 0 <= self.misalignment_scale <= 0.5, "0 to 0.5")
-
-        if self.depth_limit_m is not None:
-            limit = tuple(self.depth_limit_m)
-            self._check(
-                "depth_limit_m",
-                len(limit) == 2 and 0 < limit[0] <= limit[1] < math.inf,
-                "a nearest and a farthest limit in metres, or null",
+            size = getattr(self, name)
+            require_field(
+                self,
+                name,
+                size is None
+                or (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)),
+                "a height and a width in pixels, or null",
             )
-            object.__setattr__(self, "depth_limit_m", limit)
-
-    def _check_size(self, name: str) -> None:
-        if getattr(self, name) is None:
-            return
-        size = tuple(getattr(self, name))
-        self._check(
-            name,
-            len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size),
-            "a height and a width in pixels, or null",
+        choices = get_args(Padding)
+        require_field(self, "pad", self.pad in choices, f"one of {', '.join(choices)}")
+        require_field(self, "pad_label", self.pad_label in range(256), "a whole number, 0 to 255")
+        for name in ("flip", "fault_probability", "depth_dropout", "no_depth", "no_colour"):
+            require_field(self, name, 0 <= getattr(self, name) <= 1, "0 to 1")
+        for name in ("edge_dropout_px", "depth_noise", "misalignment_px"):
+            require_field(self, name, 0 <= getattr(self, name) < math.inf, "0 or more")
+        require_field(self, "misalignment_deg", 0 <= self.misalignment_deg <= 180, "0 to 180")
+        require_field(self, "misalignment_scale", 0 <= self.misalignment_scale <= 0.5, "0 to 0.5")
+        limit = self.depth_limit_m
+        require_field(
+            self,
+            "depth_limit_m",
+            limit is None or (len(limit) == 2 and 0 < limit[0] <= limit[1] < math.inf),
+            "a nearest and a farthest limit in metres, or null",
         )
-        object.__setattr__(self, name, size)
-
-    def _check(self, name: str, right: bool, wanted: str) -> None:
-        if not right:
-            value: Any = getattr(self, name)
-            raise ValueError(f"{name} is {value!r}; it has to be {wanted}")

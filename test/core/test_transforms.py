@@ -248,8 +248,3 @@ def test_samples_without_what_is_needed_are_refused() -> None:
 def test_configurations_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         TransformConfig(**fields)
-
-
-def test_lists_become_tuples() -> None:
-    lists: dict[str, Any] = {"scale": [0.5, 2.0], "crop": [464, 464]}
-    assert TransformConfig(**lists) == TransformConfig()
