@@ -537,13 +537,6 @@ def test_a_frame_in_both_lists(sa_gate: Folder) -> None:
     assert "test.txt line 2 names 5, as" in message
 
 
-def test_images_of_one_frame_with_different_sizes(sa_gate: Folder) -> None:
-    path = sa_gate.root / "HHA" / "1.jpg"
-    cv2.imwrite(str(path), sa_gate.frames[1].hha[::2, ::2])
-    message = _wanted_error(sa_gate)
-    assert f"{path} is 320x240, but {sa_gate.root}/RGB/1.jpg is 640x480" in message
-
-
 @pytest.mark.parametrize("kind", ["RGB/1.jpg", "HHA/5.jpg", "Label/1.png"])
 def test_files_that_are_cut_short_are_named(sa_gate: Folder, kind: str) -> None:
     path = sa_gate.root / kind

@@ -197,7 +197,7 @@ def test_a_journal_cut_at_any_byte_keeps_every_whole_line(copy: Path) -> None:
         whole_lines = content[:cut].count(b"\n") - 1
         assert whole_lines <= len(Journal(copy, settings).records) <= whole_lines + 1
     (copy / JOURNAL_FILE).write_bytes(content[: head - 9])
-    with pytest.raises(ValueError, match=r"damaged .*: delete .* and prepare it again"):
+    with pytest.raises(ValueError, match="damaged"):
         Journal(copy, settings)
 
 
@@ -223,7 +223,7 @@ def test_a_worker_that_dies_costs_only_the_frame_that_killed_it(whole: Path, beg
 
 
 def test_workers_that_go_on_dying_end_it(begun: Path) -> None:
-    with pytest.raises(OSError, match=r"died 8 times.*run it again, with fewer --jobs"):
+    with pytest.raises(OSError, match="fewer --jobs"):
         run(begun, deadly=[f"kv{1 + i % 2}/{i:04d}" for i in range(9)])
 
 
@@ -272,12 +272,8 @@ def test_room_on_the_disk_is_looked_at_first(
 @pytest.mark.parametrize(
     ("source", "trouble", "message"),
     [
-        ({**SOURCE, "crop": True}, {}, "begun with crop nothing, now True: give another"),
-        (
-            {**SOURCE, "data": "other"},
-            {},
-            "begun with data 'tiny', now 'other': give another folder",
-        ),
+        ({**SOURCE, "crop": True}, {}, "crop nothing, now True"),
+        ({**SOURCE, "data": "other"}, {}, "data 'tiny', now 'other'"),
         (SOURCE, {"train": 5, "test": 4}, "splits.test.frames 3, now 4"),
     ],
 )
@@ -362,14 +358,14 @@ def test_where_no_frame_is_left_another_version_makes_them_all(
 def test_another_version_of_the_layout_is_refused(copy: Path) -> None:
     manifest = (copy / MANIFEST_FILE).read_text()
     (copy / MANIFEST_FILE).write_text(manifest.replace('"version": 1', '"version": 2'))
-    with pytest.raises(ValueError, match="has version 2 of the layout, this program reads version"):
+    with pytest.raises(ValueError, match="version 2"):
         run(copy)
 
 
 def test_a_folder_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "rgb").mkdir()
     (tmp_path / "rgb" / "mine.png").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="holds rgb, but no preparation that could go on"):
+    with pytest.raises(ValueError, match="holds rgb"):
         run(tmp_path)
     assert files(tmp_path) == {"rgb/mine.png": b"mine"}
 
@@ -386,7 +382,7 @@ def test_what_was_lost_since_is_made_again(whole: Path, copy: Path) -> None:
 def test_two_preparations_of_one_folder_do_not_run_at_once(tmp_path: Path) -> None:
     with (
         locked(tmp_path),
-        pytest.raises(OSError, match="another process is preparing"),
+        pytest.raises(OSError, match="another process"),
     ):
         run(tmp_path)
 
@@ -405,7 +401,7 @@ def test_names_that_are_no_path_inside_the_folder_are_refused(name: str, tmp_pat
 def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
     splits = tiny_splits()
     splits["test"] = TinyRooms([5, 6])
-    with pytest.raises(ValueError, match="share their files: kv2/0005 of train and kv2/0005 of te"):
+    with pytest.raises(ValueError, match="kv2/0005 of train and kv2/0005 of test"):
         prepare(splits, tmp_path, source=SOURCE)
     splits["test"].names = ["KV2/0005", "kv1/0006"]
     with pytest.raises(ValueError, match="share their files"):
@@ -415,14 +411,14 @@ def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"depth_m": None}, "no metric depth with a camera matrix"),
-        ({"camera_matrix": None}, "no metric depth with a camera matrix"),
-        ({"depth_m": np.full(SHAPE, 70.0, np.float32)}, "goes up to 70 m; .* Is it in metres"),
+        ({"depth_m": None}, "no metric depth"),
+        ({"camera_matrix": None}, "no metric depth"),
+        ({"depth_m": np.full(SHAPE, 70.0, np.float32)}, "70 m"),
         ({"depth_m": np.ones((24, 32), np.float32)}, r"depth has shape \(24, 32\)"),
         ({"rgb": np.zeros((*SHAPE, 4), np.uint8)}, r"colour has shape \(48, 64, 4\)"),
-        ({"rgb": np.zeros((*SHAPE, 3), np.float32)}, "colour is float32; wanted uint8"),
-        ({"label": np.full(SHAPE, 40, np.uint8)}, r"holds \[40\]; nyu40 has classes 0 to 39"),
-        ({"label": np.zeros(SHAPE, np.int64)}, "label is int64; wanted uint8"),
+        ({"rgb": np.zeros((*SHAPE, 3), np.float32)}, "colour is float32"),
+        ({"label": np.full(SHAPE, 40, np.uint8)}, r"holds \[40\]"),
+        ({"label": np.zeros(SHAPE, np.int64)}, "label is int64"),
     ],
 )
 def test_samples_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:

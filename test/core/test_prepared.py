@@ -87,20 +87,21 @@ def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         PreparedFolder(tmp_path / "none", "train")
     assert not is_prepared(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no folder that `fafnet prepare` made"):
+    with pytest.raises(FileNotFoundError, match="no folder that"):
         PreparedFolder(tmp_path, "train")
     (tmp_path / JOURNAL_FILE).write_text("")
     assert is_prepared(tmp_path)
-    with pytest.raises(FileNotFoundError, match="not complete: run the `fafnet prepare`"):
+    with pytest.raises(FileNotFoundError, match="not complete"):
         PreparedFolder(tmp_path, "train")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda names: [*names, "kv1/9999"], "names kv1/9999, which its manifest does not have"),
-        (lambda names: names[1:], "lacks kv1/0000, which its manifest has there"),
-        (lambda names: [*names, names[3]], "line 25: 'kv2/0003' is there twice, as on 4"),
+        (lambda names: [*names, "kv1/9999"], "names kv1/9999"),
+        (lambda names: [*names, f"kv1/00{TRAIN}"], "names kv1/0024"),  # a test frame
+        (lambda names: names[1:], "lacks kv1/0000"),
+        (lambda names: [*names, names[3]], "line 25: .*twice"),
         (lambda names: [], "lacks kv1/0000, .* and 20 more"),
     ],
 )
@@ -112,13 +113,6 @@ def test_a_list_that_does_not_match_is_refused(copy: Path, change: Any, message:
             PreparedFolder(copy, split)
 
 
-def test_a_test_frame_among_the_training_frames_is_refused(copy: Path) -> None:
-    with (copy / "train.txt").open("a") as file:
-        file.write(f"kv1/00{TRAIN}\n")
-    with pytest.raises(ValueError, match="names kv1/0024, which its manifest does not have there"):
-        PreparedFolder(copy, "train")
-
-
 def test_a_picture_that_is_not_there_is_named_up_front(copy: Path) -> None:
     (copy / "hha/kv1/0002.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"not there: .*hha/kv1/0002.png.* anew"):
@@ -128,29 +122,30 @@ def test_a_picture_that_is_not_there_is_named_up_front(copy: Path) -> None:
         PreparedFolder(copy, "test")
 
 
-@pytest.mark.parametrize("kind", ["rgb", "depth", "missing", "hha", "labels"])
-@pytest.mark.parametrize("damage", ["cut", "resized", "empty"])
-def test_a_damaged_picture_is_named(copy: Path, kind: str, damage: str) -> None:
-    path = copy / kind / "kv1/0024.png"
-    if damage == "resized":
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        assert image is not None
-        cv2.imwrite(str(path), image[:24, :32])
-        message = "kv1/0024.png is .* of another frame"
-    else:
-        content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
-        message = f"{path} .* cut short"
-    with pytest.raises(ValueError, match=message):
-        PreparedFolder(copy, "test").read(0)
-
-
-@pytest.mark.parametrize("kind", ["rgb", "depth", "missing", "hha", "labels"])
-def test_the_size_of_every_picture_is_known_up_front(copy: Path, kind: str) -> None:
-    path = copy / kind / "kv1/0010.png"
+def _resize(path: Path) -> None:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert image is not None
     cv2.imwrite(str(path), image[:24, :32])
+
+
+@pytest.mark.parametrize("kind", ["rgb", "depth", "missing", "hha", "labels"])
+def test_a_picture_that_is_damaged_later_is_named_when_it_is_read(copy: Path, kind: str) -> None:
+    folder = PreparedFolder(copy, "test")
+    path = copy / kind / "kv1/0024.png"
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{path} .* cut short"):
+            folder.read(0)
+    path.write_bytes(content)
+    _resize(path)
+    with pytest.raises(ValueError, match=f"{path} is 32x24, .* 64x48"):
+        folder.read(0)
+
+
+@pytest.mark.parametrize("kind", ["rgb", "missing", "labels"])
+def test_the_size_of_every_picture_is_known_up_front(copy: Path, kind: str) -> None:
+    _resize(copy / kind / "kv1/0010.png")
     with pytest.raises(ValueError, match=r"kv1/0010.png is .*1 of 24 frames"):
         PreparedFolder(copy, "train", validation=0)
 
@@ -180,7 +175,7 @@ def test_a_damaged_manifest_is_refused_and_named(copy: Path) -> None:
             PreparedFolder(copy, "train")
     for cut in range(0, 2000, 191):
         path.write_text(json.dumps(values)[:cut])
-        with pytest.raises(ValueError, match="is not JSON, or it is cut short"):
+        with pytest.raises(ValueError, match="cut short"):
             PreparedFolder(copy, "train")
 
 
