@@ -68,7 +68,14 @@ setup(
         (f"{SHARE}/launch", files("launch", "*.launch.py")),
         (f"{SHARE}/config", files("config", "*.yaml", "*.xml", "*.rviz")),
     ],
-    install_requires=["numpy>=1.21", "pyyaml", "safetensors>=0.4", "torch>=2.3", "tqdm>=4.57"],
+    install_requires=[
+        "numpy>=1.21",
+        "pillow>=9",
+        "pyyaml",
+        "safetensors>=0.4",
+        "torch>=2.3",
+        "tqdm>=4.57",
+    ],
     extras_require={
         "opencv": OPENCV,
         "ros": OPENCV + ROS_WHEELS,

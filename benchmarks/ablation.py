@@ -41,12 +41,12 @@ from tqdm import tqdm
 from fafnet_core.augmentation import TrainTransform
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from fafnet_core.checkpoints.pretrained import Images, load_backbone
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
 from fafnet_core.evaluation.evaluate import evaluate
 from fafnet_core.files import written_beside
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import preset_config
+from fafnet_core.samples import RgbdSegmentationDataset
 from fafnet_core.training.config import Config, ModelConfig
 from fafnet_core.training.loader import training_batches
 from fafnet_core.training.loop import Trainer

@@ -17,14 +17,13 @@ from reduced_frames import ReducedNYUv2
 from tqdm import tqdm
 
 from fafnet_core.augmentation import ColourJitter, EvalTransform, TransformConfig
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split
 from fafnet_core.evaluation.evaluate import EvaluateConfig
 from fafnet_core.inference import record_alignments
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.rooms.dataset import SyntheticData, SyntheticRooms
 from fafnet_core.rooms.sensor import SensorConfig
+from fafnet_core.samples import RgbdSegmentationDataset, Split
 from fafnet_core.training.config import Config, NormalisationConfig, TrainConfig, read_config
 from fafnet_core.training.optimiser import OptimiserConfig
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shared_classes import SharedConfusion, SharedScores, shared_from_ade
 from tqdm import tqdm
 
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
+from fafnet_core.samples import RgbdSegmentationDataset
 
 
 class AdePeer:

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.rooms.sensor import SensorConfig, measure_depth
+from fafnet_core.samples import RgbdSample
 
 Change = Callable[[RgbdSample, np.random.Generator], RgbdSample]
 

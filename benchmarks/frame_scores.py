@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from shared_classes import SharedConfusion, SharedScores, shared_from_nyu
 from tqdm import tqdm
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores, finite_or_none
 from fafnet_core.inference import Segmenter
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 Labelled = tuple[RgbdSample, NDArray[np.uint8]]
 

@@ -19,10 +19,9 @@ from tqdm import tqdm
 
 from fafnet_core.augmentation import scale_sample
 from fafnet_core.datasets.catalogue import NYUv2Data
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split
 from fafnet_core.files import written_beside
 from fafnet_core.labels import NYU40, LabelSet
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
 
 @dataclass(frozen=True, kw_only=True)

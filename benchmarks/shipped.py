@@ -36,13 +36,13 @@ from fafnet_core.checkpoints.checkpoint import (
 )
 from fafnet_core.checkpoints.shipped import DEFAULT_CHECKPOINT, checkpoint_file
 from fafnet_core.datasets.catalogue import NYUv2Data
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
 from fafnet_core.evaluation.sheets import prediction_sheet
 from fafnet_core.files import write_png, written_beside
 from fafnet_core.inference import Segmenter
 from fafnet_core.labels import NYU40
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.rooms.sensor import SensorConfig
+from fafnet_core.samples import RgbdSegmentationDataset
 
 NOTICE = (
     "trained on synthetic rooms only: labels of real scenes are not to be relied on; train on"

@@ -21,9 +21,9 @@ import peers
 import torch
 
 from fafnet_core.augmentation import Batch, TrainTransform, TransformConfig
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.models import build_model
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSample
 from fafnet_core.training.config import TrainConfig
 from fafnet_core.training.distributed import Processes
 from fafnet_core.training.loss import LossConfig

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fafnet_core.version import __version__
+
 if TYPE_CHECKING:
     from fafnet_core.checkpoints.checkpoint import load_checkpoint, save_checkpoint
     from fafnet_core.models import FAFNet, FAFNetConfig, build_model
 
-__version__ = "0.1.0"
-
-__all__ = ["FAFNet", "FAFNetConfig", "build_model", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "FAFNet",
+    "FAFNetConfig",
+    "__version__",
+    "build_model",
+    "load_checkpoint",
+    "save_checkpoint",
+]
 
 
 def __getattr__(name: str) -> Any:

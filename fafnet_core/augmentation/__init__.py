@@ -11,7 +11,7 @@ from fafnet_core.augmentation.depth_faults import (
     misalign_depth,
 )
 from fafnet_core.augmentation.geometry import (
-    Window,
+    CropWindow,
     crop_sample,
     flip_sample,
     scale_and_crop,
@@ -24,12 +24,12 @@ from fafnet_core.augmentation.tensors import Batch, ToTensors
 __all__ = [
     "Batch",
     "ColourJitter",
+    "CropWindow",
     "DepthFaults",
     "EvalTransform",
     "ToTensors",
     "TrainTransform",
     "TransformConfig",
-    "Window",
     "add_depth_noise",
     "change_colour",
     "crop_sample",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
 from fafnet_core.labels import UNLABELLED
-from fafnet_core.settings import FieldError
+from fafnet_core.settings import FieldError, check_fields
 
 Padding = Literal["mean", "black"]
-
-_SMALLEST_SCALE, _LARGEST_SCALE = 0.1, 10.0
+Share = Annotated[float, "0 <= x <= 1"]
+Strength = Annotated[float, "0 <= x"]
+Side = Annotated[int, "1 <= x"]
+Factor = Annotated[float, "0.1 <= x <= 10"]
+Metres = Annotated[float, "0 < x"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +30,13 @@ class ColourJitter:
         ValueError: a number is outside its range.
     """
 
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    hue: Annotated[float, "0 <= x <= 0.5"] = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            most = 0.5 if name == "hue" else 1.0
-            if not 0 <= value <= most:
-                raise ValueError(f"{name} is {value!r}; it has to be 0 to {most}")
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,65 +76,29 @@ class TransformConfig:
         ValueError: a field has a value that is not allowed; the message says what is.
     """
 
-    input_size: tuple[int, int] | None = None
-    scale: tuple[float, float] = (0.5, 2.0)
-    crop: tuple[int, int] | None = (464, 464)
-    flip: float = 0.5
+    input_size: tuple[Side, Side] | None = None
+    scale: tuple[Factor, Factor] = (0.5, 2.0)
+    crop: tuple[Side, Side] | None = (464, 464)
+    flip: Share = 0.5
     pad: Padding = "mean"
-    pad_label: int = UNLABELLED
+    pad_label: Annotated[int, "0 <= x <= 255"] = UNLABELLED
     colour_jitter: ColourJitter = ColourJitter()
-    fault_probability: float = 1.0
-    depth_dropout: float = 0.0
-    edge_dropout_px: float = 0.0
-    depth_noise: float = 0.0
-    depth_limit_m: tuple[float, float] | None = None
-    no_depth: float = 0.0
-    no_colour: float = 0.0
-    misalignment_px: float = 0.0
-    misalignment_deg: float = 0.0
-    misalignment_scale: float = 0.0
+    fault_probability: Share = 1.0
+    depth_dropout: Share = 0.0
+    edge_dropout_px: Strength = 0.0
+    depth_noise: Strength = 0.0
+    depth_limit_m: tuple[Metres, Metres] | None = None
+    no_depth: Share = 0.0
+    no_colour: Share = 0.0
+    misalignment_px: Strength = 0.0
+    misalignment_deg: Annotated[float, "0 <= x <= 180"] = 0.0
+    misalignment_scale: Annotated[float, "0 <= x <= 0.5"] = 0.0
 
     def __post_init__(self) -> None:
-        scale = tuple(self.scale)
-        self._check(
-            "scale",
-            len(scale) == 2 and _SMALLEST_SCALE <= scale[0] <= scale[1] <= _LARGEST_SCALE,
-            f"a smallest and a largest factor, {_SMALLEST_SCALE} to {_LARGEST_SCALE:g}",
-        )
-        object.__setattr__(self, "scale", scale)
-        for name in ("input_size", "crop"):
-            self._check_size(name)
-        choices = get_args(Padding)
-        self._check("pad", self.pad in choices, f"one of {', '.join(choices)}")
-        self._check("pad_label", self.pad_label in range(256), "a whole number, 0 to 255")
-        for name in ("flip", "fault_probability", "depth_dropout", "no_depth", "no_colour"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "0 to 1")
-        for name in ("edge_dropout_px", "depth_noise", "misalignment_px"):
-            self._check(name, 0 <= getattr(self, name) < math.inf, "0 or more")
-        self._check("misalignment_deg", 0 <= self.misalignment_deg <= 180, "0 to 180")
-        self._check("misalignment_scale", 0 <= self.misalignment_scale <= 0.5, "0 to 0.5")
-
-        if self.depth_limit_m is not None:
-            limit = tuple(self.depth_limit_m)
-            self._check(
-                "depth_limit_m",
-                len(limit) == 2 and 0 < limit[0] <= limit[1] < math.inf,
-                "a nearest and a farthest limit in metres, or null",
-            )
-            object.__setattr__(self, "depth_limit_m", limit)
-
-    def _check_size(self, name: str) -> None:
-        if getattr(self, name) is None:
-            return
-        size = tuple(getattr(self, name))
-        self._check(
-            name,
-            len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size),
-            "a height and a width in pixels, or null",
-        )
-        object.__setattr__(self, name, size)
-
-    def _check(self, name: str, right: bool, wanted: str) -> None:
-        if not right:
-            value: Any = getattr(self, name)
-            raise FieldError(name, f"{name} is {value!r}; it has to be {wanted}")
+        check_fields(self)
+        for name in ("scale", "depth_limit_m"):
+            limits = getattr(self, name)
+            if limits is not None and limits[0] > limits[1]:
+                raise FieldError(
+                    name, f"{name} is {limits}; wanted the smaller number first, then the larger"
+                )

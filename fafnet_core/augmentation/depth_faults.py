@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.augmentation.config import TransformConfig
-from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.samples import RgbdSample
 
 Image = NDArray[Any]
 
@@ -42,6 +42,12 @@ _BLOB_PX = (16, 64)
 
 _MOST_RECTANGLES = 3
 
+_NEED_METRES = {
+    "edge_dropout_px": "dropout along depth edges",
+    "depth_noise": "noise",
+    "depth_limit_m": "a limit of depth",
+}
+
 
 class DepthFaults:
     """Draws strengths and applies what the configuration asks for.
@@ -52,16 +58,13 @@ class DepthFaults:
 
     def __init__(self, config: TransformConfig) -> None:
         self._config = config
-        self._any = config.fault_probability > 0 and any(
-            (
-                config.depth_dropout,
-                config.edge_dropout_px,
-                config.depth_noise,
-                config.depth_limit_m,
-                config.misalignment_px,
-                config.misalignment_deg,
-                config.misalignment_scale,
-            )
+        self._moves = bool(
+            config.misalignment_px or config.misalignment_deg or config.misalignment_scale
+        )
+        self._any = config.fault_probability > 0 and (
+            self._moves
+            or config.depth_dropout > 0
+            or any(getattr(config, field) for field in _NEED_METRES)
         )
 
     def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
@@ -80,12 +83,9 @@ class DepthFaults:
         if not self._any:
             return sample
         # At the first sample, not at the first that a fault happens to befall.
-        if config.edge_dropout_px:
-            _metres(sample, "dropout along depth edges")
-        if config.depth_noise:
-            _metres(sample, "noise")
-        if config.depth_limit_m:
-            _metres(sample, "a limit of depth")
+        for field, fault in _NEED_METRES.items():
+            if getattr(config, field):
+                _metres(sample, fault)
         if rng.random() >= config.fault_probability:
             return sample
         if config.edge_dropout_px:
@@ -96,7 +96,7 @@ class DepthFaults:
             sample = limit_depth(sample, rng.uniform(*config.depth_limit_m))
         if config.depth_dropout:
             sample = drop_depth(sample, rng.uniform(0, config.depth_dropout), rng)
-        if config.misalignment_px or config.misalignment_deg or config.misalignment_scale:
+        if self._moves:
             length, direction = rng.uniform(0, config.misalignment_px), rng.uniform(0, 2 * math.pi)
             sample = misalign_depth(
                 sample,
@@ -122,7 +122,7 @@ def add_depth_noise(sample: RgbdSample, deviation_m: float, rng: np.random.Gener
     Raises:
         ValueError: the sample has ready HHA only.
     """
-    depth_m = _metres(sample, "noise")
+    depth_m = _metres(sample, _NEED_METRES["depth_noise"])
     if deviation_m <= 0:
         return sample
     height, width = depth_m.shape
@@ -150,7 +150,7 @@ def limit_depth(sample: RgbdSample, limit_m: float) -> RgbdSample:
     Raises:
         ValueError: the sample has ready HHA only.
     """
-    depth_m = _metres(sample, "a limit of depth")
+    depth_m = _metres(sample, _NEED_METRES["depth_limit_m"])
     return replace(sample, depth_m=np.where(depth_m > limit_m, np.float32(0), depth_m), hha=None)
 
 
@@ -172,7 +172,7 @@ def drop_depth_edges(sample: RgbdSample, width_px: float) -> RgbdSample:
     Raises:
         ValueError: the sample has ready HHA only.
     """
-    depth_m = _metres(sample, "dropout along depth edges")
+    depth_m = _metres(sample, _NEED_METRES["edge_dropout_px"])
     seam = round(width_px * depth_m.shape[1] / REFERENCE_WIDTH)
     if seam < 1:
         return sample

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.samples import RgbdSample
 
 Image = NDArray[Any]
 
@@ -28,7 +28,7 @@ SCALE_STEPS = 32
 
 
 @dataclass(frozen=True)
-class Window:
+class CropWindow:
     """A rectangle of whole pixels."""
 
     top: int
@@ -54,10 +54,10 @@ def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
 
 def scale_sample(sample: RgbdSample, factor: float) -> RgbdSample:
     """Scale by exactly this factor in both directions; part of a pixel at the end is left out."""
-    return scale_and_crop(sample, factor, Window(0, 0, *scaled_size(sample.size, factor)))
+    return scale_and_crop(sample, factor, CropWindow(0, 0, *scaled_size(sample.size, factor)))
 
 
-def crop_sample(sample: RgbdSample, window: Window) -> RgbdSample:
+def crop_sample(sample: RgbdSample, window: CropWindow) -> RgbdSample:
     """Cut a window out of the sample.
 
     Raises:
@@ -66,7 +66,7 @@ def crop_sample(sample: RgbdSample, window: Window) -> RgbdSample:
     return scale_and_crop(sample, 1.0, window)
 
 
-def scale_and_crop(sample: RgbdSample, factor: float, window: Window) -> RgbdSample:
+def scale_and_crop(sample: RgbdSample, factor: float, window: CropWindow) -> RgbdSample:
     """The same as `crop_sample(scale_sample(sample, factor), window)`, without making the rest.
 
     Args:
@@ -146,7 +146,7 @@ def _scaled(camera_matrix: NDArray[np.float64] | None, factor: float) -> Any:
     return scaled
 
 
-def _moved(camera_matrix: NDArray[np.float64] | None, window: Window) -> Any:
+def _moved(camera_matrix: NDArray[np.float64] | None, window: CropWindow) -> Any:
     if camera_matrix is None:
         return None
     moved = camera_matrix.copy()
@@ -154,7 +154,7 @@ def _moved(camera_matrix: NDArray[np.float64] | None, window: Window) -> Any:
     return moved
 
 
-def _nearest(image: Image, factor: float, window: Window) -> Image:
+def _nearest(image: Image, factor: float, window: CropWindow) -> Image:
     """What lies under the centre of each pixel; cv2.INTER_NEAREST looks half a pixel beside it."""
     rows = _under_centres(window.top, window.height, factor, image.shape[0])
     columns = _under_centres(window.left, window.width, factor, image.shape[1])
@@ -166,7 +166,7 @@ def _under_centres(start: int, count: int, factor: float, length: int) -> NDArra
     return np.minimum(centres.astype(np.intp), length - 1)
 
 
-def _interpolated(image: Image, factor: float, window: Window) -> Image:
+def _interpolated(image: Image, factor: float, window: CropWindow) -> Image:
     """A window of the scaled image; only what it needs is scaled, where that changes nothing."""
     top, bottom = _needed(window.top, window.height, factor, image.shape[0])
     left, right = _needed(window.left, window.width, factor, image.shape[1])

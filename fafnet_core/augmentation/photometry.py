@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.augmentation.config import ColourJitter
-from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.samples import RgbdSample
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in grey (ITU-R BT.601)."""

@@ -11,7 +11,7 @@ from fafnet_core.augmentation.config import TransformConfig
 from fafnet_core.augmentation.depth_faults import DepthFaults, drop_all_depth
 from fafnet_core.augmentation.geometry import (
     SCALE_STEPS,
-    Window,
+    CropWindow,
     crop_sample,
     flip_sample,
     scale_and_crop,
@@ -20,8 +20,8 @@ from fafnet_core.augmentation.geometry import (
 )
 from fafnet_core.augmentation.photometry import jitter_colour
 from fafnet_core.augmentation.tensors import Batch, ToTensors
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSample
 
 
 class TrainTransform:
@@ -84,14 +84,14 @@ class TrainTransform:
         stepped = round(factor * SCALE_STEPS) / SCALE_STEPS
         return stepped if smallest <= stepped <= largest else factor
 
-    def _window(self, size: tuple[int, int], factor: float, rng: np.random.Generator) -> Window:
+    def _window(self, size: tuple[int, int], factor: float, rng: np.random.Generator) -> CropWindow:
         """A random place of the crop in the scaled image, or as much of the image as there is."""
         height, width = scaled_size(size, factor)
         rows, columns = self.config.crop or (height, width)
         rows, columns = min(rows, height), min(columns, width)
         top = int(rng.integers(height - rows + 1))
         left = int(rng.integers(width - columns + 1))
-        return Window(top, left, rows, columns)
+        return CropWindow(top, left, rows, columns)
 
 
 def fitting_factor(size: tuple[int, int], input_size: tuple[int, int]) -> float:

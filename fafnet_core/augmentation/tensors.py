@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fafnet_core.augmentation.config import Padding
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSample
 
 
 class Batch(NamedTuple):

@@ -18,11 +18,11 @@ from fafnet_core.nearest import unknown_name
 if TYPE_CHECKING:
     import torch
 
-    from fafnet_core.datasets.samples import RgbdSegmentationDataset
     from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation
     from fafnet_core.evaluation.report import EvaluationReport
     from fafnet_core.inference import Segmenter
     from fafnet_core.labels import LabelSet
+    from fafnet_core.samples import RgbdSegmentationDataset
 
 _PROTOCOLS = ("single", "single-flip", "multi", "multi-flip")
 _FRAMES_OF_A_SHEET = 4

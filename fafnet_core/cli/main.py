@@ -9,8 +9,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from fafnet_core import __version__
 from fafnet_core.cli import convert, evaluate, hha, info, prepare, segment, train
+from fafnet_core.version import __version__
 
 _VERBS = (segment, hha, prepare, train, evaluate, convert, info)
 

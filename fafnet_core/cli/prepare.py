@@ -24,11 +24,10 @@ examples:
   fafnet prepare nyuv2 downloads/nyuv2 --out nyuv2
   fafnet prepare sunrgbd downloads/sunrgbd --out sunrgbd --jobs 8
   fafnet prepare synthetic --out rooms --frames 100 --seed 1
-  fafnet prepare verify nyuv2
 
 Writes rgb/, depth/ (16 bits, millimetres), hha/, labels/ (255 = unlabelled) and, where it is known
 which depth is in-painted, missing/, all as NAME.png; train.txt, test.txt, and manifest.json with
-cameras and checksums. Run again after any interruption, it goes on where it was.
+cameras. Run again after any interruption, it goes on where it was.
 """
 
 _NO_CONTENT = {"root", "validation", "cache"}
@@ -61,15 +60,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     for kind in (nyuv2, sunrgbd, synthetic):
         kind.add_argument("--out", type=Path, required=True, help="folder to make or go on with")
         kind.add_argument("--jobs", type=int, help="processes (default: one for each core)")
-        kind.add_argument(
-            "--verify",
-            action="store_true",
-            help="compare checksums of what is done already, and make anew what differs",
-        )
         kind.set_defaults(run=run)
-    verify = _add(kinds, "verify", "compare the checksum of every file of a prepared folder")
-    verify.add_argument("folder", type=Path, help="the prepared folder")
-    verify.set_defaults(run=run_verify)
 
 
 def _add(
@@ -104,7 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.out,
                 source=_source(arguments.what, config),
                 jobs=arguments.jobs,
-                verify=arguments.verify,
                 progress=sys.stderr.isatty(),
                 warn=_Warnings(),
             )
@@ -115,29 +105,6 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     _report(arguments, result)
     return 1 if result.failed else 0
-
-
-def run_verify(arguments: argparse.Namespace) -> int:
-    """Check a prepared folder; 1 if any file is damaged."""
-    folder: Path = arguments.folder
-    if not folder.is_dir():
-        arguments.parser.error(f"there is no folder {folder}")
-    from fafnet_core.datasets.prepare import verify
-
-    faults = verify(folder, progress=sys.stderr.isatty())
-    if arguments.json:
-        print(json.dumps({"folder": str(folder), "faults": faults}))
-    for fault in faults:
-        print(f"fafnet prepare: {fault}", file=sys.stderr)
-    if faults:
-        print(
-            f"{len(faults)} files of {folder} are not as they were written; the command that made"
-            " it makes them anew with --verify",
-            file=sys.stderr,
-        )
-    elif not arguments.json:
-        print(f"{folder} is as it was written")
-    return 1 if faults else 0
 
 
 def _config(arguments: argparse.Namespace) -> Any:

@@ -7,26 +7,31 @@ library of the extra "data" is imported, before `open`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, get_args
+from typing import Literal, Protocol
 
-from fafnet_core.datasets.checks import Check, HhaOrder, HhaSource
-from fafnet_core.datasets.full_check import check_every_frame
-from fafnet_core.datasets.label_images import FirstLabel
-from fafnet_core.datasets.layouts import (
-    LayoutName,
-    LayoutOptions,
-    nyuv2_layouts,
-    open_layout,
-    sunrgbd_layouts,
+import yaml
+
+from fafnet_core.datasets.checks import check_every_frame
+from fafnet_core.datasets.folder import FolderLayout
+from fafnet_core.datasets.nyuv2 import NYUV2, OfficialCrop
+from fafnet_core.datasets.prepared import PREPARED
+from fafnet_core.datasets.specification import (
+    DataSetSpecification,
+    ReadingOptions,
+    check_choices,
 )
-from fafnet_core.datasets.nyuv2 import OfficialCrop
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split
-from fafnet_core.nearest import unknown_name
+from fafnet_core.datasets.sunrgbd import SUN_RGBD
+from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.rooms.dataset import SyntheticData
+from fafnet_core.samples import RgbdSegmentationDataset, Split
+
+LayoutName = Literal["auto", "original", "prepared", "sa-gate", "dformer", "esanet", "fafnet"]
+
+Check = Literal["some", "all"]
+"""How many frames a data set reads before it says that all is well."""
 
 
 class DataConfig(Protocol):
@@ -38,21 +43,11 @@ class DataConfig(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderData:
-    """What can be set of a data set in a folder.
+class _FolderSettings(ReadingOptions):
+    """What can be set of any data set in a folder, besides `ReadingOptions`.
 
     Attributes:
         root: the folder, relative to the working directory; `~` is the home folder.
-        layout: how its files lie: "original" (the download), "prepared" (by `fafnet prepare`),
-            "sa-gate", "dformer", "esanet", "fafnet", or "auto", which finds out.
-        validation: fraction of the official training split that becomes the split "val", 0 up to,
-            not with, 1; whole scenes where they are known.
-        hha_order: which channel of ready HHA is disparity: "rgb" red, "bgr" blue, "check" makes
-            sure of red.
-        first_label: value of the first class in label images, 1 (0 = unlabelled) or 0 (255 =
-            unlabelled); None: as the layout has it.
-        hha: "ready" takes the HHA of a folder that has some; "depth" has it made of the folder's
-            metric depth, for training, validation and test alike.
         check: frames that are read when a split is opened: "some", seven of them, or "all", which
             finds every label that is no class and every damaged image before training begins.
 
@@ -61,41 +56,18 @@ class FolderData:
     """
 
     root: str
-    layout: LayoutName = "auto"
-    validation: float = 0.1
-    hha_order: HhaOrder = "check"
-    first_label: FirstLabel | None = None
-    hha: HhaSource = "ready"
     check: Check = "some"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.root, str) or not self.root:
             raise ValueError(f"root is {self.root!r}; wanted the data set's folder")
-        choices = {"layout": LayoutName, "hha_order": HhaOrder, "hha": HhaSource, "check": Check}
-        for name, allowed in choices.items():
-            if (value := getattr(self, name)) not in get_args(allowed):
-                raise ValueError(unknown_name(name, str(value), get_args(allowed)))
-        fraction: Any = self.validation
-        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)):
-            raise ValueError(f"validation is {fraction!r}; wanted a fraction such as 0.1")
-        if not 0 <= fraction < 1:
-            raise ValueError(f"validation is {fraction}; wanted 0 up to, not with, 1")
-        if isinstance(self.first_label, bool) or self.first_label not in (None, 0, 1):
-            raise ValueError(f"first_label is {self.first_label!r}; wanted 0, 1 or null")
+        check_choices(self, {"check": Check})
 
     @property
     def folder(self) -> Path:
         """The folder, with `~` replaced."""
         return Path(self.root).expanduser()
-
-    @property
-    def _options(self) -> LayoutOptions:
-        return LayoutOptions(
-            validation=self.validation,
-            hha_order=self.hha_order,
-            first_label=self.first_label,
-            hha=self.hha,
-        )
 
     def _checked(self, dataset: RgbdSegmentationDataset) -> RgbdSegmentationDataset:
         if self.check == "all":
@@ -104,7 +76,23 @@ class FolderData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NYUv2Data(FolderData):
+class _PublishedData(_FolderSettings):
+    """What can be set of a published data set.
+
+    Attributes:
+        layout: how its files lie: "original" (the download), "prepared" (by `fafnet prepare`),
+            "sa-gate", "dformer", "esanet", "fafnet", or "auto", which finds out.
+    """
+
+    layout: LayoutName = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self, {"layout": LayoutName})
+
+
+@dataclass(frozen=True, kw_only=True)
+class NYUv2Data(_PublishedData):
     """NYU-Depth V2, 40 classes.
 
     Attributes:
@@ -119,26 +107,59 @@ class NYUv2Data(FolderData):
             raise ValueError(f"crop is {self.crop!r}; wanted true or false")
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
-        """Return a split; see `fafnet_core.datasets.layouts.open_layout`."""
-        dataset = open_layout(
-            self.folder, split, self._options, nyuv2_layouts(), layout=self.layout
-        )
+        """Return a split; see `DataSetSpecification.open`."""
+        dataset = NYUV2.open(self.folder, split, self, layout=self.layout)
         return self._checked(OfficialCrop(dataset) if self.crop else dataset)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SUNRGBDData(FolderData):
+class SUNRGBDData(_PublishedData):
     """SUN RGB-D, 37 classes."""
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
-        """Return a split; see `fafnet_core.datasets.layouts.open_layout`."""
-        dataset = open_layout(
-            self.folder, split, self._options, sunrgbd_layouts(), layout=self.layout
+        """Return a split; see `DataSetSpecification.open`."""
+        return self._checked(SUN_RGBD.open(self.folder, split, self, layout=self.layout))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnData(_FolderSettings):
+    """A data set of your own: a folder that `fafnet prepare` wrote, or one of image files.
+
+    Attributes:
+        labels: its classes: "nyu40", "sun37", or a YAML or JSON file with the keys of
+            `LabelSet.to_dict`: name, names, palette, ignore_index.
+        layout: where its images lie. `camera.yaml` in the folder states the camera.
+    """
+
+    labels: str = NYU40.name
+    layout: FolderLayout = field(default_factory=FolderLayout)
+
+    def open(self, split: Split) -> RgbdSegmentationDataset:
+        """Return a split; see `DataSetSpecification.open`."""
+        specification = DataSetSpecification(
+            name=self.root, label_set=_label_set(self.labels), layouts=(PREPARED, self.layout)
         )
-        return self._checked(dataset)
+        return self._checked(specification.open(self.folder, split, self))
+
+
+def _label_set(labels: str) -> LabelSet:
+    """Return a label set by its name or from its file (FileNotFoundError, ValueError)."""
+    for known in (NYU40, SUN37):
+        if labels == known.name:
+            return known
+    path = Path(labels).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"labels is '{labels}', and there is no such file; wanted {NYU40.name}, {SUN37.name} or"
+            " a file of a label set"
+        )
+    try:
+        return LabelSet.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 DATA_SETS: Mapping[str, type[DataConfig]] = MappingProxyType(
-    {"nyuv2": NYUv2Data, "sunrgbd": SUNRGBDData, "synthetic": SyntheticData}
+    {"nyuv2": NYUv2Data, "sunrgbd": SUNRGBDData, "synthetic": SyntheticData, "folder": OwnData}
 )
 """The data sets by the name that a configuration calls them."""

@@ -1,33 +1,26 @@
-"""What goes wrong with data sets, checked once and up front on a few frames.
+"""What goes wrong with data sets, checked up front: on a few frames, or on all.
 
-Each function looks at values and says what it thinks; the loaders add the file's name. Label
-numbers are checked in `label_images`, for every frame that is read.
+Label numbers are checked in `label_images`, for every frame that is read.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from fafnet_core.datasets.label_images import describe
-
-HhaOrder = Literal["check", "rgb", "bgr"]
-"""Which channel of a ready HHA image is disparity: "rgb" red, "bgr" blue; "check" makes sure of
-red."""
-
-HhaSource = Literal["ready", "depth"]
-"""Where a folder's HHA comes from: it is "ready" there, or made of "depth"."""
-
-Check = Literal["some", "all"]
-"""How many frames a data set reads before it says that all is well."""
+from fafnet_core.samples import RgbdSegmentationDataset
 
 MOST_SAMPLED = 7
 """Frames of a split that a loader looks into before it says that all is well."""
 
+_READING_ERRORS = (ValueError, OSError, cv2.error)
 _NAMED = 4
 _STRIDE = 4
 _FARTHEST_LEVEL = 31  # disparity of 10 m: what lies beyond is noise, or a hole that JPEG smeared
@@ -47,22 +40,6 @@ def name_some(names: Sequence[object]) -> str:
     """Return the first few names, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(str(name) for name in names[:_NAMED]) + more
-
-
-def check_one_size(sources: Sequence[tuple[str | Path, NDArray[Any] | None]]) -> None:
-    """Refuse images of one frame that differ in size.
-
-    Raises:
-        ValueError: the message names the first and the one that differs.
-    """
-    (first, image), *others = sources
-    assert image is not None
-    for source, other in others:
-        if other is not None and other.shape[:2] != image.shape[:2]:
-            raise ValueError(
-                f"{source} is {describe(other)}, but {first} is {describe(image)}; all images of"
-                " a frame have one size, so one of them was resized or is of another frame"
-            )
 
 
 def hha_misfit(hha: NDArray[np.uint8], disparity: int) -> float | None:
@@ -142,3 +119,35 @@ def looks_decoded(counts: NDArray[np.uint16]) -> bool:
     """
     valid = counts[counts > 0]
     return valid.size >= _FEWEST_PIXELS and float(((valid & 7) != 0).mean()) > 0.5
+
+
+def check_every_frame(dataset: RgbdSegmentationDataset) -> None:
+    """Read all frames, and refuse a data set some of which cannot be used.
+
+    On a thread for each core; a bar on a terminal.
+
+    Raises:
+        ValueError: the message names the frames, and says what is wrong with the first.
+    """
+
+    def fault(index: int) -> str | None:
+        try:
+            dataset.read(index)
+        except _READING_ERRORS as error:
+            return str(error) or type(error).__name__
+        return None
+
+    with (
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        tqdm(total=len(dataset), unit="frame", desc="checking", leave=False, disable=None) as bar,
+    ):
+        faults: dict[str, str] = {}
+        for name, found in zip(dataset.names, pool.map(fault, range(len(dataset))), strict=True):
+            if found is not None:
+                faults[name] = found
+            bar.update()
+    if faults:
+        raise ValueError(
+            f"{len(faults)} of {len(dataset)} frames cannot be used"
+            f" ({name_some(list(faults))}): {next(iter(faults.values()))}"
+        )

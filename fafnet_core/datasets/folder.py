@@ -1,194 +1,233 @@
-"""Folders that `fafnet prepare` made: ready HHA, metric depth, labels and cameras, quick to read.
+"""Folders of image files: your own, and those that people have prepared for other projects.
 
-The layout is described in `fafnet_core.datasets.prepare.layout` and docs/datasets.md.
+| made for | files | labels on disk |
+|---|---|---|
+| SA-Gate, CMX | RGB/ HHA/ Label/, sometimes Depth/ (.npy in metres) | 0 = void, 1..C |
+| DFormer | RGB/ Depth/ Label/ (or labels/) | 0 = void, 1..C |
+| ESANet | {train,test}/ with rgb/ depth/ depth_raw/ labels_40/, depth in mm | 0 = void, 1..C |
+| FAFNet's release | rgb/ hha/ label/ | 0..C-1, 255 = void |
+
+Each has `train.txt` and `test.txt`; ESANet's folders say the same.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fafnet_core.datasets.frames import read_depth, read_rgb
-from fafnet_core.datasets.image_headers import image_sizes
-from fafnet_core.datasets.label_images import read_label_counts, to_class_ids
-from fafnet_core.datasets.prepare.journal import read_manifest
-from fafnet_core.datasets.prepare.layout import (
-    DEPTH,
-    HHA,
-    LABELS,
-    MISSING,
-    RGB,
-    list_file,
-    picture_path,
-    read_list,
+from fafnet_core.datasets.folder_frames import FolderFrames, FrameFiles
+from fafnet_core.datasets.frames import CAMERA_FILE, read_camera_file
+from fafnet_core.datasets.image_lists import (
+    Listed,
+    check_list_fits,
+    check_no_overlap,
+    images_of,
+    read_image_list,
+    unlisted_notice,
 )
-from fafnet_core.datasets.prepare.records import FrameRecord, Manifest
-from fafnet_core.datasets.prepare.verification import verify
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split, choose_frames, runs_of_numbers
-from fafnet_core.labels import LabelSet
+from fafnet_core.datasets.specification import (
+    DataSetSpecification,
+    FirstLabel,
+    HhaSource,
+    ReadingOptions,
+)
+from fafnet_core.datasets.splits import choose_frames, runs_of_numbers
+from fafnet_core.samples import Split
 
-_NAMED = 3
+_LISTS = ("train.txt", "test.txt")
 
 
-class PreparedFolder(RgbdSegmentationDataset):
-    """A split of a folder that `fafnet prepare` made.
-
-    Args:
-        root: the folder.
-        split: "train", "val" or "test".
-        validation: fraction of the official training split that becomes "val"; scenes stay whole
-            where they are known.
-        depth: read depth and the in-painted pixels too; without, a frame is read in half the time,
-            and has HHA alone.
+@dataclass(frozen=True, kw_only=True)
+class FolderLayout:
+    """Where a folder keeps its images, and in what they are counted.
 
     Attributes:
-        scenes: the scene of each frame, "" where not known.
-        manifest: what the folder holds, and what it was made from.
+        name: what a configuration calls it.
+        description: whose it is.
+        rgb: folder of the colour images.
+        label: folder of the labels; several names are alternatives.
+        first_label: value of the first class in label images: 1 (0 = unlabelled) or 0 (255 =
+            unlabelled).
+        hha: folder of ready HHA; empty: there is none.
+        depth: folder of the depth, 16-bit images or `.npy` in metres. Beside ready HHA it may be
+            absent.
+        raw_depth: folder of the depth before in-painting; it may be absent.
+        depth_unit_m: metres of one count of depth; None: what `camera.yaml` says, else 0.001.
+        by_split: the folders are in `train/` and `test/`, and lists are not needed.
 
     Raises:
-        FileNotFoundError: no folder, no manifest, no list, or a picture that is not there.
-        ValueError: a list that does not fit the manifest, a picture of another size than it says, a
-            damaged manifest, or one of another version.
+        ValueError: neither HHA nor depth, or a depth unit that is not above 0.
     """
 
-    def __init__(
-        self, root: str | Path, split: Split, *, validation: float = 0.1, depth: bool = True
-    ) -> None:
-        self._root = Path(root)
-        self._depth = depth
-        self.manifest = read_manifest(self._root)
-        self.label_set: LabelSet = self.manifest.label_set
-        train, test = (_listed(self._root, self.manifest, name) for name in ("train", "test"))
-        self._records = choose_frames(
-            split, train, test, groups=_groups(train), validation=validation
-        )
-        _check_pictures(self._root, self._records)
-        _check_sizes(self._root, self._records)
-        self.names = [record.name for record in self._records]
-        self.sensors = [record.sensor for record in self._records]
-        self.scenes = [record.scene for record in self._records]
+    name: str = "own"
+    description: str = "as configured"
+    rgb: str = "rgb"
+    label: str | tuple[str, ...] = "labels"
+    first_label: FirstLabel = 0
+    hha: str = ""
+    depth: str = "depth"
+    raw_depth: str = ""
+    depth_unit_m: float | None = None
+    by_split: bool = False
 
-    def read(self, index: int) -> RgbdSample:
-        """Read one frame; see `RgbdSegmentationDataset.read`."""
-        record = self._records[index]
-        paths = {kind: Path(picture_path(self._root, kind, record.name)) for kind in record.files}
-        depth_m: NDArray[np.float32] | None = None
-        missing: NDArray[np.bool_] | None = None
-        if self._depth:
-            depth_m = _sized(read_depth(paths[DEPTH]), record, paths[DEPTH])
-            if MISSING in paths:
-                mask = read_label_counts(paths[MISSING])
-                missing = _sized(mask, record, paths[MISSING]) > 0
-        counts = _sized(read_label_counts(paths[LABELS]), record, paths[LABELS])
-        return RgbdSample(
-            rgb=_sized(read_rgb(paths[RGB]), record, paths[RGB]),
-            label=to_class_ids(counts, self.label_set, 0, paths[LABELS]),
-            depth_m=depth_m,
-            missing=missing,
-            camera_matrix=record.matrix,
-            hha=_sized(read_rgb(paths[HHA]), record, paths[HHA]),
-            gravity=None if record.gravity is None else np.array(record.gravity, np.float64),
-            sensor=record.sensor,
-            name=record.name,
-        )
+    def __post_init__(self) -> None:
+        if not self.hha and not self.depth:
+            raise ValueError("depth is empty, and hha too; a layout has one of them")
+        if self.depth_unit_m is not None and not self.depth_unit_m > 0:
+            raise ValueError(f"depth_unit_m is {self.depth_unit_m}; it has to be above 0")
 
-    def verify(self) -> list[str]:
-        """Compare the checksum of every file of the folder; see `datasets.prepare.verify`.
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        return (self.label,) if isinstance(self.label, str) else self.label
 
-        Returns:
-            A line about each damaged file; none where all is well.
+    def missing(self, root: Path) -> list[str]:
+        """Return what of the layout this folder lacks."""
+        absent = []
+        for place in ("train", "test") if self.by_split else (".",):
+            there = _folders(root / place)
+            needed = [(self.rgb,), (self.hha or self.depth,), self._labels]
+            absent += [
+                " or ".join(f"{(Path(place) / name).as_posix()}/" for name in names)
+                for names in needed
+                if not there.intersection(names)
+            ]
+        if not self.by_split:
+            absent += [name for name in _LISTS if not (root / name).is_file()]
+        return absent
+
+    def open(
+        self,
+        root: Path,
+        split: Split,
+        specification: DataSetSpecification,
+        options: ReadingOptions,
+    ) -> FolderFrames:
+        """Return a split of such a folder.
+
+        Its frames have ready HHA, or depth where the layout has no HHA or `options.hha` says so;
+        never both, so that HHA is of one kind in training, validation and test.
+
+        Raises:
+            FileNotFoundError: a file is not there.
+            ValueError: lists and folders do not fit, or the first checks fail; the message names
+                the file.
         """
-        return verify(self._root)
+        train, test = (self._list(root, name) for name in _LISTS)
+        check_no_overlap(train, test)
+        frames = choose_frames(
+            split,
+            train,
+            test,
+            groups=runs_of_numbers([frame.name for frame in train]),
+            validation=options.validation,
+        )
+        place = root / ("test" if split == "test" else "train") if self.by_split else root
+        # A folder of its own for each split holds nothing of the other's list.
+        every_name = {frame.name for frame in (*train, *test)}
+        notices = (
+            unlisted_notice(place / self.rgb, images_of(place / self.rgb), every_name),
+            official_notice(specification, root, len(train), len(test)),
+        )
+        camera_file = root / CAMERA_FILE
+        return FolderFrames(
+            self._files(place, frames, every_name, options.hha),
+            specification,
+            options,
+            first_label=self.first_label,
+            depth_unit_m=self.depth_unit_m,
+            camera=read_camera_file(camera_file) if camera_file.is_file() else None,
+            notices=[notice for notice in notices if notice is not None],
+        )
 
+    def _list(self, root: Path, name: str) -> list[Listed]:
+        if self.by_split and not (root / name).is_file():
+            folder = root / Path(name).stem / self.rgb
+            return [Listed(image, str(folder)) for image in images_of(folder)]
+        return read_image_list(root / name)
 
-def _listed(root: Path, manifest: Manifest, split: str) -> list[FrameRecord]:
-    """The records of a split; its list has to name these and no others."""
-    path = root / list_file(split)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is gone: run `fafnet prepare` again, it writes it anew")
-    records = {record.name: record for record in manifest.of_split(split)}
-    names = read_list(path)
-    for what, strange in (
-        (
-            "names {}, which its manifest does not have there",
-            [n for n in names if n not in records],
-        ),
-        ("lacks {}, which its manifest has there", sorted(records.keys() - set(names))),
-    ):
-        if strange:
-            more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
-            found = ", ".join(strange[:_NAMED]) + more
-            raise ValueError(
-                f"{path} {what.format(found)}: run `fafnet prepare` again, it writes it anew"
+    def _files(
+        self, root: Path, frames: Sequence[Listed], every_name: set[str], source: HhaSource
+    ) -> list[FrameFiles]:
+        """Return each frame's files, having made sure that they are there."""
+        there = _folders(root)
+        label = next(name for name in self._labels if name in there)
+        ready = self.hha and source == "ready"
+        if not ready:
+            self._check_has_depth(root, there)
+        used = (self.hha,) if ready else (self.depth, self.raw_depth)
+        images = {
+            name: images_of(root / name)
+            for name in (self.rgb, label, *used)
+            if name and name in there
+        }
+        needed = (self.rgb, label, used[0])
+        check_list_fits(frames, every_name, {root / name: images[name] for name in needed})
+        hha = images.get(self.hha, {})
+        depth, raw_depth = images.get(self.depth, {}), images.get(self.raw_depth, {})
+        return [
+            FrameFiles(
+                frame.name,
+                rgb=images[self.rgb][frame.name],
+                label=images[label][frame.name],
+                hha=hha.get(frame.name),
+                depth=depth.get(frame.name),
+                raw_depth=raw_depth.get(frame.name),
             )
-    return [records[name] for name in names]
+            for frame in frames
+        ]
+
+    def _check_has_depth(self, root: Path, there: set[str]) -> None:
+        if not self.depth:
+            raise ValueError(
+                f"{root}: the layout '{self.name}' has no depth that HHA could be made of; leave"
+                " hha: depth out"
+            )
+        if self.depth not in there:
+            raise FileNotFoundError(
+                f"{root} has no {self.depth}/: hha: depth makes HHA of metric depth there, .npy in"
+                " metres or 16-bit images in millimetres; leave it out to take the ready HHA"
+            )
 
 
-def _groups(records: Sequence[FrameRecord]) -> Sequence[Hashable]:
-    """What validation must not part: scenes, or frames that were recorded one after another."""
-    if all(record.scene for record in records):
-        return [record.scene for record in records]
-    return runs_of_numbers([record.name for record in records])
-
-
-def _check_pictures(root: Path, records: Sequence[FrameRecord]) -> None:
-    """Refuse a split whose pictures are not all there, before training has begun."""
-    # By a listing of each folder, so that all that are not there are named at once.
-    listings: dict[str, set[str]] = {}
-    absent: list[str] = []
-    for record in records:
-        for kind in record.files:
-            path = picture_path(root, kind, record.name)
-            folder, _, file = path.rpartition("/")
-            if folder not in listings:
-                there = Path(folder).is_dir()
-                listings[folder] = set(os.listdir(folder)) if there else set()  # noqa: PTH208
-            if file not in listings[folder]:
-                absent.append(path)
-    if absent:
-        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
-        raise FileNotFoundError(
-            f"not there: {', '.join(absent[:_NAMED])}{more}. Run the `fafnet prepare` that made"
-            " the folder again: it makes them anew"
-        )
-
-
-def _check_sizes(root: Path, records: Sequence[FrameRecord]) -> None:
-    """Refuse a split whose pictures have other sizes than the manifest says."""
-    pictures = [
-        (record, Path(picture_path(root, kind, record.name)))
-        for record in records
-        for kind in record.files
-    ]
-    sizes = image_sizes([path for _, path in pictures])
-    wrong = [
-        (record, path, size)
-        for (record, path), size in zip(pictures, sizes, strict=True)
-        if size not in (None, record.size)
-    ]
-    if wrong:
-        record, path, size = wrong[0]
-        assert size is not None
-        raise ValueError(
-            f"{_resized(path, size, record)} ({len(wrong)} of {len(pictures)} pictures)"
-        )
-
-
-def _resized(path: Path, size: tuple[int, ...], record: FrameRecord) -> str:
-    (height, width), (wanted_height, wanted_width) = size, record.size
+def published_layouts(classes: int) -> tuple[FolderLayout, ...]:
+    """Return the layouts of other projects' folders, the more telling ones first."""
+    label = ("Label", "Labels", "labels")
     return (
-        f"{path} is {width}x{height}, the manifest says {wanted_width}x{wanted_height}: the"
-        " pictures of a prepared folder are not to be resized"
+        FolderLayout(
+            name="sa-gate", description="made for SA-Gate, CMX", rgb="RGB", label=label,
+            first_label=1, hha="HHA", depth="Depth",
+        ),
+        FolderLayout(
+            name="dformer", description="made for DFormer", rgb="RGB", label=label, first_label=1,
+            depth="Depth",
+        ),
+        FolderLayout(
+            name="esanet", description="made for ESANet", label=f"labels_{classes}", first_label=1,
+            raw_depth="depth_raw", by_split=True,
+        ),
+        FolderLayout(
+            name="fafnet", description="made for FAFNet's release", label="label", hha="hha",
+            depth="",
+        ),
+    )  # fmt: skip
+
+
+def official_notice(
+    specification: DataSetSpecification, root: Path, train: int, test: int
+) -> str | None:
+    """Say that a folder lists other numbers of frames than its data set has; None: the same."""
+    official = specification.frames
+    if official in (None, (train, test)):
+        return None
+    assert official is not None
+    return (
+        f"{root} lists {train} frames to train and {test} to test; the official split of"
+        f" {specification.name} has {official[0]} and {official[1]}"
     )
 
 
-def _sized(picture: NDArray[Any], record: FrameRecord, path: Path) -> NDArray[Any]:
-    if picture.shape[:2] != record.size:
-        raise ValueError(_resized(path, picture.shape[:2], record))
-    return picture
+def _folders(root: Path) -> set[str]:
+    """Return the names of the folders in `root`, in the case that they have on disk."""
+    # Not is_dir() on a wanted name: where a file system ignores case, RGB/ is rgb/ too.
+    return {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fafnet_core.datasets.checks import name_some
-from fafnet_core.datasets.frames import IMAGE_SUFFIXES
-from fafnet_core.labels import NYU40, SUN37, LabelSet
-
-_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
+from fafnet_core.datasets.images import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def read_image_list(path: Path) -> list[Listed]:
 
 def _bare(text: str) -> str:
     path = PurePosixPath(text.strip().replace("\\", "/"))
-    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def images_of(folder: Path) -> dict[str, Path]:
@@ -66,7 +63,7 @@ def images_of(folder: Path) -> dict[str, Path]:
     """
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
         if path.stem in images:
             raise ValueError(
@@ -90,23 +87,6 @@ def check_no_overlap(train: Sequence[Listed], test: Sequence[Listed]) -> None:
             f"{len(both)} test frames are training frames too: {first.place} names {first.name}, as"
             f" {trained[first.name].place}; take the official lists"
         )
-
-
-_OFFICIAL = {NYU40.name: ("NYU-Depth V2", 795, 654), SUN37.name: ("SUN RGB-D", 5285, 5050)}
-"""Data set, training and test frames, by the label set that goes with it."""
-
-
-def official_notice(label_set: LabelSet, root: Path, train: int, test: int) -> str | None:
-    """Say that a folder lists other numbers of frames than its data set has; None: the same."""
-    if label_set.name not in _OFFICIAL:
-        return None
-    name, *official = _OFFICIAL[label_set.name]
-    if [train, test] == official:
-        return None
-    return (
-        f"{root} lists {train} frames to train and {test} to test; the official split of {name} has"
-        f" {official[0]} and {official[1]}"
-    )
 
 
 def unlisted_notice(folder: Path, images: Mapping[str, Path], every_name: set[str]) -> str | None:

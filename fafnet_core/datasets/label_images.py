@@ -7,15 +7,13 @@ unlabelled, and classes from 0 with 255 for unlabelled. `first_label` says which
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.datasets.images import read_stored
+from fafnet_core.datasets.specification import FirstLabel
 from fafnet_core.labels import UNLABELLED, LabelSet
-
-FirstLabel = Literal[0, 1]
 
 
 def read_label_counts(path: Path) -> NDArray[np.uint8]:
@@ -25,14 +23,7 @@ def read_label_counts(path: Path) -> NDArray[np.uint8]:
         FileNotFoundError: no such file.
         ValueError: damaged, or not one channel of 8 bits.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no label image at {path}")
-    try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # an empty file
-        image = None
-    if image is None:
-        raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
+    image = read_stored(path)
     if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
         raise ValueError(
             f"{path} is {image.dtype} with shape {image.shape}; a label image has one channel of"
@@ -45,9 +36,8 @@ def read_label_counts(path: Path) -> NDArray[np.uint8]:
                 f"{path} has label {image.max()}; is it of NYUv2's 894 classes? Map it to the 40"
                 " first, or take the original download"
             )
-        image = image.astype(np.uint8)
-    counts: NDArray[np.uint8] = image  # type: ignore[assignment]
-    return counts
+        return image.astype(np.uint8)
+    return image
 
 
 def to_class_ids(
@@ -94,8 +84,3 @@ def _what_is_wrong(value: int, label_set: LabelSet, first_label: FirstLabel) -> 
         if value == classes:
             return f"{wanted}. If its classes count from 1 with 0 = unlabelled: first_label: 1"
     return f"{wanted}. Are these labels of another label set?"
-
-
-def describe(image: NDArray[Any]) -> str:
-    """Return an image's size as width x height, as errors say it."""
-    return f"{image.shape[1]}x{image.shape[0]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 
 class MixedFrames(RgbdSegmentationDataset):

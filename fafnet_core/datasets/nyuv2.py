@@ -19,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.datasets.checks import name_some, spread
+from fafnet_core.datasets.folder import published_layouts
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split, choose_frames
+from fafnet_core.datasets.prepared import PREPARED
+from fafnet_core.datasets.specification import DataSetSpecification, FixedLayout
+from fafnet_core.datasets.splits import choose_frames
 from fafnet_core.labels import NYU40, UNLABELLED
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
 LABELED_FILE = "nyu_depth_v2_labeled.mat"
 SPLITS_FILE = "splits.mat"
@@ -33,6 +36,8 @@ SHAPE = (480, 640)
 
 CROP_ROWS, CROP_COLUMNS = slice(44, 471), slice(40, 601)
 """The official crop, without the white border; it drops 18 to 19 % of the labelled pixels too."""
+
+CROPPED_SHAPE = (CROP_ROWS.stop - CROP_ROWS.start, CROP_COLUMNS.stop - CROP_COLUMNS.start)
 
 _FOCAL = (518.85790117450188, 519.46961112127485)
 # Published as 325.58..., 253.73..., for pixels counted from 1.
@@ -90,7 +95,7 @@ class NYUv2(RgbdSegmentationDataset):
         ValueError: a file is damaged, or the three do not belong together.
     """
 
-    def __init__(self, root: Path, split: Split, *, validation: float = 0.1) -> None:
+    def __init__(self, root: Path, split: Split, validation: float = 0.1) -> None:
         if absent := missing_files(root):
             raise FileNotFoundError(f"{root} lacks {'; '.join(absent)}")
         self.label_set = NYU40
@@ -269,3 +274,17 @@ class OfficialCrop(RgbdSegmentationDataset):
             hha=None if sample.hha is None else cut(sample.hha),
             camera_matrix=matrix,
         )
+
+
+NYUV2 = DataSetSpecification(
+    name="NYU-Depth V2",
+    label_set=NYU40,
+    layouts=(
+        PREPARED,
+        FixedLayout("original", LABELED_FILE, missing_files, NYUv2),
+        *published_layouts(len(NYU40)),
+    ),
+    frames=(795, 654),
+    sensor="kv1",
+    camera_matrices={SHAPE: camera_matrix(), CROPPED_SHAPE: cropped_camera_matrix()},
+)

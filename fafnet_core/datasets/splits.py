@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from fafnet_core.nearest import unknown_name
-
-Split = Literal["train", "val", "test"]
+from fafnet_core.samples import Split
 
 Frame = TypeVar("Frame")
 
@@ -42,20 +41,14 @@ def choose_frames(
         train: the official training frames.
         test: the official test frames.
         groups: for each training frame, what it must not be parted from.
-        validation: fraction of the training frames that becomes "val", 0 up to, not with, 1.
+        validation: fraction of the training frames that becomes "val", 0 <= validation < 1.
 
     Raises:
         ValueError: no such split, a fraction that cannot be, or a split without frames.
     """
     if split not in get_args(Split):
         raise ValueError(unknown_name("split", str(split), get_args(Split)))
-    if isinstance(validation, bool) or not isinstance(validation, (int, float)):
-        raise ValueError(f"validation is {validation!r}; wanted a fraction such as 0.1")
-    if not 0 <= validation < 1:
-        raise ValueError(
-            f"validation is {validation}; wanted the fraction of the training split that becomes"
-            " the validation split, 0 up to, not with, 1"
-        )
+    check_fraction(validation)
     if split == "test":
         chosen = list(test)
     else:
@@ -81,6 +74,16 @@ def choose_frames(
             f" blocks, validation {validation}, {len(test)} test frames; {remedy}"
         )
     return chosen
+
+
+def check_fraction(validation: object) -> None:
+    """Refuse what is no fraction of the training split (ValueError)."""
+    number = isinstance(validation, (int, float)) and not isinstance(validation, bool)
+    if not number or not 0 <= validation < 1:  # type: ignore[operator]
+        raise ValueError(
+            f"validation is {validation!r}; wanted the fraction of the training split that becomes"
+            " the validation split, 0 <= validation < 1"
+        )
 
 
 def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable]:

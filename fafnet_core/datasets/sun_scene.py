@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.checks import check_one_size
+from fafnet_core.datasets.images import check_one_size, read_stored
 
 FARTHEST_M = 8.0
 """Depth is cut here, as the toolbox does."""
@@ -82,21 +81,13 @@ def read_counts(path: Path) -> NDArray[np.uint16]:
         FileNotFoundError: no such file.
         ValueError: damaged, or not one channel of 16 bits.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no depth image at {path}")
-    try:
-        counts = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # an empty file
-        counts = None
-    if counts is None:
-        raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
+    counts = read_stored(path)
     if counts.dtype != np.uint16 or counts.ndim != 2:
         raise ValueError(
             f"{path} is {counts.dtype} with shape {counts.shape}; SUN RGB-D's depth has one channel"
             " of 16 bits. Take the original download"
         )
-    values: NDArray[np.uint16] = counts  # type: ignore[assignment]
-    return values
+    return counts
 
 
 def decode_depth(counts: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.checks import check_one_size, looks_decoded, name_some, spread
+from fafnet_core.datasets.checks import looks_decoded, name_some, spread
+from fafnet_core.datasets.folder import published_layouts
 from fafnet_core.datasets.frames import read_rgb
-from fafnet_core.datasets.image_headers import check_frame_sizes
+from fafnet_core.datasets.images import check_images, check_one_size
 from fafnet_core.datasets.label_images import to_class_ids
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split, blocks, choose_frames
+from fafnet_core.datasets.prepared import PREPARED
+from fafnet_core.datasets.specification import DataSetSpecification, FixedLayout
+from fafnet_core.datasets.splits import blocks, choose_frames
 from fafnet_core.datasets.sun_scene import (
     SunScene,
     camera_from_one,
@@ -32,6 +34,7 @@ from fafnet_core.datasets.sun_scene import (
     scene_camera,
 )
 from fafnet_core.labels import SUN37
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
 TREE = "SUNRGBD"
 META_FILE = "SUNRGBDMeta.mat"
@@ -80,7 +83,7 @@ class SUNRGBD(RgbdSegmentationDataset):
         ValueError: a file is damaged, or they do not belong together.
     """
 
-    def __init__(self, root: Path, split: Split, *, validation: float = 0.1) -> None:
+    def __init__(self, root: Path, split: Split, validation: float = 0.1) -> None:
         if absent := missing_files(root):
             raise FileNotFoundError(f"{root} lacks {'; '.join(absent)}")
         self.label_set = SUN37
@@ -108,7 +111,10 @@ class SUNRGBD(RgbdSegmentationDataset):
         self.sensors = [scene.sensor for scene in self._scenes]
         try:
             self._check_label_count(meta, len(scenes))
-            self._check_tree()
+            check_images(
+                [scene.files(root / TREE / scene.name) for scene in self._scenes],
+                remedy="unpack SUNRGBD.zip again",
+            )
             for index in spread(len(self._scenes)):
                 self._check_bits(self._scenes[index])
                 self.read(index)
@@ -171,17 +177,6 @@ class SUNRGBD(RgbdSegmentationDataset):
                 f"{self._labels.path} has {labels} label images, {meta} has {scenes} scenes; the"
                 " first belong to the second in the same order, so take both from one toolbox"
             )
-
-    def _check_tree(self) -> None:
-        """Refuse a tree in which images of this split are not there, or differ in size."""
-        needed = [scene.files(self._root / TREE / scene.name) for scene in self._scenes]
-        absent = [path for paths in needed for path in paths if not path.is_file()]
-        if absent:
-            raise FileNotFoundError(
-                f"{len(absent)} images of {len(self._scenes)} scenes are not there:"
-                f" {name_some(absent)}; unpack SUNRGBD.zip again"
-            )
-        check_frame_sizes(needed)
 
     def _check_bits(self, scene: SunScene) -> None:
         path = scene.files(self._root / TREE / scene.name)[1]
@@ -269,3 +264,15 @@ def _places(names: Sequence[str]) -> list[str]:
         if found:
             groups[index] = before + found + place.partition("/")[0]
     return groups
+
+
+SUN_RGBD = DataSetSpecification(
+    name="SUN RGB-D",
+    label_set=SUN37,
+    layouts=(
+        PREPARED,
+        FixedLayout("original", "SUNRGBD/ and its toolbox", missing_files, SUNRGBD),
+        *published_layouts(len(SUN37)),
+    ),
+    frames=(5285, 5050),
+)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.boundaries import REFERENCE_WIDTH, boundary_band
 from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores
 from fafnet_core.evaluation.multi_scale import Average, MultiScale, Scales
@@ -31,6 +30,7 @@ from fafnet_core.input_size import check_input_size
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.settings import check_fields
 
 EvaluationSplit = Literal["val", "test"]

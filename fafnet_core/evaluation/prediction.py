@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera, Size
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.evaluation.multi_scale import MultiScale
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha import HHAEncoder
@@ -19,6 +18,7 @@ from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.resampling import resized_image, sampled
 from fafnet_core.runtimes.pytorch import Normaliser
+from fafnet_core.samples import RgbdSample
 
 Blank = Literal["none", "hha", "rgb"]
 

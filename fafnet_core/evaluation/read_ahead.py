@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 T = TypeVar("T")
 

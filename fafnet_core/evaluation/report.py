@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fafnet_core.datasets.catalogue import DataConfig
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
 from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation
 from fafnet_core.evaluation.metrics import Scores, finite_or_none
 from fafnet_core.input_size import size_text
 from fafnet_core.labels import LabelSet
+from fafnet_core.samples import RgbdSegmentationDataset
 from fafnet_core.settings import plain_values
 
 _FIGURES = ("mean IoU", "pixel acc.", "mean acc.", "f.w. IoU")

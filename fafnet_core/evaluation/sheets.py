@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.inference.pictures import Picture, strip
 from fafnet_core.labels import LabelSet
+from fafnet_core.samples import RgbdSample
 
 _ROW_HEIGHT = 240
 _GAP = 4

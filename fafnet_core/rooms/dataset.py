@@ -10,17 +10,16 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split
 from fafnet_core.files import written_beside
 from fafnet_core.labels import NYU40, LabelSet
+from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import register_depth
 from fafnet_core.resampling import sampled
 from fafnet_core.rooms.camera import PinholeCamera, Pose
@@ -28,8 +27,9 @@ from fafnet_core.rooms.render import Scene, look, render, render_depth
 from fafnet_core.rooms.room import make_room
 from fafnet_core.rooms.sensor import SensorConfig, calibration_error, expose, measure_depth
 from fafnet_core.rooms.views import choose_view
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
-_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_SPLITS: tuple[Split, ...] = get_args(Split)
 _VERSION = 2
 """Counts changes after which the same seed gives other frames, HHA included: caches of other
 versions are left alone. `test/core/synthetic_reference.py` notices where it was forgotten."""
@@ -77,7 +77,7 @@ class SyntheticData:
                 " be multiples of it"
             )
         if not 0 <= self.lies <= 1:
-            raise ValueError(f"lies is {self.lies}; it is a share, 0 to 1")
+            raise ValueError(f"lies is {self.lies}; it has to be a share, 0 <= lies <= 1")
 
     def open(self, split: Split) -> SyntheticRooms:
         """Return the frames of a split."""
@@ -142,7 +142,7 @@ class SyntheticRooms(RgbdSegmentationDataset):
 
     def __init__(self, config: SyntheticData, split: Split) -> None:
         if split not in _SPLITS:
-            raise ValueError(f"unknown split '{split}': it is one of {', '.join(_SPLITS)}")
+            raise ValueError(unknown_name("split", split, _SPLITS))
         self.config, self.split = config, split
         count = config.frames if split == "train" else min(config.frames, config.held_out)
         self.names = [f"{split}-{config.seed}-{index:05d}" for index in range(count)]
@@ -273,13 +273,9 @@ def reduced(sample: RgbdSample, labels: NDArray[np.uint8]) -> RgbdSample:
         matrix = Camera.from_matrix(matrix, sample.size).scaled((height, width)).matrix
     return replace(
         sample,
-        rgb=_uint8(cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_AREA)),
+        rgb=cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_AREA),  # type: ignore[arg-type]
         label=labels,
         depth_m=None if sample.depth_m is None else sampled(sample.depth_m, (height, width)),
         camera_matrix=matrix,
         hha=hha.astype(np.uint8),
     )
-
-
-def _uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    return image.astype(np.uint8, copy=False)

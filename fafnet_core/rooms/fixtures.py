@@ -126,12 +126,7 @@ def wall_television(kit: Kit) -> Piece:
     return Piece(furniture.screen(kit, width, (0, -0.03, z)), width, 0.14, z + 0.58 * width)
 
 
-FIXTURES: dict[str, Callable[[Kit], Piece]] = {
-    "picture": picture,
-    "shelves": shelves,
-    "whiteboard": whiteboard,
-    "more shelves": shelves,
-    "television": wall_television,
-    "picture again": picture,
-}
+FIXTURES: tuple[Callable[[Kit], Piece], ...] = (
+    picture, shelves, whiteboard, shelves, wall_television, picture,
+)  # fmt: skip
 """What hangs on a wall; pictures and shelves are the commonest."""

@@ -392,7 +392,7 @@ def person(kit: Kit) -> Piece:
     for sign in (-1, 1):
         leg = (sign * 0.1, 0, 0)
         solids.append(tube("person", trousers, leg, (0.07, 0.1), hip + 0.02, texture=cloth))
-        swing = tilt(kit.uniform(-25, 25)) @ turn(0)
+        swing = tilt(kit.uniform(-25, 25))
         arm = (sign * 0.25, 0, hip - 0.02)
         solids.append(tube("person", shirt, arm, (0.045, 0.06), neck - hip, rotation=swing))
     return Piece(solids, 0.55, 0.4, tall)

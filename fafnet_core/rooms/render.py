@@ -64,7 +64,7 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class Rendering:
+class RoomView:
     """What a camera sees: rgb (H, W, 3) uint8, depth_m (H, W) float32, labels (H, W) uint8.
 
     Where nothing is hit the label is 255, the colour black and the depth 0.
@@ -116,7 +116,7 @@ def render_depth(solids: Sequence[Solid], camera: PinholeCamera, pose: Pose) -> 
     return np.where(hits.solid < 0, np.float32(0), hits.depth_m), glass[hits.solid]
 
 
-def render(scene: Scene, camera: PinholeCamera, pose: Pose) -> Rendering:
+def render(scene: Scene, camera: PinholeCamera, pose: Pose) -> RoomView:
     """Cast one ray through the centre of each pixel, and light what it hits."""
     hits = cast(scene.solids, camera, pose)
     count = hits.depth_m.size
@@ -137,7 +137,7 @@ def render(scene: Scene, camera: PinholeCamera, pose: Pose) -> Rendering:
     light = _light(scene, points, normals.reshape(3, *depth.shape))
     light += glow.reshape(depth.shape)
     rgb = np.minimum(light * colours.reshape(light.shape), 255).astype(np.uint8)
-    return Rendering(
+    return RoomView(
         np.ascontiguousarray(rgb.transpose(1, 2, 0)),
         depth,
         labels.reshape(depth.shape),

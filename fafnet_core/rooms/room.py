@@ -288,8 +288,7 @@ def _lay_mat(kit: Kit, plan: _Plan) -> None:
 def _hang(kit: Kit, plan: _Plan, wall: _Wall, full: list[tuple[float, float]]) -> None:
     """Hang pictures, shelves, boards where nothing tall stands."""
     for _ in range(4):
-        name = str(kit.rng.choice(list(FIXTURES)))
-        piece = FIXTURES[name](kit)
+        piece = FIXTURES[kit.rng.integers(len(FIXTURES))](kit)
         if piece.width > wall.length - 0.3:
             continue
         along = _somewhere(kit, wall, piece.width)
@@ -304,13 +303,9 @@ def _lay_things_down(kit: Kit, plan: _Plan) -> None:
     for piece, x, y, yaw_deg in plan.tops:
         along = -piece.width / 2 + 0.2
         while along < piece.width / 2 - 0.15:
-            thing = kit.rng.choice(["books", "books", "lamp", "box", "nothing", "nothing"])
-            if thing != "nothing":
-                made = {
-                    "books": furniture.books,
-                    "lamp": furniture.table_lamp,
-                    "box": _small_box,
-                }[str(thing)](kit)
+            make = _SMALL_THINGS[kit.rng.integers(len(_SMALL_THINGS))]
+            if make is not None:
+                made = make(kit)
                 back = kit.uniform(-0.1, 0.1) * piece.depth
                 local = turn(yaw_deg) @ np.array([along, back, 0], np.float32)
                 place = (x + float(local[0]), y + float(local[1]))
@@ -323,6 +318,10 @@ def _small_box(kit: Kit) -> Piece:
     size = (kit.uniform(0.2, 0.32), kit.uniform(0.18, 0.28), kit.uniform(0.14, 0.26))
     solid = box("box", kit.colour(), (0, 0, 0), size, texture=kit.texture(textures.uneven))
     return Piece([solid], *size)
+
+
+_SMALL_THINGS = (furniture.books, furniture.books, furniture.table_lamp, _small_box, None, None)
+"""What lies on furniture; None: nothing there."""
 
 
 def _somewhere(kit: Kit, wall: _Wall, width: float) -> float:

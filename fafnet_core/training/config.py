@@ -23,12 +23,12 @@ from fafnet_core.augmentation import TransformConfig
 from fafnet_core.camera import Size
 from fafnet_core.datasets.catalogue import DATA_SETS, DataConfig
 from fafnet_core.datasets.mixed import MixedFrames
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
 from fafnet_core.evaluation.evaluate import EvaluateConfig
 from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import FAFNetConfig, preset_config
 from fafnet_core.nearest import unknown_name
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSegmentationDataset
 from fafnet_core.settings import (
     FieldError,
     Setting,

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from fafnet_core.augmentation import Batch
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 Transform = Callable[[RgbdSample, np.random.Generator], Batch]
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation, evaluate
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.evaluation.sheets import prediction_sheet
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.training.config import Config
 from fafnet_core.training.distributed import Processes
 from fafnet_core.training.stop import StopRequest

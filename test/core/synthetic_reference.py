@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.rooms import SensorConfig, dataset
 from fafnet_core.rooms.dataset import SyntheticData
+from fafnet_core.samples import RgbdSample
 
 FILE = Path(__file__).with_suffix(".json")
 

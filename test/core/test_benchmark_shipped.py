@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from fafnet_core.datasets.catalogue import NYUv2Data
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.labels import NYU40, SUN37
 from fafnet_core.models import build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.rooms.dataset import SyntheticData
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.training.config import AuxiliaryData, Config, ModelConfig
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from fafnet_core.cli.main import main
-from fafnet_core.datasets.folder import PreparedFolder
 from fafnet_core.datasets.prepare.journal import JOURNAL_FILE
-from fafnet_core.datasets.splits import Split
+from fafnet_core.datasets.prepared import PreparedFolder
+from fafnet_core.samples import Split
 
 pytest.importorskip("h5py", reason="original files are written and read with h5py")
 pytest.importorskip("scipy", reason="original files are written and read with scipy")
@@ -53,11 +53,6 @@ def test_nyuv2_from_its_original_files(
     assert main([*command, "--crop"]) == 1
     error = capsys.readouterr().err
     assert "begun with crop nothing, now True: give another folder, or delete" in error
-    assert main(["prepare", "verify", str(out)]) == 0
-    (out / "hha" / "0001.png").write_bytes(b"")
-    assert main(["prepare", "verify", str(out), "--json"]) == 1
-    (fault,) = json.loads(capsys.readouterr().out.splitlines()[-1])["faults"]
-    assert fault.startswith(str(out / "hha" / "0001.png"))
 
 
 def test_sunrgbd_from_its_original_files(
@@ -143,7 +138,6 @@ def test_sigterm_ends_it_cleanly_and_a_second_run_goes_on(
         (["nyuv2", "{here}", "--out", "{here}/out", "--jobs", "0"], "wanted at least 1"),
         (["synthetic", "--out", "{here}/out", "--frames", "0"], "frames is 0"),
         (["synthetic"], "--out"),
-        (["verify", "{here}/none"], "there is no folder"),
         (["kitti"], "invalid choice"),
     ],
 )

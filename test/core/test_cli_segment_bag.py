@@ -29,13 +29,13 @@ from rosbags.highlevel import AnyReader
 
 from fafnet_core.cli.main import build_parser, main
 from fafnet_core.rooms import PinholeCamera, Tour, render
-from fafnet_core.rooms.render import Rendering
+from fafnet_core.rooms.render import RoomView
 
 CAMERA = PinholeCamera(96, 72)
 
 
 @cache
-def room() -> list[Rendering]:
+def room() -> list[RoomView]:
     tour = Tour.of(1)
     return [render(tour.room.scene, CAMERA, tour.pose(i / 30)) for i in range(2)]
 

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.boundaries import boundary_band
 from fafnet_core.evaluation.evaluate import EvaluateConfig, evaluate
 from fafnet_core.evaluation.metrics import ConfusionMatrix
@@ -23,6 +22,7 @@ from fafnet_core.models import FAFNet, FAFNetConfig, build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.resampling import resized_image, sampled
 from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.settings import FieldError
 
 LABELS = LabelSet("four", ("a", "b", "c", "d"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 0)))

@@ -1,202 +1,639 @@
-"""Reading a prepared folder: the same samples as the data set's, and faults found up front."""
+"""Folders of image files, own and others': detection, labels, HHA order, depth, lists."""
 
 from __future__ import annotations
 
-import json
 import pickle
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from tiny_rooms import TinyRooms, tiny_splits
+from numpy.typing import NDArray
+from originals import NYU_CAMERA_MATRIX, NYU_SHAPE, room, rotate_bits
 
-from fafnet_core.datasets.folder import PreparedFolder
-from fafnet_core.datasets.prepare import prepare, verify
-from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, is_prepared
-from fafnet_core.datasets.prepare.layout import MANIFEST_FILE
-from fafnet_core.datasets.splits import Split, choose_frames
+from fafnet_core.augmentation import DepthFaults, TransformConfig
+from fafnet_core.datasets.catalogue import NYUv2Data, SUNRGBDData
+from fafnet_core.datasets.checks import (
+    check_hha_order,
+    hha_is_swapped,
+    looks_decoded,
+    looks_rotated,
+)
+from fafnet_core.datasets.folder import official_notice
+from fafnet_core.datasets.frames import read_depth
+from fafnet_core.datasets.image_lists import read_image_list
+from fafnet_core.datasets.nyuv2 import NYUV2, OfficialCrop, camera_matrix
+from fafnet_core.datasets.specification import DataSetSpecification
+from fafnet_core.datasets.sunrgbd import SUN_RGBD
+from fafnet_core.files import write_png
+from fafnet_core.hha import encode_hha
+from fafnet_core.labels import NYU40, SUN37, LabelSet
+from fafnet_core.samples import RgbdSegmentationDataset
+from fafnet_core.training.config import read_config
 
-TRAIN = 24
+TRAIN, TEST = (1, 2, 5), (3,)
+"""Numbers of the frames; 1 and 2 follow one another."""
+
+
+@dataclass
+class Frame:
+    rgb: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    depth_m: NDArray[np.float32]
+    hha: NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 training frames of 8 scenes, 3 test frames; not to be changed."""
-    out = tmp_path_factory.mktemp("folder") / "whole"
-    prepare(tiny_splits(TRAIN, 3), out, source={"data": "tiny"}, jobs=1)
-    return out
+def frames() -> dict[int, Frame]:
+    made = {}
+    for number in (*TRAIN, *TEST):
+        seen = room(NYU_SHAPE, NYU_CAMERA_MATRIX, seed=number, pitch=0.1 + 0.05 * number)
+        hha = encode_hha(seen.depth_m, NYU_CAMERA_MATRIX)
+        made[number] = Frame(seen.rgb, seen.label, seen.depth_m, hha)
+    return made
+
+
+@dataclass
+class Folder:
+    """A folder that a test writes; `name` and `lists` are how it writes a frame's number."""
+
+    root: Path
+    frames: dict[int, Frame]
+    name: str = "{}"
+    lists: str = "{}"
+
+    def path(self, folder: str, number: int, suffix: str) -> Path:
+        path = self.root / folder / f"{self.name.format(number)}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_lists(self) -> None:
+        for name, numbers in (("train", TRAIN), ("test", TEST)):
+            lines = [self.lists.format(self.name.format(number)) for number in numbers]
+            (self.root / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+    def labels(self, folder: str, *, first: int) -> None:
+        for number, frame in self.frames.items():
+            # Wraps round: 255 + 1 is 0.
+            write_png(self.path(folder, number, ".png"), frame.label + np.uint8(first))
+
+    def colours(self, folder: str, suffix: str) -> None:
+        for number, frame in self.frames.items():
+            cv2.imwrite(str(self.path(folder, number, suffix)), frame.rgb[..., ::-1])
+
+    def hha(self, folder: str, suffix: str, *, swapped: bool = False) -> None:
+        for number, frame in self.frames.items():
+            stored = frame.hha if swapped else frame.hha[..., ::-1]
+            cv2.imwrite(str(self.path(folder, number, suffix)), stored)
 
 
 @pytest.fixture
-def copy(whole: Path, tmp_path: Path) -> Path:
-    """The same, to be changed."""
-    return Path(shutil.copytree(whole, tmp_path / "copy"))
+def sa_gate(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames, lists="RGB/{0}.jpg\tLabel/{0}.png")
+    folder.colours("RGB", ".jpg")
+    folder.hha("HHA", ".jpg")
+    folder.labels("Label", first=1)
+    folder.write_lists()
+    return folder
 
 
-@pytest.mark.parametrize(("split", "expected"), [("train", TRAIN), ("test", 3)])
-def test_samples_are_those_of_the_data_set(whole: Path, split: Split, expected: int) -> None:
-    folder = PreparedFolder(whole, split, validation=0)
-    dataset = tiny_splits(TRAIN, 3)[split]
-    assert len(folder) == expected
-    assert folder.names == dataset.names
-    assert folder.sensors == dataset.sensors
-    assert folder.scenes == dataset.scenes
-    assert folder.label_set == dataset.label_set
-    for ours, theirs in zip(folder, dataset, strict=True):
-        assert theirs.depth_m is not None
-        assert ours.depth_m is not None
-        np.testing.assert_array_equal(ours.rgb, theirs.rgb)
-        np.testing.assert_array_equal(ours.label, theirs.label)
-        np.testing.assert_array_equal(ours.hha, theirs.with_hha().hha)
-        np.testing.assert_allclose(ours.depth_m, theirs.depth_m, rtol=0, atol=0.000_501)
-        np.testing.assert_array_equal(ours.camera_matrix, theirs.camera_matrix)
-        for name in ("missing", "gravity"):
-            if getattr(theirs, name) is None:
-                assert getattr(ours, name) is None
-            else:
-                np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
-        assert (ours.sensor, ours.name) == (theirs.sensor, theirs.name)
+@pytest.fixture
+def dformer(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames, lists="RGB/{0}.jpg")
+    folder.colours("RGB", ".jpg")
+    folder.labels("Label", first=1)
+    for number, frame in frames.items():
+        write_png(folder.path("Depth", number, ".png"), _stretched(frame.depth_m))
+    folder.write_lists()
+    return folder
 
 
-def test_without_depth_there_is_hha_alone(whole: Path) -> None:
-    sample = PreparedFolder(whole, "test", depth=False)[0]
+@pytest.fixture
+def esanet(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames, name="{:04d}")
+    for part, numbers in (("train", TRAIN), ("test", TEST)):
+        own = Folder(folder.root / part, {i: frames[i] for i in numbers}, name="{:04d}")
+        own.colours("rgb", ".png")
+        own.labels("labels_40", first=1)
+        for number in numbers:
+            counts = _millimetres(frames[number].depth_m)
+            cv2.imwrite(str(own.path("depth", number, ".png")), counts)
+            counts[10:20] = 0
+            cv2.imwrite(str(own.path("depth_raw", number, ".png")), counts)
+    folder.write_lists()
+    return folder
+
+
+@pytest.fixture
+def release(frames: dict[int, Frame], tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data", frames)
+    folder.colours("rgb", ".png")
+    folder.hha("hha", ".png")
+    folder.labels("label", first=0)
+    folder.write_lists()
+    return folder
+
+
+def _stretched(depth_m: NDArray[np.float32]) -> NDArray[np.uint8]:
+    low, high = depth_m.min(), depth_m.max()
+    stretched: NDArray[np.uint8] = np.round(255 * (depth_m - low) / (high - low)).astype(np.uint8)
+    return stretched
+
+
+def _millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
+    return np.round(depth_m * 1000).astype(np.uint16)
+
+
+def _open(folder: Folder, split: str = "train", **fields: object) -> RgbdSegmentationDataset:
+    fields = {"validation": 0, **fields}
+    return NYUv2Data(root=str(folder.root), **fields).open(split)  # type: ignore[arg-type]
+
+
+def _wanted_error(folder: Folder, split: str = "train", **fields: object) -> str:
+    with pytest.raises((ValueError, OSError)) as error:
+        _open(folder, split, **fields)
+    return str(error.value)
+
+
+def test_sa_gate_and_cmx(sa_gate: Folder) -> None:
+    dataset = _open(sa_gate)
+    assert dataset.label_set is NYU40
+    assert list(dataset.names) == ["1", "2", "5"]
+    assert list(_open(sa_gate, "test").names) == ["3"]
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        frame = sa_gate.frames[number]
+        np.testing.assert_array_equal(sample.label, frame.label)
+        assert sample.hha is not None
+        assert np.abs(sample.hha.astype(int) - frame.hha).mean() < 2  # JPEG
+        assert np.abs(sample.rgb.astype(int) - frame.rgb).mean() < 8
+        assert (sample.depth_m, sample.camera_matrix, sample.sensor) == (None, None, "kv1")
+
+
+def _add_metres(folder: Folder) -> None:
+    for number, frame in folder.frames.items():
+        path = folder.path("Depth", number, ".npy")
+        np.save(path, frame.depth_m)
+
+
+def test_sa_gates_hha_or_its_depth_in_metres_is_given_never_both(sa_gate: Folder) -> None:
+    _add_metres(sa_gate)
+    ready = _open(sa_gate)[0]
+    assert ready.hha is not None
+    assert (ready.depth_m, ready.camera_matrix) == (None, None)
+    sample = _open(sa_gate, hha="depth")[0]
+    assert sample.hha is None
+    np.testing.assert_array_equal(sample.depth_m, sa_gate.frames[1].depth_m)
+    np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+
+
+@pytest.mark.parametrize("hha", ["ready", "depth"])
+def test_depth_faults_leave_a_folder_with_hha_of_one_kind(
+    sa_gate: Folder, tmp_path: Path, hha: str
+) -> None:
+    """Faulted samples and the others: of the folder's encoder all, or of ours all."""
+    _add_metres(sa_gate)
+    shutil.rmtree(sa_gate.root / "HHA")
+    theirs = np.array((77, 88, 99), np.uint8)  # that ours has nowhere
+    for number in sa_gate.frames:
+        write_png(sa_gate.path("HHA", number, ".png"), np.broadcast_to(theirs, (*NYU_SHAPE, 3)))
+    faults = DepthFaults(TransformConfig(misalignment_px=8, fault_probability=0.5))
+    dataset = _open(sa_gate, hha=hha)
+    faulted = 0
+    for seed in range(6):
+        sample = dataset[seed % 3]
+        changed = faults(sample, np.random.default_rng(seed))
+        faulted += changed is not sample
+        made = changed.with_hha().hha
+        assert made is not None
+        there = made[made.any(axis=2)]
+        assert ((there == theirs).all(axis=1)).mean() == (1 if hha == "ready" else 0)
+    assert 0 < faulted < 6
+
+
+def test_faults_that_need_metres_say_where_they_are(sa_gate: Folder) -> None:
+    _add_metres(sa_gate)
+    faults = DepthFaults(TransformConfig(depth_noise=0.001, fault_probability=0.01))
+    # At the first sample, not at the first that a fault happens to befall.
+    with pytest.raises(ValueError, match=r"1: noise needs metric depth .*data\.hha: depth"):
+        faults(_open(sa_gate)[0], np.random.default_rng(0))
+    assert faults(_open(sa_gate, hha="depth")[0], np.random.default_rng(0)).hha is None
+
+
+def test_hha_from_depth_where_there_is_no_depth(sa_gate: Folder) -> None:
+    message = _wanted_error(sa_gate, hha="depth")
+    assert f"{sa_gate.root} has no Depth/: hha: depth makes HHA of metric depth" in message
+
+
+def test_hha_from_depth_where_depth_is_not_metric(dformer: Folder) -> None:
+    dformer.hha("HHA", ".png")
+    assert "Depth/1.png has 8 bits" in _wanted_error(dformer, hha="depth")
+
+
+def test_the_release_has_no_depth(release: Folder) -> None:
+    assert "layout 'fafnet' has no depth that HHA" in _wanted_error(
+        release, hha="depth", layout="fafnet"
+    )
+
+
+def test_the_release(release: Folder) -> None:
+    dataset = _open(release)
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        np.testing.assert_array_equal(sample.label, release.frames[number].label)
+        np.testing.assert_array_equal(sample.hha, release.frames[number].hha)
+        np.testing.assert_array_equal(sample.rgb, release.frames[number].rgb)
+
+
+def test_esanet(esanet: Folder) -> None:
+    dataset = _open(esanet)
+    assert list(dataset.names) == ["0001", "0002", "0005"]
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        frame = esanet.frames[number]
+        np.testing.assert_array_equal(sample.label, frame.label)
+        assert sample.depth_m is not None
+        assert sample.missing is not None
+        np.testing.assert_allclose(sample.depth_m, frame.depth_m, atol=6e-4)
+        assert (sample.missing == (np.arange(480) // 10 == 1)[:, None]).all()
+        np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+    (esanet.root / "train.txt").unlink()
+    assert list(_open(esanet).names) == ["0001", "0002", "0005"]
+
+
+def test_a_worker_process_reads_the_same(esanet: Folder) -> None:
+    dataset = _open(esanet)
+    sample = pickle.loads(pickle.dumps(dataset))[0]
+    np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+    np.testing.assert_array_equal(sample.depth_m, dataset[0].depth_m)
+
+
+def test_the_official_crop_of_a_prepared_folder(release: Folder) -> None:
+    sample = _open(release, crop=True)[0]
+    np.testing.assert_array_equal(sample.hha, release.frames[1].hha[44:471, 40:601])
+    assert sample.size == (427, 561)
+
+
+def test_dformers_depth_is_refused(dformer: Folder) -> None:
+    message = _wanted_error(dformer)
+    assert f"{dformer.root}/Depth/1.png has 8 bits" in message
+    assert "HHA cannot be made of it: put ready HHA into a folder HHA/" in message
+
+
+def test_dformers_folder_with_ready_hha_is_read(dformer: Folder) -> None:
+    dformer.hha("HHA", ".png")
+    (dformer.root / "Label").rename(dformer.root / "labels")
+    sample = _open(dformer)[0]
+    np.testing.assert_array_equal(sample.hha, dformer.frames[1].hha)
+    np.testing.assert_array_equal(sample.label, dformer.frames[1].label)
     assert sample.depth_m is None
-    assert sample.missing is None
-    np.testing.assert_array_equal(sample.hha, TinyRooms([TRAIN])[0].with_hha().hha)
 
 
-def test_validation_takes_whole_scenes_from_training_as_the_data_set_would(whole: Path) -> None:
-    train, val = (PreparedFolder(whole, split, validation=0.25) for split in ("train", "val"))
-    dataset = tiny_splits(TRAIN, 3)["train"]
-    assert 3 <= len(val) <= 9
-    assert sorted([*train.names, *val.names]) == sorted(dataset.names)
-    assert not set(train.scenes) & set(val.scenes)
-    names: list[str] = list(dataset.names)
-    assert val.names == choose_frames("val", names, [], groups=dataset.scenes, validation=0.25)
+def _write_depth(folder: Folder, values: dict[int, NDArray[np.uint16]]) -> None:
+    for number, counts in values.items():
+        cv2.imwrite(str(folder.path("Depth", number, ".png")), counts)
 
 
-def test_it_goes_to_worker_processes(whole: Path) -> None:
-    folder = pickle.loads(pickle.dumps(PreparedFolder(whole, "test")))
-    np.testing.assert_array_equal(folder[1].rgb, TinyRooms([TRAIN + 1])[0].rgb)
+def test_16_bit_depth_is_millimetres(dformer: Folder) -> None:
+    _write_depth(dformer, {i: _millimetres(f.depth_m) for i, f in dformer.frames.items()})
+    sample = _open(dformer)[0]
+    assert sample.depth_m is not None
+    np.testing.assert_allclose(sample.depth_m, dformer.frames[1].depth_m, atol=6e-4)
 
 
-def test_verify_names_a_damaged_file(copy: Path) -> None:
-    folder = PreparedFolder(copy, "train")
-    assert folder.verify() == []
-    path = copy / "rgb/kv1/0002.png"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert folder.verify() == [f"{path} is damaged: its checksum is not that of the manifest"]
+def test_depth_whose_bits_are_still_rotated(dformer: Folder) -> None:
+    rotated = {i: rotate_bits(_millimetres(f.depth_m)) for i, f in dformer.frames.items()}
+    _write_depth(dformer, rotated)
+    message = _wanted_error(dformer)
+    assert f"{dformer.root}/Depth/1.png probably has the rotated bits" in message
 
 
-def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        PreparedFolder(tmp_path / "none", "train")
-    assert not is_prepared(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no folder that `fafnet prepare` made"):
-        PreparedFolder(tmp_path, "train")
-    (tmp_path / JOURNAL_FILE).write_text("")
-    assert is_prepared(tmp_path)
-    with pytest.raises(FileNotFoundError, match="not complete: run the `fafnet prepare`"):
-        PreparedFolder(tmp_path, "train")
-    with pytest.raises(FileNotFoundError, match="not complete: run the `fafnet prepare`"):
-        verify(tmp_path)
+def test_depth_without_a_known_camera_asks_for_one(dformer: Folder) -> None:
+    small = {}
+    for number, frame in dformer.frames.items():
+        small[number] = Frame(
+            frame.rgb[::2, ::2], frame.label[::2, ::2], frame.depth_m[::2, ::2], frame.hha[::2, ::2]
+        )
+    dformer.frames = small
+    dformer.colours("RGB", ".jpg")
+    dformer.labels("Label", first=1)
+    _write_depth(dformer, {i: _millimetres(f.depth_m) for i, f in small.items()})
+    message = _wanted_error(dformer)
+    assert "none is known for nyu40 images of 320x240: put a camera.yaml with fx, fy," in message
+    camera = "fx: 260\nfy: 261\ncx: 162.5\ncy: 126\ndepth_unit_m: 0.002\n"
+    (dformer.root / "camera.yaml").write_text(camera)
+    sample = _open(dformer)[0]
+    assert sample.depth_m is not None
+    np.testing.assert_allclose(sample.depth_m, 2 * small[1].depth_m, atol=2e-3)
+    np.testing.assert_array_equal(sample.camera_matrix, [[260, 0, 162.5], [0, 261, 126], [0, 0, 1]])
+
+
+def test_sun_folders_have_37_classes(sa_gate: Folder) -> None:
+    data = SUNRGBDData(root=str(sa_gate.root), validation=0)
+    dataset = data.open("train")
+    assert dataset.label_set is SUN37
+    assert dataset[0].label[dataset[0].label != 255].max() < 37
+    assert set(dataset.sensors) == {""}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_label_beyond_the_classes_is_named(sa_gate: Folder, split: str) -> None:
+    number = TRAIN[0] if split == "train" else TEST[0]
+    path = sa_gate.root / "Label" / f"{number}.png"
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert stored is not None
+    stored[100, 200] = 41
+    cv2.imwrite(str(path), stored)
+    message = _wanted_error(sa_gate, split)
+    assert f"{path} has label 41 (row 100, column 200); wanted 0 (unlabelled) and 1..40" in message
+
+
+def test_labels_from_zero_where_the_layout_counts_from_one(sa_gate: Folder) -> None:
+    sa_gate.labels("Label", first=0)
+    assert "has label 255 (row 0, column 0); wanted 0 (unlabelled)" in _wanted_error(sa_gate)
+    assert "first_label: 0" in _wanted_error(sa_gate)
+    sample = _open(sa_gate, first_label=0)[0]
+    np.testing.assert_array_equal(sample.label, sa_gate.frames[1].label)
+
+
+def test_labels_from_one_where_the_layout_counts_from_zero(release: Folder) -> None:
+    release.labels("label", first=1)
+    message = _wanted_error(release)
+    assert "no pixel of 3 label images" in message
+    assert "Set first_label: 1" in message
+    sample = _open(release, first_label=1)[0]
+    np.testing.assert_array_equal(sample.label, release.frames[1].label)
+
+
+def test_class_40_of_labels_from_one_is_a_telling_sign(release: Folder) -> None:
+    release.frames[1].label[60:80, 60:80], before = 39, release.frames[1].label[60:80, 60:80].copy()
+    release.labels("label", first=1)
+    release.frames[1].label[60:80, 60:80] = before
+    message = _wanted_error(release)
+    assert "1.png has label 40 (row 60, column 60); wanted 0..39 (nyu40) and 255" in message
+    assert "with 0 = unlabelled: first_label: 1" in message
+
+
+def test_labels_without_an_unlabelled_pixel_can_be_vouched_for(release: Folder) -> None:
+    for number, frame in release.frames.items():
+        full = np.where(frame.label == 255, 0, frame.label).astype(np.uint8)
+        write_png(release.path("label", number, ".png"), full)
+    assert "no pixel of 3 label images" in _wanted_error(release)
+    assert _open(release, first_label=0)[0].label.max() < 40
+
+
+def test_coloured_labels_are_refused(sa_gate: Folder) -> None:
+    path = sa_gate.root / "Label" / "2.png"
+    write_png(path, NYU40.colourise(sa_gate.frames[2].label))
+    assert f"{path} is uint8 with shape (480, 640, 3); a label image has" in _wanted_error(sa_gate)
+
+
+def test_swapped_hha_is_found_and_can_be_read(release: Folder, sa_gate: Folder) -> None:
+    for folder, kind, suffix in ((release, "hha", ".png"), (sa_gate, "HHA", ".jpg")):
+        folder.hha(kind, suffix, swapped=True)
+        message = _wanted_error(folder, layout="fafnet" if kind == "hha" else "sa-gate")
+        assert f"{suffix} probably has its HHA channels swapped" in message
+        assert message.startswith(f"{folder.root}/{kind}/")
+        assert "Set hha_order: bgr" in message
+    np.testing.assert_array_equal(
+        _open(release, layout="fafnet", hha_order="bgr")[0].hha, release.frames[1].hha
+    )
+    as_it_is = _open(release, layout="fafnet", hha_order="rgb")[0].hha
+    np.testing.assert_array_equal(as_it_is, release.frames[1].hha[..., ::-1])
+
+
+@pytest.mark.parametrize("quality", [None, 75])
+def test_the_order_of_real_hha_is_told(shared_data: Path, quality: int | None) -> None:
+    """Of the authors' MATLAB code, and ours of real frames with and without holes."""
+    reference = shared_data / "hha-reference" / "matlab_hha.png"
+    images = {"matlab": cv2.imread(str(reference))[..., ::-1]}  # type: ignore[index]
+    for path in sorted((shared_data / "nyuv2" / "depth").iterdir()):
+        images[path.name] = encode_hha(read_depth(path), camera_matrix())
+    holes = read_depth(shared_data / "kinect-v1-sequence" / "depth" / "0000.png")
+    images["holes"] = encode_hha(holes, [[585, 0, 320], [0, 585, 240], [0, 0, 1]])
+    for name, hha in images.items():
+        stored = np.ascontiguousarray(hha)
+        if quality is not None:
+            content = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+            stored = cv2.imdecode(content, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        assert hha_is_swapped(stored) is False, name
+        assert hha_is_swapped(np.ascontiguousarray(stored[..., ::-1])) is True, name
+
+
+def test_a_bare_wall_does_not_tell_the_order() -> None:
+    wall = encode_hha(np.full((120, 160), 2.2, np.float32), [[130, 0, 80], [0, 130, 60], [0, 0, 1]])
+    assert hha_is_swapped(wall) is None
+    assert hha_is_swapped(np.zeros((120, 160, 3), np.uint8)) is None
+    check_hha_order([(Path("wall.png"), wall)])
+
+
+def test_rotated_bits_are_told_from_millimetres(shared_data: Path) -> None:
+    folder = shared_data / "sunrgbd" / "SUNRGBD" / "kv2" / "sample" / "scene"
+    for kind in ("depth", "depth_bfx"):
+        stored = cv2.imread(str(folder / kind / "0000144.png"), cv2.IMREAD_UNCHANGED)
+        assert stored is not None
+        counts = stored.astype(np.uint16)
+        decoded = (counts >> np.uint16(3)) | (counts << np.uint16(13))
+        assert (looks_rotated(counts), looks_decoded(counts)) == (True, False)
+        assert (looks_rotated(decoded), looks_decoded(decoded)) == (False, True)
+    for path in sorted((shared_data / "nyuv2" / "depth").iterdir()):
+        millimetres = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert millimetres is not None
+        assert not looks_rotated(millimetres.astype(np.uint16))
+
+
+def test_a_list_that_does_not_fit_the_folder(sa_gate: Folder) -> None:
+    (sa_gate.root / "HHA" / "2.jpg").rename(sa_gate.root / "HHA" / "17.jpg")
+    message = _wanted_error(sa_gate)
+    assert f"{sa_gate.root}/train.txt line 2 names 2, but {sa_gate.root}/HHA has no such" in message
+    assert "(1 of 3 listed are not there: 2); it has 1 that no list names: 17" in message
+
+
+def test_images_that_no_list_names_are_told(sa_gate: Folder) -> None:
+    (few,) = _notices(_open(sa_gate))
+    assert few == (
+        f"{sa_gate.root} lists 3 frames to train and 1 to test; the official split of NYU-Depth V2"
+        " has 795 and 654"
+    )
+    (sa_gate.root / "train.txt").write_text("RGB/1.jpg\tLabel/1.png\n")
+    for split in ("train", "test"):
+        unlisted, _ = _notices(_open(sa_gate, split))
+        assert unlisted.startswith(f"{sa_gate.root}/RGB has 2 images that no list names (2, 5)")
+        assert "is a list cut short?" in unlisted
+
+
+def test_a_folder_of_its_own_for_each_split_is_compared_with_its_own_list(esanet: Folder) -> None:
+    assert not any("no list names" in notice for notice in _notices(_open(esanet)))
+    (esanet.root / "train.txt").write_text("0001\n")
+    unlisted, _ = _notices(_open(esanet))
+    assert f"{esanet.root}/train/rgb has 2 images that no list names (0002, 0005)" in unlisted
+    assert _notices(OfficialCrop(_open(esanet))) == _notices(_open(esanet))
+
+
+def test_official_lists_are_worth_no_notice() -> None:
+    assert official_notice(NYUV2, Path("data"), 795, 654) is None
+    assert official_notice(SUN_RGBD, Path("data"), 5285, 5050) is None
+    mine = DataSetSpecification(name="mine", label_set=NYU40, layouts=())
+    assert official_notice(mine, Path("data"), 1, 1) is None
+    notice = official_notice(SUN_RGBD, Path("data"), 5285, 5049)
+    assert notice is not None
+    assert "SUN RGB-D has 5285 and 5050" in notice
+
+
+def _notices(dataset: RgbdSegmentationDataset) -> list[str]:
+    return list(dataset.notices)
+
+
+def _many(folder: Folder, count: int) -> Folder:
+    """The same with frames 100 to 100 + count - 1, all alike; few of them are looked into."""
+    numbers = range(100, 100 + count)
+    for kind in ("RGB", "HHA", "Label"):
+        source = next((folder.root / kind).glob("1.*"))
+        for number in numbers:
+            shutil.copy(source, folder.path(kind, number, source.suffix))
+    (folder.root / "train.txt").write_text("".join(f"{number}\n" for number in numbers))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["RGB", "HHA", "Label"])
+def test_the_size_of_every_image_is_known_up_front(sa_gate: Folder, kind: str) -> None:
+    folder = _many(sa_gate, 60)
+    (path,) = (folder.root / kind).glob("105.*")
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    cv2.imwrite(str(path), image[:240])
+    message = _wanted_error(folder)
+    first, size = ("Label", "480") if kind == "RGB" else (kind, "240")
+    assert f"{folder.root}/{first}/105" in message
+    assert f"is 640x{size}, but {folder.root}/RGB/105.jpg is 640x" in message
+    path.write_bytes(b"")
+    assert f"{path} is not an image that OpenCV can read" in _wanted_error(folder)
+
+
+def test_a_label_that_is_no_class_is_found_by_the_full_check(sa_gate: Folder) -> None:
+    folder = _many(sa_gate, 20)
+    for number in (105, 107):
+        path = folder.root / "Label" / f"{number}.png"
+        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert stored is not None
+        stored[100, 200] = 41
+        cv2.imwrite(str(path), stored)
+    assert len(_open(folder)) == 20  # neither is one of those that are looked into
+    message = _wanted_error(folder, check="all")
+    assert message.startswith("2 of 20 frames cannot be used (105, 107): ")
+    assert "105.png has label 41 (row 100, column 200)" in message
+    assert len(_open(folder, "test", check="all")) == 1
+
+
+def test_a_missing_label_names_frame_and_folder(esanet: Folder) -> None:
+    (esanet.root / "test" / "labels_40" / "0003.png").unlink()
+    message = _wanted_error(esanet, "test")
+    assert f"test.txt line 1 names 0003, but {esanet.root}/test/labels_40 has no such" in message
+
+
+def test_a_frame_in_both_lists(sa_gate: Folder) -> None:
+    (sa_gate.root / "test.txt").write_text("RGB/3.jpg\nRGB/5.jpg\n")
+    message = _wanted_error(sa_gate)
+    assert "1 test frames are training frames too:" in message
+    assert "test.txt line 2 names 5, as" in message
+
+
+@pytest.mark.parametrize("kind", ["RGB/1.jpg", "HHA/5.jpg", "Label/1.png"])
+def test_files_that_are_cut_short_are_named(sa_gate: Folder, kind: str) -> None:
+    path = sa_gate.root / kind
+    path.write_bytes(path.read_bytes()[:500])
+    message = _wanted_error(sa_gate)
+    assert f"{path} is not an image that OpenCV can read, or it is cut short" in message
+
+
+def test_a_frame_that_was_not_looked_at_first_is_checked_when_it_is_read(release: Folder) -> None:
+    dataset = _open(release)
+    path = release.root / "label" / "2.png"
+    write_png(path, np.full((480, 640), 77, np.uint8))
+    with pytest.raises(ValueError, match="has label 77") as error:
+        dataset[1]
+    assert str(path) in str(error.value)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="no image at"):
+        dataset[1]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "text",
+    ["RGB/0.jpg\tLabel/0.png\nRGB/7.jpg\tLabel/7.png\n", "0\n7", "\ufeff0.jpg\r\n\r\n7.png\r\n"],
+)
+def test_lists_in_their_many_forms(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert [listed.name for listed in read_image_list(path)] == ["0", "7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
     [
-        (lambda names: [*names, "kv1/9999"], "names kv1/9999, which its manifest does not have"),
-        (lambda names: names[1:], "lacks kv1/0000, which its manifest has there"),
-        (lambda names: [*names, names[3]], "line 25: 'kv2/0003' is there twice, as on 4"),
-        (lambda names: [], "lacks kv1/0000, kv1/0002, kv1/0004 and 21 more"),
+        (b"", "is empty"),
+        (b"\xff\xfe\x00\x01", "is no list of images"),
+        (b"1\n2\n1\n", r"line 3 names 1 again, as .*line 1"),
+        (b"RGB/1.jpg\tLabel/2.png\n", "line 1 names 1 and 2; the images of a frame have one name"),
     ],
 )
-def test_a_list_that_does_not_match_is_refused(copy: Path, change: Any, message: str) -> None:
-    names = (copy / "train.txt").read_text().split()
-    (copy / "train.txt").write_text("\n".join(change(names)))
-    for split in ("train", "test"):
-        with pytest.raises(ValueError, match=message):
-            PreparedFolder(copy, split)
-
-
-def test_a_test_frame_among_the_training_frames_is_refused(copy: Path) -> None:
-    with (copy / "train.txt").open("a") as file:
-        file.write(f"kv1/00{TRAIN}\n")
-    with pytest.raises(ValueError, match="names kv1/0024, which its manifest does not have there"):
-        PreparedFolder(copy, "train")
-
-
-def test_a_picture_that_is_not_there_is_named_up_front(copy: Path) -> None:
-    (copy / "hha/kv1/0002.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"not there: .*hha/kv1/0002.png.* makes them anew"):
-        PreparedFolder(copy, "train", validation=0)
-    shutil.rmtree(copy / "labels")
-    with pytest.raises(FileNotFoundError, match=r"labels/kv1/0024.png"):
-        PreparedFolder(copy, "test")
-
-
-@pytest.mark.parametrize("kind", ["rgb", "depth", "missing", "hha", "labels"])
-@pytest.mark.parametrize("damage", ["cut", "resized", "empty"])
-def test_a_damaged_picture_is_named(copy: Path, kind: str, damage: str) -> None:
-    path = copy / kind / "kv1/0024.png"
-    if damage == "resized":
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        assert image is not None
-        cv2.imwrite(str(path), image[:24, :32])
-        message = rf"{path} is 32x24, the manifest says 64x48"
-    else:
-        content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
-        message = f"{path} is not an image that OpenCV can read, or it is cut short"
+def test_lists_that_are_none(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "train.txt"
+    path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        PreparedFolder(copy, "test").read(0)
+        read_image_list(path)
 
 
-@pytest.mark.parametrize("kind", ["rgb", "depth", "missing", "hha", "labels"])
-def test_the_size_of_every_picture_is_known_up_front(copy: Path, kind: str) -> None:
-    path = copy / kind / "kv1/0010.png"
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert image is not None
-    cv2.imwrite(str(path), image[:24, :32])
-    with pytest.raises(
-        ValueError, match=rf"{path} is 32x24, the manifest says 64x48.*\(1 of \d+ pictures\)"
-    ):
-        PreparedFolder(copy, "train", validation=0)
+def test_every_layout_that_was_tried_is_named_with_what_it_lacks(sa_gate: Folder) -> None:
+    shutil.rmtree(sa_gate.root / "HHA")
+    message = _wanted_error(sa_gate)
+    assert message.startswith(f"{sa_gate.root} is in no layout that is known; tried 6:")
+    assert "'sa-gate' (made for SA-Gate, CMX) lacks HHA/;" in message
+    assert "'dformer' (made for DFormer) lacks Depth/;" in message
+    assert "'prepared' (written by fafnet prepare) lacks manifest.json;" in message
+    assert "'original' (nyu_depth_v2_labeled.mat) lacks nyu_depth_v2_labeled.mat" in message
+    assert "'esanet' (made for ESANet) lacks train/rgb/, train/depth/, train/labels_40/" in message
+    assert "'fafnet' (made for FAFNet's release) lacks rgb/, hha/, label/" in message
 
 
-def test_a_class_that_there_is_not_is_named(copy: Path) -> None:
-    path = copy / "labels/kv1/0024.png"
-    cv2.imwrite(str(path), np.full((48, 64), 40, np.uint8))
-    with pytest.raises(ValueError, match=rf"{path} has label 40"):
-        PreparedFolder(copy, "test").read(0)
+def test_a_layout_that_is_named_is_the_only_one_tried(sa_gate: Folder) -> None:
+    message = _wanted_error(sa_gate, layout="esanet")
+    assert "tried 1: 'esanet'" in message
+    assert list(_open(sa_gate, layout="sa-gate").names) == ["1", "2", "5"]
 
 
-def test_a_damaged_manifest_is_refused_and_named(copy: Path) -> None:
-    path = copy / MANIFEST_FILE
-    values = json.loads(path.read_text())
-    frame = values["frames"][0]
-    changes: list[Any] = [{**values, key: None} for key in values]
-    changes += [{k: v for k, v in values.items() if k != key} for key in values]
-    changes += [{**values, "frames": [{**frame, key: [{}]}]} for key in frame]
-    changes += [{**values, "lists": {}}, {**values, "frames": [{**frame, "size": [1e999, 1]}]}]
-    changes += [{**values, "frames": values["frames"][1:]}, [], 3, {"format": "other"}]
-    for change in changes:
-        path.write_text(json.dumps(change))
-        if change == {**values, "made_by": None}:
-            continue
-        with pytest.raises(ValueError, match=str(path)):
-            PreparedFolder(copy, "train")
-    for cut in range(0, 2000, 191):
-        path.write_text(json.dumps(values)[:cut])
-        with pytest.raises(ValueError, match="is not JSON, or it is cut short"):
-            PreparedFolder(copy, "train")
-
-
-def test_a_name_in_a_manifest_cannot_leave_the_folder(copy: Path) -> None:
-    text = (copy / MANIFEST_FILE).read_text().replace("kv1/0000", "../../secret")
-    (copy / MANIFEST_FILE).write_text(text)
-    with pytest.raises(ValueError, match=r"'../../secret' is no frame name"):
-        PreparedFolder(copy, "train")
+def test_a_folder_of_your_own_as_a_configuration_states_it(
+    frames: dict[int, Frame], tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path / "mine", frames)
+    folder.colours("color", ".png")
+    for number, frame in frames.items():
+        write_png(folder.path("classes", number, ".png"), frame.label % 3 + np.uint8(1))
+        counts = np.round(frame.depth_m * 5000).astype(np.uint16)
+        cv2.imwrite(str(folder.path("depth", number, ".png")), counts)
+    folder.write_lists()
+    mine = LabelSet("mine", ("floor", "wall", "rest"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+    (tmp_path / "mine.json").write_text(mine.to_json())
+    (tmp_path / "own.yaml").write_text(
+        f"""data:
+  name: folder
+  root: {folder.root}
+  labels: {tmp_path / "mine.json"}
+  validation: 0
+  layout: {{rgb: color, label: classes, first_label: 1, depth_unit_m: 0.0002}}
+"""
+    )
+    data = read_config(tmp_path / "own.yaml").data
+    with pytest.raises(ValueError, match=r"camera\.yaml"):
+        data.open("train")
+    (folder.root / "camera.yaml").write_text("fx: 518\nfy: 519\ncx: 324\ncy: 252\n")
+    dataset = data.open("train")
+    assert (dataset.label_set, dataset.layout, list(dataset.notices)) == (mine, "own", [])
+    for sample, number in zip(dataset, TRAIN, strict=True):
+        np.testing.assert_array_equal(sample.label, frames[number].label % 3)
+        assert sample.depth_m is not None
+        np.testing.assert_allclose(sample.depth_m, frames[number].depth_m, atol=2e-4)
+        assert sample.camera_matrix is not None
+        assert sample.camera_matrix[1, 2] == 252
+    override = [f"data.labels={tmp_path / 'no.json'}"]
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_config(tmp_path / "own.yaml", override).data.open("train")

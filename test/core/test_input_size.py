@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera, Size
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.evaluation.prediction import Prepared
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha import encode_hha
@@ -26,6 +25,7 @@ from fafnet_core.input_size import (
 )
 from fafnet_core.models import FAFNetConfig
 from fafnet_core.resampling import resized_image, sampled
+from fafnet_core.samples import RgbdSample
 
 QVGA = (240, 320)
 CAMERA = Camera(fx=500.0, fy=480.0, cx=300.3, cy=233.7, width=640, height=480)

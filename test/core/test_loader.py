@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from fafnet_core.augmentation import Batch, ColourJitter, TrainTransform, TransformConfig
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.labels import NYU40
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.training.loader import training_batches
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fafnet_core.datasets.mixed import MixedFrames
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.labels import NYU40, SUN37, LabelSet
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 
 class Frames(RgbdSegmentationDataset):

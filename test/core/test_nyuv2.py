@@ -20,9 +20,9 @@ from originals import NYU_CAMERA_MATRIX, WrittenNYUv2, write_nyuv2
 from fafnet_core.datasets import matlab
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
 from fafnet_core.datasets.nyuv2 import NYUv2, OfficialCrop, camera_matrix, cropped_camera_matrix
-from fafnet_core.datasets.splits import Split
 from fafnet_core.hha import encode_hha
 from fafnet_core.labels import NYU40
+from fafnet_core.samples import Split
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_official_crop_moves_the_camera_with_it(written: WrittenNYUv2) -> No
     assert sample.camera_matrix is not None
     np.testing.assert_allclose(sample.camera_matrix, moved, atol=1e-9)
     np.testing.assert_allclose(cropped_camera_matrix(), moved, atol=1e-9)
-    with pytest.raises(ValueError, match=r"561x427; the official crop is of whole frames"):
+    with pytest.raises(ValueError, match="561x427"):
         OfficialCrop(cropped)
 
 
@@ -101,7 +101,7 @@ def test_the_real_split_and_mapping_are_read(shared_data: Path, copy: Path) -> N
     np.testing.assert_array_equal(dataset[0].label, wanted)
     # The 654 test frames of the real split are not the 6 frames of this file.
     shutil.copy(folder / "splits.mat", copy)
-    with pytest.raises(ValueError, match=r"names frame 7, 8, 10, .* but .* has 6 frames"):
+    with pytest.raises(ValueError, match=r"frame 7, 8, 10, .* 6 frames"):
         NYUv2(copy, "test")
 
 
@@ -206,15 +206,13 @@ def test_missing_files_are_named_with_where_they_come_from(copy: Path) -> None:
         NYUv2(copy, "train")
 
 
-def test_the_wrong_version_of_mat_is_said(copy: Path) -> None:
-    shutil.copy(copy / "splits.mat", copy / "nyu_depth_v2_labeled.mat")
-    with pytest.raises(ValueError, match=r"labeled\.mat has the wrong \.mat version: MATLAB 5"):
-        NYUv2(copy, "train")
-
-
-def test_the_other_wrong_version_too(copy: Path) -> None:
-    shutil.copy(copy / "nyu_depth_v2_labeled.mat", copy / "splits.mat")
-    with pytest.raises(ValueError, match=r"splits\.mat has the wrong \.mat version: MATLAB 7\.3"):
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [("splits.mat", "nyu_depth_v2_labeled.mat"), ("nyu_depth_v2_labeled.mat", "splits.mat")],
+)
+def test_the_wrong_version_of_mat_is_said(copy: Path, wrong: str, name: str) -> None:
+    shutil.copy(copy / wrong, copy / name)
+    with pytest.raises(ValueError, match=rf"{name} .*version"):
         NYUv2(copy, "train")
 
 
@@ -260,14 +258,14 @@ def _change(copy: Path, name: str, frame: int, value: float) -> None:
 
 def test_a_label_that_no_class_has_is_named(copy: Path) -> None:
     _change(copy, "labels", 2, 895)
-    with pytest.raises(ValueError, match=r"frame 0003 has label 895; wanted 0 .* and 1\.\.894"):
+    with pytest.raises(ValueError, match="frame 0003 has label 895"):
         NYUv2(copy, "test")
     NYUv2(copy, "train")  # not its frame
 
 
 def test_depth_in_millimetres_is_said(copy: Path) -> None:
     _change(copy, "depths", 2, 2400)
-    with pytest.raises(ValueError, match=r"frame 0003 has depths up to 2400; wanted metres"):
+    with pytest.raises(ValueError, match=r"frame 0003 .*metres"):
         NYUv2(copy, "test")
 
 
@@ -282,7 +280,7 @@ def test_axes_that_were_not_reversed_are_refused(copy: Path) -> None:
         depths = file["depths"][()].transpose(0, 2, 1)
         del file["depths"]
         file["depths"] = depths
-    with pytest.raises(ValueError, match=r"depths is float32 \(6, 480, 640\); wanted .* 640, 480"):
+    with pytest.raises(ValueError, match=r"depths is .*480, 640"):
         NYUv2(copy, "test")
 
 
@@ -302,11 +300,11 @@ def test_splits_that_leave_out_or_repeat_a_frame(
 def test_a_mapping_of_another_data_set_is_refused(copy: Path) -> None:
     values: Any = {"mapClass": np.arange(1, 14, dtype=np.uint8)[None]}
     scipy.io.savemat(copy / "classMapping40.mat", values)
-    with pytest.raises(ValueError, match=r"mapClass has 13 values, 1 to 13; wanted 894, 1 to 40"):
+    with pytest.raises(ValueError, match="mapClass has 13"):
         NYUv2(copy, "train")
 
 
 def test_a_matlab_file_without_the_variable(copy: Path) -> None:
     shutil.copy(copy / "classMapping40.mat", copy / "splits.mat")
-    with pytest.raises(ValueError, match=r"splits\.mat has no variable trainNdxs, testNdxs"):
+    with pytest.raises(ValueError, match="trainNdxs, testNdxs"):
         NYUv2(copy, "train")

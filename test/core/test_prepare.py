@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 from tiny_rooms import CAMERA_MATRIX, SHAPE, TinyRooms, tiny_splits
 
 from fafnet_core import __version__
-from fafnet_core.datasets.prepare import Preparation, preparation, prepare, verify
+from fafnet_core.datasets.prepare import Preparation, preparation, prepare
 from fafnet_core.datasets.prepare.frame import FrameEncoder, to_millimetres
 from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, Journal, locked
 from fafnet_core.datasets.prepare.layout import MANIFEST_FILE, check_name
@@ -30,6 +29,8 @@ from fafnet_core.datasets.prepare.records import FrameRecord
 from fafnet_core.labels import NYU40
 
 HERE = Path(__file__).resolve().parent
+# Of a script: its neighbours here, and this package wherever it is imported from.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
 SOURCE = {"data": "tiny", "window": (44, 471)}
 
 SCRIPT = """
@@ -120,7 +121,7 @@ def test_lists_and_manifest_say_what_is_there(whole: Path) -> None:
     assert manifest["counts"] == {"train": 6, "test": 3}
     assert manifest["settings"]["data"] == "tiny"
     assert manifest["label_set"]["names"] == list(NYU40.names)
-    sums = {name: entry["sha256"] for name, entry in manifest["lists"].items()}
+    sizes: dict[str, int] = {}
     for split, dataset in splits.items():
         assert (whole / f"{split}.txt").read_text().split() == dataset.names
     order = [name for dataset in splits.values() for name in dataset.names]
@@ -130,11 +131,9 @@ def test_lists_and_manifest_say_what_is_there(whole: Path) -> None:
         assert frame["size"] == list(SHAPE)
         assert frame["sensor"] == frame["name"][:3]
         assert frame["scene"].startswith("kitchen_")
-        sums |= {f"{k}/{frame['name']}.png": f["sha256"] for k, f in frame["files"].items()}
-    there = {name: hashlib.sha256(content).hexdigest() for name, content in files(whole).items()}
-    del there[MANIFEST_FILE]
-    assert sums == there
-    assert verify(whole) == []
+        sizes |= {f"{k}/{frame['name']}.png": f["size"] for k, f in frame["files"].items()}
+    there = {name: len(content) for name, content in files(whole).items() if ".png" in name}
+    assert sizes == there
 
 
 def test_a_second_run_does_nothing(whole: Path) -> None:
@@ -167,7 +166,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(whole: Path, tmp_path
     script.write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, str(script), str(out), "0", "{'seconds': 0.1}"],
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env=ENVIRONMENT,
         start_new_session=True,
     )
     journal = out / JOURNAL_FILE
@@ -178,7 +177,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(whole: Path, tmp_path
     recorded = [json.loads(line) for line in journal.read_bytes().split(b"\n")[1:-1]]
     assert 3 <= len(recorded) < 9
     for record in recorded:
-        assert list(FrameRecord.from_dict(record).faults(out, content=True)) == []
+        assert FrameRecord.from_dict(record).is_whole(out)
     (out / "rgb" / "kv1" / ".0000.png.1.partial").write_bytes(b"half")
     done, _ = run(out)
     assert done.kept == len(recorded)
@@ -198,7 +197,7 @@ def test_a_journal_cut_at_any_byte_keeps_every_whole_line(copy: Path) -> None:
         whole_lines = content[:cut].count(b"\n") - 1
         assert whole_lines <= len(Journal(copy, settings).records) <= whole_lines + 1
     (copy / JOURNAL_FILE).write_bytes(content[: head - 9])
-    with pytest.raises(ValueError, match=r"damaged .*: delete .* and prepare it again"):
+    with pytest.raises(ValueError, match="damaged"):
         Journal(copy, settings)
 
 
@@ -224,7 +223,7 @@ def test_a_worker_that_dies_costs_only_the_frame_that_killed_it(whole: Path, beg
 
 
 def test_workers_that_go_on_dying_end_it(begun: Path) -> None:
-    with pytest.raises(OSError, match=r"died 8 times.*run it again, with fewer --jobs"):
+    with pytest.raises(OSError, match="fewer --jobs"):
         run(begun, deadly=[f"kv{1 + i % 2}/{i:04d}" for i in range(9)])
 
 
@@ -236,7 +235,7 @@ def test_a_full_disk_ends_it_and_keeps_what_is_done(
     # The system refuses to let a file grow: only the noisy frame's colours are as large.
     process = subprocess.run(
         [sys.executable, str(script), str(begun), "400000", "{'noisy': ['kv1/0004']}"],
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -273,12 +272,8 @@ def test_room_on_the_disk_is_looked_at_first(
 @pytest.mark.parametrize(
     ("source", "trouble", "message"),
     [
-        ({**SOURCE, "crop": True}, {}, "begun with crop nothing, now True: give another"),
-        (
-            {**SOURCE, "data": "other"},
-            {},
-            "begun with data 'tiny', now 'other': give another folder",
-        ),
+        ({**SOURCE, "crop": True}, {}, "crop nothing, now True"),
+        ({**SOURCE, "data": "other"}, {}, "data 'tiny', now 'other'"),
         (SOURCE, {"train": 5, "test": 4}, "splits.test.frames 3, now 4"),
     ],
 )
@@ -363,14 +358,14 @@ def test_where_no_frame_is_left_another_version_makes_them_all(
 def test_another_version_of_the_layout_is_refused(copy: Path) -> None:
     manifest = (copy / MANIFEST_FILE).read_text()
     (copy / MANIFEST_FILE).write_text(manifest.replace('"version": 1', '"version": 2'))
-    with pytest.raises(ValueError, match="has version 2 of the layout, this program reads version"):
+    with pytest.raises(ValueError, match="version 2"):
         run(copy)
 
 
 def test_a_folder_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "rgb").mkdir()
     (tmp_path / "rgb" / "mine.png").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="holds rgb, but no preparation that could go on"):
+    with pytest.raises(ValueError, match="holds rgb"):
         run(tmp_path)
     assert files(tmp_path) == {"rgb/mine.png": b"mine"}
 
@@ -384,28 +379,10 @@ def test_what_was_lost_since_is_made_again(whole: Path, copy: Path) -> None:
     assert files(copy) == files(whole)
 
 
-def test_verify_finds_a_changed_byte_and_mends_it(
-    whole: Path, copy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = copy / "depth/kv1/0006.png"
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
-    (copy / "train.txt").write_text("kv1/0000\n")
-    damaged = [str(copy / "train.txt"), str(path)]
-    assert [fault.split()[0] for fault in verify(copy)] == damaged
-    assert run(copy)[0].written == 0  # by its size it is whole
-    done = prepare(tiny_splits(), copy, source=SOURCE, jobs=1, verify=True, progress=True)
-    assert "checking: " in capsys.readouterr().err
-    assert (done.written, done.kept) == (1, 8)
-    assert verify(copy) == []
-    assert files(copy) == files(whole)
-
-
 def test_two_preparations_of_one_folder_do_not_run_at_once(tmp_path: Path) -> None:
     with (
         locked(tmp_path),
-        pytest.raises(OSError, match="another process is preparing"),
+        pytest.raises(OSError, match="another process"),
     ):
         run(tmp_path)
 
@@ -424,7 +401,7 @@ def test_names_that_are_no_path_inside_the_folder_are_refused(name: str, tmp_pat
 def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
     splits = tiny_splits()
     splits["test"] = TinyRooms([5, 6])
-    with pytest.raises(ValueError, match="share their files: kv2/0005 of train and kv2/0005 of te"):
+    with pytest.raises(ValueError, match="kv2/0005 of train and kv2/0005 of test"):
         prepare(splits, tmp_path, source=SOURCE)
     splits["test"].names = ["KV2/0005", "kv1/0006"]
     with pytest.raises(ValueError, match="share their files"):
@@ -434,14 +411,14 @@ def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"depth_m": None}, "no metric depth with a camera matrix"),
-        ({"camera_matrix": None}, "no metric depth with a camera matrix"),
-        ({"depth_m": np.full(SHAPE, 70.0, np.float32)}, "goes up to 70 m; .* Is it in metres"),
+        ({"depth_m": None}, "no metric depth"),
+        ({"camera_matrix": None}, "no metric depth"),
+        ({"depth_m": np.full(SHAPE, 70.0, np.float32)}, "70 m"),
         ({"depth_m": np.ones((24, 32), np.float32)}, r"depth has shape \(24, 32\)"),
         ({"rgb": np.zeros((*SHAPE, 4), np.uint8)}, r"colour has shape \(48, 64, 4\)"),
-        ({"rgb": np.zeros((*SHAPE, 3), np.float32)}, "colour is float32; wanted uint8"),
-        ({"label": np.full(SHAPE, 40, np.uint8)}, r"holds \[40\]; nyu40 has classes 0 to 39"),
-        ({"label": np.zeros(SHAPE, np.int64)}, "label is int64; wanted uint8"),
+        ({"rgb": np.zeros((*SHAPE, 3), np.float32)}, "colour is float32"),
+        ({"label": np.full(SHAPE, 40, np.uint8)}, r"holds \[40\]"),
+        ({"label": np.zeros(SHAPE, np.int64)}, "label is int64"),
     ],
 )
 def test_samples_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:

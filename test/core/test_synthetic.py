@@ -7,13 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fafnet_core.rooms import (
-    Box,
-    Ellipsoid,
-    Frustum,
     Lamp,
     PinholeCamera,
     Scene,
-    Shell,
     Tour,
     choose_view,
     look_at,
@@ -21,8 +17,8 @@ from fafnet_core.rooms import (
     render,
 )
 from fafnet_core.rooms.kit import blob, box, tube
-from fafnet_core.rooms.render import Rendering, look, render_depth
-from fafnet_core.rooms.solids import NEAR, Solid, tilt, turn
+from fafnet_core.rooms.render import RoomView, look, render_depth
+from fafnet_core.rooms.solids import NEAR, Box, Ellipsoid, Frustum, Shell, Solid, tilt, turn
 
 Values = NDArray[np.float64]
 
@@ -31,7 +27,7 @@ AHEAD = look_at((0, 0, 0), (0, 1, 0))
 GREY = (100.0, 100.0, 100.0)
 
 
-def see(*solids: Solid, lamp: Lamp | None = None) -> Rendering:
+def see(*solids: Solid, lamp: Lamp | None = None) -> RoomView:
     return render(Scene(solids, lamp or Lamp((0, 1, 5))), CAMERA, AHEAD)
 
 

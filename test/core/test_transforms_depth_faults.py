@@ -19,7 +19,7 @@ from fafnet_core.augmentation import (
     limit_depth,
     misalign_depth,
 )
-from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.samples import RgbdSample
 
 SIZE = HEIGHT, WIDTH = 240, 320  # half the reference width: a pixel here is two there
 CAMERA = np.array([[260.0, 0, 159.5], [0, 260.0, 119.5], [0, 0, 1]])

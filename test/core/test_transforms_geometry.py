@@ -11,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fafnet_core.augmentation import Window, crop_sample, flip_sample, scale_and_crop, scale_sample
-from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.augmentation import (
+    CropWindow,
+    crop_sample,
+    flip_sample,
+    scale_and_crop,
+    scale_sample,
+)
+from fafnet_core.samples import RgbdSample
 
 HEIGHT, WIDTH = 60, 84
 CAMERA = np.array([[90.0, 0, 40.3], [0, 92.0, 27.8], [0, 0, 1]])
@@ -85,7 +91,7 @@ def test_a_ray_sees_the_same_content_before_and_after(
         data.draw(st.integers(0, height - rows)),
         data.draw(st.integers(0, width - columns)),
     )
-    result = scale_and_crop(sample_of(), factor, Window(top, left, rows, columns))
+    result = scale_and_crop(sample_of(), factor, CropWindow(top, left, rows, columns))
     if flip:
         result = flip_sample(result)
     assert result.size == (rows, columns)
@@ -122,7 +128,7 @@ def test_cutting_first_gives_what_cutting_last_does(factor: float, data: st.Data
     scaled = scale_sample(sample, factor)
     height, width = scaled.size
     rows, columns = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
-    window = Window(
+    window = CropWindow(
         data.draw(st.integers(0, height - rows)),
         data.draw(st.integers(0, width - columns)),
         rows,
@@ -206,7 +212,7 @@ def test_what_a_sample_lacks_stays_away() -> None:
     for result in (
         scale_sample(bare, 1.5),
         flip_sample(bare),
-        crop_sample(bare, Window(1, 2, 30, 40)),
+        crop_sample(bare, CropWindow(1, 2, 30, 40)),
     ):
         lacking = (result.depth_m, result.missing, result.camera_matrix, result.hha, result.gravity)
         assert all(part is None for part in lacking)
@@ -214,12 +220,12 @@ def test_what_a_sample_lacks_stays_away() -> None:
 
 def test_the_sample_given_is_left_as_it_was() -> None:
     sample, same = noise(), noise()
-    flip_sample(scale_and_crop(sample, 1.5, Window(3, 4, 50, 60)))
+    flip_sample(scale_and_crop(sample, 1.5, CropWindow(3, 4, 50, 60)))
     assert_same(sample, same)
 
 
 def test_windows_and_factors_that_cannot_be_are_refused() -> None:
-    for window in (Window(-1, 0, 10, 10), Window(0, 75, 10, 10), Window(0, 0, 0, 10)):
+    for window in (CropWindow(-1, 0, 10, 10), CropWindow(0, 75, 10, 10), CropWindow(0, 0, 0, 10)):
         with pytest.raises(ValueError, match="is not wholly in an image of 84x60"):
             crop_sample(noise(), window)
     for factor in (0, -1, float("nan"), float("inf")):

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fafnet_core.augmentation import ColourJitter, change_colour, jitter_colour
-from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.samples import RgbdSample
 
 Levels = NDArray[np.uint8]
 LUMA = np.array([0.299, 0.587, 0.114])

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.labels import NYU40
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 SHAPE = (48, 64)
 CAMERA_MATRIX = np.array([[52.0, 0, 31.5], [0, 52.0, 23.5], [0, 0, 1]])

@@ -16,10 +16,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from fafnet_core.augmentation import TransformConfig
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split
 from fafnet_core.evaluation.evaluate import EvaluateConfig
 from fafnet_core.labels import LabelSet
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 from fafnet_core.training.config import Config, ModelConfig, TrainConfig
 from fafnet_core.training.schedule import ScheduleConfig
 

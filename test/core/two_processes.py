@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from tiny_training import Squares, SquaresData, tiny_config
 
-from fafnet_core.datasets.samples import RgbdSample, RgbdSegmentationDataset
-from fafnet_core.datasets.splits import Split
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 from fafnet_core.training.config import Config
 from fafnet_core.training.distributed import Processes, processes
 from fafnet_core.training.loop import Trainer

@@ -1,6 +1,5 @@
 """Preparing data sets: from original files to a folder, see docs/datasets.md."""
 
 from fafnet_core.datasets.prepare.preparation import Preparation, prepare
-from fafnet_core.datasets.prepare.verification import verify
 
-__all__ = ["Preparation", "prepare", "verify"]
+__all__ = ["Preparation", "prepare"]

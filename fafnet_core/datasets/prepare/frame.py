@@ -25,10 +25,10 @@ from fafnet_core.datasets.prepare.layout import (
     picture_path,
     write_file,
 )
-from fafnet_core.datasets.prepare.records import FileSum, FrameRecord
-from fafnet_core.datasets.samples import RgbdSample
+from fafnet_core.datasets.prepare.records import FrameRecord
 from fafnet_core.hha import HHAEncoder
 from fafnet_core.labels import UNLABELLED, LabelSet
+from fafnet_core.samples import RgbdSample
 
 _CAMERAS_KEPT = 4
 """Encoders kept for the next frame: data sets come sensor by sensor, a few cameras at a time."""
@@ -115,7 +115,7 @@ def write_frame(
         size=frame.size,
         camera_matrix=tuple(tuple(float(value) for value in row) for row in frame.camera_matrix),
         gravity=None if gravity is None else tuple(float(value) for value in gravity),
-        files={kind: FileSum.of(content) for kind, content in frame.pictures.items()},
+        files={kind: len(content) for kind, content in frame.pictures.items()},
     )
 
 

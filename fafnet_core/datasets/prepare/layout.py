@@ -6,7 +6,7 @@
     hha/NAME.png          8-bit disparity, height, angle in red, green, blue
     labels/NAME.png       8-bit class ids, 255 = unlabelled
     train.txt, test.txt   names of the official splits, a line each
-    manifest.json         what it was made from, label set, and each frame's camera and checksums
+    manifest.json         what it was made from, label set, and each frame's camera
 
 `NAME` may hold slashes. The manifest is written last: a folder without one is not complete.
 """

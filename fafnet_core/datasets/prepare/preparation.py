@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fafnet_core import __version__
 from fafnet_core.datasets.prepare.journal import Journal, locked
 from fafnet_core.datasets.prepare.layout import (
     OFFICIAL_SPLITS,
@@ -25,12 +24,12 @@ from fafnet_core.datasets.prepare.layout import (
     list_file,
     write_file,
 )
-from fafnet_core.datasets.prepare.records import FileSum, Manifest
+from fafnet_core.datasets.prepare.records import Manifest
 from fafnet_core.datasets.prepare.space import check_space
-from fafnet_core.datasets.prepare.verification import intact
-from fafnet_core.datasets.prepare.workers import Job, Task, run_jobs
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
+from fafnet_core.datasets.prepare.workers import FrameToMake, PreparationTask, run_jobs
 from fafnet_core.labels import LabelSet
+from fafnet_core.samples import RgbdSegmentationDataset
+from fafnet_core.version import __version__
 
 _PROGRAM = "fafnet"
 
@@ -64,7 +63,6 @@ def prepare(
     *,
     source: Mapping[str, Any],
     jobs: int | None = None,
-    verify: bool = False,
     progress: bool = False,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Preparation:
@@ -78,8 +76,6 @@ def prepare(
         source: what the data sets are and how they were read, as JSON values; a folder begun with
             other ones is refused.
         jobs: worker processes; one for each core if None.
-        verify: compare the checksums of what is done already, and make anew what differs.
-            Otherwise only sizes are compared.
         progress: show a bar on stderr.
         warn: called with a line about each frame that fails, and each worker that dies.
 
@@ -102,13 +98,12 @@ def prepare(
     with locked(root):
         journal = Journal(root, settings)
         there = [journal.records[job.name] for job in plan if job.name in journal.records]
-        whole = intact(root, there, content=verify, progress=progress)
-        kept = {record.name: record for record in whole}
+        kept = {record.name: record for record in there if record.is_whole(root)}
         todo = [job for job in plan if job.name not in kept]
         result = Preparation(len(plan), kept=len(kept))
         if todo or not _is_complete(root, journal, lists):
             made_by = _makers(root, journal.made_by, len(kept), len(todo))
-            task = Task(root, datasets, label_set)
+            task = PreparationTask(root, datasets, label_set)
             check_space(task, todo, jobs, kept.values())
             with journal.open(kept.values(), made_by):
                 with tqdm(
@@ -116,29 +111,27 @@ def prepare(
                 ) as bar:
                     _make(task, todo, jobs, journal, result, bar, warn)
                 if not result.failed:
-                    _finish(root, journal, Manifest(
-                        settings, label_set, made_by,
-                        {name: FileSum.of(content) for name, content in lists.items()},
-                        [journal.records[job.name] for job in plan],
-                    ), lists)  # fmt: skip
-        files = (file for record in journal.records.values() for file in record.files.values())
-        result.bytes = sum(file.size for file in files)
+                    for name, content in lists.items():
+                        write_file(root / name, content)
+                    frames = [journal.records[job.name] for job in plan]
+                    journal.finish(Manifest(settings, label_set, made_by, frames))
+        result.bytes = sum(sum(record.files.values()) for record in journal.records.values())
     result.seconds = time.perf_counter() - begun
     return result
 
 
-def _plan(datasets: Mapping[str, RgbdSegmentationDataset]) -> tuple[list[Job], LabelSet]:
+def _plan(datasets: Mapping[str, RgbdSegmentationDataset]) -> tuple[list[FrameToMake], LabelSet]:
     """The frames to make, training first; refuses names that would share their files."""
     if set(datasets) != set(OFFICIAL_SPLITS):
         raise ValueError(f"splits {sorted(datasets)}; wanted {', '.join(OFFICIAL_SPLITS)}")
-    jobs: list[Job] = []
+    jobs: list[FrameToMake] = []
     for split in OFFICIAL_SPLITS:
         dataset = datasets[split]
         scenes: Sequence[str] = getattr(dataset, "scenes", None) or [""] * len(dataset)
         for index, name in enumerate(dataset.names):
             check_name(name)
-            jobs.append(Job(split, index, name, dataset.sensors[index], str(scenes[index])))
-    seen: dict[str, Job] = {}
+            jobs.append(FrameToMake(split, index, name, dataset.sensors[index], str(scenes[index])))
+    seen: dict[str, FrameToMake] = {}
     for job in jobs:
         # Some file systems do not tell upper from lower case.
         other = seen.setdefault(job.name.casefold(), job)
@@ -165,8 +158,8 @@ def _fingerprints(datasets: Mapping[str, RgbdSegmentationDataset]) -> dict[str, 
 
 
 def _make(
-    task: Task,
-    todo: Sequence[Job],
+    task: PreparationTask,
+    todo: Sequence[FrameToMake],
     processes: int | None,
     journal: Journal,
     result: Preparation,
@@ -197,15 +190,9 @@ def _make(
 
 def _is_complete(root: Path, journal: Journal, lists: Mapping[str, bytes]) -> bool:
     return journal.manifest is not None and all(
-        FileSum.of(content).fault(root / name, content=True) is None
+        (root / name).is_file() and (root / name).read_bytes() == content
         for name, content in lists.items()
     )
-
-
-def _finish(root: Path, journal: Journal, manifest: Manifest, lists: Mapping[str, bytes]) -> None:
-    for name, content in lists.items():
-        write_file(root / name, content)
-    journal.finish(manifest)
 
 
 def _makers(root: Path, before: Mapping[str, str], kept: int, todo: int) -> Mapping[str, str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,53 +26,12 @@ from fafnet_core.datasets.prepare.layout import (
     OfficialSplit,
     check_format,
     check_name,
-    list_file,
     picture_path,
     write_file,
 )
 from fafnet_core.labels import LabelSet
 
 _REQUIRED = {RGB, DEPTH, HHA, LABELS}
-_DIGEST_LETTERS = 64
-
-
-@dataclass(frozen=True)
-class FileSum:
-    """Size in bytes and SHA-256 of a file, to tell a whole one from a damaged one."""
-
-    size: int
-    sha256: str
-
-    def __post_init__(self) -> None:
-        whole = isinstance(self.size, int) and not isinstance(self.size, bool)
-        if not whole or self.size < 0:
-            raise ValueError(f"a file's size is {self.size!r}; wanted a number of bytes")
-        if not isinstance(self.sha256, str) or len(self.sha256) != _DIGEST_LETTERS:
-            raise ValueError(f"a SHA-256 is {self.sha256!r:.80}; wanted {_DIGEST_LETTERS} letters")
-
-    @classmethod
-    def of(cls, content: bytes) -> FileSum:
-        """Return that of a file with this content."""
-        return cls(len(content), hashlib.sha256(content).hexdigest())
-
-    def fault(self, path: Path, *, content: bool) -> str | None:
-        """Say what is wrong with a file, None where it is as it should be.
-
-        Args:
-            path: the file.
-            content: compare the checksum too; otherwise only the size, which is quick.
-        """
-        try:
-            size = os.stat(path).st_size  # noqa: PTH116  sixty thousand of these: Path takes thrice
-            if size != self.size:
-                return f"{path} has {size} bytes; wanted {self.size}"
-            if content and hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
-                return f"{path} is damaged: its checksum is not that of the manifest"
-        except FileNotFoundError:
-            return f"{path} is gone"
-        except OSError as error:
-            return f"{path} cannot be read: {error.strerror or error}"
-        return None
 
 
 @dataclass(frozen=True)
@@ -88,7 +46,7 @@ class FrameRecord:
         size: (height, width) of each picture.
         camera_matrix: (3, 3) rows, pixel centres at whole numbers.
         gravity: the known downward direction in the camera's optical frame, or None.
-        files: size and checksum by kind; `missing` is not there where it is not known.
+        files: size in bytes by kind; `missing` is not there where it is not known.
     """
 
     name: str
@@ -98,23 +56,23 @@ class FrameRecord:
     size: tuple[int, int]
     camera_matrix: tuple[tuple[float, ...], ...]
     gravity: tuple[float, ...] | None
-    files: Mapping[str, FileSum]
+    files: Mapping[str, int]
 
     @property
     def matrix(self) -> NDArray[np.float64]:
         """The camera matrix, (3, 3) float64."""
         return np.array(self.camera_matrix, np.float64)
 
-    def faults(self, root: Path, *, content: bool) -> Iterator[str]:
-        """Say what is wrong with its files; see `FileSum.fault`."""
-        for kind, wanted in self.files.items():
-            fault = wanted.fault(Path(picture_path(root, kind, self.name)), content=content)
-            if fault is not None:
-                yield fault
+    def is_whole(self, root: Path) -> bool:
+        """Tell whether all its files are there, each of its size: what a kill leaves is shorter."""
+        return all(
+            _size(picture_path(root, kind, self.name)) == size for kind, size in self.files.items()
+        )
 
     def to_json(self) -> str:
         """Return one line of JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        files = {kind: {"size": size} for kind, size in self.files.items()}
+        return json.dumps(asdict(self) | {"files": files}, separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, values: Any) -> FrameRecord:
@@ -136,7 +94,7 @@ class FrameRecord:
                     tuple(float(value) for value in row) for row in values["camera_matrix"]
                 ),
                 gravity=None if gravity is None else tuple(float(value) for value in gravity),
-                files={kind: FileSum(**file) for kind, file in values["files"].items()},
+                files={kind: int(file["size"]) for kind, file in values["files"].items()},
             )
         except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a frame's record: {error!r} in {values!r:.200}") from error
@@ -160,6 +118,13 @@ class FrameRecord:
             raise ValueError(f"{self.name} has {sorted(self.files)}; wanted {', '.join(KINDS)}")
 
 
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  sixty thousand of these: Path takes thrice
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a prepared folder holds.
@@ -169,14 +134,12 @@ class Manifest:
         label_set: the classes of the labels.
         made_by: versions of the libraries that made it; several, "4.10, 4.11", where one was
             replaced between two runs.
-        lists: size and checksum of `train.txt` and `test.txt`.
         frames: a record of each frame, in the order of the lists, training first.
     """
 
     settings: Mapping[str, Any]
     label_set: LabelSet
     made_by: Mapping[str, str]
-    lists: Mapping[str, FileSum]
     frames: Sequence[FrameRecord]
 
     def of_split(self, split: str) -> list[FrameRecord]:
@@ -192,7 +155,6 @@ class Manifest:
             "label_set": self.label_set.to_dict(),
             "made_by": dict(self.made_by),
             "counts": {split: len(self.of_split(split)) for split in OFFICIAL_SPLITS},
-            "lists": {name: asdict(file) for name, file in self.lists.items()},
         }
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
         frames = ",\n".join(frame.to_json() for frame in self.frames)
@@ -214,20 +176,13 @@ class Manifest:
             raise ValueError(f"{path} is not JSON, or it is cut short: {error}") from error
         try:
             check_format(values)
-            manifest = cls(
+            return cls(
                 settings=dict(values["settings"]),
                 label_set=LabelSet.from_dict(values["label_set"]),
                 made_by=dict(values["made_by"]),
-                lists={str(name): FileSum(**file) for name, file in values["lists"].items()},
                 frames=tuple(FrameRecord.from_dict(frame) for frame in values["frames"]),
             )
-            counts = {split: len(manifest.of_split(split)) for split in OFFICIAL_SPLITS}
-            if manifest.lists.keys() != set(map(list_file, OFFICIAL_SPLITS)):
-                raise ValueError(f"its lists are {sorted(manifest.lists)}")
-            if values["counts"] != counts:
-                raise ValueError(f"its counts are {values['counts']}, its frames {counts}")
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no manifest of a prepared folder: {error!r}") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        return manifest

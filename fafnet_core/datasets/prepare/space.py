@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Sequence
 
 from fafnet_core.datasets.prepare.records import FrameRecord
-from fafnet_core.datasets.prepare.workers import Job, Task, run_jobs
+from fafnet_core.datasets.prepare.workers import FrameToMake, PreparationTask, run_jobs
 
 _TRIED = 5
 """Frames that are made on trial: data sets of several sensors have several sizes."""
@@ -21,7 +21,10 @@ _MARGIN = 1.1
 
 
 def check_space(
-    task: Task, todo: Sequence[Job], processes: int | None, done: Collection[FrameRecord]
+    task: PreparationTask,
+    todo: Sequence[FrameToMake],
+    processes: int | None,
+    done: Collection[FrameRecord],
 ) -> None:
     """Refuse to begin where there is no room for all frames.
 
@@ -32,7 +35,7 @@ def check_space(
     """
     if len(todo) <= _FEW:
         return
-    sizes = [[file.size for file in record.files.values()] for record in done]
+    sizes = [list(record.files.values()) for record in done]
     if len(sizes) < _TRIED:
         tried = todo[:: max(len(todo) // _TRIED, 1)][:_TRIED]
         # In a worker: a file that crashes a library is reported when its turn comes.

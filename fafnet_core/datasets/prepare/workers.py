@@ -20,8 +20,8 @@ import cv2
 from fafnet_core.datasets.prepare.frame import FrameEncoder, write_frame
 from fafnet_core.datasets.prepare.layout import OfficialSplit
 from fafnet_core.datasets.prepare.records import FrameRecord
-from fafnet_core.datasets.samples import RgbdSegmentationDataset
 from fafnet_core.labels import LabelSet
+from fafnet_core.samples import RgbdSegmentationDataset
 
 _READING_ERRORS = (ValueError, OSError, MemoryError, cv2.error)
 """What a damaged original raises; anything else is a mistake in the program."""
@@ -31,7 +31,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class Job:
+class FrameToMake:
     """One frame to make: a place in a split's data set, and what its record says besides."""
 
     split: OfficialSplit
@@ -42,7 +42,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FrameOutcome:
     """What became of a job: a record, or what went wrong.
 
     Attributes:
@@ -55,7 +55,7 @@ class Outcome:
         sizes: of its pictures in bytes, of a trial.
     """
 
-    job: Job
+    job: FrameToMake
     record: FrameRecord | None = None
     error: str = ""
     write_error: str = ""
@@ -65,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Task:
+class PreparationTask:
     """What all jobs have in common; goes to each worker once."""
 
     root: Path
@@ -76,11 +76,11 @@ class Task:
 class _Worker:
     """A worker process's own state."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: PreparationTask) -> None:
         self._task = task
         self._encoder = FrameEncoder(task.label_set)
 
-    def make(self, job: Job, *, trial: bool) -> Outcome:
+    def make(self, job: FrameToMake, *, trial: bool) -> FrameOutcome:
         """Read and encode one frame, and write it unless that is only a trial."""
         begun = time.perf_counter()
         try:
@@ -88,34 +88,34 @@ class _Worker:
             read = time.perf_counter()
             frame = self._encoder.encode(sample)
         except _READING_ERRORS as error:
-            return Outcome(job, error=str(error) or type(error).__name__)
+            return FrameOutcome(job, error=str(error) or type(error).__name__)
         except Exception as error:
             raise RuntimeError(
                 f"a mistake in the program, at frame {job.name}: {error!r}"
             ) from error
         encoded = time.perf_counter()
         if trial:
-            return Outcome(job, sizes=tuple(map(len, frame.pictures.values())))
+            return FrameOutcome(job, sizes=tuple(map(len, frame.pictures.values())))
         try:
             record = write_frame(
                 self._task.root, frame,
                 name=job.name, split=job.split, sensor=job.sensor, scene=job.scene,
             )  # fmt: skip
         except OSError as error:
-            return Outcome(job, write_error=str(error))
+            return FrameOutcome(job, write_error=str(error))
         seconds = {
             "read": read - begun,
             "hha": frame.hha_seconds,
             "png": frame.png_seconds,
             "write": time.perf_counter() - encoded,
         }
-        return Outcome(job, record, seconds=seconds)
+        return FrameOutcome(job, record, seconds=seconds)
 
 
 _worker: _Worker | None = None  # one a process, set when it starts
 
 
-def _start(task: Task) -> None:
+def _start(task: PreparationTask) -> None:
     global _worker
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
@@ -131,15 +131,19 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(job: Job, trial: bool) -> Outcome:
+def _make(job: FrameToMake, trial: bool) -> FrameOutcome:
     if _worker is None:
         raise RuntimeError("a worker has to be started first")
     return _worker.make(job, trial=trial)
 
 
 def run_jobs(
-    task: Task, jobs: Sequence[Job], processes: int | None, *, trial: bool = False
-) -> Generator[Outcome, None, None]:
+    task: PreparationTask,
+    jobs: Sequence[FrameToMake],
+    processes: int | None,
+    *,
+    trial: bool = False,
+) -> Generator[FrameOutcome, None, None]:
     """Make frames in worker processes; yield the outcome of each as it ends, in any order.
 
     When a worker dies, those that it and its neighbours were at are tried again at the end, one at
@@ -158,7 +162,7 @@ def run_jobs(
     processes = min(processes or os.cpu_count() or 1, max(len(jobs), 1))
     waiting, alone = deque(jobs), False
     while waiting:
-        suspects: list[Job] = []
+        suspects: list[FrameToMake] = []
         while waiting:
             lost = yield from _until_death(task, waiting, 1 if alone else processes, trial)
             if lost is None:
@@ -171,18 +175,18 @@ def run_jobs(
                 )
             for job in lost:
                 if alone:
-                    yield Outcome(job, error="the worker process that made it died, twice")
+                    yield FrameOutcome(job, error="the worker process that made it died, twice")
                 else:
                     suspects.append(job)
-                    yield Outcome(job, died=True)
+                    yield FrameOutcome(job, died=True)
         waiting, alone = deque(suspects), True
 
 
 def _until_death(
-    task: Task, waiting: deque[Job], processes: int, trial: bool
-) -> Generator[Outcome, None, list[Job] | None]:
+    task: PreparationTask, waiting: deque[FrameToMake], processes: int, trial: bool
+) -> Generator[FrameOutcome, None, list[FrameToMake] | None]:
     """Work until nothing waits, or until a worker dies: return what was being made then."""
-    running: dict[Future[Outcome], Job] = {}
+    running: dict[Future[FrameOutcome], FrameToMake] = {}
     pool = ProcessPoolExecutor(
         processes,
         # Not a fork: OpenCV's and BLAS's threads do not survive one.
@@ -212,7 +216,7 @@ def _until_death(
     return None
 
 
-def _names(jobs: Sequence[Job]) -> str:
+def _names(jobs: Sequence[FrameToMake]) -> str:
     return ", ".join(job.name for job in jobs) or "no frame"
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.hha import encode_hha
 from fafnet_core.labels import LabelSet
+
+Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
