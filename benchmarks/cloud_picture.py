@@ -27,7 +27,7 @@ from fafnet_core.labels import NYU40
 from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
 from fafnet_core.rooms.dataset import photograph
 from fafnet_core.rooms.sensor import calibration_error
-from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
+from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, Result
 
 PAPER = 255
 _LARGEST = 6
@@ -142,7 +142,7 @@ def picture(result: Result, eye: tuple[float, float, float]) -> NDArray[np.uint8
         ("~/points", OutputSettings()),
         ("~/points, points_color: label", OutputSettings(points_color="label")),
     ):
-        message = PointClouds(result.label_set).message(Rendering(result, shown), Header())
+        message = PointClouds(result.label_set).message(FrameRendering(result, shown), Header())
         # Wider than the camera, so that the edges of what it saw are in the picture.
         focal = 0.8 * result.camera_matrix[0, 0]
         cloud = draw(message, result.camera_matrix, (height, width), eye=eye, focal=focal)

@@ -26,7 +26,7 @@ from std_msgs.msg import Header
 
 from fafnet_core.inference import keep_memory
 from fafnet_core.labels import NYU40
-from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, Result
+from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, Result
 
 
 def frame(width: int, height: int) -> Result:
@@ -81,7 +81,7 @@ def ways(result: Result) -> dict[str, Callable[[], PointCloud2]]:
     clouds = PointClouds(NYU40)
 
     def ours(**settings: Any) -> PointCloud2:
-        return clouds.message(Rendering(result, OutputSettings(**settings)), Header())
+        return clouds.message(FrameRendering(result, OutputSettings(**settings)), Header())
 
     return {
         "organised": partial(ours, points_organized=True),

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sensor_msgs.msg import CameraInfo
 
-from fafnet_core.hha.stream import HHAStream
+from fafnet_core.hha.stream import HHAStream, HHAStreamConfig
 from fafnet_core.inference import Segmenter
 from fafnet_core.input_size import fitted_size, resized
-from fafnet_core.messages.frames import Frame, FrameBuilder
+from fafnet_core.messages.frames import Frame, FrameBuilder, FrameSettings
 from fafnet_core.messages.protocols import stamp_ns
-from fafnet_ros.diagnostics.rules import INVALID_DEPTH, REGISTERED_HERE
+from fafnet_ros.diagnostics.events import INVALID_DEPTH, REGISTERED_HERE
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.images import image_to_rgb
 from fafnet_ros.inputs.extrinsics import ExtrinsicsSource
 from fafnet_ros.inputs.gravity import GravitySource
-from fafnet_ros.inputs.inputs import Job
-from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.inputs.inputs import ReceivedPair
 from fafnet_ros.outputs import Result
 
 
@@ -28,7 +28,8 @@ class Pipeline:
 
     Args:
         segmenter: the network.
-        settings: the parameters; those that may change come with each job.
+        frames: how messages become frames.
+        hha: how depth becomes HHA.
         extrinsics: where the transform between the cameras comes from.
         gravity: where down comes from.
         statistics: gets the time of each stage.
@@ -39,7 +40,8 @@ class Pipeline:
     def __init__(
         self,
         segmenter: Segmenter,
-        settings: SegmentParameters,
+        frames: FrameSettings,
+        hha: HHAStreamConfig,
         extrinsics: ExtrinsicsSource,
         gravity: GravitySource,
         statistics: Statistics,
@@ -47,11 +49,12 @@ class Pipeline:
         depth_info_topic: str = "",
     ) -> None:
         self._segmenter = segmenter
-        self._builder = FrameBuilder(settings.frames, image_to_rgb, depth_info_topic)
+        self._rectified = frames.rectified
+        self._builder = FrameBuilder(frames, image_to_rgb, depth_info_topic)
         self._extrinsics = extrinsics
         self._gravity = gravity
         on_gpu = segmenter.device if segmenter.device.type == "cuda" else None
-        self._stream = HHAStream(settings.hha, device=on_gpu)
+        self._stream = HHAStream(hha, device=on_gpu)
         self._statistics = statistics
         self._doubt = doubt
 
@@ -60,27 +63,27 @@ class Pipeline:
         """When a frame last had to do without depth's camera_info; see `FrameBuilder`."""
         return self._builder.depth_info_missed_at
 
-    def run(self, job: Job, *, label: bool) -> Result:
+    def run(self, pair: ReceivedPair, *, label: bool) -> Result:
         """Return what is to be published of a pair.
 
         Args:
-            job: the pair.
+            pair: what was received.
             label: False leaves the network out: nobody wants labels.
 
         Raises:
             ValueError: the pair makes no frame; the message says what to do.
         """
         frame = self._builder.build(
-            job.colour,
-            job.depth,
-            job.colour_info,
-            job.depth_info,
+            pair.colour,
+            pair.depth,
+            pair.colour_info,
+            pair.depth_info,
             self._extrinsics.depth_to_color,
         )
         if frame.doubt is not None:
             self._doubt(frame.doubt)
         self._measure(frame)
-        header = job.colour.header
+        header = pair.colour.header
         stamp = stamp_ns(header)
         begun = time.perf_counter()
         height, width = frame.depth_m.shape
@@ -102,7 +105,7 @@ class Pipeline:
             confidence=confidence,
             hha=hha,
             label_set=self._segmenter.label_set,
-            **_distortion(job),
+            **_distortion(pair.colour_info, rectified=self._rectified),
         )
 
     def _measure(self, frame: Frame) -> None:
@@ -115,9 +118,8 @@ class Pipeline:
         self._statistics.gauge(INVALID_DEPTH, 1 - valid / frame.depth_m.size)
 
 
-def _distortion(job: Job) -> dict[str, Any]:
+def _distortion(info: CameraInfo | None, *, rectified: bool) -> dict[str, Any]:
     """Return what the colour image's camera_info says of its lens."""
-    info = job.colour_info
-    if info is None or job.settings.rectified or not info.distortion_model:
+    if info is None or rectified or not info.distortion_model:
         return {}
     return {"distortion_model": info.distortion_model, "distortion": tuple(info.d)}

@@ -4,16 +4,16 @@ from fafnet_ros.outputs.frame import OutputSettings, Result
 from fafnet_ros.outputs.points import POINT, PointClouds
 from fafnet_ros.outputs.publishers import TOPICS, Outputs
 from fafnet_ros.outputs.qos import IMAGE_QOS, LATCHED_QOS
-from fafnet_ros.outputs.rendering import Rendering
+from fafnet_ros.outputs.rendering import FrameRendering
 
 __all__ = [
     "IMAGE_QOS",
     "LATCHED_QOS",
     "POINT",
     "TOPICS",
+    "FrameRendering",
     "OutputSettings",
     "Outputs",
     "PointClouds",
-    "Rendering",
     "Result",
 ]

@@ -14,7 +14,7 @@ from fafnet_core.input_size import sampled, scaled_camera
 from fafnet_ros.outputs.frame import OutputSettings, Result
 
 
-class Rendering:
+class FrameRendering:
     """What is shown of one frame under these settings.
 
     Images are of the outputs' size. Only the picture under the overlay is averaged where that is
