@@ -36,7 +36,6 @@ DEV = [
     "hypothesis>=6",
     "mypy>=1.10",
     "pytest>=8",
-    "pytest-rerunfailures>=14",
     "ruff>=0.8",
     "scipy-stubs",
     "torchmetrics>=1.4",
