@@ -51,10 +51,11 @@ test: venv  ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: venv  ## check style and types
+lint: venv  ## check style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .PHONY: checkpoint
 checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours; NYUV2=<folder> WEIGHTS=<file>)

@@ -37,7 +37,6 @@ DEV = [
     "import-linter>=2.3",
     "mypy>=1.10",
     "pytest>=8",
-    "pytest-rerunfailures>=14",
     "ruff>=0.8",
     "scipy-stubs",
     "torchmetrics>=1.4",

@@ -29,7 +29,7 @@ from fafnet_core.labels import NYU40
 from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
 from fafnet_core.rooms.dataset import photograph
 from fafnet_core.rooms.sensor import calibration_error
-from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, SegmentedFrame
+from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, SegmentedFrame
 
 PAPER = 255
 _LARGEST = 6
@@ -131,7 +131,7 @@ def picture(result: SegmentedFrame, eye: tuple[float, float, float]) -> NDArray[
         ("~/points", OutputSettings()),
         ("~/points, points_color: label", OutputSettings(points_color="label")),
     ):
-        message = PointClouds(found.label_set).message(Rendering(result, shown), Header())
+        message = PointClouds(found.label_set).message(FrameRendering(result, shown), Header())
         # Wider than the camera, so that the edges of what it saw are in the picture.
         focal = 0.8 * frame.camera.fx
         cloud = draw(message, frame.camera.matrix, frame.size, eye=eye, focal=focal)

@@ -28,7 +28,7 @@ from fafnet_core.camera import Camera
 from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import keep_memory
 from fafnet_core.labels import NYU40
-from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, SegmentedFrame
+from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, SegmentedFrame
 
 
 def frame(width: int, height: int) -> SegmentedFrame:
@@ -89,7 +89,7 @@ def ways(result: SegmentedFrame) -> dict[str, Callable[[], PointCloud2]]:
     clouds = PointClouds(NYU40)
 
     def ours(**settings: Any) -> PointCloud2:
-        return clouds.message(Rendering(result, OutputSettings(**settings)), Header())
+        return clouds.message(FrameRendering(result, OutputSettings(**settings)), Header())
 
     return {
         "organised": partial(ours, points_organized=True),

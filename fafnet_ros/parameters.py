@@ -1,4 +1,4 @@
-"""Parameters as one typed, frozen dataclass a node: declared, described, range-checked.
+"""Parameters as typed, frozen dataclasses: declared, described, range-checked.
 
 A parameter file is a person's handwriting. What does not fit (an unknown name, a wrong type, a
 value out of range) is named in a warning with what to write instead, and the default stands; rclpy
@@ -148,20 +148,20 @@ def _descriptor(definition: Field[Any]) -> ParameterDescriptor:
 
 def declare_parameters(
     node: Node,
-    kind: type[P],
+    *groups: type,
     may_change: Callable[[], bool] = lambda: True,
-    check: Callable[[P], None] = lambda settings: None,
+    check: Callable[[Any], None] = lambda group: None,
 ) -> None:
-    """Declare every field of the dataclass; warn of what a file or command line has wrong.
+    """Declare every field of the dataclasses; warn of what a file or command line has wrong.
 
     Args:
         node: the node that gets the parameters.
-        kind: a dataclass whose fields come from `parameter`.
+        groups: dataclasses whose fields come from `parameter`.
         may_change: tells whether parameters that are not live may be set now.
-        check: raises ValueError where values do not fit together or to the node; setting them is
-            then refused with that reason.
+        check: gets each group that is about to change, with its new values; raises ValueError
+            where they do not fit together or to the node. Nothing is then set, for that reason.
     """
-    definitions = {definition.name: definition for definition in fields(cast(Any, kind))}
+    definitions = {definition.name: definition for group in groups for definition in fields(group)}
     # rclpy has no public way to see overrides of parameters that nobody declares.
     overrides: dict[str, Parameter] = dict(getattr(node, "_parameter_overrides", {}))
     known = [*definitions, *_BUILT_IN]
@@ -198,18 +198,21 @@ def declare_parameters(
                 changes[changed.name] = _checked(definition, changed.value)
             except ValueError as error:
                 return SetParametersResult(successful=False, reason=str(error))
-        if changes:
-            try:
-                check(replace(cast(Any, read_parameters(node, kind)), **changes))
-            except ValueError as error:
-                return SetParametersResult(successful=False, reason=str(error))
+        try:
+            for group in groups:
+                names = {definition.name for definition in fields(group)} & set(changes)
+                if names:
+                    new = {name: changes[name] for name in names}
+                    check(replace(read_parameters(node, group), **new))
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(refuse)
 
 
 def read_parameters(node: Node, kind: type[P]) -> P:
-    """Return the node's present values as the dataclass."""
+    """Return a group with the node's present values."""
     definitions = fields(cast(Any, kind))
     values = {d.name: _checked(d, node.get_parameter(d.name).value) for d in definitions}
     return kind(**values)

@@ -1,12 +1,16 @@
-"""The node's state as plain data: what the sentences of the rules are made from.
+"""What is known of the node at one moment: all that diagnostics read.
 
-How the stamps of colour and depth lie is in `fafnet_ros.inputs.stamps`.
+The node fills a `NodeState` once a second. What is said of it is in `rules`, `input_rules` and
+`stamp_rules`; the message is made in `message`.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from fafnet_ros.diagnostics.memory import MemoryState
+from fafnet_ros.diagnostics.statistics import Figures
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,6 @@ class PublisherState:
 
     node: str
     reliability: str
-    durability: str
     type_name: str
 
 
@@ -44,7 +47,7 @@ class InputState:
         type_name: the message type that we read.
         reliability: what our subscription asks for: `reliable` or `best_effort`.
         publishers: who publishes there, messages of whatever type.
-        unfit_policy: the QoS policy that keeps us from hearing a publisher, or None.
+        is_deaf: it asks for reliable, and a publisher of our type offers best effort only.
         same_type_topics: other topics with publishers of our type; looked for when silent.
         published_s: seconds for which a publisher of our type has been there to be heard.
     """
@@ -53,43 +56,109 @@ class InputState:
     name: str
     topic: str
     type_name: str
-    reliability: str = "reliable"
-    publishers: tuple[PublisherState, ...] = ()
-    unfit_policy: str | None = None
-    same_type_topics: tuple[str, ...] = ()
-    published_s: float = math.inf
+    reliability: str
+    publishers: tuple[PublisherState, ...]
+    is_deaf: bool
+    same_type_topics: tuple[str, ...]
+    published_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameState:
-    """What the pipeline said of the last frames; empty for nothing.
+class StreamStamps:
+    """One stream's last stamps.
 
     Attributes:
-        refusal: why the last frames gave no labels (sizes, encodings, calibration, an exception),
-            and the remedy.
+        newest_ns: the latest stamp, in nanoseconds.
+        is_zero: all of them are 0: nobody set them.
+        stands_still: all of them are the same, and not 0.
+        lost: about what share of the images did not arrive, by gaps that are longer than others; it
+            says nothing of stamps that are not regular, as those given on receipt.
+    """
+
+    newest_ns: int
+    is_zero: bool
+    stands_still: bool
+    lost: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StampState:
+    """How far apart the two streams' stamps are; None: too few came to say.
+
+    Attributes:
+        colour: the colour stream's stamps.
+        depth: the depth stream's.
+        nearest_s: median distance of an image of the slower stream to the nearest of the other.
+        within_s: the distance that nine in ten of those stay below.
+        clock_offset_s: how far depth stamps are ahead of the colour stamps received meanwhile.
+    """
+
+    colour: StreamStamps | None = None
+    depth: StreamStamps | None = None
+    nearest_s: float | None = None
+    within_s: float | None = None
+    clock_offset_s: float | None = None
+
+
+@dataclass(frozen=True)
+class SaidOfFrame:
+    """What was said last of a frame, and the event under which such frames are counted."""
+
+    text: str = ""
+    event: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActiveState:
+    """What only an active node has.
+
+    Attributes:
+        active_s: seconds since activation.
+        inputs: the inputs that have to be heard.
+        stamps: how the stamps of colour and depth lie.
+        slop_s: the parameter `slop`.
+        pairing_counts: what the synchroniser counted since activation.
+        refusal: why a frame gave no labels (sizes, calibration, an exception), and the remedy.
         doubt: why labels may be wrong (depth that may not be registered), and the remedy.
+        missing: what the sources of transforms and of gravity lack, with the remedy.
+        max_latency_s: the parameter `max_latency`.
+        memory: of the device that the network runs on; None where it is unknown.
     """
 
-    refusal: str = ""
-    doubt: str = ""
+    active_s: float
+    inputs: tuple[InputState, ...]
+    stamps: StampState
+    slop_s: float
+    pairing_counts: Mapping[str, int]
+    refusal: SaidOfFrame
+    doubt: SaidOfFrame
+    missing: tuple[str, ...]
+    max_latency_s: float
+    memory: MemoryState | None
+
+    def topic(self, event: str) -> str:
+        """Return the full name of an image stream's topic."""
+        return next(entry.topic for entry in self.inputs if entry.event == event)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadState:
-    """How the load control stands; seconds, 0 for no limit.
+class NodeState:
+    """Everything that diagnostics read.
 
     Attributes:
-        max_latency_s: the parameter `max_latency`.
+        name: the node's full name.
+        lifecycle: its state: unconfigured, inactive, active or finalized.
+        failure: why the last transition failed; empty if it did not.
+        network: what is loaded, as keys and values: `checkpoint`, and `label set` where it is.
+        device: what the network runs on and in which precision; `none` without a network.
+        figures: what it counted and measured since its start.
+        active: what an active node has besides; None while it is not.
     """
 
-    max_latency_s: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryState:
-    """A device's memory in bytes: used by this process, and free and in all for everybody."""
-
+    name: str
+    lifecycle: str
+    failure: str
+    network: Mapping[str, str]
     device: str
-    used: int
-    free: int | None = None
-    total: int | None = None
+    figures: Figures
+    active: ActiveState | None

@@ -1,4 +1,4 @@
-"""What the node counts: events, rates, the latency of each stage, and the latest of some values.
+"""What the node counts: events, the latency of each stage, and the latest of some values.
 
 Safe between threads, and cheap where it is called for every frame; the work is in the reading.
 """
@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,12 +37,66 @@ _WINDOW = 200
 
 
 @dataclass(frozen=True)
+class EventState:
+    """An event at one moment; the defaults are those of one that never came.
+
+    Attributes:
+        count: how often it came.
+        rate_hz: how often a second of late; 0 if it is silent.
+        age_s: seconds since it came last.
+        lasting_s: seconds for which it has come without falling silent; 0 if it is.
+        silent_after_s: seconds for which it may fail to come before it counts as silent: two, or
+            two and a half of its own intervals where that is longer, for a camera of one frame in
+            ten seconds is well. Its own interval is one that recurs: a single pause of a fast
+            camera does not make it a slow one. At most a minute, and two seconds before two came.
+    """
+
+    count: int = 0
+    rate_hz: float = 0.0
+    age_s: float = math.inf
+    lasting_s: float = 0.0
+    silent_after_s: float = SILENT_AFTER
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has not come for longer than it may, or never."""
+        return self.age_s > self.silent_after_s
+
+
+@dataclass(frozen=True)
 class Latency:
     """How long a stage took of late, in milliseconds: median, 95th and 99th percentile."""
 
     p50: float
     p95: float
     p99: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that was counted and measured, at one moment.
+
+    Attributes:
+        events: by name; see `event` for those that never came.
+        latencies: of each stage.
+        gauges: the latest value of each.
+    """
+
+    events: Mapping[str, EventState]
+    latencies: Mapping[str, Latency]
+    gauges: Mapping[str, float]
+
+    def event(self, name: str) -> EventState:
+        """Return an event, whether it ever came or not."""
+        return self.events.get(name, EventState())
+
+    @property
+    def pace_s(self) -> float:
+        """Seconds for which what was seen of the last frame holds: till some would follow.
+
+        By the pairs that come and by the frames that leave: camera or network may be slow.
+        """
+        return max(self.event(name).silent_after_s for name in ("paired", "published"))
 
 
 class Statistics:
@@ -65,7 +119,9 @@ class Statistics:
         """Count one event of this name, now."""
         with self._lock:
             now, times = self._clock(), self._times[event]
-            if _is_silent(times, now):
+            # Most events are not silent by any measure, and counting has to be cheap.
+            gap = now - times[-1] if times else math.inf
+            if gap > SILENT_AFTER and gap > _silent_after(times):
                 self._begun[event] = now
             self._counts[event] += 1
             times.append(now)
@@ -80,65 +136,32 @@ class Statistics:
         with self._lock:
             self._gauges[name] = value
 
-    @property
-    def gauges(self) -> dict[str, float]:
-        """The latest value of each gauge, by name."""
+    def event(self, name: str) -> EventState:
+        """Return how an event stands now."""
         with self._lock:
-            return dict(self._gauges)
+            return self._event(name, self._clock())
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Events so far, by name."""
+    def figures(self) -> Figures:
+        """Return everything as it stands now; percentiles are of the last 200 values."""
         with self._lock:
-            return dict(self._counts)
-
-    def rate(self, event: str) -> float:
-        """Return events per second of late; 0 if the event is silent."""
-        now = self._clock()
-        with self._lock:
-            times = list(self._times[event])
-        if _is_silent(times, now):
-            return 0.0
-        begin = times[-1] - max(_RATE_OVER, _RATE_INTERVALS * _interval(times))
-        times = [t for t in times if t >= begin]
-        return (len(times) - 1) / max(times[-1] - times[0], 1e-9)
-
-    def age(self, event: str) -> float:
-        """Return the seconds since the last event of this name; infinite if there was none."""
-        with self._lock:
-            times = self._times[event]
-            return self._clock() - times[-1] if times else float("inf")
-
-    def silent_after(self, event: str) -> float:
-        """Return for how many seconds the event may fail to come before it counts as silent.
-
-        Two, or two and a half of the event's own intervals where that is longer: a camera of one
-        frame in ten seconds is well. Its own interval is one that recurs: a single pause of a fast
-        camera does not make it a slow one. At most a minute, and two seconds before two came.
-        """
-        with self._lock:
-            return _silent_after(self._times[event])
-
-    def is_silent(self, event: str) -> bool:
-        """Tell whether the event has not come for longer than `silent_after`, or never."""
-        now = self._clock()
-        with self._lock:
-            return _is_silent(self._times[event], now)
-
-    def lasting(self, event: str) -> float:
-        """Return for how many seconds the event has come without falling silent; 0 if it is."""
-        now = self._clock()
-        with self._lock:
-            return 0.0 if _is_silent(self._times[event], now) else now - self._begun[event]
-
-    def latency_ms(self) -> dict[str, Latency]:
-        """Return the percentiles of each stage over its last 200 values."""
-        with self._lock:
+            now = self._clock()
+            events = {name: self._event(name, now) for name in self._counts}
             seconds = {stage: list(values) for stage, values in self._seconds.items()}
-        return {
+            gauges = dict(self._gauges)
+        latencies = {
             stage: Latency(*(float(1e3 * value) for value in np.percentile(values, (50, 95, 99))))
             for stage, values in seconds.items()
         }
+        return Figures(events, latencies, gauges)
+
+    def _event(self, name: str, now: float) -> EventState:
+        times = self._times.get(name)
+        if not times:
+            return EventState()
+        count, age, silent_after = self._counts[name], now - times[-1], _silent_after(times)
+        if age > silent_after:
+            return EventState(count, age_s=age, silent_after_s=silent_after)
+        return EventState(count, _rate(times), age, now - self._begun[name], silent_after)
 
 
 def rate_text(rate_hz: float) -> str:
@@ -146,9 +169,10 @@ def rate_text(rate_hz: float) -> str:
     return f"{rate_hz:.2g}" if 0 < rate_hz < 0.95 else f"{rate_hz:.1f}"
 
 
-def _is_silent(times: Sequence[float], now: float) -> bool:
-    gap = now - times[-1] if times else math.inf
-    return gap > SILENT_AFTER and gap > _silent_after(times)  # counting an event has to be cheap
+def _rate(times: Sequence[float]) -> float:
+    begin = times[-1] - max(_RATE_OVER, _RATE_INTERVALS * _interval(times))
+    recent = [moment for moment in times if moment >= begin]
+    return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
 
 
 def _silent_after(times: Sequence[float]) -> float:

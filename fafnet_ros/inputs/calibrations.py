@@ -9,9 +9,6 @@ from sensor_msgs.msg import CameraInfo
 
 from fafnet_core.messages.synchronizer import Stream
 
-CHANGED = "calibration changes"
-"""The count of camera_infos in use that differ from the one before."""
-
 
 @dataclass(frozen=True)
 class _Calibration:

@@ -13,8 +13,8 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from fafnet_core.registration import Extrinsics
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER
+from fafnet_ros.inputs.parameters import ExtrinsicsParameters
 from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
-from fafnet_ros.node.parameters import SegmentParameters
 
 TOPIC = "depth_to_color"
 """Before remapping. A RealSense has it as <camera>/extrinsics/depth_to_color."""
@@ -67,14 +67,14 @@ class ExtrinsicsSource(Protocol):
         ...
 
 
-def extrinsics_source(node: Node, settings: SegmentParameters) -> ExtrinsicsSource:
+def extrinsics_source(node: Node, parameters: ExtrinsicsParameters) -> ExtrinsicsSource:
     """Return the parameter's transform if it is set, else what the topic or TF says.
 
     Raises:
         ValueError: the parameter depth_to_color is not a pose.
     """
-    if len(settings.depth_to_color):
-        return FixedExtrinsics(pose_from_parameter("depth_to_color", settings.depth_to_color))
+    if parameters.depth_to_color:
+        return FixedExtrinsics(pose_from_parameter("depth_to_color", parameters.depth_to_color))
     return HeardExtrinsics(node)
 
 

@@ -21,8 +21,8 @@ from fafnet_core.messages.protocols import stamp_ns
 from fafnet_core.registration import Extrinsics
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics
 from fafnet_ros.inputs.extrinsics import unit_quaternion
+from fafnet_ros.inputs.parameters import GravityParameters
 from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
-from fafnet_ros.node.parameters import SegmentParameters
 
 Direction = NDArray[np.float64]
 
@@ -65,23 +65,23 @@ class GravitySource(Protocol):
 
 
 def gravity_source(
-    node: Node, settings: SegmentParameters, statistics: Statistics
+    node: Node, parameters: GravityParameters, statistics: Statistics
 ) -> GravitySource:
     """Return what the parameter `gravity` asks for.
 
     Raises:
         ValueError: a parameter that belongs to it holds no direction, rotation or frame.
     """
-    if settings.gravity == "fixed":
-        return FixedGravity(settings.fixed_gravity)
-    if settings.gravity == "imu":
+    if parameters.gravity == "fixed":
+        return FixedGravity(parameters.fixed_gravity)
+    if parameters.gravity == "imu":
         rotation = None
-        if len(settings.imu_to_color):
-            quaternion = unit_quaternion("imu_to_color", settings.imu_to_color)
+        if len(parameters.imu_to_color):
+            quaternion = unit_quaternion("imu_to_color", parameters.imu_to_color)
             rotation = Extrinsics.from_quaternion((0.0, 0.0, 0.0), quaternion).rotation
         return ImuGravity(node, rotation, statistics)
-    if settings.gravity == "tf":
-        return TransformGravity(node, settings.gravity_frame)
+    if parameters.gravity == "tf":
+        return TransformGravity(node, parameters.gravity_frame)
     return EstimatedGravity()
 
 

@@ -12,21 +12,20 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fafnet_core.messages.camera_infos import CameraInfos
+from fafnet_core.messages.frames import FrameSettings
 from fafnet_core.messages.protocols import stamp_ns
 from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
+from fafnet_ros.diagnostics.events import CALIBRATION_CHANGED, NO_INFO
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics
-from fafnet_ros.inputs.calibrations import CHANGED, Calibrations
+from fafnet_ros.inputs.calibrations import Calibrations
+from fafnet_ros.inputs.parameters import InputParameters
 from fafnet_ros.inputs.stamps import StampOffsets
 from fafnet_ros.inputs.subscription import MatchingSubscription
-from fafnet_ros.node.parameters import SegmentParameters
 
 _LOG_EVERY = 10.0
 """Seconds: a calibration that changes all the time is not logged each time."""
 
 AnyImage: TypeAlias = Any  # Image or CompressedImage; ROS 2 ships no type information
-
-NO_INFO = "without camera_info"
-"""The count of pairs that came before any camera_info."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Arrived:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A pair on its way to the worker, with the settings of that moment.
+class ReceivedPair:
+    """A pair on its way to the worker.
 
     Attributes:
         colour: the colour image.
@@ -52,7 +51,6 @@ class Job:
         colour_info: None where the parameter camera_matrix stands in for it.
         depth_info: None where none has come.
         received: when the earlier of both came, monotonic seconds.
-        settings: all of one moment.
     """
 
     colour: AnyImage
@@ -60,7 +58,6 @@ class Job:
     colour_info: CameraInfo | None
     depth_info: CameraInfo | None
     received: float
-    settings: SegmentParameters
 
 
 class Inputs:
@@ -68,9 +65,10 @@ class Inputs:
 
     Args:
         node: the node that subscribes.
-        settings: its parameters.
+        parameters: how to subscribe and to pair.
+        frames: which camera_infos that takes.
         statistics: counts every message and pair.
-        on_job: called in the executor with each pair that has what it takes.
+        on_pair: called in the executor with each pair that has what it takes.
         on_uninformed: called in the executor, with what to do, for a pair that no camera_info came
             for in time.
         clock: seconds that never jump.
@@ -79,45 +77,46 @@ class Inputs:
     def __init__(
         self,
         node: Node,
-        settings: SegmentParameters,
+        parameters: InputParameters,
+        frames: FrameSettings,
         statistics: Statistics,
-        on_job: Callable[[Job], None],
+        on_pair: Callable[[ReceivedPair], None],
         on_uninformed: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._log = node.get_logger()
         self._statistics = statistics
-        self._on_job = on_job
+        self._on_pair = on_pair
         self._on_uninformed = on_uninformed
         self._uninformed_since = clock()
         self._uninformed: Pair[Arrived] | None = None
         self._last_stamps: dict[Stream, int] = {}
         self._unstamped = dict.fromkeys(Stream, False)
-        self.settings = settings
+        self._has_matrix = bool(frames.camera_matrix)
         self.offsets = StampOffsets()
-        self.synchronizer: Synchronizer[Arrived] = Synchronizer(0, settings.queue_size)
-        self.apply(settings)
+        self.synchronizer: Synchronizer[Arrived] = Synchronizer(0, parameters.queue_size)
+        self.apply(parameters)
         self._change_logged: dict[Stream, float] = {}
-        self._calibrations = Calibrations(rectified=settings.rectified)
+        self._calibrations = Calibrations(rectified=frames.rectified)
         self._infos: dict[Stream, CameraInfos[CameraInfo]] = {s: CameraInfos() for s in Stream}
         on_colour, on_depth = (partial(self._on_image, stream) for stream in Stream)
         on_colour_info, on_depth_info = (partial(self._on_info, stream) for stream in Stream)
-        colour, depth = _image_topics(settings)
+        colour, depth = _image_topics(parameters)
         wanted: list[tuple[str, type, str, Callable[[Any], None]]] = [
             ("colour", *colour, on_colour),
             ("depth", *depth, on_depth),
         ]
-        if settings.registration != "never":
+        if frames.registration != "never":
             wanted.insert(0, ("depth_info", CameraInfo, "depth/camera_info", on_depth_info))
-        if not settings.camera_matrix:
+        if not self._has_matrix:
             wanted.insert(0, ("camera_info", CameraInfo, "rgb/camera_info", on_colour_info))
         # Camera_infos first: whoever has the images has them already.
         self.subscriptions: dict[str, MatchingSubscription] = {}
         try:
             for name, kind, topic, callback in wanted:
                 self.subscriptions[name] = MatchingSubscription(
-                    node, kind, topic, callback, settings.reliability, name
+                    node, kind, topic, callback, parameters.reliability, name
                 )
         except Exception:  # one topic cannot have two types
             self.destroy()
@@ -134,10 +133,9 @@ class Inputs:
             subscription.destroy()
         self.subscriptions = {}
 
-    def apply(self, settings: SegmentParameters) -> None:
+    def apply(self, parameters: InputParameters) -> None:
         """Take what may change while the node is active."""
-        self.settings = settings
-        self.synchronizer.slop_ns = round(settings.slop * 1e9)
+        self.synchronizer.slop_ns = round(parameters.slop * 1e9)
 
     def topic(self, stream: Stream) -> str:
         """Return the full name of a stream's topic."""
@@ -151,7 +149,7 @@ class Inputs:
     @property
     def has_info(self) -> bool:
         """Whether the colour camera's matrix is known."""
-        return bool(self.settings.camera_matrix) or bool(self._infos[Stream.COLOUR])
+        return self._has_matrix or bool(self._infos[Stream.COLOUR])
 
     @property
     def is_by_receipt(self) -> bool:
@@ -204,14 +202,13 @@ class Inputs:
         depth_info = self._infos[Stream.DEPTH].of(depth.message.header)
         self._note_calibration(Stream.COLOUR, colour_info)
         self._note_calibration(Stream.DEPTH, depth_info)
-        self._on_job(
-            Job(
+        self._on_pair(
+            ReceivedPair(
                 colour.message,
                 depth.message,
                 colour_info,
                 depth_info,
                 min(colour.received, depth.received),
-                self.settings,
             )
         )
 
@@ -219,7 +216,7 @@ class Inputs:
         change = self._calibrations.change(stream, info)
         if change is None:
             return
-        self._statistics.count(CHANGED)
+        self._statistics.count(CALIBRATION_CHANGED)
         now = self._clock()
         if now - self._change_logged.get(stream, -_LOG_EVERY) >= _LOG_EVERY:
             self._change_logged[stream] = now
@@ -241,12 +238,12 @@ class Inputs:
             )
 
 
-def _image_topics(settings: SegmentParameters) -> tuple[tuple[type, str], tuple[type, str]]:
+def _image_topics(parameters: InputParameters) -> tuple[tuple[type, str], tuple[type, str]]:
     """Return message type and topic of colour and of depth, as image_transport names them."""
     colour: tuple[type, str] = (Image, "rgb/image")
     depth: tuple[type, str] = (Image, "depth/image")
-    if settings.transport == "compressed":
+    if parameters.transport == "compressed":
         colour = (CompressedImage, "rgb/image/compressed")
-    if settings.reads_compressed_depth:
+    if parameters.reads_compressed_depth:
         depth = (CompressedImage, "depth/image/compressedDepth")
     return colour, depth

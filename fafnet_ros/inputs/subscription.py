@@ -16,11 +16,7 @@ try:
 except ImportError:  # Humble
     SubscriptionEventCallbacks = None
 
-__all__ = ["InputState", "MatchingSubscription", "PublisherState", "input_qos", "type_name"]
-
 DEPTH = 5
-
-_POLICY = "RMW_QOS_POLICY_"
 
 
 def input_qos(reliability: ReliabilityPolicy) -> QoSProfile:
@@ -80,8 +76,6 @@ class MatchingSubscription:
         self._callback = callback
         self._reliability = reliability
         self._event = topic if event is None else event
-        # What the middleware said last of a publisher that this subscription cannot hear.
-        self._refused_policy: str | None = None
         # When a publisher of our type was first there to be heard, in monotonic seconds.
         self._published_since: float | None = None
         # Until a publisher is there: most offer it, and changing over would lose the first frames.
@@ -106,7 +100,6 @@ class MatchingSubscription:
             PublisherState(
                 node=_full_name(info),
                 reliability=info.qos_profile.reliability.name.lower(),
-                durability=info.qos_profile.durability.name.lower(),
                 type_name=info.topic_type,
             )
             for info in infos
@@ -118,7 +111,7 @@ class MatchingSubscription:
             type_name=type_name(self._message_type),
             reliability=self._subscribed.name.lower(),
             publishers=publishers,
-            unfit_policy=self._unfit_policy(publishers),
+            is_deaf=self._is_deaf(publishers),
             same_type_topics=self._same_type_topics() if is_silent else (),
             published_s=self._follow(infos),
         )
@@ -165,18 +158,13 @@ class MatchingSubscription:
             return ReliabilityPolicy.RELIABLE
         return ReliabilityPolicy.BEST_EFFORT
 
-    def _unfit_policy(self, publishers: tuple[PublisherState, ...]) -> str | None:
-        """Return the QoS policy that keeps a publisher of our type from being heard, if any does.
-
-        The graph says it of the publishers that are there now. Where it does not know a profile,
-        what the middleware said when it refused one counts.
-        """
+    def _is_deaf(self, publishers: tuple[PublisherState, ...]) -> bool:
+        """Tell whether a publisher of our type cannot be heard."""
+        if self._reliability == "auto":  # it changes over
+            return False
         ours = type_name(self._message_type)
-        offers = [entry.reliability for entry in publishers if entry.type_name == ours]
-        if self._subscribed == ReliabilityPolicy.RELIABLE and "best_effort" in offers:
-            # `auto` is about to change over.
-            return None if self._reliability == "auto" else "reliability"
-        return self._refused_policy if offers and set(offers) <= {"unknown"} else None
+        offers = {entry.reliability for entry in publishers if entry.type_name == ours}
+        return self._subscribed == ReliabilityPolicy.RELIABLE and "best_effort" in offers
 
     def _same_type_topics(self) -> tuple[str, ...]:
         """Return other topics of our type with publishers, but none that this node uses itself."""
@@ -191,17 +179,12 @@ class MatchingSubscription:
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         self._subscribed = reliability
-        self._refused_policy = None
         options = {}
         if SubscriptionEventCallbacks is not None:
-            # In place of rclpy's own warning, which `auto` would make seem a fault.
+            # rclpy's own warning would make `auto` seem a fault; diagnostics say what is one.
             options["event_callbacks"] = SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible_qos
+                incompatible_qos=lambda event: None
             )
         self._subscription = self._node.create_subscription(
             self._message_type, self._topic, self._callback, input_qos(reliability), **options
         )
-
-    def _on_incompatible_qos(self, event: Any) -> None:
-        name = getattr(event.last_policy_kind, "name", str(event.last_policy_kind))
-        self._refused_policy = name.rpartition(_POLICY)[2].lower()

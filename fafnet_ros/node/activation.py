@@ -16,32 +16,34 @@ from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.synchronizer import Stream
-from fafnet_ros.diagnostics.rules import INPUT_SCALE, UNWATCHED, pace
-from fafnet_ros.diagnostics.state import InputState, LoadState
-from fafnet_ros.diagnostics.statistics import Statistics
-from fafnet_ros.inputs.extrinsics import extrinsics_source
-from fafnet_ros.inputs.gravity import gravity_source
-from fafnet_ros.inputs.inputs import NO_INFO, Inputs, Job
-from fafnet_ros.inputs.stamps import PairingState
-from fafnet_ros.node.failures import one_line
-from fafnet_ros.node.load import (
+from fafnet_ros.diagnostics.events import (
+    INPUT_SCALE,
+    LEFT,
+    NO_INFO,
     OVER_AGE,
     OVER_RATE,
     REPLACED,
-    RateLimit,
-    is_over_age,
+    UNWATCHED,
 )
-from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.diagnostics.memory import device_memory
+from fafnet_ros.diagnostics.state import ActiveState, InputState, SaidOfFrame
+from fafnet_ros.diagnostics.statistics import Figures, Statistics
+from fafnet_ros.inputs.extrinsics import extrinsics_source
+from fafnet_ros.inputs.gravity import gravity_source
+from fafnet_ros.inputs.inputs import Inputs, ReceivedPair
+from fafnet_ros.inputs.parameters import ExtrinsicsParameters, GravityParameters, InputParameters
+from fafnet_ros.node.failures import one_line
+from fafnet_ros.node.load import RateLimit, is_over_age
+from fafnet_ros.node.parameters import FrameParameters, HHAParameters, LoadParameters
 from fafnet_ros.node.pipeline import Pipeline
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.node.worker import LatestWorker
 from fafnet_ros.outputs import Outputs
+from fafnet_ros.outputs.parameters import OutputParameters
+from fafnet_ros.parameters import read_parameters
 
-LEFT = "left at deactivation"
-"""The count of pairs that were waiting for the worker when it was stopped."""
 
-
-class Fault(Protocol):
+class OnFault(Protocol):
     """Takes the kind of a fault and what to say of it: counted each time, logged now and then.
 
     With an exception that nobody foresaw, the log has its traceback too.
@@ -56,13 +58,12 @@ class Activation:
     """Begins when it is made, ends with `close`.
 
     Args:
-        node: the node.
-        settings: its parameters now.
+        node: the node; each part gets its own group of its parameters.
         segmenter: the network.
         outputs: where results go.
         statistics: what is counted and measured.
-        fault: see `Fault`; called from the worker's thread too.
-        doubt: takes what to say of frames that are labelled but may be wrong; so called as well.
+        on_fault: see `OnFault`; called from the worker's thread too.
+        on_doubt: takes what to say of frames that are labelled but may be wrong; so called as well.
 
     Raises:
         ValueError: parameters that hold no direction, pose or frame.
@@ -71,39 +72,53 @@ class Activation:
     def __init__(
         self,
         node: LifecycleNode,
-        settings: SegmentParameters,
         segmenter: Segmenter,
         outputs: Outputs,
         statistics: Statistics,
-        fault: Fault,
-        doubt: Callable[[str], None],
+        on_fault: OnFault,
+        on_doubt: Callable[[str], None],
     ) -> None:
         self._node = node
+        self._device = str(segmenter.device)
         self._outputs = outputs
         self._statistics = statistics
-        self._fault = fault
+        self._on_fault = on_fault
         self._begun = time.monotonic()
-        self._limit = RateLimit(settings.max_rate)
-        self._settings = settings
+        self._load = read_parameters(node, LoadParameters)
+        self._limit = RateLimit(self._load.max_rate)
+        self._shown = read_parameters(node, OutputParameters)
+        inputs = read_parameters(node, InputParameters)
+        self._slop_s = inputs.slop
+        frames = read_parameters(node, FrameParameters).settings
+        self._registers_always = frames.registration == "always"
         self._depth_info_topic = node.resolve_topic_name("depth/camera_info")
         with ExitStack() as undo:  # a half-begun activation must leave nothing behind
-            self._extrinsics = extrinsics_source(node, settings)
+            self._extrinsics = extrinsics_source(node, read_parameters(node, ExtrinsicsParameters))
             undo.callback(self._extrinsics.destroy)
-            self._gravity = gravity_source(node, settings, statistics)
+            gravity = read_parameters(node, GravityParameters)
+            self._gravity = gravity_source(node, gravity, statistics)
             undo.callback(self._gravity.destroy)
             self._pipeline = Pipeline(
                 segmenter,
-                settings,
+                frames,
+                read_parameters(node, HHAParameters).settings,
                 self._extrinsics,
                 self._gravity,
                 statistics,
-                doubt,
+                on_doubt,
                 self._depth_info_topic,
             )
-            self._worker: LatestWorker[Job] = LatestWorker(self._work, name="fafnet inference")
+            self._worker: LatestWorker[ReceivedPair] = LatestWorker(
+                self._work, name="fafnet inference"
+            )
             undo.callback(self._stop_worker)
             self.inputs = Inputs(
-                node, settings, statistics, self._on_job, lambda text: fault(NO_INFO, text)
+                node,
+                inputs,
+                frames,
+                statistics,
+                self._on_pair,
+                lambda text: on_fault(NO_INFO, text),
             )
             undo.callback(self.inputs.destroy)
             self._undo = undo.pop_all()
@@ -120,95 +135,95 @@ class Activation:
         if self._worker.stop():
             self._statistics.count(LEFT)
 
-    def apply(self, settings: SegmentParameters) -> None:
-        """Take what may change while the node is active; begins with the next pair."""
-        if settings.max_rate != self._settings.max_rate:
-            self._limit = RateLimit(settings.max_rate)
-        self._settings = settings
-        self.inputs.apply(settings)
+    def apply(self) -> None:
+        """Take the parameters that may change while the node is active, for the next frame."""
+        load = read_parameters(self._node, LoadParameters)
+        if load.max_rate != self._load.max_rate:
+            self._limit = RateLimit(load.max_rate)
+        self._load = load
+        self._shown = read_parameters(self._node, OutputParameters)
+        inputs = read_parameters(self._node, InputParameters)
+        self._slop_s = inputs.slop
+        self.inputs.apply(inputs)
 
     def follow_publishers(self) -> None:
         """Follow what is published now: reliability, and where transforms are; the executor's."""
         self.inputs.follow_publishers()
-        self._extrinsics.follow(pace(self._statistics))
+        self._extrinsics.follow(self._statistics.figures().pace_s)
 
     # A frame's way
 
-    def _on_job(self, job: Job) -> None:
+    def _on_pair(self, pair: ReceivedPair) -> None:
         if not self._outputs.wanted:
             self._statistics.count(UNWATCHED)
-        elif not self._limit.admits(job.received):
+        elif not self._limit.admits(pair.received):
             self._statistics.count(OVER_RATE)
-        elif self._worker.put(job):
+        elif self._worker.put(pair):
             self._statistics.count(REPLACED)
 
-    def _work(self, job: Job) -> None:
+    def _work(self, pair: ReceivedPair) -> None:
         begun = time.monotonic()
-        if is_over_age(job.received, begun, job.settings.max_latency):
+        if is_over_age(pair.received, begun, self._load.max_latency):
             self._statistics.count(OVER_AGE)
             return
-        self._statistics.measure("receive", begun - job.received)
+        self._statistics.measure("receive", begun - pair.received)
         try:
-            self._segment(job)
+            self._segment(pair)
         except ValueError as error:  # a frame that does not fit: said once in a while, counted
             topics = " and ".join(self.inputs.topic(stream) for stream in Stream)
-            self._fault("refused", f"{topics}: {worded(error, self._depth_info_topic)}")
+            self._on_fault("refused", f"{topics}: {worded(error, self._depth_info_topic)}")
         except Exception as error:
             if self._node.context.ok():  # else: publishing while the process is being shut down
-                self._fault("failed", f"a frame failed: {one_line(error)}", error)
+                self._on_fault("failed", f"a frame failed: {one_line(error)}", error)
 
-    def _segment(self, job: Job) -> None:
-        segmented = self._pipeline.run(job, label=self._outputs.wants_labels)
+    def _segment(self, pair: ReceivedPair) -> None:
+        shown = self._shown
+        segmented = self._pipeline.run(pair, label=self._outputs.wants_labels)
+        labelled = time.monotonic()
+        self._outputs.publish(segmented, pair.colour.header, shown)
+        published = time.monotonic()
         seen, whole = math.prod(segmented.hha.shape[:2]), math.prod(segmented.frame.size)
         self._statistics.gauge(INPUT_SCALE, math.sqrt(seen / whole))
-        labelled = time.monotonic()
-        self._outputs.publish(segmented, job.colour.header, job.settings.outputs)
-        published = time.monotonic()
         self._statistics.measure("publish", published - labelled)
-        self._statistics.measure("total", published - job.received)
+        self._statistics.measure("total", published - pair.received)
         self._statistics.count("published")
 
-    # What diagnostics say
+    # What diagnostics read
 
-    @property
-    def active_s(self) -> float:
-        """Seconds since activation."""
-        return time.monotonic() - self._begun
+    def state(self, figures: Figures, refusal: SaidOfFrame, doubt: SaidOfFrame) -> ActiveState:
+        """Return what only an active node has."""
+        sources = (self._gravity, self._extrinsics)
+        missing = (source.finding(figures.pace_s) for source in sources)
+        return ActiveState(
+            active_s=time.monotonic() - self._begun,
+            inputs=self._input_states(figures),
+            stamps=self.inputs.offsets.state(),
+            slop_s=self._slop_s,
+            pairing_counts=dict(self.inputs.synchronizer.counts),
+            refusal=refusal,
+            doubt=doubt,
+            missing=tuple(text for text in missing if text),
+            max_latency_s=self._load.max_latency,
+            memory=device_memory(self._device),
+        )
 
-    def input_states(self) -> list[InputState]:
+    def _input_states(self, figures: Figures) -> tuple[InputState, ...]:
         """Return the inputs that have to be heard."""
         needed = {
             event: subscription
             for event, subscription in self.inputs.subscriptions.items()
-            if (event != "depth_info" or self._needs_depth_info)
+            if (event != "depth_info" or self._needs_depth_info(figures))
             and (event != "camera_info" or not self.inputs.has_info)  # one is enough
         }
-        return [
-            subscription.state(is_silent=self._statistics.is_silent(event))
+        return tuple(
+            subscription.state(is_silent=figures.event(event).is_silent)
             for event, subscription in needed.items()
-        ]
-
-    @property
-    def _needs_depth_info(self) -> bool:
-        """Whether depth has to be registered, and no camera_info of it has come."""
-        if self._statistics.age("depth_info") <= self.active_s:
-            return False
-        since_missed = time.monotonic() - self._pipeline.depth_info_missed_at
-        return self._settings.registration == "always" or since_missed < pace(self._statistics)
-
-    def pairing_state(self) -> PairingState:
-        """Return how the stamps of colour and depth lie."""
-        unpaired = min(self._statistics.age("paired"), self.active_s)
-        return self.inputs.offsets.state(
-            self._settings.slop, unpaired, is_by_receipt=self.inputs.is_by_receipt
         )
 
-    def load_state(self) -> LoadState:
-        """Return how the load control stands."""
-        return LoadState(max_latency_s=self._settings.max_latency)
-
-    def source_findings(self) -> list[str]:
-        """Return what the sources of transforms and of gravity miss."""
-        within_s = pace(self._statistics)
-        found = (self._gravity.finding(within_s), self._extrinsics.finding(within_s))
-        return [text for text in found if text]
+    def _needs_depth_info(self, figures: Figures) -> bool:
+        """Tell whether depth has to be registered, and no camera_info of it has come."""
+        now = time.monotonic()
+        if figures.event("depth_info").age_s <= now - self._begun:
+            return False
+        since_missed = now - self._pipeline.depth_info_missed_at
+        return self._registers_always or since_missed < figures.pace_s

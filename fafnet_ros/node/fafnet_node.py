@@ -10,7 +10,6 @@ import gc
 import os
 import time
 import traceback
-from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -18,44 +17,20 @@ from rclpy.lifecycle import LifecycleState
 
 from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_threads
 from fafnet_core.input_size import parse_input_size, size_text
-from fafnet_ros.diagnostics.message import (
-    Report,
-    describe_load,
-    describe_memory,
-    describe_numbers,
-    describe_stamps,
-    device_memory,
-)
-from fafnet_ros.diagnostics.rules import findings, is_recent
-from fafnet_ros.diagnostics.state import Finding, FrameState
-from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics
+from fafnet_ros.diagnostics.events import DOUBTFUL
+from fafnet_ros.diagnostics.message import diagnostics_message
+from fafnet_ros.diagnostics.state import NodeState, SaidOfFrame
+from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.node.activation import Activation
 from fafnet_ros.node.failures import SEE_LOG
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
-from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.node.parameters import GROUPS, NetworkParameters, StartParameters
 from fafnet_ros.outputs import Outputs
+from fafnet_ros.outputs.parameters import OutputParameters
 from fafnet_ros.parameters import declare_parameters, read_parameters
 
 _LOG_EVERY = 10.0
 """Seconds between two log lines about the same kind of fault; each one is counted."""
-
-_TO_ACTIVE = {"unconfigured": "configure", "inactive": "activate"}
-"""The next transition on the way to the active state."""
-
-DOUBTFUL = "doubtful"
-"""The event of a frame that is labelled, though its depth may not be registered to colour."""
-
-
-@dataclass(frozen=True)
-class RecentText:
-    """What was said last of a frame, and the event under which such frames are counted."""
-
-    text: str = ""
-    event: str = ""
-
-    def now(self, statistics: Statistics) -> str:
-        """Return the text, or none where it no longer holds."""
-        return self.text if self.text and is_recent(self.event, statistics) else ""
 
 
 class SegmentNode(SturdyLifecycleNode):
@@ -65,18 +40,17 @@ class SegmentNode(SturdyLifecycleNode):
         super().__init__("fafnet")
         self._statistics = Statistics()
         self._last_logged: dict[str, float] = {}
-        self._fault = RecentText()
-        self._doubt = RecentText()
+        self._refusal = SaidOfFrame()
+        self._doubt = SaidOfFrame()
         self._segmenter: Segmenter | None = None
         self._outputs: Outputs | None = None
         self._activation: Activation | None = None
         declare_parameters(
             self,
-            SegmentParameters,
+            *GROUPS,
             may_change=lambda: self.state_label == "unconfigured",
             check=self._check,
         )
-        self._settings = read_parameters(self, SegmentParameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: under use_sim_time a ROS timer stands still when /clock does.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -84,26 +58,25 @@ class SegmentNode(SturdyLifecycleNode):
         self.create_timer(0.5, self._follow_publishers, clock=steady)
         self._apply_timer = self.create_timer(0.0, self._apply_settings, clock=steady)
         self._apply_timer.cancel()
-        self._starting = self._settings.autostart
+        self._starting = read_parameters(self, StartParameters).autostart
         if self._starting:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 
     # Parameters
 
-    def _check(self, settings: SegmentParameters) -> None:
+    def _check(self, group: object) -> None:
         """Refuse what does not fit the label set; where it fits, have it applied."""
-        if self._outputs is not None:
-            self._outputs.check(settings.outputs)
+        if self._outputs is not None and isinstance(group, OutputParameters):
+            self._outputs.check(group)
         # Only when this returns are the values set, all of one request at once.
         self._apply_timer.reset()
 
     def _apply_settings(self) -> None:
         self._apply_timer.cancel()
-        self._settings = settings = read_parameters(self, SegmentParameters)
         if self._outputs is not None:
-            self._outputs.apply(settings.outputs)
+            self._outputs.apply(read_parameters(self, OutputParameters))
         if self._activation is not None:
-            self._activation.apply(settings)
+            self._activation.apply()
 
     # States
 
@@ -118,7 +91,7 @@ class SegmentNode(SturdyLifecycleNode):
     @transition
     def on_configure(self, state: LifecycleState) -> None:
         """Load the network and announce the outputs."""
-        self._settings = parameters = read_parameters(self, SegmentParameters)
+        parameters = read_parameters(self, NetworkParameters)
         # PyTorch's threads wait for each other by spinning. With a thread on every core, any other
         # busy process (there always is one: the camera) stalls all of them, tenfold and more.
         use_threads(parameters.threads or max((os.cpu_count() or 1) - 1, 1))
@@ -133,7 +106,7 @@ class SegmentNode(SturdyLifecycleNode):
             self.get_logger().warning(segmenter.notice)
         self._outputs = Outputs(self, segmenter.label_set)
         try:
-            self._outputs.apply(parameters.outputs)
+            self._outputs.apply(read_parameters(self, OutputParameters))
         except ValueError:
             self._release()  # a half-done configuration must leave nothing behind
             raise
@@ -148,11 +121,10 @@ class SegmentNode(SturdyLifecycleNode):
         """Subscribe to the camera and begin."""
         if self._segmenter is None or self._outputs is None:
             raise RuntimeError("active without having been configured")
-        self._fault, self._doubt = RecentText(), RecentText()
+        self._refusal = self._doubt = SaidOfFrame()
         try:
             self._activation = activation = Activation(
                 self,
-                self._settings,
                 self._segmenter,
                 self._outputs,
                 self._statistics,
@@ -207,18 +179,18 @@ class SegmentNode(SturdyLifecycleNode):
     def _on_fault(self, kind: str, text: str, error: Exception | None = None) -> None:
         self._statistics.count(kind)
         if error is None:
-            self._fault = RecentText(text, kind)
+            self._refusal = SaidOfFrame(text, kind)
             if self._may_log(kind):
                 self.get_logger().error(text)
             return
-        self._fault = RecentText(f"{text}; {SEE_LOG}", kind)
+        self._refusal = SaidOfFrame(f"{text}; {SEE_LOG}", kind)
         if self._may_log(f"{kind}: {type(error).__name__}"):
             trace = "".join(traceback.format_exception(error))
             self.get_logger().error(f"{text}\n{trace}")
 
     def _on_doubt(self, text: str) -> None:
         self._statistics.count(DOUBTFUL)
-        self._doubt = RecentText(text, DOUBTFUL)
+        self._doubt = SaidOfFrame(text, DOUBTFUL)
         if self._may_log(DOUBTFUL):
             self.get_logger().warning(text)
 
@@ -230,13 +202,6 @@ class SegmentNode(SturdyLifecycleNode):
         self._last_logged[kind] = now
         return True
 
-    def _how_to_activate(self) -> str:
-        state, name = self.state_label, self.get_fully_qualified_name()
-        text = f"{state}: not segmenting until it is active"
-        if state not in _TO_ACTIVE:
-            return text
-        return f"{text}; ros2 lifecycle set {name} {_TO_ACTIVE[state]}"
-
     def _follow_publishers(self) -> None:
         if self._activation is not None:
             self._activation.follow_publishers()
@@ -244,41 +209,25 @@ class SegmentNode(SturdyLifecycleNode):
     def _report(self) -> None:
         if self._starting:  # "unconfigured" would read as a failure
             return
-        segmenter = self._segmenter
-        device = f"{segmenter.device} {segmenter.precision}" if segmenter else "none"
-        report = Report(f"{self.get_fully_qualified_name()}: segmentation", device)
-        report.values = {"state": self.state_label, "checkpoint": self._settings.checkpoint}
-        if segmenter is not None:
-            report.values["label set"] = segmenter.label_set.name
-        activation = self._activation
-        if activation is None or self.state_label != "active":
-            report.findings = [Finding("WARN", self._how_to_activate())]
-            if self.failure:
-                report.findings.append(Finding("ERROR", self.failure))
-        else:
-            self._describe(activation, report)
-        message = report.to_message()
+        message = diagnostics_message(self._state())
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
-    def _describe(self, activation: Activation, report: Report) -> None:
-        """Add what an active node has to say."""
-        pairing, load = activation.pairing_state(), activation.load_state()
-        memory = device_memory(str(self._segmenter.device)) if self._segmenter else None
-        report.values |= describe_numbers(self._statistics, activation.inputs.synchronizer.counts)
-        report.values |= describe_stamps(pairing)
-        report.values |= describe_load(load)
-        report.values |= describe_memory(memory)
-        report.findings += findings(
-            activation.input_states(),
-            self._statistics,
-            pairing,
-            active_s=activation.active_s,
-            frame=FrameState(
-                refusal=self._fault.now(self._statistics), doubt=self._doubt.now(self._statistics)
-            ),
-            load=load,
-            memory=memory,
+    def _state(self) -> NodeState:
+        """Return all that diagnostics read."""
+        segmenter, figures = self._segmenter, self._statistics.figures()
+        network = {"checkpoint": read_parameters(self, NetworkParameters).checkpoint}
+        if segmenter is not None:
+            network["label set"] = segmenter.label_set.name
+        active = None
+        if self._activation is not None and self.state_label == "active":
+            active = self._activation.state(figures, self._refusal, self._doubt)
+        return NodeState(
+            name=self.get_fully_qualified_name(),
+            lifecycle=self.state_label,
+            failure=self.failure,
+            network=network,
+            device=f"{segmenter.device} {segmenter.precision}" if segmenter else "none",
+            figures=figures,
+            active=active,
         )
-        if activation.active_s >= SILENT_AFTER:
-            report.findings += [Finding("WARN", text) for text in activation.source_findings()]

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import math
 
-OVER_RATE = "over max_rate"
-OVER_AGE = "over max_latency"
-REPLACED = "replaced by a newer one"
-"""Names under which the node counts the pairs that load control drops."""
-
 _JITTER = 0.25
 """A frame may come early by this share of the interval and still count as the next one."""
 

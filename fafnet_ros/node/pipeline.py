@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from sensor_msgs.msg import CameraInfo
 
 from fafnet_core.frame import RgbdFrame
+from fafnet_core.hha.stream import HHAStreamConfig
 from fafnet_core.inference import Segmenter
-from fafnet_core.messages.frames import FrameBuilder
-from fafnet_ros.diagnostics.rules import INVALID_DEPTH, REGISTERED_HERE
+from fafnet_core.messages.frames import FrameBuilder, FrameSettings
+from fafnet_ros.diagnostics.events import INVALID_DEPTH, REGISTERED_HERE
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.images import image_to_rgb
 from fafnet_ros.inputs.extrinsics import ExtrinsicsSource
 from fafnet_ros.inputs.gravity import GravitySource
-from fafnet_ros.inputs.inputs import Job
-from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.inputs.inputs import ReceivedPair
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.outputs import Lens, SegmentedFrame
 
@@ -26,7 +27,8 @@ class Pipeline:
 
     Args:
         segmenter: the network.
-        settings: the parameters; those that may change come with each job.
+        frames: how messages become frames.
+        hha: how depth becomes HHA.
         extrinsics: where the transform between the cameras comes from.
         gravity: where down comes from.
         statistics: gets the time of each stage.
@@ -37,15 +39,17 @@ class Pipeline:
     def __init__(
         self,
         segmenter: Segmenter,
-        settings: SegmentParameters,
+        frames: FrameSettings,
+        hha: HHAStreamConfig,
         extrinsics: ExtrinsicsSource,
         gravity: GravitySource,
         statistics: Statistics,
         doubt: Callable[[str], None],
         depth_info_topic: str = "",
     ) -> None:
-        self._segmenter = segmenter.following(settings.hha)
-        self._builder = FrameBuilder(settings.frames, image_to_rgb)
+        self._segmenter = segmenter.following(hha)
+        self._rectified = frames.rectified
+        self._builder = FrameBuilder(frames, image_to_rgb)
         self._depth_info_topic = depth_info_topic
         self._extrinsics = extrinsics
         self._gravity = gravity
@@ -57,21 +61,21 @@ class Pipeline:
         """When a frame last had to do without depth's camera_info; see `FrameBuilder`."""
         return self._builder.depth_info_missed_at
 
-    def run(self, job: Job, *, label: bool) -> SegmentedFrame:
+    def run(self, pair: ReceivedPair, *, label: bool) -> SegmentedFrame:
         """Return what is to be published of a pair.
 
         Args:
-            job: the pair.
+            pair: what was received.
             label: False leaves the network out: nobody wants labels.
 
         Raises:
             ValueError: the pair makes no frame; the message says what to do.
         """
         frame = self._builder.build(
-            job.colour,
-            job.depth,
-            job.colour_info,
-            job.depth_info,
+            pair.colour,
+            pair.depth,
+            pair.colour_info,
+            pair.depth_info,
             self._extrinsics.depth_to_color,
         )
         if frame.doubt is not None:
@@ -82,7 +86,8 @@ class Pipeline:
         found = self._segmenter.label(seen) if label else None
         for stage, seconds in (found or seen).seconds.items():
             self._statistics.measure(stage, seconds)
-        return SegmentedFrame(frame=frame, hha=seen.hha, found=found, lens=_lens(job))
+        lens = _lens(pair.colour_info, rectified=self._rectified)
+        return SegmentedFrame(frame=frame, hha=seen.hha, found=found, lens=lens)
 
     def _measure(self, frame: RgbdFrame) -> None:
         for stage, seconds in frame.seconds.items():
@@ -94,9 +99,8 @@ class Pipeline:
         self._statistics.gauge(INVALID_DEPTH, 1 - valid / frame.depth_m.size)
 
 
-def _lens(job: Job) -> Lens:
+def _lens(info: CameraInfo | None, *, rectified: bool) -> Lens:
     """Return what the colour image's camera_info says of its lens."""
-    info = job.colour_info
-    if info is None or job.settings.rectified or not info.distortion_model:
+    if info is None or rectified or not info.distortion_model:
         return Lens()
     return Lens(info.distortion_model, tuple(info.d))

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from fafnet_core.camera import Camera
 from fafnet_core.labels import LabelSet
-from fafnet_ros.outputs.rendering import Rendering
+from fafnet_ros.outputs.rendering import FrameRendering
 
 POINT = np.dtype(
     [
@@ -64,7 +64,7 @@ class PointClouds:
         self._colours = _packed(label_set.colourise(ids)[None])[0]
         self._rays: _Rays | None = None
 
-    def message(self, rendering: Rendering, header: Header) -> PointCloud2:
+    def message(self, rendering: FrameRendering, header: Header) -> PointCloud2:
         """Return the cloud as a message under this header."""
         points = self.points(rendering)
         height, width = points.shape
@@ -82,7 +82,7 @@ class PointClouds:
             message.data.frombytes(points.view(np.uint8).data.cast("B"))
         return message
 
-    def points(self, rendering: Rendering) -> Points:
+    def points(self, rendering: FrameRendering) -> Points:
         """Return the cloud as `POINT`s: (h, w) where organised, else (1, N).
 
         An organised cloud has NaN for x, y and z where there is no depth or the class is not

@@ -21,7 +21,7 @@ from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
 from fafnet_ros.outputs.legend import Legend
 from fafnet_ros.outputs.points import PointClouds
 from fafnet_ros.outputs.qos import IMAGE_QOS
-from fafnet_ros.outputs.rendering import Rendering
+from fafnet_ros.outputs.rendering import FrameRendering
 
 MAX_MASKS = 40
 """Each mask is a topic of its own; more than these would drown all others."""
@@ -39,7 +39,7 @@ TOPICS = (
 )
 """The topics below the node's own name that are always there; masks come on request."""
 
-_Make = Callable[[Rendering, Header], Any]
+_Make = Callable[[FrameRendering, Header], Any]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class _Output:
         except InvalidHandle:  # a mask that is just being taken away
             return False
 
-    def publish(self, rendering: Rendering, header: Header) -> None:
+    def publish(self, rendering: FrameRendering, header: Header) -> None:
         """Make the message and send it."""
         message = self.make(rendering, header)
         with suppress(InvalidHandle):  # taken away meanwhile
@@ -166,7 +166,7 @@ class Outputs:
         What needs labels is left out where there are none. Nothing is raised for a context
         that is being shut down.
         """
-        rendering = Rendering(segmented, settings)
+        rendering = FrameRendering(segmented, settings)
         try:
             for output in self._all():
                 if output.is_wanted and not (output.needs_labels and segmented.found is None):
@@ -186,11 +186,11 @@ def mask_topic(label_set: LabelSet, index: int) -> str:
     return name if names.count(name) == 1 else f"{name}_{index}"
 
 
-def _image(encoding: str, picture: Callable[[Rendering], Any]) -> _Make:
+def _image(encoding: str, picture: Callable[[FrameRendering], Any]) -> _Make:
     return lambda rendering, header: array_to_image(picture(rendering), encoding, header)
 
 
-def _camera_info(rendering: Rendering, header: Header) -> CameraInfo:
+def _camera_info(rendering: FrameRendering, header: Header) -> CameraInfo:
     """Return the camera of the outputs' images, at their size."""
     camera, lens = rendering.camera, rendering.segmented.lens
     info = CameraInfo(header=header, height=camera.height, width=camera.width)

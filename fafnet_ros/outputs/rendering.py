@@ -14,7 +14,7 @@ from fafnet_core.resampling import resized_image, sampled
 from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
 
 
-class Rendering:
+class FrameRendering:
     """What is shown of one frame under these settings.
 
     Images are of the outputs' size. Only the picture under the overlay is averaged where that is

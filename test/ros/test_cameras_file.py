@@ -59,9 +59,9 @@ def test_parameters_of_presets_exist_and_are_in_range() -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     from dataclasses import fields
 
-    from fafnet_ros.node.parameters import SegmentParameters
+    from fafnet_ros.node.parameters import GROUPS
 
-    specs = {field.name: field for field in fields(SegmentParameters)}
+    specs = {field.name: field for group in GROUPS for field in fields(group)}
     for name, camera in CAMERAS.items():
         for key, value in camera.get("parameters", {}).items():
             assert key in specs, name
@@ -74,11 +74,11 @@ def test_the_parameter_file_has_every_parameter_at_its_default() -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     from dataclasses import asdict
 
-    from fafnet_ros.node.parameters import SegmentParameters
+    from fafnet_ros.node.parameters import GROUPS
 
     text = (PROJECT / "config/segment.yaml").read_text()
     values = yaml.safe_load(text)["/**"]["ros__parameters"]
-    defaults = asdict(SegmentParameters())
+    defaults = {name: value for group in GROUPS for name, value in asdict(group()).items()}
     assert {name: defaults[name] for name in values} == values
     commented = [name for name in defaults if name not in values]
     assert [name for name in commented if f"    # {name}: " not in text] == []

@@ -22,12 +22,12 @@ from fafnet_ros.inputs.extrinsics import (
     pose_from_parameter,
     unit_quaternion,
 )
+from fafnet_ros.inputs.parameters import ExtrinsicsParameters
 from fafnet_ros.inputs.transform_buffer import (
     TransformBuffer,
     open_transforms,
     transform_to_extrinsics,
 )
-from fafnet_ros.node.parameters import SegmentParameters
 
 # A quarter turn about z: x goes to y, and y to -x. Its transpose is another rotation.
 QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
@@ -97,7 +97,7 @@ def test_a_transform_message_takes_its_childs_points_to_its_parent() -> None:
 
 def test_the_parameter_beats_all_else_whatever_the_frames(ros: Ros) -> None:
     pose = (0.1, 0.2, 0.3, *QUARTER_QUATERNION)
-    source = extrinsics_source(ros.node, SegmentParameters(depth_to_color=pose))
+    source = extrinsics_source(ros.node, ExtrinsicsParameters(depth_to_color=pose))
     expected = pose_from_parameter("depth_to_color", pose)
     for frames in (("depth", "colour"), ("", ""), ("one", "one")):
         assert source.depth_to_color(*frames) == expected
@@ -105,7 +105,7 @@ def test_the_parameter_beats_all_else_whatever_the_frames(ros: Ros) -> None:
     assert ros.node.count_subscribers("/tf_static") == 0
     source.destroy()
     with pytest.raises(ValueError, match="depth_to_color"):
-        extrinsics_source(ros.node, SegmentParameters(depth_to_color=(1.0, 2.0)))
+        extrinsics_source(ros.node, ExtrinsicsParameters(depth_to_color=(1.0, 2.0)))
 
 
 def test_the_drivers_message_counts_until_it_says_otherwise(ros: Ros) -> None:

@@ -28,8 +28,8 @@ from fafnet_ros.inputs.gravity import (
     describe,
     gravity_source,
 )
+from fafnet_ros.inputs.parameters import GravityParameters
 from fafnet_ros.inputs.transform_buffer import open_transforms
-from fafnet_ros.node.parameters import SegmentParameters
 
 NS = 1_000_000_000
 COLOUR = "camera_color_optical_frame"
@@ -93,12 +93,12 @@ def up(down: tuple[float, float, float]) -> tuple[float, float, float]:
 
 
 def hear(ros: Ros, statistics: Statistics, messages: int) -> None:
-    ros.wait_for(lambda: statistics.counts.get("imu", 0) >= messages, f"{messages} messages")
+    ros.wait_for(lambda: statistics.event("imu").count >= messages, f"{messages} messages")
 
 
 def imu_source(ros: Ros, **parameters: Any) -> tuple[GravitySource, Statistics]:
     statistics = Statistics()
-    settings = SegmentParameters(gravity="imu", **parameters)
+    settings = GravityParameters(gravity="imu", **parameters)
     return gravity_source(ros.node, settings, statistics), statistics
 
 
@@ -117,7 +117,7 @@ def finding_of(source: GravitySource) -> str:
 
 
 def test_to_estimate_is_to_say_nothing(ros: Ros) -> None:
-    source = gravity_source(ros.node, SegmentParameters(), Statistics())
+    source = gravity_source(ros.node, GravityParameters(), Statistics())
     assert source.direction(0, COLOUR) is None
     assert source.finding() is None
     source.destroy()
@@ -140,7 +140,7 @@ def test_a_fixed_direction_that_is_none_is_refused(down: Any) -> None:
 
 
 def test_each_way_is_taken_by_its_parameter_and_refuses_its_own_nonsense(ros: Ros) -> None:
-    fixed = SegmentParameters(gravity="fixed", fixed_gravity=PITCHED)
+    fixed = GravityParameters(gravity="fixed", fixed_gravity=PITCHED)
     source = gravity_source(ros.node, fixed, Statistics())
     np.testing.assert_allclose(down_of(source, 0), PITCHED, atol=1e-15)
     assert source.finding() is None
@@ -152,7 +152,7 @@ def test_each_way_is_taken_by_its_parameter_and_refuses_its_own_nonsense(ros: Ro
     ]
     for named, parameters in refused:
         with pytest.raises(ValueError, match=named):
-            gravity_source(ros.node, SegmentParameters(**parameters), Statistics())
+            gravity_source(ros.node, GravityParameters(**parameters), Statistics())
     # What is refused leaves nothing behind.
     assert ros.node.count_subscribers("/imu") == ros.node.count_subscribers("/tf") == 0
 
@@ -252,7 +252,7 @@ def test_an_imu_that_is_silent_or_useless_is_named_with_the_remedy(
         hear(ros, statistics, sent)
         assert said in finding_of(source)
         assert source.direction(driver.stamp_ns, COLOUR) is None
-    assert statistics.counts["imu without use"] == sent
+    assert statistics.event("imu without use").count == sent
     driver.send(up(PITCHED))
     hear(ros, statistics, sent + 1)
     assert source.finding() is None
@@ -268,7 +268,7 @@ def test_stamps_that_go_back_and_forth_are_named() -> None:
 
 
 def test_gravity_from_tf_says_what_it_lacks(ros: Ros) -> None:
-    settings = SegmentParameters(gravity="tf")
+    settings = GravityParameters(gravity="tf")
     source = gravity_source(ros.node, settings, Statistics())
     assert source.direction(NS, COLOUR) is None
     finding = finding_of(source)
@@ -288,7 +288,7 @@ def test_gravity_from_tf_is_against_the_frames_z_axis(ros: Ros) -> None:
     from geometry_msgs.msg import Quaternion, TransformStamped
     from tf2_msgs.msg import TFMessage
 
-    source = gravity_source(ros.node, SegmentParameters(gravity="tf"), Statistics())
+    source = gravity_source(ros.node, GravityParameters(gravity="tf"), Statistics())
     static = ros.node.create_publisher(TFMessage, "/tf_static", 10)
     ros.wait_for(static.get_subscription_count, "the subscription")
     message = TransformStamped(child_frame_id=COLOUR)

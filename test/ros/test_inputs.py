@@ -12,11 +12,12 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from conftest import Ros
 from sensor_msgs.msg import CameraInfo, Image
 
+from fafnet_core.messages.frames import FrameSettings
 from fafnet_core.messages.synchronizer import Stream
+from fafnet_ros.diagnostics.events import CALIBRATION_CHANGED
 from fafnet_ros.diagnostics.statistics import Statistics
-from fafnet_ros.inputs.calibrations import CHANGED
-from fafnet_ros.inputs.inputs import Inputs, Job
-from fafnet_ros.node.parameters import SegmentParameters
+from fafnet_ros.inputs.inputs import Inputs, ReceivedPair
+from fafnet_ros.inputs.parameters import InputParameters
 
 MS = 1_000_000
 C, D = Stream.COLOUR, Stream.DEPTH
@@ -31,14 +32,15 @@ class Camera:
     def __init__(self, ros: Ros) -> None:
         self._ros = ros
         self._statistics = Statistics()
-        self.jobs: list[Job] = []
+        self.pairs: list[ReceivedPair] = []
         self.complaints: list[str] = []
         self._now = 100.0
         self.inputs = Inputs(
             ros.node,
-            SegmentParameters(),
+            InputParameters(),
+            FrameSettings(),
             self._statistics,
-            self.jobs.append,
+            self.pairs.append,
             self.complaints.append,
             lambda: self._now,
         )
@@ -63,12 +65,12 @@ class Camera:
 
     @property
     def changes(self) -> int:
-        return self._statistics.counts.get(CHANGED, 0)
+        return self._statistics.event(CALIBRATION_CHANGED).count
 
     @property
     def stamps(self) -> list[tuple[int, int]]:
         """Those of the pairs, in milliseconds."""
-        return [(_stamp_ms(job.colour), _stamp_ms(job.depth)) for job in self.jobs]
+        return [(_stamp_ms(pair.colour), _stamp_ms(pair.depth)) for pair in self.pairs]
 
     def images(self, *images: tuple[Stream, int]) -> None:
         """Send images with these stamps, in milliseconds."""
@@ -84,9 +86,9 @@ class Camera:
     def _send(self, name: str, message: Any, stamp_ms: int) -> None:
         seconds, rest = divmod(stamp_ms, 1000)
         message.header.stamp.sec, message.header.stamp.nanosec = seconds, rest * MS
-        wanted = self._statistics.counts.get(name, 0) + 1
+        wanted = self._statistics.event(name).count + 1
         self._publishers[name].publish(message)
-        self._ros.wait_for(lambda: self._statistics.counts.get(name, 0) == wanted, name)
+        self._ros.wait_for(lambda: self._statistics.event(name).count == wanted, name)
 
     def pause(self, seconds: float) -> None:
         self._now += seconds
@@ -170,4 +172,4 @@ def test_a_camera_that_comes_back_with_another_calibration_is_counted(camera: Ca
     camera.info("depth_info", 55.0)
     camera.images((C, 1500), (D, 1500))
     assert camera.changes == 3
-    assert len(camera.jobs) == 6
+    assert len(camera.pairs) == 6

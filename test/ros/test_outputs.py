@@ -24,7 +24,7 @@ from std_msgs.msg import Header, String
 from fafnet_core.inference.pictures import class_key
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode
-from fafnet_ros.outputs import LATCHED_QOS, TOPICS, Lens, Outputs, OutputSettings, Rendering
+from fafnet_ros.outputs import LATCHED_QOS, TOPICS, FrameRendering, Lens, Outputs, OutputSettings
 from fafnet_ros.outputs.legend import markers
 from fafnet_ros.outputs.publishers import MAX_MASKS, mask_topic
 
@@ -87,7 +87,9 @@ def node(ros: Ros) -> Iterator[Publishing]:
 
 
 def test_weak_pixels_are_unlabelled_in_every_image() -> None:
-    rendering = Rendering(frame(), OutputSettings(confidence_threshold=0.5, overlay_opacity=1.0))
+    rendering = FrameRendering(
+        frame(), OutputSettings(confidence_threshold=0.5, overlay_opacity=1.0)
+    )
     assert (rendering.labels[CHAIR] == 255).all()
     assert (rendering.labels[:, : WIDTH // 2] == 1).all()
     assert (rendering.colour[CHAIR] == 0).all()
@@ -99,17 +101,17 @@ def test_weak_pixels_are_unlabelled_in_every_image() -> None:
 
 def test_the_threshold_itself_is_enough() -> None:
     edge = frame(confidence=np.full((HEIGHT, WIDTH), 0.7, np.float32))
-    assert 255 not in Rendering(edge, OutputSettings(confidence_threshold=0.7)).labels
-    assert (Rendering(edge, OutputSettings(confidence_threshold=0.71)).labels == 255).all()
+    assert 255 not in FrameRendering(edge, OutputSettings(confidence_threshold=0.7)).labels
+    assert (FrameRendering(edge, OutputSettings(confidence_threshold=0.71)).labels == 255).all()
     assert edge.found is not None
-    assert Rendering(edge, PLAIN).labels is edge.found.labels
+    assert FrameRendering(edge, PLAIN).labels is edge.found.labels
 
 
 def test_the_label_sets_own_unlabelled_id_is_used() -> None:
     label_set = LabelSet("two", ("wall", "floor"), ((1, 1, 1), (2, 2, 2)), ignore_index=2)
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     unsure = frame(label_set=label_set, labels=labels)
-    rendering = Rendering(unsure, OutputSettings(confidence_threshold=0.5))
+    rendering = FrameRendering(unsure, OutputSettings(confidence_threshold=0.5))
     assert set(rendering.labels.ravel().tolist()) == {0, 2}
 
 
@@ -118,7 +120,7 @@ def test_scaled_images_hold_values_that_were_there(scale: float) -> None:
     rng = np.random.default_rng(3)
     labels = rng.choice(np.array([0, 7, 39, 255], np.uint8), (HEIGHT, WIDTH))
     result = frame(labels=labels)
-    rendering = Rendering(result, OutputSettings(output_scale=scale))
+    rendering = FrameRendering(result, OutputSettings(output_scale=scale))
     height, width = max(round(HEIGHT * scale), 1), max(round(WIDTH * scale), 1)
     rows = ((np.arange(height) + 0.5) * HEIGHT / height).astype(int)[:, None]
     columns = ((np.arange(width) + 0.5) * WIDTH / width).astype(int)
@@ -137,7 +139,7 @@ def test_scaled_images_hold_values_that_were_there(scale: float) -> None:
 def test_hha_of_another_size_lies_on_the_labels(scale: float) -> None:
     # The network saw three quarters of both sides: each pixel is what lies under its centre.
     seen = np.random.default_rng(4).integers(0, 256, (HEIGHT * 3 // 4, WIDTH * 3 // 4, 3), np.uint8)
-    rendering = Rendering(frame(hha=seen), OutputSettings(output_scale=scale))
+    rendering = FrameRendering(frame(hha=seen), OutputSettings(output_scale=scale))
     height, width = rendering.labels.shape
     rows = ((np.arange(height) + 0.5) * seen.shape[0] / height).astype(int)[:, None]
     columns = ((np.arange(width) + 0.5) * seen.shape[1] / width).astype(int)
@@ -145,16 +147,16 @@ def test_hha_of_another_size_lies_on_the_labels(scale: float) -> None:
 
 
 def test_the_picture_under_a_scaled_overlay_is_averaged() -> None:
-    rendering = Rendering(frame(), OutputSettings(output_scale=0.5, overlay_opacity=0.0))
+    rendering = FrameRendering(frame(), OutputSettings(output_scale=0.5, overlay_opacity=0.0))
     blocks = frame().frame.rgb.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).astype(float).mean((1, 3))
     assert np.abs(rendering.overlay - blocks).max() <= 0.5
 
 
 def test_a_scaled_camera_sees_the_same_directions() -> None:
-    half = Rendering(frame(), OutputSettings(output_scale=0.5)).camera
+    half = FrameRendering(frame(), OutputSettings(output_scale=0.5)).camera
     assert half.matrix.tolist() == [[10, 0, 3.5], [0, 12.5, 2.5], [0, 0, 1]]
     # Each axis by its own ratio where the size is rounded.
-    odd = Rendering(frame(), OutputSettings(output_scale=0.3))
+    odd = FrameRendering(frame(), OutputSettings(output_scale=0.3))
     assert odd.camera == CAMERA.scaled(odd.size)
 
 
@@ -300,7 +302,7 @@ def test_every_topic_carries_the_images_of_the_frame(ros: Ros, node: Publishing)
     ros.wait_for(lambda: all(received.values()), "one of each")
     for topic, messages in received.items():
         assert messages[0].header == header(), topic
-    rendering = Rendering(result, settings)
+    rendering = FrameRendering(result, settings)
     for topic, picture in (
         ("labels", rendering.labels),
         ("overlay", rendering.overlay),

@@ -126,11 +126,11 @@ def test_the_page_names_every_parameter_and_topic() -> None:
 
     from fafnet_ros.cameras.frame_player import FramePlayerParameters
     from fafnet_ros.cameras.synthetic_camera import SyntheticCameraParameters
-    from fafnet_ros.node.parameters import SegmentParameters
+    from fafnet_ros.node.parameters import GROUPS
     from fafnet_ros.outputs import TOPICS
 
     page = (PROJECT / "docs/node.md").read_text()
-    for kind in (SegmentParameters, FramePlayerParameters, SyntheticCameraParameters):
+    for kind in (*GROUPS, FramePlayerParameters, SyntheticCameraParameters):
         missing = [field.name for field in fields(kind) if f"`{field.name}`" not in page]
         assert missing == [], kind.__name__
     assert [topic for topic in TOPICS if f"`~/{topic}`" not in page] == []

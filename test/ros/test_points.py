@@ -16,11 +16,11 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from fafnet_core.labels import NYU40
-from fafnet_ros.outputs import POINT, OutputSettings, PointClouds, Rendering, SegmentedFrame
+from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, SegmentedFrame
 
 
 def cloud(result: SegmentedFrame | None = None, **settings: Any) -> PointCloud2:
-    rendering = Rendering(result or frame(), OutputSettings(**settings))
+    rendering = FrameRendering(result or frame(), OutputSettings(**settings))
     return PointClouds(NYU40).message(rendering, Header(frame_id="optical"))
 
 
@@ -161,7 +161,7 @@ def test_another_camera_size_or_stride_gives_its_own_points() -> None:
     clouds = PointClouds(NYU40)
 
     def first(result: SegmentedFrame, **settings: Any) -> Any:
-        rendering = Rendering(result, OutputSettings(points_organized=True, **settings))
+        rendering = FrameRendering(result, OutputSettings(points_organized=True, **settings))
         return clouds.points(rendering)
 
     np.testing.assert_array_equal(xyz(first(frame())), expected_xyz())

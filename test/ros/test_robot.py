@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +12,10 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Ros
 from diagnostic_msgs.msg import DiagnosticArray
+from hand_camera import HandCamera
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 
 from fafnet_ros.outputs import POINT
 
@@ -82,15 +82,6 @@ def test_compressed_images_are_labelled(ros: Ros, compression: str) -> None:
     assert "[ERROR]" not in node.output
 
 
-def test_raw_topics_where_compressed_ones_are_wanted_are_named(ros: Ros) -> None:
-    diagnostics = Diagnostics(ros)
-    ros.start("synthetic_camera", **SMALL)
-    ros.start("segment_node", transport="compressed")
-    ros.wait_for(
-        lambda: "/rgb/image/compressed has no publisher" in diagnostics.message, "the finding"
-    )
-
-
 def test_unregistered_depth_is_registered_by_the_parameter(ros: Ros) -> None:
     points = ros.collect(PointCloud2, "fafnet/points")
     diagnostics = Diagnostics(ros)
@@ -121,8 +112,7 @@ def test_gravity_comes_from_the_imu(ros: Ros) -> None:
     camera = ros.start("synthetic_camera", imu=True, **SMALL)
     ros.start("segment_node", gravity="imu")
     ros.wait_for(lambda: len(labels) > 2, "labels")
-    ros.spin(2.5)
-    assert "imu" not in diagnostics.message
+    ros.wait_for(lambda: diagnostics.message.startswith("segmenting"), "content")
     camera.stop()
     ros.start("synthetic_camera", **SMALL)
     ros.wait_for(lambda: "/imu" in diagnostics.message, "the silent accelerometer is named")
@@ -165,20 +155,6 @@ def test_settings_change_while_it_runs_all_at_once_or_not_at_all(ros: Ros) -> No
     assert node.is_running
 
 
-def test_a_list_cannot_be_deleted(ros: Ros) -> None:
-    node = ros.start("segment_node", mask_classes="[wall]")
-    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
-    # What `ros2 param delete` asks for.
-    nothing = [Parameter(name=name) for name in ("mask_classes", "slop")]
-    answer = ros.call(
-        SetParameters, "/fafnet/set_parameters", SetParameters.Request(parameters=nothing)
-    )
-    assert [result.successful for result in answer.results] == [False, False]
-    assert answer.results[0].reason == "mask_classes cannot be deleted; its default is []"
-    assert set_parameters(ros, mask_classes=["chair"])[0].successful
-    ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/chair"), "the new mask")
-
-
 CAUSES = (
     "published",
     "unwatched",
@@ -195,10 +171,12 @@ CAUSES = (
 def test_every_pair_is_accounted_for(ros: Ros) -> None:
     diagnostics = Diagnostics(ros)
     camera = ros.start("synthetic_camera", width=320, height=240, frames=4, rate=30.0)
-    ros.start("segment_node", max_rate=12.0, threads=1)
+    ros.start("segment_node", max_rate=4.0, threads=1)
     ros.wait_for(lambda: diagnostics.number("frames: unwatched") > 5, "pairs for nobody")
-    ros.collect(Image, "fafnet/labels")
-    ros.wait_for(lambda: diagnostics.number("frames: over max_rate") > 5, "pairs left out")
+    labels = ros.collect(Image, "fafnet/labels")
+    ros.wait_for(lambda: diagnostics.number("frames: published") > 8, "labels")
+    assert diagnostics.number("frames: over max_rate") > 8
+    assert diagnostics.number("published rate (Hz)") <= 4.5
     assert set_parameters(ros, max_rate=0.0)[0].successful
     for _ in range(6):  # while a frame is in the network, and another waits for it
         assert ros.change_state("deactivate")
@@ -206,56 +184,27 @@ def test_every_pair_is_accounted_for(ros: Ros) -> None:
         ros.spin(0.7)
     assert set_parameters(ros, max_latency=0.000001)[0].successful
     ros.wait_for(lambda: diagnostics.number("frames: over max_latency") > 5, "pairs too old")
-    camera.stop()
-    ros.spin(3.0)  # the last report is of a node at rest
-    paired = diagnostics.number("frames: paired")
-    assert paired > 50
-    assert sum(diagnostics.number(f"frames: {cause}") for cause in CAUSES) == paired
-
-
-def test_max_rate_and_max_latency_drop_frames_and_count_them(ros: Ros) -> None:
-    labels = ros.collect(Image, "fafnet/labels")
-    diagnostics = Diagnostics(ros)
-    ros.start("synthetic_camera", **{**SMALL, "rate": 20.0})
-    ros.start("segment_node", max_rate=4.0)
-    ros.wait_for(lambda: diagnostics.number("frames: over max_rate") > 20, "frames left out")
-    assert diagnostics.number("published rate (Hz)") <= 4.5
-    assert set_parameters(ros, max_rate=0.0, max_latency=0.000001)[0].successful
-    ros.wait_for(lambda: diagnostics.number("frames: over max_latency") > 5, "frames too old")
     labels.clear()
-    ros.spin(1.0)
+    ros.spin(0.5)
     assert labels == []
+    camera.stop()
+
+    def are_accounted_for() -> bool:
+        counted = sum(diagnostics.number(f"frames: {cause}") for cause in CAUSES)
+        return counted == diagnostics.number("frames: paired") > 50
+
+    ros.wait_for(are_accounted_for, "a cause for every pair")
 
 
-class Camera:
-    """A camera whose stamps and calibration the test decides."""
+class Camera(HandCamera):
+    """A camera whose calibration the test decides."""
 
     def __init__(self, ros: Ros) -> None:
-        self._ros = ros
-        kinds = {"rgb/camera_info": CameraInfo, "rgb/image": Image, "depth/image": Image}
-        self._publishers = {
-            topic: ros.node.create_publisher(kind, topic, 10) for topic, kind in kinds.items()
-        }
-        ros.wait_for(
-            lambda: all(p.get_subscription_count() for p in self._publishers.values()),
-            "subscriptions",
-        )
+        super().__init__(ros, "rgb/camera_info", "rgb/image", "depth/image")
 
-    def send(self, stamp_s: float, *, focal: float = 60.0, width: int = 64) -> None:
-        second, rest = divmod(round(stamp_s * 1e9), 10**9)
-        info = CameraInfo(width=width, height=48)
-        info.k = [focal, 0.0, 31.5, 0.0, focal, 23.5, 0.0, 0.0, 1.0]
-        info.header.stamp.sec, info.header.stamp.nanosec = second, rest
-        self._publishers["rgb/camera_info"].publish(info)
-        for topic, encoding, pixel in (("rgb/image", "rgb8", 3), ("depth/image", "16UC1", 2)):
-            image = Image(width=width, height=48, encoding=encoding, step=width * pixel)
-            image.header.stamp.sec, image.header.stamp.nanosec = second, rest
-            image.header.frame_id = "camera"
-            image.data.frombytes(struct.pack("<H", 2000)[: min(pixel, 2)] * (width * 48))
-            if pixel == 3:
-                image.data.frombytes(bytes(width * 48))
-            self._publishers[topic].publish(image)
-        self._ros.spin(0.1)
+    def take(self, stamp_s: float, *, focal: float = 60.0, width: int = 64) -> None:
+        self.send_info("rgb/camera_info", stamp_s, width=width, focal=focal)
+        self.send(stamp_s, width=width)
 
 
 def next_labels(
@@ -284,17 +233,17 @@ def test_time_that_jumps_back_and_a_camera_that_changes_are_got_over(ros: Ros) -
     node = ros.start("segment_node", use_sim_time=True)  # no /clock at all
     ros.wait_for(lambda: "active: waiting" in node.output, "activation")
     camera = Camera(ros)
-    next_labels(ros, labels, camera.send, 1000.0)
-    assert next_labels(ros, labels, camera.send, 10.0) <= 1.0  # a bag that loops
+    next_labels(ros, labels, camera.take, 1000.0)
+    assert next_labels(ros, labels, camera.take, 10.0) <= 1.0  # a bag that loops
     ros.wait_for(lambda: diagnostics.number("pairing: jumps") == 1, "the count")
     assert "frames: calibration changes" not in diagnostics.values
     # The camera comes back with another lens, and with another size.
     points.clear()
-    next_labels(ros, labels, lambda stamp: camera.send(stamp, focal=120.0), 30.0)
+    next_labels(ros, labels, lambda stamp: camera.take(stamp, focal=120.0), 30.0)
     ros.wait_for(lambda: points, "a cloud")
     x = np.frombuffer(points[-1].data, POINT)["x"]
     np.testing.assert_allclose(np.abs(x).max(), 2.0 * 32.5 / 120, rtol=0.05)
-    assert next_labels(ros, labels, lambda stamp: camera.send(stamp, width=80), 40.0) <= 1.0
+    assert next_labels(ros, labels, lambda stamp: camera.take(stamp, width=80), 40.0) <= 1.0
     assert labels[-1].width == 80
     ros.wait_for(lambda: diagnostics.number("frames: calibration changes") == 2, "both changes")
     assert "64x48, fx 120, fy 120, cx 31.5, cy 23.5 (was 64x48, fx 60," in node.output
@@ -308,7 +257,7 @@ def test_a_bag_shorter_than_a_second_loops_with_a_long_queue(ros: Ros) -> None:
     camera = Camera(ros)
     for _ in range(4):
         for i in range(9):
-            camera.send(20.0 + 0.1 * i)
+            camera.take(20.0 + 0.1 * i)
     # Counted, not timed: a second passes in at most ten frames, however slow the machine.
     ros.wait_for(lambda: diagnostics.number("pairing: jumps") == 3, "the count of loops")
     # Half of each loop at the least: it takes up to 0.4 s to tell a jump from late images.
@@ -321,23 +270,9 @@ def test_a_clock_that_runs_below_zero_is_a_clock(ros: Ros) -> None:
     node = ros.start("segment_node")
     ros.wait_for(lambda: "active: waiting" in node.output, "activation")
     camera = Camera(ros)
-    next_labels(ros, labels, camera.send, -50.0)
+    next_labels(ros, labels, camera.take, -50.0)
     assert labels[0].header.stamp.sec < 0
-    next_labels(ros, labels, camera.send, 2.0**31 - 20)
-    assert next_labels(ros, labels, camera.send, 10.0) <= 1.0
+    next_labels(ros, labels, camera.take, 2.0**31 - 20)
+    assert next_labels(ros, labels, camera.take, 10.0) <= 1.0
     assert node.is_running
     assert "[ERROR]" not in node.output
-
-
-def test_stamps_of_zero_are_paired_by_receipt_and_named(ros: Ros) -> None:
-    labels = ros.collect(Image, "fafnet/labels")
-    diagnostics = Diagnostics(ros)
-    node = ros.start("segment_node")
-    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
-    camera = Camera(ros)
-
-    def named() -> bool:
-        camera.send(0.0)
-        return bool(labels) and "stamps of /rgb/image are 0" in diagnostics.message
-
-    ros.wait_for(named, "labels and the finding")

@@ -1,0 +1,392 @@
+"""What the rules say over time: of cameras too slow, and pauses too long, to be waited for.
+
+`test_diagnostics` plants the rest beside a running node.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fafnet_ros.diagnostics.events import (
+    INVALID_DEPTH,
+    OVER_AGE,
+    OVER_RATE,
+    REGISTERED_HERE,
+    REPLACED,
+    UNWATCHED,
+)
+from fafnet_ros.diagnostics.rules import findings
+from fafnet_ros.diagnostics.state import (
+    ActiveState,
+    Finding,
+    InputState,
+    NodeState,
+    PublisherState,
+    SaidOfFrame,
+    StampState,
+)
+from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.inputs.stamps import StampOffsets
+
+IMAGE = "sensor_msgs/msg/Image"
+CAMERA = PublisherState(node="/camera", reliability="reliable", type_name=IMAGE)
+EPOCH_NS = 1_700_000_000 * 10**9
+STEADY = {"colour": 1, "depth": 1, "paired": 1, "published": 1}
+
+
+def image(event: str, name: str, **changes: Any) -> InputState:
+    state: dict[str, Any] = {
+        "event": event,
+        "name": name,
+        "topic": f"/{name}",
+        "type_name": IMAGE,
+        "reliability": "reliable",
+        "publishers": (CAMERA,),
+        "is_deaf": False,
+        "same_type_topics": (),
+        "published_s": math.inf,
+    }
+    return InputState(**state | changes)
+
+
+COLOUR, DEPTH = image("colour", "rgb/image"), image("depth", "depth/image")
+
+
+class Node:
+    """A node that counts frame by frame, by a clock of its own."""
+
+    def __init__(self, *, frames: int = 300, rate: float = 30.0) -> None:
+        self.now = 0.0
+        self.statistics = Statistics(lambda: self.now)
+        self._frames, self._rate = frames, rate
+
+    def run(self, **every: int) -> Node:
+        """Count each event with every n-th frame."""
+        for i in range(self._frames):
+            self.now += 1 / self._rate
+            for event, n in every.items():
+                if i % n == 0:
+                    self.statistics.count(event)
+        return self
+
+    def said(self, colour: InputState = COLOUR, depth: InputState = DEPTH, **more: Any) -> Any:
+        """Return what is said now, as a list of findings."""
+        active: dict[str, Any] = {
+            "active_s": 3600.0,
+            "inputs": (colour, depth),
+            "stamps": StampState(),
+            "slop_s": 0.04,
+            "pairing_counts": {},
+            "refusal": SaidOfFrame(),
+            "doubt": SaidOfFrame(),
+            "missing": (),
+            "max_latency_s": 0.2,
+            "memory": None,
+        }
+        state = NodeState(
+            name="/fafnet",
+            lifecycle="active",
+            failure="",
+            network={},
+            device="cpu float32",
+            figures=self.statistics.figures(),
+            active=ActiveState(**active | more),
+        )
+        return findings(state)
+
+
+def the(found: list[Finding], severity: str, *parts: str) -> str:
+    """Return the one finding's text, which has this severity and holds these parts."""
+    assert [finding.severity for finding in found] == [severity], found
+    for part in parts:
+        assert part in found[0].text
+    return found[0].text
+
+
+SLOW = pytest.mark.parametrize("rate", [0.05, 0.1, 0.33, 0.45, 1.0])
+"""Frames a second of a camera that is slow, but well."""
+
+
+def over_a_cycle(node: Node, rate: float) -> list[list[Finding]]:
+    """Return what is said at twenty moments between two messages of a slow stream."""
+    found = []
+    for _ in range(19):
+        node.now += 0.05 / rate
+        found.append(node.said(active_s=node.now))
+    return found
+
+
+@SLOW
+def test_a_slow_stream_that_is_well_is_never_found_fault_with(rate: float) -> None:
+    assert over_a_cycle(Node(frames=4, rate=rate).run(**STEADY), rate) == [[]] * 19
+
+
+@SLOW
+def test_what_is_wrong_with_a_slow_stream_is_said_without_a_break(rate: float) -> None:
+    for found in over_a_cycle(Node(frames=12, rate=rate).run(colour=1, depth=1), rate):
+        the(found, "WARN", "do not pair")
+    few = Node(frames=12, rate=rate).run(colour=1, depth=1, paired=3, published=3)
+    for found in over_a_cycle(few, rate):
+        the(found, "WARN", "images a second find a partner")
+    for found in over_a_cycle(
+        Node(frames=12, rate=rate).run(**STEADY, **{REGISTERED_HERE: 2}), rate
+    ):
+        assert f" of {rate_text(rate)} frames" in the(found, "WARN", "/depth/image flickers")
+    left = Node(frames=40, rate=rate).run(colour=1, depth=1, paired=1, **{UNWATCHED: 1})
+    for found in over_a_cycle(left, rate):
+        the(found, "IDLE", "nobody subscribes")
+
+
+@SLOW
+def test_a_slow_stream_that_stops_or_hangs_is_told(rate: float) -> None:
+    node = Node(frames=12, rate=rate).run(**STEADY)
+    node.now += max(2.0, 2.5 / rate) + 0.01
+    assert [finding.severity for finding in node.said()] == ["WARN", "WARN"]
+    stuck = Node(frames=30, rate=rate).run(colour=1, depth=1, paired=1)
+    the(stuck.said(), "ERROR", "no labels for", f"{rate_text(rate)} pairs a second come")
+
+
+def test_a_publisher_of_a_slow_stream_that_has_just_come_back_is_waited_for() -> None:
+    node = Node(frames=5, rate=0.25).run(colour=1, depth=1)
+    node.now += 60
+    for seconds, severity in ((9.9, "IDLE"), (10.1, "WARN")):
+        back = [image(each.event, each.name, published_s=seconds) for each in (COLOUR, DEPTH)]
+        assert [finding.severity for finding in node.said(*back)] == [severity] * 2
+
+
+def test_a_network_that_takes_very_long_is_not_stuck() -> None:
+    node = Node(frames=120, rate=2.0).run(colour=1, depth=1, paired=1, published=24)
+    for _ in range(23):
+        node.now += 0.5
+        for event in ("colour", "depth", "paired"):
+            node.statistics.count(event)
+        assert node.said() == []
+
+
+# What was said of the last frames
+
+REFUSED = SaidOfFrame("uncalibrated", "refused")
+
+
+def is_said(node: Node) -> bool:
+    """Tell whether the refusal is said."""
+    return any(finding.text == REFUSED.text for finding in node.said(refusal=REFUSED))
+
+
+@SLOW
+def test_what_each_frame_of_a_slow_stream_is_refused_for_stays(rate: float) -> None:
+    node = Node(frames=6, rate=rate).run(colour=1, depth=1, paired=1, refused=1)
+    for _ in range(19):
+        node.now += 0.05 / rate
+        assert is_said(node)
+    node.now += 2 / rate + 2
+    assert not is_said(node)
+
+
+def test_what_a_single_frame_was_refused_for_goes_after_two_seconds() -> None:
+    assert not is_said(Node())
+    node = Node().run(**STEADY)
+    node.statistics.count("refused")
+    for _ in range(300):
+        node.now += 1 / 30
+        assert is_said(node) == (node.statistics.event("refused").age_s <= 2.0)
+        for event in STEADY:
+            node.statistics.count(event)
+
+
+def test_what_is_refused_of_few_frames_stays_until_one_is_labelled() -> None:
+    # max_rate lets a frame through every five seconds.
+    node = Node().run(colour=1, depth=1, paired=1)
+    for i in range(600):
+        if i % 150 == 0:
+            node.statistics.count("refused")
+        node.now += 1 / 30
+        node.statistics.count("paired")
+        if i % 10 == 0:
+            assert is_said(node) or i < 150
+    node.statistics.count("published")
+    node.now += 0.01
+    assert not is_said(node)
+
+
+def test_frames_that_are_refused_are_not_called_a_hang() -> None:
+    stuck = Node(frames=600).run(colour=1, depth=1, paired=1, refused=1)
+    the(stuck.said(refusal=REFUSED), "ERROR", "uncalibrated")
+
+
+# Inputs
+
+
+@pytest.mark.parametrize(
+    ("entry", "others", "proposed"),
+    [
+        (DEPTH, ("/cam/color/image_raw",), ""),
+        (DEPTH, ("/cam/aligned_depth_to_color/raw", "/cam/color/raw"), "/cam/aligned_depth_to_"),
+        (COLOUR, ("/cam/depth/image_raw", "/cam/infra1/image_raw"), "/cam/infra1/image_raw"),
+    ],
+)
+def test_no_remapping_to_the_other_stream_is_proposed(
+    entry: InputState, others: tuple[str, ...], proposed: str
+) -> None:
+    node = Node().run(**{"colour" if entry is DEPTH else "depth": 1})
+    lost = image(entry.event, entry.name, publishers=(), same_type_topics=others)
+    inputs = {"colour": lost} if entry is COLOUR else {"depth": lost}
+    text = the(node.said(**inputs), "WARN", "has no publisher", "are published: ", *others)
+    assert ("-r " in text) == bool(proposed)
+    assert f"-r {entry.name}:={proposed}" in text or not proposed
+
+
+def test_the_nearest_five_topics_are_named() -> None:
+    node = Node().run(colour=1)
+    others = ("/a", "/b/image", "/c", "/d", "/e", "/cam/depth/image")
+    text = the(
+        node.said(depth=image("depth", "depth/image", publishers=(), same_type_topics=others)),
+        "WARN",
+    )
+    assert "5 of 6 topics of its type that are published: /cam/depth/image, /b/image, " in text
+
+
+# Pauses and load
+
+
+def test_a_camera_that_comes_after_a_pause_is_given_time() -> None:
+    """Nothing has hung, and nothing failed to pair, while there was nothing to work on."""
+    node = Node().run(**STEADY)
+    node.now += 60
+    for event in ("colour", "depth"):
+        node.statistics.count(event)
+    assert node.said() == []
+    node.run(colour=1, depth=1)
+    the(node.said(), "WARN", "do not pair")
+    again = Node().run(**STEADY)
+    again.now += 60
+    assert again.run(colour=1, depth=1, paired=2).said() == []
+
+
+def test_what_was_seen_of_the_last_frame_is_forgotten_while_nobody_watches() -> None:
+    node = Node().run(**STEADY)
+    node.statistics.gauge(INVALID_DEPTH, 0.89)
+    assert node.said() == []
+    node.statistics.gauge(INVALID_DEPTH, 0.96)
+    the(node.said(), "WARN", "96 % of the pixels of /depth/image")
+    node.run(colour=1, depth=1, paired=1, **{UNWATCHED: 1})
+    the(node.said(), "IDLE", "nobody subscribes")
+    node.statistics.count("published")
+    the(node.said(), "WARN", "96 % of the pixels")  # somebody does again
+
+
+def test_work_that_hangs_and_work_that_nobody_asks_for() -> None:
+    events = {"colour": 1, "depth": 1, "paired": 1}
+    stuck = Node(frames=600).run(**events)
+    the(stuck.said(), "ERROR", "no labels for 20 s", "30.0 pairs a second")
+    assert stuck.said(active_s=8.0) == []
+    assert Node(frames=600).run(**events, **{OVER_RATE: 1}).said() == []
+
+
+def test_frames_that_are_too_old_before_their_turn() -> None:
+    # A network at a sixth of the camera's rate, as a live node has it: every second turn.
+    rates = {"colour": 1, "depth": 1, "paired": 1, REPLACED: 1, "published": 6, OVER_AGE: 6}
+    the(Node().run(**rates).said(), "WARN", "5.0 of 10.0 pairs", "max_latency (0.2 s): raise it")
+    assert Node().run(**STEADY, **{OVER_AGE: 30}).said() == []
+
+
+# Stamps
+
+
+def stamps_of(count: int, *, begin_s: float = 0.0, rate: float = 30.0) -> list[int]:
+    return [EPOCH_NS + round(1e9 * (begin_s + i / rate)) for i in range(count)]
+
+
+def stamp_state(
+    colour: list[int], depth: list[int], *, depth_late_s: float = 0.0, rate: float = 30.0
+) -> StampState:
+    """Feed stamps in nanoseconds as they would come at this rate."""
+    stamps = StampOffsets()
+    for i, stamp in enumerate(colour):
+        stamps.add("colour", stamp, 50 + i / rate)
+    for i, stamp in enumerate(depth):
+        stamps.add("depth", stamp, 50 + i / rate + depth_late_s)
+    return stamps.state()
+
+
+def test_the_named_slop_pairs_what_the_old_one_did_not() -> None:
+    rng = np.random.default_rng(2)
+    colour = stamps_of(60, rate=5)
+    depth = [stamp + int(rng.uniform(50e6, 95e6)) for stamp in colour]
+    state = stamp_state(colour, depth, rate=5)
+    assert state.within_s is not None
+    distances = np.abs(np.array(depth) - np.array(colour)) / 1e9
+    assert 0.85 <= np.mean(distances <= state.within_s + 0.011) <= 1.0
+
+
+def test_a_clock_of_another_speed_is_no_offset() -> None:
+    """A bag played at twice its speed, depth at a fifth of colour's rate."""
+    stamps = StampOffsets()
+    for i in range(600):
+        moment = i / 60
+        stamp = EPOCH_NS + round(2e9 * moment)
+        stamps.add("colour", stamp, 50 + moment)
+        if i % 5 == 0:
+            stamps.add("depth", stamp, 50 + moment)
+    assert stamps.state().clock_offset_s == pytest.approx(0, abs=0.05)
+
+
+def test_a_slower_stream_is_measured_by_its_own_images() -> None:
+    colour = stamps_of(60, rate=30)
+    state = stamp_state(colour, colour[::6])
+    assert state.nearest_s == state.within_s == 0.0
+
+
+def test_images_that_still_wait_for_their_partner_do_not_count() -> None:
+    colour = stamps_of(60)
+    state = stamp_state(colour, colour[:40], depth_late_s=20 / 30)
+    assert state.nearest_s == state.within_s == 0.0
+
+
+@pytest.mark.parametrize("apart_s", [5.0, -5.0, 86400.0])
+def test_clocks_that_are_apart_are_measured_by_receipt(apart_s: float) -> None:
+    state = stamp_state(stamps_of(60), stamps_of(60, begin_s=apart_s))
+    assert state.clock_offset_s == pytest.approx(apart_s)
+    found = Node().run(colour=1, depth=1).said(stamps=state)
+    text = the(found, "WARN", "different clocks", "2023-11-14", "/depth/image")
+    assert ("5.00 s apart" if abs(apart_s) == 5 else "24 hours apart") in text
+
+
+def test_a_clock_from_the_drivers_start_is_an_epoch_apart() -> None:
+    uptime = [stamp - EPOCH_NS + 12 * 10**9 for stamp in stamps_of(60)]
+    found = Node().run(colour=1, depth=1).said(stamps=stamp_state(stamps_of(60), uptime))
+    text = the(found, "WARN", "different clocks", "54 years")
+    assert "/rgb/image says 2023-11-14 22:13:" in text
+    assert "/depth/image 13.967 s since some start" in text
+
+
+def test_a_stream_that_jumps_begins_anew() -> None:
+    loop = stamps_of(60) + stamps_of(20, begin_s=-100.0)
+    state = stamp_state(loop, loop)
+    assert state.colour is not None
+    assert state.colour.newest_ns == loop[-1]
+    assert (state.nearest_s, state.colour.lost) == (0.0, 0.0)
+
+
+def lost(stamps_s: Any) -> float:
+    """Return the share that a stream's last stamps say is lost."""
+    colour = stamp_state([EPOCH_NS + round(1e9 * stamp) for stamp in stamps_s], []).colour
+    assert colour is not None
+    return colour.lost
+
+
+@pytest.mark.parametrize("share", [0.6, 0.7, 0.8])
+def test_losses_are_seen_by_gaps(share: float) -> None:
+    rng = np.random.default_rng(7)
+    found = [lost(np.flatnonzero(rng.random(1500) >= share)[:64] / 30) for _ in range(50)]
+    assert np.mean(np.array(found) > 0.4) > 0.9
+
+
+def test_ordinary_jitter_is_not_taken_for_losses() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        assert lost(np.arange(64) / 30 + rng.normal(0, 0.005, 64)) < 0.4
