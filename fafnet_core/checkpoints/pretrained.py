@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fafnet_core.checkpoints.folded import FoldedWeights, folded_weights, load_folded
 from fafnet_core.checkpoints.location import CHECKPOINT, resolve
 from fafnet_core.models.backbone import Backbone
-from fafnet_core.models.config import RESNETS
+from fafnet_core.models.config import RESNETS, Modality
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
 from fafnet_core.models.fafnet import FAFNet
 from fafnet_core.models.mobilenet import MobileNet
@@ -109,51 +109,43 @@ def load_backbone(model: FAFNet, source: str | Path, images: Images | None = Non
     match = _match(first, state)
     _check_values(str(source), match.values | match.beyond)
     folded = folded_weights(first, match.values | match.beyond)
-    if folded is not None:
-        return _load_folded(model, str(source), folded, match, images)
-    _check_fit(str(source), config.backbone, first, match, state)
-    for stream in streams.values():
-        stream.load_state_dict(match.values, strict=False)
+    taken, kept = match.values, [name for name in first.state_dict() if name not in match.values]
+    if folded is None:
+        _check_fit(str(source), config.backbone, first, match, state)
+        for stream in streams.values():
+            stream.load_state_dict(match.values, strict=False)
+    else:
+        _load_folded(streams, config.modality, str(source), folded, images)
+        taken, kept = match.values | match.beyond, []
     return LoadReport(
-        source=str(source),
+        source=str(source) if folded is None else f"{source} (norms put back)",
         streams=tuple(streams),
-        taken=tuple(match.values),
+        taken=tuple(taken),
         left=tuple(match.left),
-        kept=tuple(name for name in first.state_dict() if name not in match.values),
+        kept=tuple(kept),
     )
 
 
 def _load_folded(
-    model: FAFNet,
+    streams: Mapping[str, Backbone],
+    modality: Modality,
     source: str,
     folded: FoldedWeights,
-    match: _Match,
     images: Images | None,
-) -> LoadReport:
+) -> None:
     if images is None:
         raise ValueError(
             f"{source} has the norms folded into its convolutions: they are put back by running"
             " some images, so give load_backbone its `images`"
         )
-    streams = _streams(model)
     wanted = next(iter(streams.values())).state_dict()
-    if problem := _misshapen(folded.weights | _shifts(folded), wanted):
+    shifts = {f"{norm}.bias": shift for norm, shift in folded.shifts.items()}
+    if problem := _unlike(folded.weights | shifts, wanted):
         raise ValueError(f"{source} does not fit the backbone: {problem}")
     seen = images()
     for name, stream in streams.items():
-        sees_depth = name == "depth_stream" or model.config.modality == "hha"
+        sees_depth = name == "depth_stream" or modality == "hha"
         load_folded(stream, folded, seen["hha" if sees_depth else "rgb"])
-    return LoadReport(
-        source=f"{source} (norms put back)",
-        streams=tuple(streams),
-        taken=tuple(match.values | match.beyond),
-        left=tuple(match.left),
-        kept=(),
-    )
-
-
-def _shifts(folded: FoldedWeights) -> dict[str, Tensor]:
-    return {f"{norm}.bias": shift for norm, shift in folded.shifts.items()}
 
 
 def _streams(model: FAFNet) -> dict[str, Backbone]:
@@ -283,36 +275,27 @@ def _problems(stream: nn.Module, match: _Match) -> list[str]:
     """Why the tensors are not those of the stream; empty where they are."""
     wanted, values = stream.state_dict(), match.values
     missing = [name for name in wanted if name not in values and not name.endswith(_COUNTER)]
-    mistyped = [
-        name
-        for name in values
-        if values[name].is_floating_point() != wanted[name].is_floating_point()
-    ]
     problems = []
     if missing:
         problems.append(f"{len(missing)} of {len(wanted)} are not in it ({_listed(missing)})")
     if match.beyond:
         problems.append(f"it has {len(match.beyond)} more ({_listed(match.beyond)})")
-    if misshapen := _misshapen(values, wanted):
-        problems.append(misshapen)
-    if mistyped:
-        name = mistyped[0]
-        problems.append(
-            f"{len(mistyped)} have another type ({name} is {values[name].dtype}, wanted"
-            f" {wanted[name].dtype})"
-        )
+    if unlike := _unlike(values, wanted):
+        problems.append(unlike)
     return problems
 
 
-def _misshapen(values: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
-    names = [name for name in values if values[name].shape != wanted[name].shape]
+def _unlike(values: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    """Which have another shape, or are whole numbers where others are not; None: none."""
+
+    def kind(tensor: Tensor) -> tuple[object, ...]:
+        return tensor.is_floating_point(), *tensor.shape
+
+    names = [name for name in values if kind(values[name]) != kind(wanted[name])]
     if not names:
         return None
-    name = names[0]
-    return (
-        f"{len(names)} have another shape ({name} is {tuple(values[name].shape)}, wanted"
-        f" {tuple(wanted[name].shape)})"
-    )
+    came, other = (f"{t.dtype} {tuple(t.shape)}" for t in (values[names[0]], wanted[names[0]]))
+    return f"{len(names)} have another shape or type ({names[0]} is {came}, wanted {other})"
 
 
 def _check_values(source: str, values: Mapping[str, Tensor]) -> None:
