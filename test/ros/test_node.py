@@ -409,10 +409,10 @@ def test_a_camera_info_that_comes_late_and_once_is_enough(ros: Ros) -> None:
     camera.send_info("rgb/camera_info", 0.0)
     ros.wait_for(lambda: labels, "labels")
     assert labels[0].header.stamp.sec == 1  # the pair has waited for it
-    seconds = itertools.count(2)
+    tenths = itertools.count(20)
 
     def is_content() -> bool:
-        camera.send(next(seconds))
+        camera.send(next(tenths) / 10)
         return len(reports) > 4 and reports[-1].status[0].message.startswith("segmenting")
 
     ros.wait_for(is_content, "OK")
@@ -439,10 +439,10 @@ def test_a_missing_camera_info_of_depth_is_named_only_where_depth_needs_it(ros: 
     ros.wait_for(lambda: "active: waiting" in node.output, "activation")
     camera = HandCamera(ros, *CAMERA)
     camera.send_info("rgb/camera_info", 0.0)
-    seconds = itertools.count(1)
+    tenths = itertools.count(10)
 
     def message_after_a_frame(depth_frame: str) -> str:
-        camera.send(next(seconds), depth_frame=depth_frame)
+        camera.send(next(tenths) / 10, depth_frame=depth_frame)
         return str(reports[-1].status[0].message) if reports else ""
 
     def is_segmenting() -> bool:
