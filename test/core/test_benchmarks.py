@@ -14,8 +14,8 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--networks", "fafnet-nano,warp"], "'warp' is no change; wanted KEY=VALUE"),
-        (["--networks", "fafnet-nano,warp=["], "'warp=[' is no change; wanted KEY=VALUE"),
+        (["--networks", "fafnet-nano,warp"], "wanted key.path=value"),
+        (["--networks", "fafnet-nano,warp=["], "not YAML"),
         (["--networks", "fafnet-nano,wrap=both"], "did you mean 'warp'?"),
         (["--networks", "fafnet-nanno"], "did you mean 'fafnet-nano'?"),
         (["--networks", "fafnet-nano/zero-flw"], "did you mean 'zero-flow'?"),

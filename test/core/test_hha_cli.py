@@ -150,7 +150,7 @@ def test_raw_zeros_and_the_depth_unit_are_minded(folder: Path) -> None:
     ("options", "message"),
     [
         (["--fx", "30"], "together"),
-        (["--depth-unit", "0"], "above zero"),
+        (["--depth-unit", "0"], "0 < x"),
         (["--gravity", "0", "0", "0"], "not zero"),
         (["--jobs", "0"], "at least 1"),
         (["--raw", "nowhere"], "no folder"),

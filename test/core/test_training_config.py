@@ -70,7 +70,7 @@ def test_data_chooses_the_section_s_type_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "unknown data set '': known: nyuv2, sunrgbd, synthetic"),
+        ("", "unknown data set '': known: folder, nyuv2, sunrgbd, synthetic"),
         ("data:\n  frames: 3", "line 1: unknown data set"),
         ("data: {name: nyu}", "unknown data set 'nyu': did you mean 'nyuv2'?"),
         ("data: {name: nyuv2}", "data lacks root"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -93,14 +92,9 @@ def test_no_jitter_is_the_sample_itself_and_draws_nothing(rgb: Levels) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"brightness": 1.5}, "brightness is 1.5; it has to be 0 to 1.0"),
-        ({"saturation": -0.1}, "saturation is -0.1"),
-        ({"hue": 0.6}, "hue is 0.6; it has to be 0 to 0.5"),
-        ({"contrast": float("nan")}, "contrast is nan"),
-    ],
+    ("field", "value"),
+    [("brightness", 1.5), ("saturation", -0.1), ("hue", 0.6), ("contrast", float("nan"))],
 )
-def test_strengths_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{message}"):
-        ColourJitter(**fields)
+def test_strengths_that_cannot_be_are_refused(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{field} is {value}"):
+        ColourJitter(**{field: value})
