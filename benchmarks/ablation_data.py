@@ -129,9 +129,9 @@ class Rooms(AblationData):
             rooms = self._tests(error_px)
             for index in range(len(rooms)):
                 sample = rooms.read(index)
-                assert sample.camera_matrix is not None
+                assert sample.camera is not None
                 rotation, _ = rooms.calibration_error(index)
-                true.append(mean_displacement(rotation, sample.camera_matrix, sample.size))
+                true.append(mean_displacement(rotation, sample.camera.matrix, sample.size))
                 tensors = to_tensors(sample)
                 with torch.inference_mode(), record_alignments(model) as recorded:
                     model(tensors.rgb[None], tensors.hha[None])

@@ -26,7 +26,7 @@ from fafnet_core.files import write_png
 from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import Segmenter, legend, strip
 from fafnet_core.labels import NYU40
-from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
+from fafnet_core.rooms import SensorConfig, Tour, pinhole
 from fafnet_core.rooms.dataset import photograph
 from fafnet_core.rooms.sensor import calibration_error
 from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, SegmentedFrame
@@ -98,12 +98,12 @@ def _axes(eye: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.f
 
 def room(seed: int, checkpoint: str | None) -> SegmentedFrame:
     """A synthetic room as the cameras see it, faults included; its own labels without a network."""
-    camera, tour, sensor = PinholeCamera(), Tour.of(seed), SensorConfig()
+    camera, tour, sensor = pinhole(), Tour.of(seed), SensorConfig()
     rng = np.random.default_rng(seed)
     seen = photograph(tour.room.scene, camera, tour.middle, sensor, rng)
     error, _ = calibration_error(sensor, camera, rng)
     depth_m = seen.registered(sensor, error)
-    matrix = Camera.from_matrix(camera.camera_matrix, depth_m.shape)
+    matrix = Camera.from_matrix(camera.matrix, depth_m.shape)
     frame = RgbdFrame(rgb=seen.rgb, depth_m=depth_m, camera=matrix)
     if checkpoint is not None:
         return segmented(frame, checkpoint)

@@ -109,9 +109,9 @@ def _measured(
     sample: RgbdSample, sensor: SensorConfig, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     assert sample.depth_m is not None
-    assert sample.camera_matrix is not None
+    assert sample.camera is not None
     no_glass = np.zeros_like(sample.depth_m)  # nobody labelled it
-    return measure_depth(sample.depth_m, no_glass, sensor, float(sample.camera_matrix[0, 0]), rng)
+    return measure_depth(sample.depth_m, no_glass, sensor, sample.camera.fx, rng)
 
 
 def _landscape(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -81,9 +81,9 @@ class _Tally:
     def add(self, segmenter: Segmenter, sample: RgbdSample, index: int) -> None:
         sample = self._fault.planted(sample, index)
         assert sample.depth_m is not None
-        assert sample.camera_matrix is not None
+        assert sample.camera is not None
         begun = time.process_time()
-        labels = segmenter.segment(sample.rgb, sample.depth_m, sample.camera_matrix).labels
+        labels = segmenter.segment(sample.rgb, sample.depth_m, sample.camera.matrix).labels
         self._seconds.append(time.process_time() - begun)
         self._confusion.update(labels, sample.label)
         self._shared.update(shared_from_nyu(labels), sample.label)
@@ -128,7 +128,7 @@ def measure(
     tallies = {fault: _Tally(fault, len(segmenter.label_set), keep) for fault in faults}
     for index in tqdm(indices, unit="frame", desc=name or None, disable=None):
         sample = dataset.read(index)
-        if sample.depth_m is None or sample.camera_matrix is None:
+        if sample.depth_m is None or sample.camera is None:
             raise ValueError(
                 f"{sample.name or 'a frame'} has no metric depth, or no camera matrix; wanted"
                 " frames as a camera gives them"

@@ -41,7 +41,7 @@ from fafnet_core.hha import (  # noqa: E402
     fill_holes,
 )
 from fafnet_core.inference import Segmenter  # noqa: E402
-from fafnet_core.rooms import PinholeCamera, Pose, SensorConfig, Tour  # noqa: E402
+from fafnet_core.rooms import Pose, SensorConfig, Tour, pinhole  # noqa: E402
 from fafnet_core.rooms.dataset import SyntheticData, photograph  # noqa: E402
 
 Floats = NDArray[np.float64]
@@ -83,7 +83,7 @@ def turned(pose: Pose, move: str, time_s: float) -> Pose:
     return pose.rolled(25 * math.sin(60 / 25 * time_s)) if move == "roll" else pose
 
 
-def synthetic(move: str, seed: int, count: int, camera: PinholeCamera) -> DepthSequence:
+def synthetic(move: str, seed: int, count: int, camera: Camera) -> DepthSequence:
     """Photograph a room along a tour of ten seconds."""
     tour, rng = Tour.of(seed), np.random.default_rng(seed)
     config = SensorConfig(baseline_m=0.0)
@@ -94,7 +94,7 @@ def synthetic(move: str, seed: int, count: int, camera: PinholeCamera) -> DepthS
         depths.append(photograph(tour.room.scene, camera, pose, config, rng).depth_m)
         gravity.append(-pose.axes[:, 2].astype(np.float64))
         ground.append(-float(pose.position[2]))
-    return DepthSequence(depths, camera.camera_matrix, np.array(gravity), np.array(ground))
+    return DepthSequence(depths, camera.matrix, np.array(gravity), np.array(ground))
 
 
 def real(folder: Path) -> DepthSequence:
@@ -136,7 +136,7 @@ def flicker(hha: Sequence[NDArray[np.uint8]], channel: int) -> float:
     return float(np.mean(changes))
 
 
-def print_synthetic(seeds: Sequence[int], count: int, camera: PinholeCamera) -> None:
+def print_synthetic(seeds: Sequence[int], count: int, camera: Camera) -> None:
     """Errors against the truth, and their change from frame to frame."""
     print(
         f"synthetic rooms {camera.width}x{camera.height}, {len(seeds)} of {count} frames at 30 Hz"
@@ -251,10 +251,10 @@ def print_labels(count: int) -> None:
     for index in range(len(data)):
         sample = data.read(index)
         assert sample.depth_m is not None
-        assert sample.camera_matrix is not None
+        assert sample.camera is not None
         empty.append(float((sample.depth_m == 0).mean()))
         labels = {
-            name: segmenter.predict(sample.rgb, way(sample.depth_m, sample.camera_matrix))[0]
+            name: segmenter.predict(sample.rgb, way(sample.depth_m, sample.camera.matrix))[0]
             for name, way in ways.items()
         }
         for name, found in labels.items():
@@ -303,7 +303,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     if arguments.rooms:
         rooms = range(arguments.first_room, arguments.first_room + arguments.rooms)
-        print_synthetic(rooms, arguments.frames, PinholeCamera(320, 240))
+        print_synthetic(rooms, arguments.frames, pinhole(320, 240))
     if arguments.sequence:
         print_real(real(arguments.sequence))
     if arguments.holes:

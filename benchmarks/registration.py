@@ -29,7 +29,7 @@ sys.path.insert(0, str(PROJECT))
 
 from fafnet_core.camera import Camera  # noqa: E402
 from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth  # noqa: E402
-from fafnet_core.rooms import PinholeCamera, Pose, SensorConfig, choose_view, make_room  # noqa: E402
+from fafnet_core.rooms import Pose, SensorConfig, choose_view, make_room, pinhole  # noqa: E402
 from fafnet_core.rooms.render import render_depth  # noqa: E402
 from fafnet_core.rooms.sensor import measure_depth  # noqa: E402
 
@@ -54,8 +54,8 @@ class Case:
     clean: Image
     depth: Image
     truth: Image
-    depth_camera: PinholeCamera
-    camera: PinholeCamera
+    depth_camera: Camera
+    camera: Camera
     extrinsics: Extrinsics
 
 
@@ -71,15 +71,15 @@ def make_case(
     rng = np.random.default_rng(4)
     room = make_room(rng)
     colour = choose_view(room, rng)
-    depth_camera = PinholeCamera(*depth_size, field_of_view(depth_size[0], depth_focal))
-    camera = PinholeCamera(*size, field_of_view(size[0], focal))
+    depth_camera = pinhole(*depth_size, field_of_view(depth_size[0], depth_focal))
+    camera = pinhole(*size, field_of_view(size[0], focal))
     turned = np.asarray(cv2.Rodrigues(np.array([0.004, -0.006, 0.003]))[0])
     beside = colour.moved(right=0.05, down=0.001, forward=-0.002)
     pose = Pose(beside.position, (turned @ beside.axes).astype(np.float32))
     axes = colour.axes.astype(np.float64)
     extrinsics = Extrinsics(axes @ pose.axes.T, axes @ (pose.position - colour.position))
     clean, glass = render_depth(room.scene.solids, depth_camera, pose)
-    depth = measure_depth(clean, glass, SensorConfig(), depth_camera.focal, rng)
+    depth = measure_depth(clean, glass, SensorConfig(), depth_camera.fx, rng)
     truth, _ = render_depth(room.scene.solids, camera, colour)
     name = "{}x{} f={:.0f} -> {}x{} f={:.0f}".format(*depth_size, depth_focal, *size, focal)
     return Case(name, clean, depth, truth, depth_camera, camera, extrinsics)
@@ -87,7 +87,7 @@ def make_case(
 
 def written_out(case: Case) -> Image:
     """The same squares and the same float64, in plain NumPy over lists of pixels."""
-    source, target = case.depth_camera.camera_matrix, case.camera.camera_matrix
+    source, target = case.depth_camera.matrix, case.camera.matrix
     scale = float(max(target[0, 0] / source[0, 0], target[1, 1] / source[1, 1]))
     height, width = case.truth.shape
     rows, columns = np.nonzero((case.depth > 0) & np.isfinite(case.depth))
@@ -126,8 +126,8 @@ def opencv(case: Case) -> Image | None:
     transform = np.eye(4)
     transform[:3, :3], transform[:3, 3] = case.extrinsics.rotation, case.extrinsics.translation
     found: Any = rgbd.registerDepth(
-        case.depth_camera.camera_matrix,
-        case.camera.camera_matrix,
+        case.depth_camera.matrix,
+        case.camera.matrix,
         None,
         transform,
         case.depth,
@@ -166,16 +166,16 @@ def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float6
 
 def print_case(case: Case, repeats: int) -> None:
     """The lines of one case."""
-    target = case.camera.camera_matrix
+    target = case.camera.matrix
     register = DepthRegistration(
-        Camera.from_matrix(case.depth_camera.camera_matrix, case.depth.shape),
+        Camera.from_matrix(case.depth_camera.matrix, case.depth.shape),
         Camera.from_matrix(target, case.truth.shape),
         case.extrinsics,
     )
     once = partial(
         register_depth,
         case.depth,
-        case.depth_camera.camera_matrix,
+        case.depth_camera.matrix,
         target,
         case.extrinsics.rotation,
         case.extrinsics.translation,
@@ -187,7 +187,7 @@ def print_case(case: Case, repeats: int) -> None:
         "written out": partial(written_out, case),
         "cv2.rgbd": partial(opencv, case),
     }
-    print(f"{case.name}: {target[0, 0] / case.depth_camera.focal:.1f} times as fine")
+    print(f"{case.name}: {target[0, 0] / case.depth_camera.fx:.1f} times as fine")
     reference = written_out(case)
     for name, way in ways.items():
         found = way()

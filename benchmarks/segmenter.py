@@ -20,7 +20,7 @@ import torch
 
 from fafnet_core.inference import UNTRAINED, Segmenter
 from fafnet_core.models import PRESETS
-from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms import Tour, pinhole, render
 from fafnet_core.runtimes.devices import keep_memory, use_threads
 
 
@@ -46,13 +46,13 @@ def main() -> None:
     )
     if not arguments.give_back:
         keep_memory()
-    camera = PinholeCamera(*arguments.size)
+    camera = pinhole(*arguments.size)
     tour = Tour.of(1)
     seen = render(tour.room.scene, camera, tour.pose(0.2))
     times: defaultdict[str, list[float]] = defaultdict(list)
     for frame in range(arguments.frames + 3):
         begun = time.perf_counter()
-        result = segmenter.segment(seen.rgb, seen.depth_m, camera.camera_matrix)
+        result = segmenter.segment(seen.rgb, seen.depth_m, camera.matrix)
         whole = time.perf_counter() - begun
         begun = time.perf_counter()
         plain(segmenter, result.hha, seen.rgb)

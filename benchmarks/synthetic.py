@@ -59,7 +59,7 @@ def make(data: SyntheticData, frames: range) -> Share:
         error, _ = rooms.calibration_error(index)
         depth_m = frame.registered(data.sensor, error)
         marks.append(time.process_time())
-        encode_hha(depth_m, frame.camera.camera_matrix)
+        encode_hha(depth_m, frame.camera.matrix)
         marks.append(time.process_time())
         spent = [total + later - sooner for total, sooner, later in
                  zip(spent, marks, marks[1:], strict=False)]  # fmt: skip

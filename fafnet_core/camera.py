@@ -102,11 +102,17 @@ class Camera:
         """The camera matrix (3, 3), made anew."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
 
-    def scaled(self, size: Size) -> Camera:
-        """Return the camera of images that are brought to another (height, width)."""
-        if size == self.size:
+    def scaled(self, size: Size, factor: float | None = None) -> Camera:
+        """Return the camera of images that are brought to another size.
+
+        Args:
+            size: (height, width).
+            factor: of both sides, where part of a pixel is left out at the end; None: the ratio of
+                the sizes, along each side.
+        """
+        if size == self.size and factor is None:
             return self
-        across, down = size[1] / self.width, size[0] / self.height
+        across, down = factor or size[1] / self.width, factor or size[0] / self.height
         return Camera(
             fx=self.fx * across,
             fy=self.fy * down,

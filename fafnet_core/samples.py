@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.hha import encode_hha
+from fafnet_core.camera import Camera
+from fafnet_core.hha import HHAEncoder
 from fafnet_core.labels import LabelSet
 
 Split = Literal["train", "val", "test"]
@@ -33,7 +34,7 @@ class RgbdSample:
         depth_m: (H, W) float32, metres along the optical axis; 0: none. In-painted where the data
             set is.
         missing: (H, W) bool, True where in-painting invented the depth; None: not known.
-        camera_matrix: (3, 3) float64, pixel centres at whole numbers counted from 0.
+        camera: of the colour image.
         hha: (H, W, 3) uint8, disparity, height and angle; ready-made by the data set.
         gravity: (3,) float64, the downward direction in the camera's optical frame, where known.
         sensor: what recorded it ("kv1", "kv2", "realsense", "xtion", "synthetic"), or "".
@@ -44,7 +45,7 @@ class RgbdSample:
     label: NDArray[np.uint8]
     depth_m: NDArray[np.float32] | None = None
     missing: NDArray[np.bool_] | None = None
-    camera_matrix: NDArray[np.float64] | None = None
+    camera: Camera | None = None
     hha: NDArray[np.uint8] | None = None
     gravity: NDArray[np.float64] | None = None
     sensor: str = ""
@@ -60,18 +61,17 @@ class RgbdSample:
         """Return the sample with its HHA; itself where it is there already.
 
         Raises:
-            ValueError: neither HHA nor metric depth with a camera matrix.
+            ValueError: neither HHA nor metric depth with a camera.
         """
         if self.hha is not None:
             return self
-        if self.depth_m is None or self.camera_matrix is None:
+        if self.depth_m is None or self.camera is None:
             raise ValueError(
-                f"{self.name or 'a sample'} has neither HHA nor metric depth with a camera matrix;"
+                f"{self.name or 'a sample'} has neither HHA nor metric depth with a camera;"
                 " a data set gives one of them"
             )
-        hha = encode_hha(
-            self.depth_m, self.camera_matrix, missing=self.missing, gravity=self.gravity
-        )
+        encoder = HHAEncoder(self.camera)
+        hha = encoder.encode(self.depth_m, missing=self.missing, gravity=self.gravity)
         return replace(self, hha=hha)
 
 

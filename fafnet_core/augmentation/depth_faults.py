@@ -245,7 +245,7 @@ def misalign_depth(
 
 
 def _metres(sample: RgbdSample, fault: str) -> NDArray[np.float32]:
-    if sample.depth_m is None or sample.camera_matrix is None:
+    if sample.depth_m is None or sample.camera is None:
         raise ValueError(
             f"{sample.name or 'the sample'}: {fault} needs metric depth and a camera matrix, and"
             " this data set has ready HHA only; leave that fault out, or take a data set with depth"
@@ -266,7 +266,7 @@ def _with_depth(sample: RgbdSample, change: Callable[[Image], Image]) -> RgbdSam
     depth_m, hha = sample.depth_m, sample.hha
     if depth_m is not None:
         depth_m = change(depth_m)
-    if depth_m is not None and sample.camera_matrix is not None:
+    if depth_m is not None and sample.camera is not None:
         hha = None
     elif hha is not None:
         hha = change(hha)

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.samples import RgbdSample
 
 Image = NDArray[Any]
@@ -89,24 +90,23 @@ def scale_and_crop(sample: RgbdSample, factor: float, window: CropWindow) -> Rgb
         rows = slice(window.top, window.top + window.height)
         columns = slice(window.left, window.left + window.width)
         cut: Callable[[Image], Image] = lambda image: image[rows, columns]  # noqa: E731
-        return _with_images(sample, cut, cut, _moved(sample.camera_matrix, window))
+        return _with_images(sample, cut, cut, _seen(sample.camera, None, window))
     return _with_images(
         sample,
         lambda image: _interpolated(image, factor, window),
         lambda image: _nearest(image, factor, window),
-        _moved(_scaled(sample.camera_matrix, factor), window),
+        _seen(sample.camera, factor, window),
     )
 
 
 def flip_sample(sample: RgbdSample) -> RgbdSample:
     """Mirror the sample left to right. HHA is mirrored as it is: it measures nothing sideways."""
-    camera_matrix, gravity = sample.camera_matrix, sample.gravity
-    if camera_matrix is not None:
-        camera_matrix = camera_matrix.copy()
-        camera_matrix[0, 2] = sample.size[1] - 1 - camera_matrix[0, 2]
+    camera, gravity = sample.camera, sample.gravity
+    if camera is not None:
+        camera = camera.flipped()
     if gravity is not None:
         gravity = gravity * (-1.0, 1.0, 1.0)
-    flipped = _with_images(sample, mirrored, mirrored, camera_matrix)
+    flipped = _with_images(sample, mirrored, mirrored, camera)
     return replace(flipped, gravity=gravity)
 
 
@@ -121,7 +121,7 @@ def _with_images(
     sample: RgbdSample,
     interpolated: Callable[[Image], Image],
     nearest: Callable[[Image], Image],
-    camera_matrix: NDArray[np.float64] | None,
+    camera: Camera | None,
 ) -> RgbdSample:
     def each(image: Image | None, change: Callable[[Image], Image]) -> Any:
         return None if image is None else change(image)
@@ -133,25 +133,17 @@ def _with_images(
         label=nearest(sample.label),
         depth_m=each(sample.depth_m, nearest),
         missing=each(sample.missing, nearest),
-        camera_matrix=camera_matrix,
+        camera=camera,
     )
 
 
-def _scaled(camera_matrix: NDArray[np.float64] | None, factor: float) -> Any:
-    if camera_matrix is None:
+def _seen(camera: Camera | None, factor: float | None, window: CropWindow) -> Camera | None:
+    """Return the camera of a window of the image scaled by a factor; None: not scaled."""
+    if camera is None:
         return None
-    scaled = camera_matrix.copy()
-    scaled[:2] *= factor
-    scaled[:2, 2] += (factor - 1) / 2
-    return scaled
-
-
-def _moved(camera_matrix: NDArray[np.float64] | None, window: CropWindow) -> Any:
-    if camera_matrix is None:
-        return None
-    moved = camera_matrix.copy()
-    moved[:2, 2] -= (window.left, window.top)
-    return moved
+    if factor is not None:
+        camera = camera.scaled(scaled_size(camera.size, factor), factor)
+    return camera.cropped(window.top, window.left, (window.height, window.width))
 
 
 def _nearest(image: Image, factor: float, window: CropWindow) -> Image:

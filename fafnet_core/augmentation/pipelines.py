@@ -101,7 +101,7 @@ def fitting_factor(size: tuple[int, int], input_size: tuple[int, int]) -> float:
 
 def without_ready_hha(sample: RgbdSample) -> RgbdSample:
     """The sample without HHA, where that can be made again of its depth."""
-    if sample.depth_m is None or sample.camera_matrix is None:
+    if sample.depth_m is None or sample.camera is None:
         return sample
     return replace(sample, hha=None)
 

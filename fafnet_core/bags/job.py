@@ -169,7 +169,7 @@ def _write(
 
     def check_frame(frame: RgbdFrame) -> None:
         if job.camera is not None:
-            job.camera.check_size(frame.rgb, Path(streams.rgb.name))
+            job.camera.camera(frame.rgb, Path(streams.rgb.name))
 
     with written_bag(job.out, bag) as writer:
         results = Results(writer, job.outputs, parts[2].label_set, bag.begin_ns)

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fafnet_core.camera import Camera
 from fafnet_core.datasets.frames import (
     DEPTH_FOLDERS,
     CameraFile,
@@ -237,10 +236,9 @@ def _convert_batch(settings: _Settings, jobs: Sequence[_Job]) -> list[str]:
     for job in jobs:
         try:
             depth_m = read_depth(job.depth, settings.camera.depth_unit_m)
-            settings.camera.check_size(depth_m, job.depth)
-            if encoder is None or encoder.shape != depth_m.shape:
-                matrix = settings.camera.camera_matrix
-                encoder = HHAEncoder(Camera.from_matrix(matrix, depth_m.shape))
+            camera = settings.camera.camera(depth_m, job.depth)
+            if encoder is None or encoder.camera != camera:
+                encoder = HHAEncoder(camera)
             missing = None if job.raw is None else _absent(job.raw)
             hha = encoder.encode(depth_m, missing=missing, gravity=settings.gravity)
             write_png(job.output, hha)  # on disk red is disparity

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.checks import check_hha_order, looks_rotated, spread
 from fafnet_core.datasets.frames import CAMERA_FILE, CameraFile, read_depth, read_rgb
 from fafnet_core.datasets.images import check_images, check_one_size, describe, read_stored
@@ -72,7 +73,7 @@ class FolderFrames(RgbdSegmentationDataset):
         notices: Sequence[str],
     ) -> None:
         self._files = list(files)
-        self._known_matrices = specification.camera_matrices
+        self._known_cameras = {camera.size: camera for camera in specification.cameras}
         self._camera_file = camera
         of_camera = _MILLIMETRE if camera is None else camera.depth_unit_m
         self._depth_unit_m = of_camera if depth_unit_m is None else depth_unit_m
@@ -114,7 +115,7 @@ class FolderFrames(RgbdSegmentationDataset):
             label=to_class_ids(stored, self.label_set, self._first_label, files.label),
             depth_m=depth_m,
             missing=None if raw_m is None else ~(np.isfinite(raw_m) & (raw_m > 0)),
-            camera_matrix=None if depth_m is None else self._camera_matrix(files, rgb),
+            camera=None if depth_m is None else self._camera(files, rgb),
             hha=hha,
             sensor=self.sensors[index],
             name=files.name,
@@ -123,14 +124,13 @@ class FolderFrames(RgbdSegmentationDataset):
     def _depth(self, path: Path | None) -> NDArray[np.float32] | None:
         return None if path is None else read_depth(path, self._depth_unit_m)
 
-    def _camera_matrix(self, files: FrameFiles, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return the frame's camera matrix; without ready HHA there has to be one."""
+    def _camera(self, files: FrameFiles, rgb: NDArray[np.uint8]) -> Camera:
+        """Return the frame's camera; without ready HHA there has to be one."""
         if self._camera_file is not None:
-            self._camera_file.check_size(rgb, files.rgb)
-            return self._camera_file.camera_matrix
-        known = self._known_matrices.get((rgb.shape[0], rgb.shape[1]))
+            return self._camera_file.camera(rgb, files.rgb)
+        known = self._known_cameras.get((rgb.shape[0], rgb.shape[1]))
         if known is not None:
-            return known.copy()
+            return known
         raise ValueError(
             f"{files.depth} needs a camera matrix to become HHA, and none is known for"
             f" {self.label_set.name} images of {describe(rgb)}: put a {CAMERA_FILE} with fx, fy,"

@@ -56,14 +56,19 @@ class CameraFile:
         """The (3, 3) float64 matrix, pixel centres at whole numbers."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
 
-    def check_size(self, image: NDArray[Any], path: Path) -> None:
-        """Refuse an image of another size than the camera's: its matrix would be wrong."""
+    def camera(self, image: NDArray[Any], path: Path) -> Camera:
+        """Return the camera of an image.
+
+        Raises:
+            ValueError: the image has another size than the file states: its matrix would be wrong.
+        """
         height, width = image.shape[:2]
         if (self.width or width, self.height or height) != (width, height):
             raise ValueError(
                 f"{path} is {width}x{height}, but its camera file says {self.width}x{self.height};"
                 " use the camera file of this camera and resolution"
             )
+        return Camera.from_matrix(self.camera_matrix, (height, width))
 
 
 def read_camera_file(path: str | Path) -> CameraFile:
@@ -217,7 +222,6 @@ def read_frame(
     """Read one pair of images; each has to have the camera file's size where it states one."""
     rgb = read_rgb(rgb_path)
     depth_m = read_depth(depth_path, camera.depth_unit_m)
-    camera.check_size(rgb, rgb_path)
-    camera.check_size(depth_m, depth_path)
-    seen_by = Camera.from_matrix(camera.camera_matrix, rgb.shape[:2])
+    camera.camera(depth_m, depth_path)
+    seen_by = camera.camera(rgb, rgb_path)
     return RgbdFrame(rgb=rgb, depth_m=depth_m, camera=seen_by, frame_id=frame_id or rgb_path.stem)

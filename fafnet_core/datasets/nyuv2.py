@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.checks import name_some, spread
 from fafnet_core.datasets.folder import published_layouts
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
@@ -55,17 +56,13 @@ _WHERE_FROM = {
 }
 
 
-def camera_matrix() -> NDArray[np.float64]:
-    """Return the data set's (3, 3) colour camera, pixel centres counted from 0."""
-    return np.array([[_FOCAL[0], 0, _CENTRE[0]], [0, _FOCAL[1], _CENTRE[1]], [0, 0, 1]])
+CAMERA = Camera(
+    fx=_FOCAL[0], fy=_FOCAL[1], cx=_CENTRE[0], cy=_CENTRE[1], width=SHAPE[1], height=SHAPE[0]
+)
+"""The data set's colour camera."""
 
-
-def cropped_camera_matrix() -> NDArray[np.float64]:
-    """Return the camera of the officially cropped images."""
-    matrix = camera_matrix()
-    matrix[0, 2] -= CROP_COLUMNS.start
-    matrix[1, 2] -= CROP_ROWS.start
-    return matrix
+CROPPED_CAMERA = CAMERA.cropped(CROP_ROWS.start, CROP_COLUMNS.start, CROPPED_SHAPE)
+"""The camera of the officially cropped images."""
 
 
 def missing_files(root: Path) -> list[str]:
@@ -142,7 +139,7 @@ class NYUv2(RgbdSegmentationDataset):
             label=np.ascontiguousarray(self._class_ids[labels.T]),
             depth_m=depth_m,
             missing=~(np.isfinite(raw_m) & (raw_m > 0)),
-            camera_matrix=camera_matrix(),
+            camera=CAMERA,
             sensor=self.sensors[index],
             name=self.names[index],
         )
@@ -261,10 +258,6 @@ class OfficialCrop(RgbdSegmentationDataset):
         def cut(image: NDArray[Kind]) -> NDArray[Kind]:
             return np.ascontiguousarray(image[CROP_ROWS, CROP_COLUMNS])
 
-        matrix = sample.camera_matrix
-        if matrix is not None:
-            matrix = matrix.copy()
-            matrix[:2, 2] -= CROP_COLUMNS.start, CROP_ROWS.start
         return replace(
             sample,
             rgb=cut(sample.rgb),
@@ -272,7 +265,8 @@ class OfficialCrop(RgbdSegmentationDataset):
             depth_m=None if sample.depth_m is None else cut(sample.depth_m),
             missing=None if sample.missing is None else cut(sample.missing),
             hha=None if sample.hha is None else cut(sample.hha),
-            camera_matrix=matrix,
+            camera=sample.camera
+            and sample.camera.cropped(CROP_ROWS.start, CROP_COLUMNS.start, CROPPED_SHAPE),
         )
 
 
@@ -286,5 +280,5 @@ NYUV2 = DataSetSpecification(
     ),
     frames=(795, 654),
     sensor="kv1",
-    camera_matrices={SHAPE: camera_matrix(), CROPPED_SHAPE: cropped_camera_matrix()},
+    cameras=(CAMERA, CROPPED_CAMERA),
 )

@@ -93,7 +93,7 @@ class PreparedFolder(RgbdSegmentationDataset):
             label=to_class_ids(counts, self.label_set, 0, paths[LABELS]),
             depth_m=depth_m,
             missing=missing,
-            camera_matrix=record.matrix,
+            camera=record.camera,
             hha=_sized(read_rgb(paths[HHA]), record, paths[HHA]),
             gravity=None if record.gravity is None else np.array(record.gravity, np.float64),
             sensor=record.sensor,

@@ -7,13 +7,11 @@ your own (`folder`), in Python or as the `data:` section of a configuration.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.splits import check_fraction
 from fafnet_core.labels import LabelSet
 from fafnet_core.nearest import unknown_name
@@ -135,7 +133,7 @@ class DataSetSpecification:
         layouts: how its files may lie, in the order in which they are tried.
         frames: numbers of official training and test frames; None: any.
         sensor: what recorded it, where all of it is of one; else "".
-        camera_matrices: (3, 3) float64 by (height, width), of images whose folder states no camera.
+        cameras: of images of their size whose folder states no camera.
     """
 
     name: str
@@ -143,7 +141,7 @@ class DataSetSpecification:
     layouts: tuple[Layout, ...]
     frames: tuple[int, int] | None = None
     sensor: str = ""
-    camera_matrices: Mapping[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+    cameras: tuple[Camera, ...] = ()
 
     def open(
         self, root: Path, split: Split, options: ReadingOptions, *, layout: str = "auto"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.checks import looks_decoded, name_some, spread
 from fafnet_core.datasets.folder import published_layouts
 from fafnet_core.datasets.frames import read_rgb
@@ -142,7 +143,7 @@ class SUNRGBD(RgbdSegmentationDataset):
             label=to_class_ids(stored, SUN37, 1, source),
             depth_m=depth_m,
             missing=missing,
-            camera_matrix=matrix,
+            camera=Camera.from_matrix(matrix, rgb.shape[:2]),
             gravity=gravity,
             sensor=scene.sensor,
             name=scene.name,

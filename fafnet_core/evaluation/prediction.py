@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fafnet_core.camera import Camera, Size
+from fafnet_core.camera import Size
 from fafnet_core.evaluation.multi_scale import MultiScale
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha import HHAEncoder
@@ -44,18 +44,18 @@ class Prepared:
         Where the sample has ready HHA and no metric depth, that is resized as colour is.
 
         Raises:
-            ValueError: neither HHA nor metric depth with a camera matrix.
+            ValueError: neither HHA nor metric depth with a camera.
         """
         size = fitted_size(sample.size, input_size)
-        depth_m, matrix = sample.depth_m, sample.camera_matrix
-        if size == sample.size or depth_m is None or matrix is None:
+        depth_m, camera = sample.depth_m, sample.camera
+        if size == sample.size or depth_m is None or camera is None:
             hha = sample.with_hha().hha
             assert hha is not None
             return cls(sample, resized_image(sample.rgb, size), resized_image(hha, size))
         seen = RgbdFrame(
             rgb=sample.rgb,
             depth_m=depth_m,
-            camera=Camera.from_matrix(matrix, sample.size),
+            camera=camera,
             missing=sample.missing,
             gravity=sample.gravity,
         ).scaled(size)

@@ -99,7 +99,7 @@ def _check_column(
 def _hha(sample: RgbdSample) -> Picture:
     if sample.hha is not None:
         return sample.hha
-    if sample.depth_m is not None and sample.camera_matrix is not None:
+    if sample.depth_m is not None and sample.camera is not None:
         hha = sample.with_hha().hha
         assert hha is not None
         return hha

@@ -8,39 +8,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fafnet_core.camera import Camera
+
 Vector = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class PinholeCamera:
-    """Size and matrix of a camera; pixel centres at whole numbers."""
+def pinhole(width: int = 640, height: int = 480, horizontal_fov_deg: float = 62.0) -> Camera:
+    """Return a camera that looks straight ahead: its principal point is the image's middle."""
+    focal = width / 2 / math.tan(math.radians(horizontal_fov_deg) / 2)
+    return Camera(
+        fx=focal,
+        fy=focal,
+        cx=(width - 1) / 2,
+        cy=(height - 1) / 2,
+        width=width,
+        height=height,
+    )
 
-    width: int = 640
-    height: int = 480
-    horizontal_fov_deg: float = 62.0
 
-    @property
-    def focal(self) -> float:
-        """The focal length in pixels, the same across and down."""
-        return self.width / 2 / math.tan(math.radians(self.horizontal_fov_deg) / 2)
-
-    @property
-    def camera_matrix(self) -> NDArray[np.float64]:
-        """The (3, 3) float64 matrix, its principal point in the middle of the image."""
-        cx, cy = (self.width - 1) / 2, (self.height - 1) / 2
-        return np.array([[self.focal, 0, cx], [0, self.focal, cy], [0, 0, 1]], np.float64)
-
-    @cached_property
-    def slopes(self) -> tuple[Vector, Vector]:
-        """x of each column's rays (W,) and y of each row's (H,), at one metre's depth."""
-        x = (np.arange(self.width) - (self.width - 1) / 2) / self.focal
-        y = (np.arange(self.height) - (self.height - 1) / 2) / self.focal
-        return x.astype(np.float32), y.astype(np.float32)
+def slopes(camera: Camera) -> tuple[Vector, Vector]:
+    """x of each column's rays (W,) and y of each row's (H,), at one metre's depth."""
+    x = (np.arange(camera.width) - camera.cx) / camera.fx
+    y = (np.arange(camera.height) - camera.cy) / camera.fy
+    return x.astype(np.float32), y.astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import register_depth
 from fafnet_core.resampling import sampled
-from fafnet_core.rooms.camera import PinholeCamera, Pose
+from fafnet_core.rooms.camera import Pose, pinhole
 from fafnet_core.rooms.render import Scene, look, render, render_depth
 from fafnet_core.rooms.room import make_room
 from fafnet_core.rooms.sensor import SensorConfig, calibration_error, expose, measure_depth
@@ -100,11 +100,11 @@ class RigFrame:
     label: NDArray[np.uint8]
     depth_m: NDArray[np.float32]
     true_depth_m: NDArray[np.float32]
-    camera: PinholeCamera
+    camera: Camera
 
     def registered(self, config: SensorConfig, error: NDArray[np.float64]) -> NDArray[np.float32]:
         """Register the depth with a calibration that is wrong by the rotation `error` (3, 3)."""
-        matrix = self.camera.camera_matrix
+        matrix = self.camera.matrix
         offset = error @ np.array([config.baseline_m, 0, 0])
         size = (self.camera.height, self.camera.width)
         return register_depth(self.depth_m, matrix, matrix, error, offset, size)
@@ -112,7 +112,7 @@ class RigFrame:
 
 def photograph(
     scene: Scene,
-    camera: PinholeCamera,
+    camera: Camera,
     pose: Pose,
     config: SensorConfig,
     rng: np.random.Generator,
@@ -123,7 +123,7 @@ def photograph(
         depth, glass = render_depth(scene.solids, camera, pose.moved(right=config.baseline_m))
     else:
         depth, glass = seen.depth_m, seen.glass
-    measured = measure_depth(depth, glass, config, camera.focal, rng)
+    measured = measure_depth(depth, glass, config, camera.fx, rng)
     return RigFrame(expose(seen.rgb, config, rng), seen.labels, measured, seen.depth_m, camera)
 
 
@@ -165,7 +165,7 @@ class SyntheticRooms(RgbdSegmentationDataset):
         sensor_rng = np.random.default_rng(self._seeds(index)[1])
         return photograph(scene, camera, pose, self.config.sensor, sensor_rng)
 
-    def _view(self, index: int) -> tuple[Scene, PinholeCamera, Pose]:
+    def _view(self, index: int) -> tuple[Scene, Camera, Pose]:
         """The room, the camera, and where it stands."""
         rng = np.random.default_rng(self._seeds(index)[0])
         camera = self._camera(rng)
@@ -188,8 +188,8 @@ class SyntheticRooms(RgbdSegmentationDataset):
         key = [self.config.seed, _SPLITS.index(self.split), index]
         return np.random.SeedSequence(key).spawn(3)
 
-    def _camera(self, rng: np.random.Generator) -> PinholeCamera:
-        return PinholeCamera(self.config.width, self.config.height, float(rng.uniform(*_FOV_DEG)))
+    def _camera(self, rng: np.random.Generator) -> Camera:
+        return pinhole(self.config.width, self.config.height, float(rng.uniform(*_FOV_DEG)))
 
     def _make(self, index: int) -> RgbdSample:
         frame = self.frame(index)
@@ -198,7 +198,7 @@ class SyntheticRooms(RgbdSegmentationDataset):
             frame.rgb,
             frame.label,
             depth_m=frame.registered(self.config.sensor, error),
-            camera_matrix=frame.camera.camera_matrix,
+            camera=frame.camera,
             sensor="synthetic",
             name=self.names[index],
         )
@@ -206,12 +206,8 @@ class SyntheticRooms(RgbdSegmentationDataset):
             return sample.with_hha()
         scene, camera, pose = self._view(index)
         # No mean of classes is a class: labels are cast again, at the middles of the new pixels.
-        smaller = replace(
-            camera,
-            width=camera.width // self.config.reduce,
-            height=camera.height // self.config.reduce,
-        )
-        labels, _ = look(scene.solids, smaller, pose)
+        size = camera.height // self.config.reduce, camera.width // self.config.reduce
+        labels, _ = look(scene.solids, camera.scaled(size), pose)
         return reduced(sample.with_hha(), labels)
 
     def _cached(self, index: int) -> Path | None:
@@ -227,9 +223,10 @@ def _write(path: Path, sample: RgbdSample) -> None:
     """Write a sample as three arrays in one file."""
     assert sample.hha is not None
     assert sample.depth_m is not None
+    assert sample.camera is not None
     planes = np.dstack([sample.rgb, sample.hha, sample.label])
     with written_beside(path) as beside, beside.open("wb") as file:
-        for array in (planes, sample.depth_m, sample.camera_matrix):
+        for array in (planes, sample.depth_m, sample.camera.matrix):
             np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
@@ -249,7 +246,7 @@ def _read(path: Path, name: str) -> RgbdSample:
         np.ascontiguousarray(planes[..., :3]),
         np.ascontiguousarray(planes[..., 6]),
         depth_m=depth_m,
-        camera_matrix=camera_matrix,
+        camera=Camera.from_matrix(camera_matrix, depth_m.shape),
         hha=np.ascontiguousarray(planes[..., 3:6]),
         sensor="synthetic",
         name=name,
@@ -268,14 +265,11 @@ def reduced(sample: RgbdSample, labels: NDArray[np.uint8]) -> RgbdSample:
     share = cv2.resize(there, (width, height), interpolation=cv2.INTER_AREA)
     mean = cv2.resize(sample.hha.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     hha = np.rint(mean / np.maximum(share, 1e-6)[..., None]) * (share >= 0.5)[..., None]
-    matrix = sample.camera_matrix
-    if matrix is not None:
-        matrix = Camera.from_matrix(matrix, sample.size).scaled((height, width)).matrix
     return replace(
         sample,
         rgb=cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_AREA),  # type: ignore[arg-type]
         label=labels,
         depth_m=None if sample.depth_m is None else sampled(sample.depth_m, (height, width)),
-        camera_matrix=matrix,
+        camera=sample.camera and sample.camera.scaled((height, width)),
         hha=hha.astype(np.uint8),
     )

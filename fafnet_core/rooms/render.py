@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.labels import UNLABELLED
-from fafnet_core.rooms.camera import PinholeCamera, Pose
+from fafnet_core.rooms.camera import Pose, pinhole, slopes
 from fafnet_core.rooms.solids import FAR, NEAR, Array, Rays, Shell, Solid
 
 _TINY = np.float32(1e-9)
@@ -77,11 +78,11 @@ class RoomView:
     """(H, W) float32, the share of light that passes through: a depth camera does not see it."""
 
 
-def cast(solids: Sequence[Solid], camera: PinholeCamera, pose: Pose) -> Hits:
+def cast(solids: Sequence[Solid], camera: Camera, pose: Pose) -> Hits:
     """Cast one ray through the centre of each pixel."""
     depth = np.full((camera.height, camera.width), FAR, np.float32)
     nearest = np.full(depth.shape, -1, np.int16)
-    x, y = camera.slopes
+    x, y = slopes(camera)
     starts, axes = _in_their_frames(solids, pose)
     windows = _outlines(solids, camera, pose)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -98,9 +99,7 @@ def cast(solids: Sequence[Solid], camera: PinholeCamera, pose: Pose) -> Hits:
     return Hits(depth, nearest)
 
 
-def look(
-    solids: Sequence[Solid], camera: PinholeCamera, pose: Pose
-) -> tuple[NDArray[np.uint8], Array]:
+def look(solids: Sequence[Solid], camera: Camera, pose: Pose) -> tuple[NDArray[np.uint8], Array]:
     """Return the class (H, W) uint8 and the depth (H, W) of each pixel, without any light."""
     hits = cast(solids, camera, pose)
     labels = np.full(hits.depth_m.size, UNLABELLED, np.uint8)
@@ -109,14 +108,14 @@ def look(
     return labels.reshape(hits.depth_m.shape), hits.depth_m
 
 
-def render_depth(solids: Sequence[Solid], camera: PinholeCamera, pose: Pose) -> tuple[Array, Array]:
+def render_depth(solids: Sequence[Solid], camera: Camera, pose: Pose) -> tuple[Array, Array]:
     """Return depth (H, W), 0 for none, and the share of glass (H, W) of each pixel."""
     hits = cast(solids, camera, pose)
     glass = np.array([*(solid.glass for solid in solids), 0.0], np.float32)
     return np.where(hits.solid < 0, np.float32(0), hits.depth_m), glass[hits.solid]
 
 
-def render(scene: Scene, camera: PinholeCamera, pose: Pose) -> RoomView:
+def render(scene: Scene, camera: Camera, pose: Pose) -> RoomView:
     """Cast one ray through the centre of each pixel, and light what it hits."""
     hits = cast(scene.solids, camera, pose)
     count = hits.depth_m.size
@@ -131,7 +130,7 @@ def render(scene: Scene, camera: PinholeCamera, pose: Pose) -> RoomView:
         colours[:, pixels] = solid.colours(points, u, v)
         glow[pixels], glass[pixels] = solid.glow, solid.glass
     depth = np.where(hits.solid < 0, np.float32(0), hits.depth_m)
-    x, y = camera.slopes
+    x, y = slopes(camera)
     right, down, forward = pose.axes[:, :, None, None]
     points = (right * x + down * y[:, None] + forward) * depth + pose.position[:, None, None]
     light = _light(scene, points, normals.reshape(3, *depth.shape))
@@ -146,7 +145,7 @@ def render(scene: Scene, camera: PinholeCamera, pose: Pose) -> RoomView:
 
 
 def _on_solids(
-    solids: Sequence[Solid], hits: Hits, camera: PinholeCamera, pose: Pose
+    solids: Sequence[Solid], hits: Hits, camera: Camera, pose: Pose
 ) -> Iterator[tuple[Solid, NDArray[np.intp], Array]]:
     """Give each solid that is seen, its pixels, and the points (3, N) there in its own frame."""
     flat = hits.solid.ravel()
@@ -154,7 +153,7 @@ def _on_solids(
     order = np.argsort(flat, kind="stable")
     bounds = np.searchsorted(flat[order], np.arange(len(solids) + 1))
     depth = hits.depth_m.ravel()
-    x, y = camera.slopes
+    x, y = slopes(camera)
     starts, axes = _in_their_frames(solids, pose)
     for index, solid in enumerate(solids):
         pixels = order[bounds[index] : bounds[index + 1]]
@@ -200,11 +199,11 @@ def _lit(scene: Scene, points: Array) -> Array:
     """Return 1 where the lamp is seen, 0 in shadow, (H, W), softened by a pixel."""
     lamp = np.array(scene.lamp.position, np.float32)
     down = Pose(lamp, np.array([[1, 0, 0], [0, -1, 0], [0, 0, -1]], np.float32))
-    camera = PinholeCamera(_SHADOW_PIXELS, _SHADOW_PIXELS, _SHADOW_FOV_DEG)
+    camera = pinhole(_SHADOW_PIXELS, _SHADOW_PIXELS, _SHADOW_FOV_DEG)
     casting = [solid for solid in scene.solids if not isinstance(solid, Shell) and not solid.glow]
     first = cast(casting, camera, down).depth_m
     depth = np.maximum(lamp[2] - points[2], NEAR)
-    focal, middle = np.float32(camera.focal), np.float32((_SHADOW_PIXELS - 1) / 2)
+    focal, middle = np.float32(camera.fx), np.float32((_SHADOW_PIXELS - 1) / 2)
     columns = (points[0] - lamp[0]) / depth * focal + middle
     rows = (lamp[1] - points[1]) / depth * focal + middle
     reached = cv2.remap(
@@ -215,7 +214,7 @@ def _lit(scene: Scene, points: Array) -> Array:
     return softened
 
 
-def _outlines(solids: Sequence[Solid], camera: PinholeCamera, pose: Pose) -> list[list[int]]:
+def _outlines(solids: Sequence[Solid], camera: Camera, pose: Pose) -> list[list[int]]:
     """Return top, bottom, left and right (half open) around each solid's projection.
 
     All of the image for a solid that reaches behind the camera, nothing for one that lies there.
@@ -227,7 +226,7 @@ def _outlines(solids: Sequence[Solid], camera: PinholeCamera, pose: Pose) -> lis
     seen = pose.axes @ (corners - pose.position[:, None])
     behind = seen[:, 2] < NEAR
     ahead = np.maximum(seen[:, 2], NEAR)
-    matrix = camera.camera_matrix
+    matrix = camera.matrix
     columns = seen[:, 0] / ahead * matrix[0, 0] + matrix[0, 2]
     rows = seen[:, 1] / ahead * matrix[1, 1] + matrix[1, 2]
     windows = np.stack(

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.rooms.camera import PinholeCamera
+from fafnet_core.camera import Camera
 from fafnet_core.rooms.solids import Array
 
 _REFERENCE_WIDTH = 640
@@ -89,7 +89,7 @@ class SensorConfig:
 
 
 def calibration_error(
-    config: SensorConfig, camera: PinholeCamera, rng: np.random.Generator
+    config: SensorConfig, camera: Camera, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw the error of a frame's registration.
 
@@ -102,7 +102,7 @@ def calibration_error(
     amount, direction = rng.uniform(*config.calibration_error_px), rng.uniform(0, 2 * math.pi)
     amount *= camera.width / _REFERENCE_WIDTH
     shift = amount * np.array([math.cos(direction), math.sin(direction)])
-    about_y, about_x = math.atan2(shift[0], camera.focal), -math.atan2(shift[1], camera.focal)
+    about_y, about_x = math.atan2(shift[0], camera.fx), -math.atan2(shift[1], camera.fx)
     rotation, _ = cv2.Rodrigues(np.array([about_x, about_y, 0.0]))
     return np.asarray(rotation, np.float64), shift
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fafnet_core.rooms.camera import PinholeCamera, Pose, look_at
+from fafnet_core.rooms.camera import Pose, look_at, pinhole
 from fafnet_core.rooms.render import look
 from fafnet_core.rooms.room import Room, make_room
 
-_QUICK = PinholeCamera(40, 30)
+_QUICK = pinhole(40, 30)
 _CANDIDATES = 3
 _CLOSE = 0.75
 

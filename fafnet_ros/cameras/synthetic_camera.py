@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 
 from fafnet_core.camera import Camera
 from fafnet_core.frame import RgbdFrame
-from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour
+from fafnet_core.rooms import SensorConfig, Tour, pinhole
 from fafnet_core.rooms.camera import Pose
 from fafnet_core.rooms.dataset import photograph
 from fafnet_core.rooms.sensor import calibration_error
@@ -81,7 +81,7 @@ class SyntheticCamera(Node):
         self._settings = settings = read_parameters(self, SyntheticCameraParameters)
         self._tour = Tour.of(settings.seed)
         self._sensor = _sensor(settings)
-        self._view = PinholeCamera(settings.width, settings.height)
+        self._view = pinhole(settings.width, settings.height)
         # One calibration, and so one error, as a camera has.
         rng = np.random.default_rng(settings.seed)
         self._error, _ = calibration_error(self._sensor, self._view, rng)
@@ -137,7 +137,7 @@ class SyntheticCamera(Node):
                 RgbdFrame(
                     rgb=seen.rgb,
                     depth_m=depth_m,
-                    camera=Camera.from_matrix(self._view.camera_matrix, depth_m.shape),
+                    camera=Camera.from_matrix(self._view.matrix, depth_m.shape),
                     frame_id=settings.frame_id,
                 ),
                 None if registered else settings.depth_frame_id,

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
-from fafnet_core.rooms import PinholeCamera
+from fafnet_core.camera import Camera
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 ROS1_TYPES = get_typestore(Stores.ROS1_NOETIC)
@@ -74,9 +74,9 @@ def compressed(data: bytes, format_: str, stamp_ns: int = 0, frame_id: str = "ca
 
 
 def camera_info(
-    camera: PinholeCamera, stamp_ns: int = 0, frame_id: str = "camera", scale: float = 1.0
+    camera: Camera, stamp_ns: int = 0, frame_id: str = "camera", scale: float = 1.0
 ) -> Any:
-    matrix = camera.camera_matrix.copy()
+    matrix = camera.matrix.copy()
     matrix[:2] *= scale
     projection = np.hstack([matrix, np.zeros((3, 1))])
     roi = make(

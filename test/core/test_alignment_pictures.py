@@ -26,7 +26,7 @@ from fafnet_core.models.config import Alignment as AlignmentKind
 from fafnet_core.models.config import Decoder, Modality, Variant
 from fafnet_core.models.fam import FlowAlignment, moved_grid
 from fafnet_core.models.warp import warp
-from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms import Tour, pinhole, render
 
 HEIGHT, WIDTH = 64, 96
 RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -300,7 +300,7 @@ def folder(tmp_path: Path) -> Path:
     root = tmp_path / "room"
     for name in ("color", "depth"):
         (root / name).mkdir(parents=True)
-    camera = PinholeCamera(WIDTH, HEIGHT)
+    camera = pinhole(WIDTH, HEIGHT)
     tour = Tour.of(1)
     for i in range(2):
         seen = render(tour.room.scene, camera, tour.pose(i / 2))

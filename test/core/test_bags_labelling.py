@@ -57,10 +57,10 @@ from fafnet_core.hha.stream import HHAStream
 from fafnet_core.inference import Segmenter
 from fafnet_core.labels import NYU40
 from fafnet_core.registration import Extrinsics
-from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms import Tour, pinhole, render
 
-CAMERA = PinholeCamera(96, 72)
-VIEW = Camera.from_matrix(CAMERA.camera_matrix, (72, 96))
+CAMERA = pinhole(96, 72)
+VIEW = Camera.from_matrix(CAMERA.matrix, (72, 96))
 FRAMES = 3
 PERIOD = 33 * MS
 RGB, RGB_INFO, DEPTH = "/camera/color/image_raw", "/camera/color/camera_info", "/camera/depth/image"
@@ -284,7 +284,7 @@ def test_ros_1_becomes_ros_2(room: Room, segmenter: Segmenter, tmp_path: Path) -
                 np.testing.assert_array_equal(pixels(message), room.rgb[0])
                 assert message.header.frame_id == "color"
             if connection.topic == RGB_INFO:
-                assert message.k[0] == CAMERA.focal
+                assert message.k[0] == CAMERA.fx
             if connection.topic == "/odd":
                 assert message.seven == 7
         assert {each.topic for each in reader.connections} >= {"/odd", "/talk", "/fafnet/labels"}
@@ -402,7 +402,7 @@ def unregistered(room_seed: int) -> tuple[list[Message], NDArray[np.float32], Ex
     tour = Tour.of(room_seed)
     pose = tour.pose(0.0)
     colour = render(tour.room.scene, CAMERA, pose)
-    camera = PinholeCamera(96, 72, 70.0)
+    camera = pinhole(96, 72, 70.0)
     depth = render(tour.room.scene, camera, pose.moved(right=-0.05))
     # A point of the depth camera lies 5 cm further left for the colour camera.
     extrinsics = Extrinsics(np.eye(3), np.array([-0.05, 0.0, 0.0]))
@@ -449,7 +449,7 @@ def test_unregistered_depth_without_a_transform_is_named(
 def test_a_camera_file_and_a_scale_take_the_bags_place(
     room: Room, segmenter: Segmenter, tmp_path: Path
 ) -> None:
-    matrix = CAMERA.camera_matrix
+    matrix = CAMERA.matrix
     camera = CameraFile(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2], 96, 72)
     messages = [each for each in recording(room) if each.topic != RGB_INFO]
     for each in messages:

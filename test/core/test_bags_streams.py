@@ -33,9 +33,9 @@ from fafnet_core.bags.reading import Bag
 from fafnet_core.bags.streams import AskedTopics, Streams, find_streams
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.registration import Extrinsics
-from fafnet_core.rooms import PinholeCamera
+from fafnet_core.rooms import pinhole
 
-CAMERA = PinholeCamera(8, 6)
+CAMERA = pinhole(8, 6)
 RGB = np.zeros((6, 8, 3), np.uint8)
 GREY = np.zeros((6, 8), np.uint8)
 DEPTH = np.full((6, 8), 1000, np.uint16)
@@ -53,7 +53,7 @@ def depth(topic: str, frame: str = "depth", size: tuple[int, int] = (6, 8)) -> M
 
 
 def info(topic: str, frame: str = "color", width: int = 8) -> Message:
-    camera = PinholeCamera(width, 6)
+    camera = pinhole(width, 6)
     return Message(topic, CAMERA_INFO, START, camera_info(camera, frame_id=frame))
 
 

@@ -19,7 +19,7 @@ import torch
 
 from fafnet_core.augmentation import TrainTransform
 from fafnet_core.checkpoints.checkpoint import load_checkpoint
-from fafnet_core.rooms import PinholeCamera, SensorConfig
+from fafnet_core.rooms import SensorConfig, pinhole
 from fafnet_core.rooms.sensor import calibration_error
 from fafnet_core.training.loader import training_batches
 from fafnet_core.training.loop import Trainer, TrainingResult
@@ -166,14 +166,14 @@ def test_flow_fits_a_straight_line_through_all_frames(runs: ModuleType) -> None:
 
 
 def test_the_mean_displacement_is_that_of_the_whole_image(data: ModuleType) -> None:
-    camera = PinholeCamera(160, 120, 68)
+    camera = pinhole(160, 120, 68)
     config = replace(SensorConfig.perfect(), calibration_error_px=(8, 8))
     rotation, middle = calibration_error(config, camera, np.random.default_rng(2))
-    mean = data.mean_displacement(rotation, camera.camera_matrix, (120, 160))
+    mean = data.mean_displacement(rotation, camera.matrix, (120, 160))
     # x^2 / f^2 is tan^2 of half the angle of view, over 3 on average; y likewise.
-    across, down = math.tan(math.radians(34)) ** 2 / 3, (60 / camera.focal) ** 2 / 3
+    across, down = math.tan(math.radians(34)) ** 2 / 3, (60 / camera.fx) ** 2 / 3
     np.testing.assert_allclose(mean, middle * (1 + across, 1 + down), rtol=0.01)
-    still = data.mean_displacement(np.eye(3), camera.camera_matrix, (120, 160))
+    still = data.mean_displacement(np.eye(3), camera.matrix, (120, 160))
     np.testing.assert_allclose(still, 0, atol=1e-9)
 
 

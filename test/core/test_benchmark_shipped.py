@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from fafnet_core.datasets.catalogue import NYUv2Data
 from fafnet_core.labels import NYU40, SUN37
@@ -87,7 +88,9 @@ def floor_and_wall(height: int = 120, width: int = 160) -> RgbdSample:
     rgb = np.random.default_rng(0).integers(1, 256, (height, width, 3), np.uint8)
     middle = (width - 1) / 2, (height - 1) / 2
     matrix = np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]])
-    return RgbdSample(rgb, label, depth_m=depth, camera_matrix=matrix, name="room").with_hha()
+    return RgbdSample(
+        rgb, label, depth_m=depth, camera=Camera.from_matrix(matrix, label.shape), name="room"
+    ).with_hha()
 
 
 def metres(sample: RgbdSample) -> NDArray[np.float32]:

@@ -70,10 +70,10 @@ def test_sunrgbd_from_its_original_files(
             scene = written.scenes[place]
             assert sample.sensor == scene.sensor
             assert sample.depth_m is not None
-            assert sample.camera_matrix is not None
+            assert sample.camera is not None
             assert sample.gravity is not None
             assert np.abs(sample.depth_m - scene.depth_m).max() < 1e-6
-            assert np.abs(sample.camera_matrix - scene.camera_matrix).max() < 1e-5
+            assert np.abs(sample.camera.matrix - scene.camera_matrix).max() < 1e-5
             assert np.abs(sample.gravity - scene.gravity).max() < 1e-5
             np.testing.assert_array_equal(sample.missing, scene.missing)
             seen += 1

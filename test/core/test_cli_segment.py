@@ -18,9 +18,9 @@ from fafnet_core.datasets.frames import FrameFolder
 from fafnet_core.inference import Segmenter
 from fafnet_core.inference.alignment import Alignment
 from fafnet_core.labels import NYU40
-from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms import Tour, pinhole, render
 
-CAMERA = PinholeCamera(96, 72)
+CAMERA = pinhole(96, 72)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
         seen = render(tour.room.scene, CAMERA, tour.pose(i / 2))
         cv2.imwrite(str(root / f"color/{i}.png"), seen.rgb[..., ::-1])
         cv2.imwrite(str(root / f"depth/{i}.png"), (seen.depth_m * 1000).astype(np.uint16))
-    matrix = CAMERA.camera_matrix
+    matrix = CAMERA.matrix
     (root / "camera.yaml").write_text(
         f"fx: {matrix[0, 0]}\nfy: {matrix[1, 1]}\ncx: {matrix[0, 2]}\ncy: {matrix[1, 2]}\n"
     )

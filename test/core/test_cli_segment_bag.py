@@ -28,10 +28,10 @@ from bag_recordings import (
 from rosbags.highlevel import AnyReader
 
 from fafnet_core.cli.main import build_parser, main
-from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms import Tour, pinhole, render
 from fafnet_core.rooms.render import RoomView
 
-CAMERA = PinholeCamera(96, 72)
+CAMERA = pinhole(96, 72)
 
 
 @cache

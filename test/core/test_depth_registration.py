@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fafnet_core.camera import Camera
 from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth, squares
-from fafnet_core.rooms import PinholeCamera, Pose, choose_view, make_room
+from fafnet_core.rooms import Pose, choose_view, make_room, pinhole
 from fafnet_core.rooms.render import render_depth
 
 Matrix = NDArray[np.float64]
@@ -169,9 +169,7 @@ def test_what_is_behind_the_colour_camera_is_not_seen() -> None:
     assert not registration(matrix, matrix, round_about, (40, 60), (40, 60))(depth).any()
 
 
-def two_views(
-    seed: int, depth_camera: PinholeCamera, camera: PinholeCamera
-) -> tuple[Image, Image, Extrinsics]:
+def two_views(seed: int, depth_camera: Camera, camera: Camera) -> tuple[Image, Image, Extrinsics]:
     """Depth as the depth camera sees a room, as the colour camera does, and their transform."""
     rng = np.random.default_rng(seed)
     room = make_room(rng)
@@ -214,12 +212,12 @@ def edge_errors(found: Image, truth: Image) -> Matrix:
 def test_a_room_is_where_the_colour_camera_sees_it(
     depth_size: tuple[int, int], depth_fov: float, size: tuple[int, int], fov: float
 ) -> None:
-    depth_camera, camera = PinholeCamera(*depth_size, depth_fov), PinholeCamera(*size, fov)
+    depth_camera, camera = pinhole(*depth_size, depth_fov), pinhole(*size, fov)
     metres, pixels = [], []
     for seed in range(3):
         seen, truth, extrinsics = two_views(seed, depth_camera, camera)
         register = registration(
-            depth_camera.camera_matrix, camera.camera_matrix, extrinsics, seen.shape, truth.shape
+            depth_camera.matrix, camera.matrix, extrinsics, seen.shape, truth.shape
         )
         found = register(seen)
         both = (found > 0) & (truth > 0)
@@ -228,7 +226,7 @@ def test_a_room_is_where_the_colour_camera_sees_it(
     assert np.median(np.concatenate(metres)) < 0.01
     assert len(np.concatenate(pixels)) > 300
     # Below one pixel of the coarser image.
-    coarser = max(1, camera.focal / depth_camera.focal)
+    coarser = max(1, camera.fx / depth_camera.fx)
     assert np.median(np.concatenate(pixels)) < coarser
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fafnet_core.camera import Camera
 from fafnet_core.evaluation.boundaries import boundary_band
 from fafnet_core.evaluation.evaluate import EvaluateConfig, evaluate
 from fafnet_core.evaluation.metrics import ConfusionMatrix
@@ -21,7 +22,7 @@ from fafnet_core.labels import LabelSet
 from fafnet_core.models import FAFNet, FAFNetConfig, build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.resampling import resized_image, sampled
-from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms import Tour, pinhole, render
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.settings import FieldError
 
@@ -47,12 +48,12 @@ class Frames(RgbdSegmentationDataset):
         label = (rgb[..., 0] // 64).astype(np.uint8)
         label[:5] = 255
         depth_m = rng.uniform(1, 3, (height, width)).astype(np.float32)
-        camera = np.array([[50.0, 0, width / 2], [0, 50, height / 2], [0, 0, 1]])
+        camera = Camera(fx=50, fy=50, cx=width / 2, cy=height / 2, width=width, height=height)
         sample = RgbdSample(
             rgb=rgb,
             label=label,
             depth_m=depth_m,
-            camera_matrix=camera,
+            camera=camera,
             sensor=self.sensors[index],
             name=self.names[index],
         )
@@ -172,9 +173,9 @@ def test_a_frame_that_is_kept_comes_with_its_hha(network: FAFNet) -> None:
     sample, prediction = result.kept[3]
     assert sample.name == "frame 3"
     assert sample.depth_m is not None
-    assert sample.camera_matrix is not None
+    assert sample.camera is not None
     assert sample.hha is not None
-    assert np.array_equal(sample.hha, encode_hha(sample.depth_m, sample.camera_matrix))
+    assert np.array_equal(sample.hha, encode_hha(sample.depth_m, sample.camera.matrix))
     assert np.array_equal(prediction, labels_of(network, *inputs(sample)))
 
 
@@ -189,10 +190,10 @@ class Rooms(RgbdSegmentationDataset):
         self._ready, self._metric = ready, metric
 
     def read(self, index: int) -> RgbdSample:
-        camera, tour = PinholeCamera(112, 80), Tour.of(1)
+        camera, tour = pinhole(112, 80), Tour.of(1)
         seen = render(tour.room.scene, camera, tour.pose(0.2))
         whole = RgbdSample(
-            seen.rgb, seen.labels % 4, depth_m=seen.depth_m, camera_matrix=camera.camera_matrix
+            seen.rgb, seen.labels % 4, depth_m=seen.depth_m, camera=camera
         ).with_hha()
         return dataclasses.replace(
             whole,
@@ -216,11 +217,11 @@ def test_a_frame_is_labelled_as_by_segmenter(
     )
     sample, prediction = result.kept[0]
     assert sample.depth_m is not None
-    assert sample.camera_matrix is not None
+    assert sample.camera is not None
     segmenter = Segmenter(
         network, LABELS, NORMALISATION, device="cpu", precision="float32", input_size=input_size
     )
-    wanted = segmenter.segment(sample.rgb, sample.depth_m, sample.camera_matrix)
+    wanted = segmenter.segment(sample.rgb, sample.depth_m, sample.camera.matrix)
     assert np.unique(prediction).size > 1
     assert prediction.shape == sample.label.shape == (80, 112)
     assert (prediction == wanted.labels).mean() > 0.995

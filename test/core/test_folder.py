@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from originals import NYU_CAMERA_MATRIX, NYU_SHAPE, room, rotate_bits
 
 from fafnet_core.augmentation import DepthFaults, TransformConfig
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.catalogue import NYUv2Data, SUNRGBDData
 from fafnet_core.datasets.checks import (
     check_hha_order,
@@ -24,7 +25,8 @@ from fafnet_core.datasets.checks import (
 from fafnet_core.datasets.folder import official_notice
 from fafnet_core.datasets.frames import read_depth
 from fafnet_core.datasets.image_lists import read_image_list
-from fafnet_core.datasets.nyuv2 import NYUV2, OfficialCrop, camera_matrix
+from fafnet_core.datasets.nyuv2 import CAMERA as NYU_CAMERA
+from fafnet_core.datasets.nyuv2 import NYUV2, OfficialCrop
 from fafnet_core.datasets.specification import DataSetSpecification
 from fafnet_core.datasets.sunrgbd import SUN_RGBD
 from fafnet_core.files import write_png
@@ -168,7 +170,7 @@ def test_sa_gate_and_cmx(sa_gate: Folder) -> None:
         assert sample.hha is not None
         assert np.abs(sample.hha.astype(int) - frame.hha).mean() < 2  # JPEG
         assert np.abs(sample.rgb.astype(int) - frame.rgb).mean() < 8
-        assert (sample.depth_m, sample.camera_matrix, sample.sensor) == (None, None, "kv1")
+        assert (sample.depth_m, sample.camera, sample.sensor) == (None, None, "kv1")
 
 
 def _add_metres(folder: Folder) -> None:
@@ -181,11 +183,11 @@ def test_sa_gates_hha_or_its_depth_in_metres_is_given_never_both(sa_gate: Folder
     _add_metres(sa_gate)
     ready = _open(sa_gate)[0]
     assert ready.hha is not None
-    assert (ready.depth_m, ready.camera_matrix) == (None, None)
+    assert (ready.depth_m, ready.camera) == (None, None)
     sample = _open(sa_gate, hha="depth")[0]
     assert sample.hha is None
     np.testing.assert_array_equal(sample.depth_m, sa_gate.frames[1].depth_m)
-    np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+    assert sample.camera == NYU_CAMERA
 
 
 @pytest.mark.parametrize("hha", ["ready", "depth"])
@@ -255,7 +257,7 @@ def test_esanet(esanet: Folder) -> None:
         assert sample.missing is not None
         np.testing.assert_allclose(sample.depth_m, frame.depth_m, atol=6e-4)
         assert (sample.missing == (np.arange(480) // 10 == 1)[:, None]).all()
-        np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+        assert sample.camera == NYU_CAMERA
     (esanet.root / "train.txt").unlink()
     assert list(_open(esanet).names) == ["0001", "0002", "0005"]
 
@@ -263,7 +265,7 @@ def test_esanet(esanet: Folder) -> None:
 def test_a_worker_process_reads_the_same(esanet: Folder) -> None:
     dataset = _open(esanet)
     sample = pickle.loads(pickle.dumps(dataset))[0]
-    np.testing.assert_array_equal(sample.camera_matrix, camera_matrix())
+    assert sample.camera == NYU_CAMERA
     np.testing.assert_array_equal(sample.depth_m, dataset[0].depth_m)
 
 
@@ -324,7 +326,7 @@ def test_depth_without_a_known_camera_asks_for_one(dformer: Folder) -> None:
     sample = _open(dformer)[0]
     assert sample.depth_m is not None
     np.testing.assert_allclose(sample.depth_m, 2 * small[1].depth_m, atol=2e-3)
-    np.testing.assert_array_equal(sample.camera_matrix, [[260, 0, 162.5], [0, 261, 126], [0, 0, 1]])
+    assert sample.camera == Camera(fx=260, fy=261, cx=162.5, cy=126, width=320, height=240)
 
 
 def test_sun_folders_have_37_classes(sa_gate: Folder) -> None:
@@ -407,7 +409,7 @@ def test_the_order_of_real_hha_is_told(shared_data: Path, quality: int | None) -
     reference = shared_data / "hha-reference" / "matlab_hha.png"
     images = {"matlab": cv2.imread(str(reference))[..., ::-1]}  # type: ignore[index]
     for path in sorted((shared_data / "nyuv2" / "depth").iterdir()):
-        images[path.name] = encode_hha(read_depth(path), camera_matrix())
+        images[path.name] = encode_hha(read_depth(path), NYU_CAMERA.matrix)
     holes = read_depth(shared_data / "kinect-v1-sequence" / "depth" / "0000.png")
     images["holes"] = encode_hha(holes, [[585, 0, 320], [0, 585, 240], [0, 0, 1]])
     for name, hha in images.items():
@@ -632,8 +634,8 @@ def test_a_folder_of_your_own_as_a_configuration_states_it(
         np.testing.assert_array_equal(sample.label, frames[number].label % 3)
         assert sample.depth_m is not None
         np.testing.assert_allclose(sample.depth_m, frames[number].depth_m, atol=2e-4)
-        assert sample.camera_matrix is not None
-        assert sample.camera_matrix[1, 2] == 252
+        assert sample.camera is not None
+        assert sample.camera.matrix[1, 2] == 252
     override = [f"data.labels={tmp_path / 'no.json'}"]
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_config(tmp_path / "own.yaml", override).data.open("train")

@@ -153,7 +153,7 @@ def sample(shape: Size = (96, 128), **changes: Any) -> RgbdSample:
         "label": np.zeros(shape, np.uint8),
         "depth_m": (2 + 0.01 * rows + rng.normal(0, 0.002, shape)).astype(np.float32),
         "missing": rng.random(shape) < 0.1,
-        "camera_matrix": np.array([[110.0, 0, 60.0], [0, 110, 50.0], [0, 0, 1]]),
+        "camera": Camera(fx=110.0, fy=110.0, cx=60.0, cy=50.0, width=shape[1], height=shape[0]),
         "gravity": np.array([0.0, 1.0, 0.1]),
     }
     return RgbdSample(**(values | changes))
@@ -163,10 +163,10 @@ def test_hha_is_made_at_the_size_of_the_input() -> None:
     whole = sample()
     assert whole.depth_m is not None
     assert whole.missing is not None
-    assert whole.camera_matrix is not None
+    assert whole.camera is not None
     rows, columns = 2 * np.arange(48)[:, None] + 1, 2 * np.arange(64) + 1
-    matrix = whole.camera_matrix / 2
-    matrix[:2, 2] = (whole.camera_matrix[:2, 2] + 0.5) / 2 - 0.5
+    matrix = whole.camera.matrix / 2
+    matrix[:2, 2] = (whole.camera.matrix[:2, 2] + 0.5) / 2 - 0.5
     matrix[2, 2] = 1
     wanted = encode_hha(
         whole.depth_m[rows, columns],
@@ -184,7 +184,7 @@ def test_hha_is_made_at_the_size_of_the_input() -> None:
 
 def test_a_sample_with_ready_hha_only_has_it_averaged() -> None:
     ready = np.random.default_rng(6).integers(0, 256, (96, 128, 3), np.uint8)
-    for lacking in (sample(hha=ready, depth_m=None), sample(hha=ready, camera_matrix=None)):
+    for lacking in (sample(hha=ready, depth_m=None), sample(hha=ready, camera=None)):
         hha = Prepared.of(lacking, (48, 64)).hha
         blocks = ready.reshape(48, 2, 64, 2, 3).astype(float).mean((1, 3))
         assert np.abs(hha - blocks).max() <= 0.5

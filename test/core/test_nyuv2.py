@@ -19,7 +19,7 @@ from originals import NYU_CAMERA_MATRIX, WrittenNYUv2, write_nyuv2
 
 from fafnet_core.datasets import matlab
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
-from fafnet_core.datasets.nyuv2 import NYUv2, OfficialCrop, camera_matrix, cropped_camera_matrix
+from fafnet_core.datasets.nyuv2 import CAMERA, CROPPED_CAMERA, NYUv2, OfficialCrop
 from fafnet_core.hha import encode_hha
 from fafnet_core.labels import NYU40
 from fafnet_core.samples import Split
@@ -47,7 +47,8 @@ def test_every_frame_comes_back_as_it_was_written(written: WrittenNYUv2) -> None
             np.testing.assert_array_equal(sample.label, written.label[frame - 1])
             np.testing.assert_array_equal(sample.depth_m, written.depth_m[frame - 1])
             np.testing.assert_array_equal(sample.missing, written.missing[frame - 1])
-            np.testing.assert_array_equal(sample.camera_matrix, NYU_CAMERA_MATRIX)
+            assert sample.camera is not None
+            np.testing.assert_array_equal(sample.camera.matrix, NYU_CAMERA_MATRIX)
             assert sample.gravity is None
             assert (sample.sensor, sample.name) == ("kv1", f"{frame:04d}")
             assert sample.rgb.flags.c_contiguous
@@ -74,9 +75,9 @@ def test_the_official_crop_moves_the_camera_with_it(written: WrittenNYUv2) -> No
     np.testing.assert_array_equal(sample.missing, written.missing[frame][44:471, 40:601])
     moved = NYU_CAMERA_MATRIX.copy()
     moved[:2, 2] -= 40, 44
-    assert sample.camera_matrix is not None
-    np.testing.assert_allclose(sample.camera_matrix, moved, atol=1e-9)
-    np.testing.assert_allclose(cropped_camera_matrix(), moved, atol=1e-9)
+    assert sample.camera is not None
+    np.testing.assert_allclose(sample.camera.matrix, moved, atol=1e-9)
+    np.testing.assert_allclose(CROPPED_CAMERA.matrix, moved, atol=1e-9)
     with pytest.raises(ValueError, match="561x427"):
         OfficialCrop(cropped)
 
@@ -85,7 +86,7 @@ def test_the_camera_is_the_published_one_counted_from_zero(shared_data: Path) ->
     from fafnet_core.datasets.frames import read_camera_file
 
     shared = read_camera_file(shared_data / "nyuv2" / "camera.yaml").camera_matrix
-    np.testing.assert_allclose(camera_matrix(), shared, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(CAMERA.matrix, shared, rtol=0, atol=1e-9)
 
 
 def test_the_real_split_and_mapping_are_read(shared_data: Path, copy: Path) -> None:

@@ -412,7 +412,7 @@ def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"depth_m": None}, "no metric depth"),
-        ({"camera_matrix": None}, "no metric depth"),
+        ({"camera": None}, "no metric depth"),
         ({"depth_m": np.full(SHAPE, 70.0, np.float32)}, "70 m"),
         ({"depth_m": np.ones((24, 32), np.float32)}, r"depth has shape \(24, 32\)"),
         ({"rgb": np.zeros((*SHAPE, 4), np.uint8)}, r"colour has shape \(48, 64, 4\)"),

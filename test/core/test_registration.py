@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from fafnet_core.registration import register_depth
-from fafnet_core.rooms import PinholeCamera, Pose, SensorConfig, choose_view, make_room
+from fafnet_core.rooms import Pose, SensorConfig, choose_view, make_room, pinhole
 from fafnet_core.rooms.render import render_depth
 from fafnet_core.rooms.sensor import calibration_error, measure_depth
 
-CAMERA = PinholeCamera(320, 240)
-MATRIX = CAMERA.camera_matrix
+CAMERA = pinhole(320, 240)
+MATRIX = CAMERA.matrix
 SHAPE = (240, 320)
 PERFECT = SensorConfig.perfect()
 
@@ -66,7 +66,7 @@ def test_a_plane_ahead_is_exact_and_a_slanted_one_has_no_crack(
             seen,
             np.zeros(SHAPE, np.float32),
             replace(PERFECT, quantisation=1.0),
-            CAMERA.focal,
+            CAMERA.fx,
             np.random.default_rng(0),
         )
         truth = depth_of_plane(normal)[MIDDLE]
@@ -84,7 +84,7 @@ def test_depth_is_where_it_belongs_to_a_tenth_of_a_pixel(axis: int) -> None:
     metres: list[Values] = []
     pixels: list[Values] = []
     for twelfth in range(12):  # the middle moves by 3 pixels and a part of one, each part alike
-        angle = np.arctan2(3 + twelfth / 12, CAMERA.focal)
+        angle = np.arctan2(3 + twelfth / 12, CAMERA.fx)
         about = np.array([0, angle, 0] if axis == 0 else [-angle, 0, 0])
         rotation = np.asarray(cv2.Rodrigues(about)[0], np.float64)
         translation = rotation @ np.array([0.05, 0, 0])

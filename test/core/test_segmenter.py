@@ -24,10 +24,10 @@ from fafnet_core.input_size import fitted_size
 from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.models import warp
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.rooms import PinholeCamera, Tour, render
+from fafnet_core.rooms import Tour, pinhole, render
 
-CAMERA = PinholeCamera(160, 120)
-MATRIX = CAMERA.camera_matrix
+CAMERA = pinhole(160, 120)
+MATRIX = CAMERA.matrix
 TOUR = Tour.of(1)
 RENDERED = render(TOUR.room.scene, CAMERA, TOUR.pose(0.2))
 RGB, DEPTH = RENDERED.rgb, RENDERED.depth_m
@@ -142,9 +142,9 @@ def test_frames_are_brought_to_the_input_size(sized: Segmenter) -> None:
 
 
 def test_a_frame_of_the_input_size_is_seen_as_it_is(sized: Segmenter, segmenter: Segmenter) -> None:
-    small = PinholeCamera(80, 60)
+    small = pinhole(80, 60)
     seen = render(TOUR.room.scene, small, TOUR.pose(0.2))
-    ours, own = (s.segment(seen.rgb, seen.depth_m, small.camera_matrix) for s in (sized, segmenter))
+    ours, own = (s.segment(seen.rgb, seen.depth_m, small.matrix) for s in (sized, segmenter))
     np.testing.assert_array_equal(ours.hha, own.hha)
     assert (ours.labels == own.labels).mean() > 0.999
 

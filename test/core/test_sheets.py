@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.evaluation.confusion_picture import confusion_picture
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.evaluation.sheets import prediction_sheet
@@ -110,7 +111,7 @@ def test_depth_without_hha_is_encoded() -> None:
         rgb=np.zeros((48, 64, 3), np.uint8),
         label=np.zeros((48, 64), np.uint8),
         depth_m=np.full((48, 64), 2, np.float32),
-        camera_matrix=np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]),
+        camera=Camera(fx=60, fy=60, cx=32, cy=24, width=64, height=48),
     )
     sheet = prediction_sheet([(sample, sample.label)], LABELS, row_height=48)
     hha = sample.with_hha().hha

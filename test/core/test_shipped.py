@@ -35,8 +35,8 @@ def pixel_accuracy(dataset: RgbdSegmentationDataset, frames: range, lost: str = 
     for index in frames:
         sample = dataset.read(index)
         rgb, depth_m = images(sample, lost)
-        assert sample.camera_matrix is not None
-        labels = segmenter().segment(rgb, depth_m, sample.camera_matrix).labels
+        assert sample.camera is not None
+        labels = segmenter().segment(rgb, depth_m, sample.camera.matrix).labels
         confusion.update(labels, sample.label)
     return confusion.compute().pixel_accuracy
 

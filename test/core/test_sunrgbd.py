@@ -72,7 +72,8 @@ def test_every_frame_comes_back_as_it_was_written(written: WrittenSUNRGBD, split
         np.testing.assert_allclose(sample.depth_m, scene.depth_m, rtol=0, atol=1e-6)
         assert sample.depth_m.max() == 8
         np.testing.assert_array_equal(sample.missing, scene.missing)
-        np.testing.assert_allclose(sample.camera_matrix, scene.camera_matrix, atol=1e-9)  # type: ignore[arg-type]
+        assert sample.camera is not None
+        np.testing.assert_allclose(sample.camera.matrix, scene.camera_matrix, atol=1e-9)
         np.testing.assert_allclose(sample.gravity, scene.gravity, atol=1e-9)  # type: ignore[arg-type]
         assert sample.sensor == scene.sensor
 
@@ -81,7 +82,8 @@ def test_gravity_is_what_hha_would_have_estimated(written: WrittenSUNRGBD) -> No
     for sample in SUNRGBD(written.root, "train", validation=0):
         assert sample.depth_m is not None
         assert sample.gravity is not None
-        estimated = estimate_gravity(sample.depth_m, sample.camera_matrix)  # type: ignore[arg-type]
+        assert sample.camera is not None
+        estimated = estimate_gravity(sample.depth_m, sample.camera.matrix)
         assert np.degrees(np.arccos(estimated @ sample.gravity)) < 1.5
 
 
@@ -164,7 +166,8 @@ def test_a_scene_without_camera_in_the_meta_file_has_its_own(copy: WrittenSUNRGB
     scipy.io.savemat(meta, values)
     for sample, place in zip(SUNRGBD(copy.root, "test"), copy.test, strict=True):
         scene = copy.scenes[place]
-        np.testing.assert_allclose(sample.camera_matrix, scene.camera_matrix, atol=1e-5)  # type: ignore[arg-type]
+        assert sample.camera is not None
+        np.testing.assert_allclose(sample.camera.matrix, scene.camera_matrix, atol=1e-5)
         np.testing.assert_allclose(sample.gravity, scene.gravity, atol=1e-5)  # type: ignore[arg-type]
     folder = copy.root / copy.scenes[copy.test[0]].folder
     extrinsics = next((folder / "extrinsics").iterdir())

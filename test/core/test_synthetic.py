@@ -8,21 +8,22 @@ from numpy.typing import NDArray
 
 from fafnet_core.rooms import (
     Lamp,
-    PinholeCamera,
     Scene,
     Tour,
     choose_view,
     look_at,
     make_room,
+    pinhole,
     render,
 )
+from fafnet_core.rooms.camera import slopes
 from fafnet_core.rooms.kit import blob, box, tube
 from fafnet_core.rooms.render import RoomView, look, render_depth
 from fafnet_core.rooms.solids import NEAR, Box, Ellipsoid, Frustum, Shell, Solid, tilt, turn
 
 Values = NDArray[np.float64]
 
-CAMERA = PinholeCamera(width=81, height=61, horizontal_fov_deg=60)
+CAMERA = pinhole(width=81, height=61, horizontal_fov_deg=60)
 AHEAD = look_at((0, 0, 0), (0, 1, 0))
 GREY = (100.0, 100.0, 100.0)
 
@@ -45,7 +46,7 @@ def test_depth_and_place_of_a_turned_box_are_exact() -> None:
     assert (seen.labels[0, 0], seen.depth_m[0, 0]) == (255, 0)
     assert seen.rgb[0, 0].tolist() == [0, 0, 0]
     # The outermost corners lie at x = +-sqrt(0.5), 4 m away.
-    half_width = CAMERA.camera_matrix[0, 0] * np.sqrt(0.5) / 4
+    half_width = CAMERA.matrix[0, 0] * np.sqrt(0.5) / 4
     assert abs((seen.labels[30] == 7).sum() - 2 * half_width) <= 1
 
 
@@ -65,7 +66,7 @@ def test_a_cone_cut_off_is_as_wide_as_its_radius_at_each_height(
     cone = tube("lamp", GREY, (0, 4, -0.5), radii, 1.0)
     depth, _ = render_depth((cone,), CAMERA, AHEAD)
     for row in (24, 30, 36):
-        height = -(row - 30) / CAMERA.focal
+        height = -(row - 30) / CAMERA.fx
         mean, growth = sum(radii) / 2, radii[1] - radii[0]
         # The ray in the middle column goes (0, 1, height) t; it meets the near side where
         # 4 - t = radius(z = height * t).
@@ -96,7 +97,7 @@ def test_hits_lie_on_the_surface_and_normals_are_across_it(solid: Solid) -> None
     depth, _ = render_depth((solid,), CAMERA, AHEAD)
     rows, columns = np.nonzero(depth)
     assert rows.size > 50
-    x, y = CAMERA.slopes
+    x, y = slopes(CAMERA)
     rays = np.stack([x[columns], np.ones_like(y[rows]), -y[rows]])
     points = solid.rotation.T @ (rays * depth[rows, columns] - solid.centre[:, None])
     normals, _, _ = solid.surface(points)
@@ -125,7 +126,7 @@ def test_what_stands_before_the_lamp_throws_a_shadow() -> None:
     above = box("table", GREY, (0, 3, 1.5), (1, 1, 0.1))  # out of sight
     lamp = Lamp((0.0, 3.0, 4.0), strength=1.0, ambient=0.1)
     lit, dark = see(ground, lamp=lamp), see(ground, above, lamp=lamp)
-    row = 30 + round(CAMERA.focal / 3)  # the ground under the table, 3 m away and 1 m down
+    row = 30 + round(CAMERA.fx / 3)  # the ground under the table, 3 m away and 1 m down
     assert dark.labels[row, 40] == lit.labels[row, 40] == 1
     assert dark.rgb[row, 40, 0] < 0.3 * lit.rgb[row, 40, 0]
     aside = (60, 2)
@@ -133,12 +134,12 @@ def test_what_stands_before_the_lamp_throws_a_shadow() -> None:
 
 
 def test_depth_reprojects_onto_the_floor_plane() -> None:
-    camera, tour = PinholeCamera(160, 120), Tour.of(1)
+    camera, tour = pinhole(160, 120), Tour.of(1)
     pose = tour.pose(0.3)
     seen = render(tour.room.scene, camera, pose)
     rows, columns = np.nonzero(seen.labels == 1)
     assert rows.size > 500
-    x, y = camera.slopes
+    x, y = slopes(camera)
     rays = np.stack([x[columns], y[rows], np.ones(rows.size, np.float32)], 1)
     points = rays * seen.depth_m[rows, columns, None] @ pose.axes + pose.position
     np.testing.assert_allclose(points[:, 2], 0, atol=1e-3)
@@ -180,11 +181,11 @@ def test_every_pixel_of_some_rooms_is_what_a_slow_ray_caster_finds() -> None:
     differ = pixels = 0
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        camera, room = PinholeCamera(64, 48, rng.uniform(55, 68)), make_room(rng)
+        camera, room = pinhole(64, 48, rng.uniform(55, 68)), make_room(rng)
         pose = choose_view(room, rng)
         seen = render(room.scene, camera, pose)
         rows, columns = np.indices((48, 64)).reshape(2, -1)
-        rays = np.linalg.inv(camera.camera_matrix) @ [columns, rows, np.ones(rows.size)]
+        rays = np.linalg.inv(camera.matrix) @ [columns, rows, np.ones(rows.size)]
         rays, start = rays.T @ pose.axes.astype(float), pose.position.astype(float)
         with np.errstate(all="ignore"):
             depths = np.array([slow_cast(solid, start, rays) for solid in room.scene.solids])
@@ -200,7 +201,7 @@ def test_every_pixel_of_some_rooms_is_what_a_slow_ray_caster_finds() -> None:
 
 
 def test_a_tour_is_a_closed_path_through_a_closed_room() -> None:
-    camera, tour = PinholeCamera(64, 48), Tour.of(2)
+    camera, tour = pinhole(64, 48), Tour.of(2)
     for phase in np.linspace(0, 1, 5)[:-1]:
         seen = render(tour.room.scene, camera, tour.pose(float(phase)))
         assert (seen.depth_m > 0).all()
@@ -212,7 +213,7 @@ def test_a_tour_is_a_closed_path_through_a_closed_room() -> None:
 
 
 def test_rooms_differ_and_a_seed_makes_the_same_one() -> None:
-    camera = PinholeCamera(48, 36)
+    camera = pinhole(48, 36)
 
     def labels(seed: int) -> bytes:
         rng = np.random.default_rng(seed)

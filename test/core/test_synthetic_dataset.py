@@ -11,12 +11,12 @@ import pytest
 import synthetic_reference
 
 from fafnet_core.registration import register_depth
-from fafnet_core.rooms import Lamp, PinholeCamera, Scene, SensorConfig, dataset, look_at
+from fafnet_core.rooms import Lamp, Scene, SensorConfig, dataset, look_at, pinhole
 from fafnet_core.rooms.dataset import RigFrame, SyntheticData, photograph
 from fafnet_core.rooms.kit import box
 from fafnet_core.rooms.sensor import calibration_error, measure_depth
 
-CAMERA = PinholeCamera(160, 120)
+CAMERA = pinhole(160, 120)
 AHEAD = look_at((0, 0, 0), (0, 1, 0))
 SMALL = SyntheticData(seed=5, frames=3, width=96, height=72)
 PERFECT = SensorConfig.perfect()
@@ -47,10 +47,10 @@ def test_two_cameras_leave_a_shadow_beside_what_is_near_and_the_rest_is_true() -
     # Seen by the colour camera only: left of the board, f b (1/2 - 1/4) wide; and what lies left
     # of the depth camera's field of view, f b / 4 wide.
     beside = missing[missing > 20]
-    assert beside.size == pytest.approx(CAMERA.focal * 0.1 / 4, abs=1.5)
+    assert beside.size == pytest.approx(CAMERA.fx * 0.1 / 4, abs=1.5)
     assert (frame.label[60, beside] == 0).all()
     assert frame.label[60, beside.max() + 1] == 7
-    assert missing[missing <= 20].size == pytest.approx(CAMERA.focal * 0.1 / 4, abs=1.5)
+    assert missing[missing <= 20].size == pytest.approx(CAMERA.fx * 0.1 / 4, abs=1.5)
     there = depth > 0
     wrong = np.abs(depth - frame.true_depth_m)[there] > 0.01
     assert wrong.mean() < 0.01  # along the board's edges
@@ -80,16 +80,16 @@ def test_the_direction_of_the_error_does_not_depend_on_its_size() -> None:
 
 def test_a_finer_colour_image_has_no_grid_of_holes() -> None:
     depth = np.full((60, 80), 2.0, np.float32)
-    coarse, fine = PinholeCamera(80, 60), PinholeCamera(152, 114)
+    coarse, fine = pinhole(80, 60), pinhole(152, 114)
     registered = register_depth(
-        depth, coarse.camera_matrix, fine.camera_matrix, np.eye(3), (0.03, 0, 0), (114, 152)
+        depth, coarse.matrix, fine.matrix, np.eye(3), (0.03, 0, 0), (114, 152)
     )
     assert (registered[5:-5, 8:-8] == 2.0).all()
     with pytest.raises(ValueError, match=r"12\.0 times as fine"):
         register_depth(
             depth,
-            coarse.camera_matrix,
-            PinholeCamera(960, 720).camera_matrix,
+            coarse.matrix,
+            pinhole(960, 720).matrix,
             np.eye(3),
             (0, 0, 0),
             (720, 960),
@@ -155,7 +155,7 @@ def test_a_sample_has_everything() -> None:
     assert sample.rgb.shape == (72, 96, 3)
     assert sample.hha is not None
     assert sample.depth_m is not None
-    assert sample.camera_matrix is not None
+    assert sample.camera is not None
     assert sample.hha.shape == (72, 96, 3)
     assert (sample.hha[sample.depth_m == 0] == 0).all()
     assert sample.label.max() < 40
@@ -167,7 +167,7 @@ def test_the_sensor_changes_neither_the_room_nor_the_camera() -> None:
     clean = replace(SMALL, sensor=PERFECT).open("train").read(1)
     noisy = replace(SMALL, sensor=SensorConfig(calibration_error_px=(8, 8))).open("train").read(1)
     np.testing.assert_array_equal(clean.label, noisy.label)
-    np.testing.assert_array_equal(clean.camera_matrix, noisy.camera_matrix)
+    assert clean.camera == noisy.camera
 
 
 def test_frames_that_were_made_are_kept_and_equal(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_frames_that_were_made_are_kept_and_equal(tmp_path: Path) -> None:
     made, read = kept.read(1), kept.read(1)
     files = list(tmp_path.rglob("*.npy"))
     assert len(files) == 1
-    for field in ("rgb", "label", "depth_m", "camera_matrix", "hha", "name", "sensor"):
+    for field in ("rgb", "label", "depth_m", "camera", "hha", "name", "sensor"):
         np.testing.assert_array_equal(getattr(made, field), getattr(read, field))
     files[0].write_bytes(files[0].read_bytes()[:200])
     with pytest.raises(ValueError, match=r"00001\.npy is damaged.*delete it"):
@@ -236,8 +236,8 @@ def test_reducing_averages_colour_and_hha_and_casts_labels_where_the_new_pixels_
     assert np.abs(small.hha - mean)[whole].max() <= 0.51
     none = ~sample.hha.any(axis=2).reshape(36, 2, 48, 2).any(axis=(1, 3))
     assert (small.hha[none] == 0).all()
-    assert small.camera_matrix is not None
-    assert small.camera_matrix[0, 2] == pytest.approx((48 - 1) / 2)
+    assert small.camera is not None
+    assert small.camera.matrix[0, 2] == pytest.approx((48 - 1) / 2)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from fafnet_core.augmentation import (
     TransformConfig,
     scale_sample,
 )
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.samples import RgbdSample
@@ -137,7 +138,7 @@ def room(shared_data: Path) -> RgbdSample:
         rgb=np.zeros((*depth_m.shape, 3), np.uint8),
         label=np.zeros(depth_m.shape, np.uint8),
         depth_m=np.ascontiguousarray(depth_m),
-        camera_matrix=camera,
+        camera=Camera.from_matrix(camera, depth_m.shape),
         hha=np.full((*depth_m.shape, 3), 7, np.uint8),
     )
 

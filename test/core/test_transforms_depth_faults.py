@@ -19,10 +19,11 @@ from fafnet_core.augmentation import (
     limit_depth,
     misalign_depth,
 )
+from fafnet_core.camera import Camera
 from fafnet_core.samples import RgbdSample
 
 SIZE = HEIGHT, WIDTH = 240, 320  # half the reference width: a pixel here is two there
-CAMERA = np.array([[260.0, 0, 159.5], [0, 260.0, 119.5], [0, 0, 1]])
+CAMERA = Camera(fx=260.0, fy=260.0, cx=159.5, cy=119.5, width=WIDTH, height=HEIGHT)
 
 
 def sample_of(depth_m: NDArray[Any] | float = 2.0) -> RgbdSample:
@@ -31,7 +32,7 @@ def sample_of(depth_m: NDArray[Any] | float = 2.0) -> RgbdSample:
         rgb=rng.integers(0, 256, (*SIZE, 3), np.uint8),
         label=rng.integers(0, 40, SIZE).astype(np.uint8),
         depth_m=np.broadcast_to(depth_m, SIZE).astype(np.float32),
-        camera_matrix=CAMERA,
+        camera=CAMERA,
         name="room",
     )
 
@@ -172,7 +173,7 @@ def test_strengths_of_zero_change_nothing() -> None:
 
 
 def test_ready_hha_can_be_moved_and_lose_places_but_has_no_metres() -> None:
-    sample = replace(sample_of(), depth_m=None, camera_matrix=None)
+    sample = replace(sample_of(), depth_m=None, camera=None)
     sample = replace(sample, hha=np.maximum(sample.rgb, 1))
     assert sample.hha is not None
     moved = misalign_depth(sample, shift_px=(20, 0)).hha

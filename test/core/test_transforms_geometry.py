@@ -18,18 +18,18 @@ from fafnet_core.augmentation import (
     scale_and_crop,
     scale_sample,
 )
+from fafnet_core.camera import Camera
 from fafnet_core.samples import RgbdSample
 
 HEIGHT, WIDTH = 60, 84
-CAMERA = np.array([[90.0, 0, 40.3], [0, 92.0, 27.8], [0, 0, 1]])
+CAMERA = Camera(fx=90.0, fy=92.0, cx=40.3, cy=27.8, width=WIDTH, height=HEIGHT)
 FACTORS = st.one_of(st.integers(16, 64).map(lambda n: n / 32), st.floats(0.5, 2.0))
 
 
-def rays(camera_matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+def rays(camera: Camera) -> NDArray[np.float64]:
     """x and y of each pixel's ray (x, y, 1): (2, H, W)."""
-    v, u = np.mgrid[: size[0], : size[1]]
-    fx, fy, cx, cy = camera_matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
-    return np.stack([(u - cx) / fx, (v - cy) / fy])
+    v, u = np.mgrid[: camera.height, : camera.width]
+    return np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy])
 
 
 def content(ray: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
@@ -40,8 +40,8 @@ def content(ray: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     return {"depth_m": (3 + x + 2 * y).astype(np.float32), "levels": levels, "label": label}
 
 
-def sample_of(camera_matrix: NDArray[np.float64] = CAMERA) -> RgbdSample:
-    seen = content(rays(camera_matrix, (HEIGHT, WIDTH)))
+def sample_of(camera: Camera = CAMERA) -> RgbdSample:
+    seen = content(rays(camera))
     levels = seen["levels"].round().astype(np.uint8)
     return RgbdSample(
         rgb=levels,
@@ -49,7 +49,7 @@ def sample_of(camera_matrix: NDArray[np.float64] = CAMERA) -> RgbdSample:
         label=seen["label"],
         depth_m=seen["depth_m"],
         missing=seen["depth_m"] > 3,
-        camera_matrix=camera_matrix.copy(),
+        camera=camera,
         gravity=np.array([0.1, 0.98, -0.2]),
         name="ramp",
     )
@@ -64,13 +64,13 @@ def noise(seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)) -> RgbdSample:
         label=rng.integers(0, 40, size).astype(np.uint8),
         depth_m=rng.uniform(1, 5, size).astype(np.float32),
         missing=rng.random(size) < 0.2,
-        camera_matrix=CAMERA.copy(),
+        camera=replace(CAMERA, width=size[1], height=size[0]),
         gravity=np.array([0.1, 0.98, -0.2]),
     )
 
 
 def assert_same(first: RgbdSample, second: RgbdSample, levels: int = 0) -> None:
-    for name in ("label", "depth_m", "missing", "camera_matrix", "gravity"):
+    for name in ("label", "depth_m", "missing", "camera", "gravity"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
     for name in ("rgb", "hha"):
         one, other = getattr(first, name), getattr(second, name)
@@ -95,8 +95,9 @@ def test_a_ray_sees_the_same_content_before_and_after(
     if flip:
         result = flip_sample(result)
     assert result.size == (rows, columns)
-    assert result.camera_matrix is not None
-    ray = rays(result.camera_matrix, result.size)
+    assert result.camera is not None
+    assert result.camera.size == result.size
+    ray = rays(result.camera)
     if flip:
         ray[0] *= -1  # the content is mirrored, and so is what a ray meets
     seen = content(ray)
@@ -143,9 +144,9 @@ def test_doubling_and_halving_by_hand() -> None:
     sample = replace(noise(), label=label)
     twice = scale_sample(sample, 2.0)
     np.testing.assert_array_equal(twice.label, sample.label.repeat(2, 0).repeat(2, 1))
-    assert twice.camera_matrix is not None
+    assert twice.camera is not None
     expected = np.array([[180, 0, 81.1], [0, 184, 56.1], [0, 0, 1]])
-    assert np.abs(twice.camera_matrix - expected).max() < 1e-12
+    assert np.abs(twice.camera.matrix - expected).max() < 1e-12
     half = scale_sample(sample, 0.5)
     means = sample.rgb.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).mean((1, 3))
     assert np.abs(half.rgb - means).max() <= 0.5
@@ -182,8 +183,8 @@ def test_flipping_by_hand() -> None:
     flipped = flip_sample(sample)
     np.testing.assert_array_equal(flipped.rgb, sample.rgb[:, ::-1])
     np.testing.assert_array_equal(flipped.missing, np.asarray(sample.missing)[:, ::-1])
-    assert flipped.camera_matrix is not None
-    assert flipped.camera_matrix.tolist() == [[90, 0, WIDTH - 1 - 40.3], [0, 92, 27.8], [0, 0, 1]]
+    assert flipped.camera is not None
+    assert flipped.camera.matrix.tolist() == [[90, 0, WIDTH - 1 - 40.3], [0, 92, 27.8], [0, 0, 1]]
     assert flipped.gravity is not None
     assert flipped.gravity.tolist() == [-0.1, 0.98, -0.2]
 
@@ -193,7 +194,7 @@ def test_hha_of_the_mirrored_depth_is_the_mirrored_hha(
     gravity: NDArray[np.float64] | None,
 ) -> None:
     """With the mirrored camera and gravity; so ready HHA may be mirrored as it is."""
-    x, y = rays(CAMERA, (HEIGHT, WIDTH))
+    x, y = rays(CAMERA)
     # A floor, a wall ahead that is turned, and a wall to the right, under a tilted camera.
     inverse = np.max([(y + 0.2) / 1.3, (0.3 * x + 1) / 4, x / 1.1], axis=0)
     depth_m = (1 / inverse).astype(np.float32)
@@ -214,7 +215,7 @@ def test_what_a_sample_lacks_stays_away() -> None:
         flip_sample(bare),
         crop_sample(bare, CropWindow(1, 2, 30, 40)),
     ):
-        lacking = (result.depth_m, result.missing, result.camera_matrix, result.hha, result.gravity)
+        lacking = (result.depth_m, result.missing, result.camera, result.hha, result.gravity)
         assert all(part is None for part in lacking)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.labels import NYU40
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
@@ -86,7 +87,8 @@ class TinyRooms(RgbdSegmentationDataset):
             frame = seen(number, scale=10)
             noise = np.random.default_rng(number).integers(0, 256, frame.rgb.shape, np.uint8)
             matrix = CAMERA_MATRIX * [[10], [10], [1]]
-            return RgbdSample(noise, frame.label, frame.depth_m, None, matrix, name=name)
+            camera = Camera.from_matrix(matrix, frame.label.shape)
+            return RgbdSample(noise, frame.label, frame.depth_m, None, camera, name=name)
         known = number % 2 == 0
         missing = np.zeros(SHAPE, bool)
         missing[10:20, 30 : 40 + number % 5] = True
@@ -95,7 +97,7 @@ class TinyRooms(RgbdSegmentationDataset):
             label=frame.label,
             depth_m=frame.depth_m,
             missing=missing if known else None,
-            camera_matrix=CAMERA_MATRIX,
+            camera=Camera.from_matrix(CAMERA_MATRIX, SHAPE),
             gravity=frame.gravity if known else None,
             sensor=self.sensors[index],
             name=name,

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
 from fafnet_core.messages.images import image_to_depth_m
 from fafnet_core.registration import register_depth
-from fafnet_core.rooms import PinholeCamera, SensorConfig, Tour, look_at
+from fafnet_core.rooms import SensorConfig, Tour, look_at, pinhole
 from fafnet_core.rooms.dataset import photograph
 from fafnet_ros.cameras.rgbd_camera import encode_depth
 from fafnet_ros.cameras.synthetic_camera import depth_to_color, specific_force
@@ -131,7 +131,7 @@ def test_the_synthetic_camera_sends_depth_as_its_own_camera_sees_it(ros: Ros) ->
     numbers = "0.1000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 1.0000"
     assert f'-p depth_to_color:="[{numbers}]"' in camera.output
     # One of the two frames, both of which the depth camera sees from the right.
-    tour, view = Tour.of(3), PinholeCamera(96, 72)
+    tour, view = Tour.of(3), pinhole(96, 72)
     truths = [
         photograph(
             tour.room.scene, view, tour.pose(phase).moved(right=0.1), SensorConfig.perfect(),
@@ -154,11 +154,11 @@ def test_the_logged_transform_registers_the_depth() -> None:
     sensor = SensorConfig(
         baseline_m=0.08, depth_noise=0, quantisation=0, dropout=0, range_m=(0, 1000)
     )
-    tour, view = Tour.of(1), PinholeCamera(160, 120)
+    tour, view = Tour.of(1), pinhole(160, 120)
     seen = photograph(tour.room.scene, view, tour.pose(0.1), sensor, np.random.default_rng(0))
     numbers = depth_to_color(sensor)
     assert numbers[3:] == (0, 0, 0, 1)  # not turned
-    matrix = view.camera_matrix
+    matrix = view.matrix
     depth_m = register_depth(seen.depth_m, matrix, matrix, np.eye(3), numbers[:3], (120, 160))
     error = np.abs(depth_m - seen.true_depth_m)[depth_m > 0]
     assert np.median(error) < 0.01

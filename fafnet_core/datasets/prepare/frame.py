@@ -43,7 +43,7 @@ class EncodedFrame:
 
     pictures: Mapping[str, bytes]
     size: tuple[int, int]
-    camera_matrix: NDArray[np.float64]
+    camera: Camera
     gravity: NDArray[np.float64] | None
     hha_seconds: float
     png_seconds: float
@@ -66,12 +66,11 @@ class FrameEncoder:
         Raises:
             ValueError: no metric depth or camera, arrays that do not fit, an unknown class id.
         """
-        depth_m, camera_matrix = _check_sample(sample, self._label_set)
+        depth_m, camera = _check_sample(sample, self._label_set)
         begun = time.perf_counter()
-        matrix = np.ascontiguousarray(camera_matrix, np.float64)
         hha = sample.hha
         if hha is None:
-            encoder = self._encoders(Camera.from_matrix(matrix, sample.size))
+            encoder = self._encoders(camera)
             hha = encoder.encode(depth_m, missing=sample.missing, gravity=sample.gravity)
         made = time.perf_counter()
         arrays: dict[str, NDArray[Any]] = {
@@ -85,7 +84,7 @@ class FrameEncoder:
         pictures = {kind: _encode_png(array) for kind, array in arrays.items()}
         ended = time.perf_counter()
         return EncodedFrame(
-            pictures, sample.size, matrix, sample.gravity, made - begun, ended - made
+            pictures, sample.size, camera, sample.gravity, made - begun, ended - made
         )
 
 
@@ -113,7 +112,7 @@ def write_frame(
         sensor=sensor,
         scene=scene,
         size=frame.size,
-        camera_matrix=tuple(tuple(float(value) for value in row) for row in frame.camera_matrix),
+        camera_matrix=tuple(tuple(float(value) for value in row) for row in frame.camera.matrix),
         gravity=None if gravity is None else tuple(float(value) for value in gravity),
         files={kind: len(content) for kind, content in frame.pictures.items()},
     )
@@ -148,10 +147,10 @@ def _encode_png(array: NDArray[Any]) -> bytes:
 
 def _check_sample(
     sample: RgbdSample, label_set: LabelSet
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:
-    """Check what a data set gave; return its depth and camera matrix."""
-    if sample.depth_m is None or sample.camera_matrix is None:
-        raise ValueError("it has no metric depth with a camera matrix; HHA is made from these")
+) -> tuple[NDArray[np.floating[Any]], Camera]:
+    """Check what a data set gave; return its depth and camera."""
+    if sample.depth_m is None or sample.camera is None:
+        raise ValueError("it has no metric depth with a camera; HHA is made from these")
     size = sample.size
     for what, array, shape in (
         ("colour", sample.rgb, (*size, 3)),
@@ -171,4 +170,4 @@ def _check_sample(
             f"its label holds {strange}; {label_set.name} has classes 0 to {len(label_set) - 1},"
             f" and {UNLABELLED} for none"
         )
-    return sample.depth_m, sample.camera_matrix
+    return sample.depth_m, sample.camera

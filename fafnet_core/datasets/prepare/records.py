@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fafnet_core.camera import Camera
 from fafnet_core.datasets.prepare.layout import (
     DEPTH,
     FORMAT,
@@ -59,9 +57,9 @@ class FrameRecord:
     files: Mapping[str, int]
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
-        """The camera matrix, (3, 3) float64."""
-        return np.array(self.camera_matrix, np.float64)
+    def camera(self) -> Camera:
+        """The camera of the colour image."""
+        return Camera.from_matrix(self.camera_matrix, self.size)
 
     def is_whole(self, root: Path) -> bool:
         """Tell whether all its files are there, each of its size: what a kill leaves is shorter."""
