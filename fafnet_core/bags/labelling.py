@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fafnet_core.bags.errors import BagError
@@ -195,6 +195,8 @@ class Labelling:
             self._extrinsics,
         )
         self._check_frame(frame)
+        # The bag's record time where the header has no stamp.
+        frame = replace(frame, stamp_ns=self._bag.stamp_ns(stored))
         found = self._segmenter.segment_frame(frame)
         results.write(frame, found, colour.header, stored.time)
         self._count(frame, found)

@@ -69,7 +69,6 @@ class Unregistered:
         depth_size: (height, width).
         colour_size: (height, width).
         camera_problem: why the depth camera's matrix is not known; None where it is.
-        has_camera_info: whether any camera_info of depth came.
         has_transform: whether the transform between the cameras is known.
         is_wanted: False where nobody wants depth to be registered here.
     """
@@ -79,7 +78,6 @@ class Unregistered:
     depth_size: Size
     colour_size: Size
     camera_problem: str | None = None
-    has_camera_info: bool = True
     has_transform: bool = True
     is_wanted: bool = True
 

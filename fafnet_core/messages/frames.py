@@ -257,7 +257,6 @@ class _Pair:
             depth_size=self.depth_size,
             colour_size=self.camera.size,
             camera_problem=self.depth.problem,
-            has_camera_info=self.depth.has_come,
             has_transform=has_transform,
             is_wanted=is_wanted,
         )

@@ -39,8 +39,14 @@ def worded(fault: object, depth_info_topic: str = "") -> str:
         depth_info_topic: where the camera_info of depth comes from; empty: not known.
     """
     text = str(fault)
-    facts = getattr(fault, "facts", None)
-    if depth_info_topic and facts is not None and not facts.has_camera_info:
-        text += f" (the camera_info of depth is awaited on {depth_info_topic})"
+    if depth_info_topic and _is_of_depth_info(fault):
+        text += f" (camera_info of depth: {depth_info_topic})"
     remedy = _REMEDIES.get(type(fault))
     return f"{text}; {remedy}" if remedy else text
+
+
+def _is_of_depth_info(fault: object) -> bool:
+    """Whether depth's camera_info is to blame: it has not come, or does not serve."""
+    if isinstance(fault, DepthNotRegisteredError | MaybeUnregistered):
+        return fault.facts.camera_problem is not None
+    return isinstance(fault, ForeignCameraInfo)

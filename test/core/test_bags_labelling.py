@@ -103,14 +103,16 @@ def millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.round(depth_m * 1000).astype(np.uint16)
 
 
-def recording(room: Room, *, late_ns: int = 5 * MS, stamps: bool = True) -> list[Message]:
+def recording(
+    room: Room, *, late_ns: int = 5 * MS, stamps: bool = True, period: int = PERIOD
+) -> list[Message]:
     """A camera whose depth is recorded after colour, among other topics."""
     messages = [
         Message("/talk", STRING, START - 1, make(STRING, data="before"), [SENSOR_QOS]),
         Message("/odd", "odd_msgs/msg/Odd", START, b"\x00\x01\x00\x00\x07", (), "uint8 seven\n"),
     ]
     for i in range(FRAMES):
-        taken = START + i * PERIOD
+        taken = START + i * period
         stamp = taken - 1000 * MS if stamps else 0
         info = camera_info(CAMERA, 0, "color")
         rgb = image(room.rgb[i], "rgb8", stamp, "color")
@@ -260,6 +262,24 @@ def test_the_network_sees_its_input_size_and_all_images_keep_the_cameras(
         rows = ((np.arange(72) + 0.5) * 54 / 72).astype(int)[:, None]
         columns = ((np.arange(96) + 0.5) * 72 / 96).astype(int)
         np.testing.assert_array_equal(pixels(shown["hha"]), hha[rows, columns])
+
+
+def test_record_times_stand_in_for_stamps_of_zero(
+    room: Room, segmenter: Segmenter, tmp_path: Path
+) -> None:
+    # After more than a minute a camera is taken anew: nothing of the last frame is in the next.
+    messages = recording(room, stamps=False, period=70_000 * MS)
+    source = write_ros2(tmp_path / "in.mcap", messages)
+    label(source, tmp_path / "out.mcap", segmenter, outputs=("hha",))
+    _, _, ours = read(tmp_path / "out.mcap")
+    assert len(ours["/fafnet/hha"]) == FRAMES
+    together = HHAStream()
+    for i, (_, message) in enumerate(ours["/fafnet/hha"]):
+        depth_m = np.multiply(millimetres(room.depth_m[i]), np.float32(0.001), dtype=np.float32)
+        alone = HHAStream().encode(depth_m, VIEW, stamp_s=0.0).hha.astype(int)
+        assert np.abs(pixels(message) - alone).max() <= 1
+        smoothed = together.encode(depth_m, VIEW, stamp_s=0.0).hha
+    assert np.abs(smoothed - alone).max() > 1  # the last of a stream at the usual rate is another
 
 
 def test_ros_1_becomes_ros_2(room: Room, segmenter: Segmenter, tmp_path: Path) -> None:

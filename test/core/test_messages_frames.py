@@ -241,7 +241,7 @@ def test_another_size_has_to_be_registered() -> None:
         builder().build(colour(), depth("depth", 32), info(), None, unknown)
     facts = refusal.value.facts
     assert (facts.depth_size, facts.colour_size) == ((48, 32), (48, 64))
-    assert not facts.has_camera_info
+    assert facts.camera_problem == "no camera_info of depth came"
     assert not facts.has_transform
     frame = builder().build(
         colour(), depth("depth", 32), info(), info(small, "depth", 32), lambda *_: shifted("", "")

@@ -453,12 +453,16 @@ def test_a_missing_camera_info_of_depth_is_named_only_where_depth_needs_it(ros: 
 
     ros.wait_for(is_segmenting, "labels of registered depth, though depth has no camera_info")
     ros.wait_for(lambda: is_named("/wrist/depth/info has no publisher"), "the missing publisher")
-    assert "awaited on /wrist/depth/info" in reports[-1].status[0].message
+    topic = "(camera_info of depth: /wrist/depth/info)"
+    said = reports[-1].status[0].message
+    assert "no camera_info of depth came" in said
+    assert topic in said
     publisher = ros.node.create_publisher(CameraInfo, "/wrist/depth/info", 1)
     silent = "/wrist/depth/info has a publisher but is silent"
     ros.wait_for(lambda: is_named(silent), "the silent publisher")
     publisher.publish(CameraInfo(width=32, height=48))
     ros.wait_for(lambda: is_named("the camera is not calibrated"), "what is wrong with what came")
+    assert topic in reports[-1].status[0].message
     assert silent not in reports[-1].status[0].message
 
 
