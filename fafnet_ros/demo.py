@@ -16,6 +16,7 @@ import sys
 import time
 from collections import OrderedDict
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,19 +57,12 @@ class Viewer(Node):
         self.label_set: LabelSet | None = None
         self.failed = False
         self._frames: OrderedDict[int, dict[str, Image]] = OrderedDict()
-        for kind, topic in (
-            ("hha", "fafnet/hha"),
-            ("labels", "fafnet/labels"),
-            ("color", "fafnet/color"),
-            ("overlay", "fafnet/overlay"),
-        ):
-            self._subscribe(kind, topic)
+        for kind in ("hha", "labels", "color", "overlay"):
+            keep = partial(self._keep, kind)
+            self.create_subscription(Image, f"fafnet/{kind}", keep, IMAGE_QOS)
         self.create_subscription(Image, "rgb/image", self._count, qos_profile_sensor_data)
         self.create_subscription(String, "fafnet/label_names", self._name, LATCHED_QOS)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._follow, 10)
-
-    def _subscribe(self, kind: str, topic: str) -> None:
-        self.create_subscription(Image, topic, lambda m: self._keep(kind, m), IMAGE_QOS)
 
     def _count(self, image: Image) -> None:
         self.received += 1

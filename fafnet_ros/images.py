@@ -15,9 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from fafnet_core.messages import images
-from fafnet_core.messages.images import UnknownEncodingError, image_to_depth_m
-
-__all__ = ["array_to_image", "image_to_depth_m", "image_to_rgb"]
+from fafnet_core.messages.images import UnknownEncodingError
 
 _OUTPUT: dict[str, tuple[np.dtype[Any], int]] = {
     "mono8": (np.dtype(np.uint8), 1),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from fafnet_ros.diagnostics.state import InputState, PublisherState
 
@@ -16,21 +16,7 @@ try:
 except ImportError:  # Humble
     SubscriptionEventCallbacks = None
 
-DEPTH = 5
-
-
-def input_qos(reliability: ReliabilityPolicy) -> QoSProfile:
-    """Return the profile of an input's subscription.
-
-    Volatile hears volatile and transient-local publishers; transient-local would hear the latter
-    only.
-    """
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=DEPTH,
-        reliability=reliability,
-        durability=DurabilityPolicy.VOLATILE,
-    )
+_DEPTH = 5
 
 
 def type_name(message_type: type) -> str:
@@ -185,6 +171,9 @@ class MatchingSubscription:
             options["event_callbacks"] = SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: None
             )
+        # Volatile hears every publisher; transient local would hear only its like.
+        volatile = DurabilityPolicy.VOLATILE
+        profile = QoSProfile(depth=_DEPTH, reliability=reliability, durability=volatile)
         self._subscription = self._node.create_subscription(
-            self._message_type, self._topic, self._callback, input_qos(reliability), **options
+            self._message_type, self._topic, self._callback, profile, **options
         )

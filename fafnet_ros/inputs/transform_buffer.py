@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
 from fafnet_core.registration import Extrinsics
@@ -81,7 +81,6 @@ class TransformBuffer:
                 take(transform, "default_authority")
 
         profile = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
             depth=_DEPTH,
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,

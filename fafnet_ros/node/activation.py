@@ -33,13 +33,12 @@ from fafnet_ros.inputs.gravity import gravity_source
 from fafnet_ros.inputs.inputs import Inputs, ReceivedPair
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters, GravityParameters, InputParameters
 from fafnet_ros.node.failures import one_line
-from fafnet_ros.node.load import RateLimit, is_over_age
+from fafnet_ros.node.load import RateLimit
 from fafnet_ros.node.parameters import FrameParameters, HHAParameters, LoadParameters
 from fafnet_ros.node.pipeline import Pipeline
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.node.worker import LatestWorker
-from fafnet_ros.outputs import Outputs
-from fafnet_ros.outputs.parameters import OutputParameters
+from fafnet_ros.outputs import Outputs, OutputSettings
 from fafnet_ros.parameters import read_parameters
 
 
@@ -86,7 +85,7 @@ class Activation:
         self._begun = time.monotonic()
         self._load = read_parameters(node, LoadParameters)
         self._limit = RateLimit(self._load.max_rate)
-        self._shown = read_parameters(node, OutputParameters)
+        self._shown = read_parameters(node, OutputSettings)
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
         frames = read_parameters(node, FrameParameters).settings
@@ -111,7 +110,7 @@ class Activation:
             self._worker: LatestWorker[ReceivedPair] = LatestWorker(
                 self._work, name="fafnet inference"
             )
-            undo.callback(self._stop_worker)
+            undo.callback(self.stop_working)
             self.inputs = Inputs(
                 node,
                 inputs,
@@ -129,9 +128,6 @@ class Activation:
 
     def stop_working(self) -> None:
         """End the worker: it must not publish into a context that is gone."""
-        self._stop_worker()
-
-    def _stop_worker(self) -> None:
         if self._worker.stop():
             self._statistics.count(LEFT)
 
@@ -141,7 +137,7 @@ class Activation:
         if load.max_rate != self._load.max_rate:
             self._limit = RateLimit(load.max_rate)
         self._load = load
-        self._shown = read_parameters(self._node, OutputParameters)
+        self._shown = read_parameters(self._node, OutputSettings)
         inputs = read_parameters(self._node, InputParameters)
         self._slop_s = inputs.slop
         self.inputs.apply(inputs)
@@ -163,7 +159,8 @@ class Activation:
 
     def _work(self, pair: ReceivedPair) -> None:
         begun = time.monotonic()
-        if is_over_age(pair.received, begun, self._load.max_latency):
+        # By time of receipt, because the camera's clock may not be the computer's.
+        if 0 < self._load.max_latency < begun - pair.received:
             self._statistics.count(OVER_AGE)
             return
         self._statistics.measure("receive", begun - pair.received)

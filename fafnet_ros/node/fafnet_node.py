@@ -25,8 +25,7 @@ from fafnet_ros.node.activation import Activation
 from fafnet_ros.node.failures import SEE_LOG
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.node.parameters import GROUPS, NetworkParameters, StartParameters
-from fafnet_ros.outputs import Outputs
-from fafnet_ros.outputs.parameters import OutputParameters
+from fafnet_ros.outputs import Outputs, OutputSettings
 from fafnet_ros.parameters import declare_parameters, read_parameters
 
 _LOG_EVERY = 10.0
@@ -66,7 +65,7 @@ class SegmentNode(SturdyLifecycleNode):
 
     def _check(self, group: object) -> None:
         """Refuse what does not fit the label set; where it fits, have it applied."""
-        if self._outputs is not None and isinstance(group, OutputParameters):
+        if self._outputs is not None and isinstance(group, OutputSettings):
             self._outputs.check(group)
         # Only when this returns are the values set, all of one request at once.
         self._apply_timer.reset()
@@ -74,7 +73,7 @@ class SegmentNode(SturdyLifecycleNode):
     def _apply_settings(self) -> None:
         self._apply_timer.cancel()
         if self._outputs is not None:
-            self._outputs.apply(read_parameters(self, OutputParameters))
+            self._outputs.apply(read_parameters(self, OutputSettings))
         if self._activation is not None:
             self._activation.apply()
 
@@ -106,7 +105,7 @@ class SegmentNode(SturdyLifecycleNode):
             self.get_logger().warning(segmenter.notice)
         self._outputs = Outputs(self, segmenter.label_set)
         try:
-            self._outputs.apply(read_parameters(self, OutputParameters))
+            self._outputs.apply(read_parameters(self, OutputSettings))
         except ValueError:
             self._release()  # a half-done configuration must leave nothing behind
             raise

@@ -82,6 +82,3 @@ class SturdyLifecycleNode(LifecycleNode):
         """The lifecycle state: unconfigured, inactive, active or finalized."""
         label: str = self._state_machine.current_state[1]
         return label
-
-    def close(self) -> None:
-        """Stop threads and free what the node holds, before it is destroyed."""

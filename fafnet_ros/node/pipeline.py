@@ -45,7 +45,7 @@ class Pipeline:
         gravity: GravitySource,
         statistics: Statistics,
         doubt: Callable[[str], None],
-        depth_info_topic: str = "",
+        depth_info_topic: str,
     ) -> None:
         self._segmenter = segmenter.following(hha)
         self._rectified = frames.rectified

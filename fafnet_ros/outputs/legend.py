@@ -12,7 +12,7 @@ from fafnet_core.camera import Camera
 from fafnet_core.inference import class_key
 from fafnet_core.labels import LabelSet
 from fafnet_ros.images import array_to_image
-from fafnet_ros.outputs.qos import LATCHED_QOS
+from fafnet_ros.qos import LATCHED_QOS
 
 _ROWS = 20
 """Names in one column of markers; they share the height of the view."""

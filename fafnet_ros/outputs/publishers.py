@@ -17,11 +17,12 @@ from std_msgs.msg import Header
 from fafnet_core.labels import LabelSet
 from fafnet_core.nearest import unknown_name
 from fafnet_ros.images import array_to_image
-from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
+from fafnet_ros.outputs.frame import SegmentedFrame
 from fafnet_ros.outputs.legend import Legend
+from fafnet_ros.outputs.parameters import OutputSettings
 from fafnet_ros.outputs.points import PointClouds
-from fafnet_ros.outputs.qos import IMAGE_QOS
 from fafnet_ros.outputs.rendering import FrameRendering
+from fafnet_ros.qos import IMAGE_QOS
 
 MAX_MASKS = 40
 """Each mask is a topic of its own; more than these would drown all others."""

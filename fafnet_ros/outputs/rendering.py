@@ -11,7 +11,8 @@ from fafnet_core.camera import Camera
 from fafnet_core.frame import Segmentation
 from fafnet_core.inference import blend
 from fafnet_core.resampling import resized_image, sampled
-from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
+from fafnet_ros.outputs.frame import SegmentedFrame
+from fafnet_ros.outputs.parameters import OutputSettings
 
 
 class FrameRendering:
