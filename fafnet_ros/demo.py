@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import time
@@ -143,12 +142,11 @@ def _watch(viewer: Viewer, processes: list[subprocess.Popen[bytes]], seconds: fl
 def _report(viewer: Viewer, picture: Path) -> None:
     spans = len(viewer.arrivals) - 1
     elapsed = viewer.arrivals[-1] - viewer.arrivals[0]
-    ordered = sorted(viewer.latencies)
-    p95 = ordered[min(int(0.95 * len(ordered)), len(ordered) - 1)]
+    median_s, p95_s = np.percentile(viewer.latencies, (50, 95))
     print(
-        f"labels: {spans / max(elapsed, 1e-9):.1f} per second ({len(ordered)} frames)\n"
-        f"latency, camera stamp to labels received: median {1e3 * statistics.median(ordered):.0f}"
-        f" ms, 95 % within {1e3 * p95:.0f} ms\n"
+        f"labels: {spans / max(elapsed, 1e-9):.1f} per second ({spans + 1} frames)\n"
+        f"latency, camera stamp to labels received: median {1e3 * median_s:.0f} ms,"
+        f" 95 % within {1e3 * p95_s:.0f} ms\n"
         f"picture: {picture}"
     )
 

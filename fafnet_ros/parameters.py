@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -191,4 +191,4 @@ def read_parameters(node: Node, kind: type[P]) -> P:
         name: _from_ros(wanted, node.get_parameter(name).value)
         for name, wanted in field_types(kind).items()
     }
-    return cast(P, kind(**values))
+    return kind(**values)

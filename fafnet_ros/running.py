@@ -47,7 +47,7 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
 
 
 def _remedy(error: str) -> str:
-    """Return what to do about what rcl says of arguments, where that is not plain."""
+    """Return the remedy for an error of rcl, where its text does not say it."""
     if "Sequence should be of same type" in error:
         return ". Write all numbers of a list alike: [0.05, 0.0, 1.0], not [0.05, 0, 1]"
     return ""

@@ -100,10 +100,10 @@ class FramePlayer(Node):
         self._published += 1
 
     def _has_listeners(self) -> bool:
-        """Whether as many as were asked for have subscribed, and had time to know us as well.
+        """Whether as many as wanted have subscribed, and had time to discover us.
 
         Discovery goes one way at a time: a subscriber that we see may not see us yet, and would
-        lose the first frame, or its camera_info, which is announced on its own.
+        lose the first frame or its camera_info.
         """
         wanted, now = self._settings.wait_for_subscribers, time.monotonic()
         if self._camera.subscribers < wanted:

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.messages.compressed import encode_compressed_depth, encode_compressed_rgb
-from fafnet_ros.images import array_to_image
+from fafnet_ros.images import array_to_image, camera_to_info
 from fafnet_ros.parameters import Parameters, parameter
 
 _LARGEST_MILLIMETRES = np.iinfo(np.uint16).max - 1
@@ -46,7 +46,7 @@ class CameraParameters(Parameters):
 
 @dataclass(frozen=True)
 class PreparedFrame:
-    """A frame with all the work done that needs no stamp: it may be published many times.
+    """A frame, encoded but not stamped: it may be published many times.
 
     Attributes:
         frame: the frame.
@@ -112,9 +112,9 @@ class RgbdCamera:
         frame, time = prepared.frame, stamp.to_msg()
         of_color = Header(stamp=time, frame_id=frame.frame_id)
         of_depth = Header(stamp=time, frame_id=prepared.depth_frame_id)
-        # The small messages first: whoever gets the images has the camera already.
-        self._color_info.publish(camera_info(frame, of_color))
-        self._depth_info.publish(camera_info(frame, of_depth))
+        # The small messages first, so that they are there when the images come.
+        self._color_info.publish(camera_to_info(frame.camera, of_color))
+        self._depth_info.publish(camera_to_info(frame.camera, of_depth))
         self._color.publish(_message(prepared.color, "rgb8", of_color))
         self._depth.publish(_message(prepared.depth, self._depth_encoding, of_depth))
 
@@ -130,21 +130,9 @@ def _message(
 
 
 def encode_depth(depth_m: NDArray[np.float32], encoding: str) -> NDArray[Any]:
-    """Return metres as the encoding wants them: 16UC1 rounds to millimetres, 0 is invalid."""
+    """Return metres in an encoding: 16UC1 is rounded to millimetres, 0 is invalid."""
     if encoding == "32FC1":
         return np.where(depth_m > 0, depth_m, np.float32(np.nan)).astype(np.float32)
     millimetres = np.nan_to_num(depth_m * np.float32(1000), nan=0.0, posinf=0.0, neginf=0.0)
     within = (millimetres > 0) & (millimetres <= _LARGEST_MILLIMETRES)
     return np.where(within, np.rint(millimetres), 0).astype(np.uint16)
-
-
-def camera_info(frame: RgbdFrame, header: Header) -> CameraInfo:
-    """Return the camera_info of an undistorted camera with the frame's matrix."""
-    height, width = frame.depth_m.shape
-    matrix = frame.camera.matrix
-    info = CameraInfo(header=header, height=height, width=width, distortion_model="plumb_bob")
-    info.d = [0.0] * 5
-    info.k = matrix.ravel().tolist()
-    info.r = np.eye(3).ravel().tolist()
-    info.p = np.hstack([matrix, np.zeros((3, 1))]).ravel().tolist()
-    return info

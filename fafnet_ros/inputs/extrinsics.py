@@ -21,9 +21,6 @@ TOPIC = "depth_to_color"
 """Before remapping. A RealSense has it as <camera>/extrinsics/depth_to_color."""
 
 _UNIT_WITHIN = 0.01
-_LOOK_AGAIN_AFTER = 1.0
-"""Seconds after which TF is asked again: a camera may be calibrated while we run."""
-
 _LISTEN_FOR = 5.0
 _PAUSE = 15.0
 """Seconds for which /tf is listened to, and then is not: it may have a thousand messages a second,
@@ -36,7 +33,7 @@ class ExtrinsicsSource:
     def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics | None:
         """Return what takes points of the depth camera's frame to the colour camera's.
 
-        The same object as long as it does not change. May be called from another thread.
+        May be called from another thread than the executor's.
         """
         raise NotImplementedError
 
@@ -144,8 +141,7 @@ class HeardExtrinsics(ExtrinsicsSource):
         self._node = node
         self._told: Extrinsics | None = None
         self._refusal: str | None = None
-        # The frames asked for, when TF was last asked, and its answer.
-        self._found: tuple[tuple[str, str], float, Extrinsics] | None = None
+        # The frames whose transform was not known, and when.
         self._missed: tuple[tuple[str, str], float] | None = None
         self._turns = Turns(_LISTEN_FOR, _PAUSE)
         self._topic: str = node.resolve_topic_name(TOPIC)
@@ -160,9 +156,10 @@ class HeardExtrinsics(ExtrinsicsSource):
             return told
         if depth_frame == color_frame:
             return None
-        frames = (depth_frame, color_frame)
-        found = self._look_up(frames)
-        self._missed = (frames, time.monotonic()) if found is None else None
+        transforms = self._transforms
+        found = None if transforms is None else transforms.lookup(color_frame, depth_frame)
+        missed = (depth_frame, color_frame), time.monotonic()
+        self._missed = missed if found is None else None
         return found
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
@@ -209,28 +206,10 @@ class HeardExtrinsics(ExtrinsicsSource):
     def on_extrinsics(self, message: Any) -> None:
         """Take the driver's message; one that is no rotation is named in `finding`."""
         try:
-            told = message_to_extrinsics(message)
+            self._told = message_to_extrinsics(message)
+            self._refusal = None
         except ValueError as error:
             self._refusal = str(error)
-            return
-        self._refusal = None
-        if told != self._told:
-            self._told = told
-
-    def _look_up(self, frames: tuple[str, str]) -> Extrinsics | None:
-        now, before = time.monotonic(), self._found
-        if before is not None and before[0] != frames:
-            before = None
-        if before is not None and now - before[1] < _LOOK_AGAIN_AFTER:
-            return before[2]
-        transforms = self._transforms
-        found = transforms.lookup(frames[1], frames[0]) if transforms is not None else None
-        if found is None:
-            return None
-        if before is not None and before[2] == found:
-            found = before[2]
-        self._found = (frames, now, found)
-        return found
 
     def _silence(self) -> str:
         """Return why the topic says nothing."""

@@ -1,4 +1,4 @@
-"""A subscription that hears whatever publishers offer, and can say why it hears nothing."""
+"""A subscription that follows what publishers offer, and can say why it receives nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class MatchingSubscription:
         self._event = topic if event is None else event
         # When a publisher of our type was first there to be heard, in monotonic seconds.
         self._published_since: float | None = None
-        # Until a publisher is there: most offer it, and changing over would lose the first frames.
+        # Until a publisher is there: most offer it, and a change would lose the first frames.
         self._subscribed = ReliabilityPolicy.RELIABLE
         self._subscribe(self._wanted())
 
@@ -103,7 +103,7 @@ class MatchingSubscription:
         )
 
     def refresh(self) -> None:
-        """Subscribe anew if the publishers that are there now ask for it."""
+        """Subscribe again if the present publishers need another reliability."""
         wanted = self._wanted()
         if wanted != self._subscribed:
             self.destroy()

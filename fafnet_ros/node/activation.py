@@ -1,4 +1,4 @@
-"""What an active node has and an inactive one has not: subscriptions, sources, pipeline, worker.
+"""What only an active node has: subscriptions, sources, pipeline, worker.
 
 A frame's way: message -> `Inputs` (pairing) -> mailbox -> worker thread (`Pipeline`) -> `Outputs`.
 The executor only receives, pairs and answers.
@@ -43,9 +43,9 @@ from fafnet_ros.parameters import read_parameters
 
 
 class OnFault(Protocol):
-    """Takes the kind of a fault and what to say of it: counted each time, logged now and then.
+    """Takes the kind of a fault and the sentence about it: counted each time, logged now and then.
 
-    With an exception that nobody foresaw, the log has its traceback too.
+    For an unexpected exception the log has its traceback too.
     """
 
     def __call__(self, kind: str, text: str, error: Exception | None = None) -> None:
@@ -62,10 +62,10 @@ class Activation:
         outputs: where results go.
         statistics: what is counted and measured.
         on_fault: see `OnFault`; called from the worker's thread too.
-        on_doubt: takes what to say of frames that are labelled but may be wrong; so called as well.
+        on_doubt: takes the sentence about frames that are labelled but may be wrong.
 
     Raises:
-        ValueError: parameters that hold no direction, pose or frame.
+        ValueError: a parameter that is no direction, rotation, frame or camera matrix.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Activation:
             self._undo = undo.pop_all()
 
     def close(self) -> None:
-        """Let go of the camera, then finish the frame in hand."""
+        """Unsubscribe from the camera, then finish the frame in work."""
         self._undo.close()
 
     def stop_working(self) -> None:
@@ -132,7 +132,7 @@ class Activation:
             self._statistics.count(LEFT)
 
     def apply(self) -> None:
-        """Take the parameters that may change while the node is active, for the next frame."""
+        """Read again the parameters that may change while the node is active."""
         load = read_parameters(self._node, LoadParameters)
         if load.max_rate != self._load.max_rate:
             self._limit = RateLimit(load.max_rate)
@@ -143,7 +143,7 @@ class Activation:
         self.inputs.apply(inputs)
 
     def follow_publishers(self) -> None:
-        """Follow what is published now: reliability, and where transforms are; the executor's."""
+        """Follow what is published now: reliability and transforms; in the executor's thread."""
         self.inputs.follow_publishers()
         self._extrinsics.follow(self._statistics.figures().pace_s)
 
@@ -166,7 +166,7 @@ class Activation:
         self._statistics.measure("receive", begun - pair.received)
         try:
             self._segment(pair)
-        except ValueError as error:  # a frame that does not fit: said once in a while, counted
+        except ValueError as error:  # a frame that does not fit
             topics = " and ".join(self.inputs.topic(stream) for stream in Stream)
             self._on_fault("refused", f"{topics}: {worded(error, self._depth_info_topic)}")
         except Exception as error:

@@ -1,7 +1,7 @@
 """The node `/fafnet`: RGB-D topics in, segmentation images and clouds out.
 
-Here are its states, its parameters and its diagnostics; what it does with frames while it is active
-is `fafnet_ros.node.activation`.
+Its states, parameters and diagnostics are here; its work on frames is in
+`fafnet_ros.node.activation`.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class SegmentNode(SturdyLifecycleNode):
     # Parameters
 
     def _check(self, group: object) -> None:
-        """Refuse what does not fit the label set; where it fits, have it applied."""
+        """Refuse what does not fit the label set; otherwise have it applied."""
         if self._outputs is not None and isinstance(group, OutputSettings):
             self._outputs.check(group)
-        # Only when this returns are the values set, all of one request at once.
+        # The values are set after this returns, all of one request at once.
         self._apply_timer.reset()
 
     def _apply_settings(self) -> None:
@@ -92,7 +92,7 @@ class SegmentNode(SturdyLifecycleNode):
         """Load the network and announce the outputs."""
         parameters = read_parameters(self, NetworkParameters)
         # PyTorch's threads wait for each other by spinning. With a thread on every core, any other
-        # busy process (there always is one: the camera) stalls all of them, tenfold and more.
+        # busy process (the camera, at least) makes all of them ten times slower, or worse.
         use_threads(parameters.threads or max((os.cpu_count() or 1) - 1, 1))
         self._segmenter = segmenter = Segmenter.from_checkpoint(
             parameters.checkpoint,
@@ -132,7 +132,7 @@ class SegmentNode(SturdyLifecycleNode):
             )
             super().on_activate(state)
         except Exception:
-            self._stop()  # nor must a half-begun activation
+            self._stop()  # neither must a half-done activation
             super().on_deactivate(state)
             raise
         self._outputs.publish_label_set()
@@ -141,7 +141,7 @@ class SegmentNode(SturdyLifecycleNode):
 
     @transition
     def on_deactivate(self, state: LifecycleState) -> None:
-        """Let go of the camera; finish the frame in hand."""
+        """Unsubscribe from the camera; finish the frame in work."""
         self._stop()
         super().on_deactivate(state)
 
@@ -165,7 +165,7 @@ class SegmentNode(SturdyLifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
         self._outputs = self._segmenter = None
-        gc.collect()  # callbacks and what they belong to hold each other, and the network with them
+        gc.collect()  # callbacks and their owners refer to each other, and to the network
         give_memory_back()
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class SegmentNode(SturdyLifecycleNode):
         if self._activation is not None:
             self._activation.stop_working()
 
-    # Once in a while
+    # What is said
 
     def _on_fault(self, kind: str, text: str, error: Exception | None = None) -> None:
         self._statistics.count(kind)

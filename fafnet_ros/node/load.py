@@ -22,8 +22,8 @@ class RateLimit:
     def admits(self, now_s: float) -> bool:
         """Tell whether a frame that comes now may pass.
 
-        Frames are due on an even grid that is kept from one to the next, so that a camera's jitter
-        does not add up; a pause, or a clock that jumps back, begins a new grid.
+        Frames are due on an even grid, so that a camera's jitter does not add up; a pause, or a
+        clock that jumps back, begins a new grid.
 
         Args:
             now_s: seconds of any clock.

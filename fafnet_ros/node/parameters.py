@@ -1,4 +1,4 @@
-"""The parameters of `segment_node` by group; each part of the node is given its own alone.
+"""The parameters of `segment_node` by group; each part of the node gets only its own.
 
 Those that are `live` change while the node is active; a change takes effect with the next frame.
 """
@@ -65,7 +65,7 @@ class FrameParameters(Parameters):
         counts=(0, 4),
     )
     depth_scale: Annotated[float, "0 <= x <= 100"] = parameter(
-        0.0, "Metres of one count of depth; 0: as the encoding says (16 bits: 0.001)."
+        0.0, "Metres per unit of depth; 0: as the encoding says (16 bits: 0.001)."
     )
     registration: Literal["auto", "always", "never"] = parameter(
         "auto",
@@ -75,7 +75,7 @@ class FrameParameters(Parameters):
 
     @property
     def settings(self) -> FrameSettings:
-        """The same as the core has it."""
+        """The core's settings."""
         return FrameSettings(
             rectified=self.rectified,
             camera_matrix=self.camera_matrix,
@@ -100,7 +100,7 @@ class HHAParameters(Parameters):
 
     @property
     def settings(self) -> HHAStreamConfig:
-        """The same as the core has it."""
+        """The core's settings."""
         return HHAStreamConfig(smoothing_s=self.gravity_smoothing, fill_holes=self.fill_holes)
 
 

@@ -23,7 +23,7 @@ from fafnet_ros.outputs import Lens, SegmentedFrame
 
 
 class Pipeline:
-    """One activation's way from a pair of messages to a result; one thread at a time uses it.
+    """Makes results of pairs of messages while the node is active; for one thread at a time.
 
     Args:
         segmenter: the network.
@@ -32,7 +32,7 @@ class Pipeline:
         extrinsics: where the transform between the cameras comes from.
         gravity: where down comes from.
         statistics: gets the time of each stage.
-        doubt: called with what to say of a frame that is labelled but may be wrong.
+        doubt: called with the sentence about a frame that is labelled but may be wrong.
         depth_info_topic: where depth's camera_info comes from, for messages.
     """
 
@@ -58,7 +58,7 @@ class Pipeline:
 
     @property
     def depth_info_missed_at(self) -> float:
-        """When a frame last had to do without depth's camera_info; see `FrameBuilder`."""
+        """When a frame last lacked depth's camera_info; see `FrameBuilder`."""
         return self._builder.depth_info_missed_at
 
     def run(self, pair: ReceivedPair, *, label: bool) -> SegmentedFrame:
@@ -66,7 +66,7 @@ class Pipeline:
 
         Args:
             pair: what was received.
-            label: False leaves the network out: nobody wants labels.
+            label: False: nobody wants labels, and the network does not run.
 
         Raises:
             ValueError: the pair makes no frame; the message says what to do.

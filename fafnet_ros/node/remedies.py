@@ -14,7 +14,7 @@ from fafnet_core.messages.errors import (
 
 _REGISTER = (
     "have the driver register it (RealSense: align_depth.enable:=true, Orbbec:"
-    " depth_registration:=true), or let it be done here, which takes the camera_info of depth and"
+    " depth_registration:=true), or let it be done here, which needs the camera_info of depth and"
     " the transform between the cameras (parameter depth_to_color, its topic, or TF)"
 )
 

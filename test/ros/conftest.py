@@ -90,6 +90,7 @@ class Ros:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[Process] = []
+        self._participants: list[Node] = []
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         use_large_image_profile()
         self.domain = next(domain for domain in _DOMAINS if _is_free(domain))
@@ -129,6 +130,14 @@ class Ros:
         process = Process(command, environment, log)
         self._processes.append(process)
         return process
+
+    def participant(self, *arguments: Any, make: type = Node, **options: Any) -> Any:
+        """Return a node in a participant of its own: one cannot give a topic two types."""
+        context = rclpy.Context()
+        rclpy.init(context=context, domain_id=self.domain)
+        node = make(*arguments, context=context, **options)
+        self._participants.append(node)
+        return node
 
     def collect(self, kind: type, topic: str, qos: Any = 10) -> list[Any]:
         """Subscribe and return the list that the messages will be in."""
@@ -193,8 +202,9 @@ class Ros:
         for process in self._processes:
             process.stop()
         self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self._context)
+        for node in (self.node, *self._participants):
+            node.destroy_node()
+            rclpy.try_shutdown(context=node.context)
 
 
 def _harmless(request: Any) -> Any:

@@ -53,31 +53,20 @@ from typing import Any
 
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from conftest import Ros  # noqa: E402
-from hand_camera import AT_REST, HandCamera  # noqa: E402
-from onlooker import ERROR, OK, WARN, Diagnostics, set_parameters  # noqa: E402
-from rclpy.node import Node  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from conftest import Ros
+from hand_camera import AT_REST, HandCamera
+from onlooker import ERROR, OK, WARN, Diagnostics, set_parameters
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAIR = ("rgb/camera_info", "depth/camera_info", "rgb/image", "depth/image")
 
 
-@pytest.fixture
-def participant(ros: Ros) -> Iterator[Node]:
-    """A node in a participant of its own: one participant cannot give a topic two types."""
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=ros.domain)
-    node = Node("driver", context=context)
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown(context=context)
-
-
-def test_inputs_that_bring_nothing(ros: Ros, participant: Node) -> None:
+def test_inputs_that_bring_nothing(ros: Ros) -> None:
+    participant = ros.participant("driver")
     said = Diagnostics(ros)
     shy = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
     colour = participant.create_publisher(Image, "rgb/image", shy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-import rclpy
 from conftest import Process, Ros
 from hand_camera import HandCamera
 from onlooker import ERROR, OK, Diagnostics, set_parameters
@@ -25,14 +23,12 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import String
 
 from fafnet_core.inference import Segmenter
 from fafnet_core.labels import NYU40
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_core.resampling import sampled
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
-from fafnet_ros.outputs import LATCHED_QOS
 
 SMALL: dict[str, Any] = {"width": 128, "height": 96, "frames": 4}
 ENCODINGS = {
@@ -228,9 +224,7 @@ class Hasty(SturdyLifecycleNode):
 def test_a_transition_that_a_signal_ends_is_no_fault(
     ros: Ros, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=ros.domain)
-    node = Hasty("hasty", context=context)
+    node = ros.participant("hasty", make=Hasty)
     state = LifecycleState("unconfigured", 1)
     assert node.on_configure(state) == TransitionCallbackReturn.FAILURE
     # One line for diagnostics; the traceback is the log's.
@@ -240,7 +234,6 @@ def test_a_transition_that_a_signal_ends_is_no_fault(
     node.is_ending = True
     assert node.on_configure(state) == TransitionCallbackReturn.FAILURE
     assert "Traceback" not in capfd.readouterr().err
-    node.destroy_node()
 
 
 CAMERA = ("rgb/camera_info", "rgb/image", "depth/image")
@@ -267,14 +260,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     camera.send_info("rgb/camera_info", 0.0)
     yield Watched(ros, node, camera, labels, said)
     ros.close()
-
-
-def test_label_names_reach_those_who_come_late(watched: Watched) -> None:
-    ros = watched.ros
-    names = ros.collect(String, "fafnet/label_names", LATCHED_QOS)
-    ros.wait_for(lambda: names, "label names")
-    assert json.loads(names[0].data)["names"] == list(NYU40.names)
-    assert json.loads(names[0].data)["ignore_index"] == 255
 
 
 def test_parameters_are_described_checked_and_refused_with_a_reason(watched: Watched) -> None:
@@ -362,8 +347,8 @@ def test_camera_infos_may_come_late_and_only_the_needed_are_missed(ros: Ros) -> 
     send_until("colour", "segmenting")  # registered depth needs no camera_info of its own
     assert said.level == OK
     topic = "(camera_info of depth: /wrist/depth/info)"
-    missing = f"no camera_info of depth came {topic}"
-    send_until("depth", "/wrist/depth/info has no publisher", missing)
+    missing = "no camera_info of depth came"
+    send_until("depth", "/wrist/depth/info has no publisher", missing, topic)
     publisher = ros.node.create_publisher(CameraInfo, "/wrist/depth/info", 1)
     send_until("depth", "/wrist/depth/info has a publisher but is silent")
     publisher.publish(CameraInfo(width=32, height=48))

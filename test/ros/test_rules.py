@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,22 +39,18 @@ EPOCH_NS = 1_700_000_000 * 10**9
 STEADY = {"colour": 1, "depth": 1, "paired": 1, "published": 1}
 
 
-def image(event: str, name: str, **changes: Any) -> InputState:
-    state: dict[str, Any] = {
-        "event": event,
-        "name": name,
-        "topic": f"/{name}",
-        "type_name": IMAGE,
-        "reliability": "reliable",
-        "publishers": (CAMERA,),
-        "is_deaf": False,
-        "same_type_topics": (),
-        "published_s": math.inf,
-    }
-    return InputState(**state | changes)
-
-
-COLOUR, DEPTH = image("colour", "rgb/image"), image("depth", "depth/image")
+COLOUR = InputState(
+    event="colour",
+    name="rgb/image",
+    topic="/rgb/image",
+    type_name=IMAGE,
+    reliability="reliable",
+    publishers=(CAMERA,),
+    is_deaf=False,
+    same_type_topics=(),
+    published_s=math.inf,
+)
+DEPTH = replace(COLOUR, event="depth", name="depth/image", topic="/depth/image")
 
 
 class Node:
@@ -169,7 +166,7 @@ def test_a_publisher_of_a_slow_stream_that_has_just_come_back_is_waited_for() ->
     node = Node(frames=5, rate=0.25).run(colour=1, depth=1)
     node.now += 60
     for seconds, severity in ((9.9, "IDLE"), (10.1, "WARN")):
-        back = [image(each.event, each.name, published_s=seconds) for each in (COLOUR, DEPTH)]
+        back = [replace(each, published_s=seconds) for each in (COLOUR, DEPTH)]
         assert [finding.severity for finding in node.said(*back)] == [severity] * 2
 
 
@@ -246,9 +243,8 @@ def test_no_remapping_to_the_other_stream_is_proposed(
     entry: InputState, others: tuple[str, ...], proposed: str
 ) -> None:
     node = Node().run(**{"colour" if entry is DEPTH else "depth": 1})
-    lost = image(entry.event, entry.name, publishers=(), same_type_topics=others)
-    inputs = {"colour": lost} if entry is COLOUR else {"depth": lost}
-    text = the(node.said(**inputs), "WARN", "has no publisher", "are published: ", *others)
+    unpublished = {entry.event: replace(entry, publishers=(), same_type_topics=others)}
+    text = the(node.said(**unpublished), "WARN", "has no publisher", "are published: ", *others)
     assert ("-r " in text) == bool(proposed)
     assert f"-r {entry.name}:={proposed}" in text or not proposed
 
@@ -256,10 +252,8 @@ def test_no_remapping_to_the_other_stream_is_proposed(
 def test_the_nearest_five_topics_are_named() -> None:
     node = Node().run(colour=1)
     others = ("/a", "/b/image", "/c", "/d", "/e", "/cam/depth/image")
-    text = the(
-        node.said(depth=image("depth", "depth/image", publishers=(), same_type_topics=others)),
-        "WARN",
-    )
+    depth = replace(DEPTH, publishers=(), same_type_topics=others)
+    text = the(node.said(depth=depth), "WARN")
     assert "5 of 6 topics of its type that are published: /cam/depth/image, /b/image, " in text
 
 
@@ -347,16 +341,11 @@ def test_a_clock_of_another_speed_is_no_offset() -> None:
     assert stamps.state().clock_offset_s == pytest.approx(0, abs=0.05)
 
 
-def test_a_slower_stream_is_measured_by_its_own_images() -> None:
-    colour = stamps_of(60, rate=30)
-    state = stamp_state(colour, colour[::6])
-    assert state.nearest_s == state.within_s == 0.0
-
-
-def test_images_that_still_wait_for_their_partner_do_not_count() -> None:
+def test_only_images_that_may_have_a_partner_are_measured() -> None:
     colour = stamps_of(60)
-    state = stamp_state(colour, colour[:40], depth_late_s=20 / 30)
-    assert state.nearest_s == state.within_s == 0.0
+    for depth, late_s in ((colour[::6], 0.0), (colour[:40], 20 / 30)):  # slower; still to come
+        state = stamp_state(colour, depth, depth_late_s=late_s)
+        assert state.nearest_s == state.within_s == 0.0
 
 
 @pytest.mark.parametrize(
