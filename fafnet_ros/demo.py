@@ -51,7 +51,6 @@ class Viewer(Node):
         super().__init__("demo_viewer")
         self.latencies: list[float] = []
         self.arrivals: list[float] = []
-        self.received = 0
         self.complete: dict[str, Image] = {}
         self.label_set: LabelSet | None = None
         self.failed = False
@@ -59,13 +58,10 @@ class Viewer(Node):
         for kind in ("hha", "labels", "color", "overlay"):
             keep = partial(self._keep, kind)
             self.create_subscription(Image, f"fafnet/{kind}", keep, IMAGE_QOS)
-        self.create_subscription(Image, "rgb/image", self._count, qos_profile_sensor_data)
+        colour = partial(self._keep, "colour")
+        self.create_subscription(Image, "rgb/image", colour, qos_profile_sensor_data)
         self.create_subscription(String, "fafnet/label_names", self._name, LATCHED_QOS)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._follow, 10)
-
-    def _count(self, image: Image) -> None:
-        self.received += 1
-        self._keep("colour", image)
 
     def _name(self, message: String) -> None:
         self.label_set = LabelSet.from_dict(json.loads(message.data))

@@ -94,8 +94,10 @@ class SyntheticCamera(Node):
             f" {' and '.join(self._camera.topics)}"
         )
         if not settings.registered:
-            # A decimal point in each: ROS refuses a list of mixed types.
-            numbers = ", ".join(f"{value + 0.0:.4f}" for value in depth_to_color(self._sensor))
+            # The true transform, whatever `calibration_error_px` does to registered depth. A
+            # decimal point in each number: ROS refuses a list of mixed types.
+            pose = (settings.baseline_m, 0, 0, 0, 0, 0, 1)
+            numbers = ", ".join(f"{value:.4f}" for value in pose)
             self.get_logger().info(
                 f'depth is not registered; its transform: -p depth_to_color:="[{numbers}]"'
             )
@@ -143,14 +145,6 @@ class SyntheticCamera(Node):
         force = message.linear_acceleration
         force.x, force.y, force.z = specific_force(pose)
         self._imu.publish(message)
-
-
-def depth_to_color(sensor: SensorConfig) -> tuple[float, ...]:
-    """Return where the depth camera stands in the colour camera's frame: x y z qx qy qz qw.
-
-    The true transform, whatever `calibration_error_px` does to depth that is registered here.
-    """
-    return (sensor.baseline_m, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def specific_force(pose: Pose) -> tuple[float, float, float]:

@@ -64,10 +64,6 @@ class Inputs:
     """Subscribes, pairs, and hands over.
 
     Args:
-        node: the node that subscribes.
-        parameters: how to subscribe and to pair.
-        frames: says which camera_infos are needed.
-        statistics: counts every message and pair.
         on_pair: called in the executor with each pair, once there is a camera_info.
         on_uninformed: called in the executor, with the remedy, for a pair whose camera_info did not
             come in time.

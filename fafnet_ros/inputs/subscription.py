@@ -39,10 +39,7 @@ class MatchingSubscription:
     RELIABLE hears nothing at all of a BEST_EFFORT publisher.
 
     Args:
-        node: the node that subscribes.
-        message_type: the ROS message class.
         topic: the name before remapping.
-        callback: called with each message, in the executor.
         reliability: `auto`, `reliable` or `best_effort`.
         event: the name under which its messages are counted; None: the topic as given.
     """
@@ -58,6 +55,7 @@ class MatchingSubscription:
     ) -> None:
         self._node = node
         self._message_type = message_type
+        self._type_name = type_name(message_type)
         self._topic = topic
         self._callback = callback
         self._reliability = reliability
@@ -94,7 +92,7 @@ class MatchingSubscription:
             event=self._event,
             name=self._topic,
             topic=self.topic,
-            type_name=type_name(self._message_type),
+            type_name=self._type_name,
             reliability=self._subscribed.name.lower(),
             publishers=publishers,
             is_deaf=self._is_deaf(publishers),
@@ -121,8 +119,7 @@ class MatchingSubscription:
 
     def _follow(self, infos: list[Any]) -> float:
         """Return for how many seconds a publisher of our type has been there."""
-        ours = type_name(self._message_type)
-        if not any(info.topic_type == ours for info in infos):
+        if not any(info.topic_type == self._type_name for info in infos):
             self._published_since = None
             return 0.0
         now = time.monotonic()
@@ -134,9 +131,10 @@ class MatchingSubscription:
         if self._reliability != "auto":
             return ReliabilityPolicy[self._reliability.upper()]
         # Publishers of another type cannot be heard anyway.
-        ours = type_name(self._message_type)
         offers = [
-            info.qos_profile.reliability for info in self._publishers() if info.topic_type == ours
+            info.qos_profile.reliability
+            for info in self._publishers()
+            if info.topic_type == self._type_name
         ]
         if not offers:
             return self._subscribed
@@ -148,19 +146,19 @@ class MatchingSubscription:
         """Tell whether a publisher of our type cannot be heard."""
         if self._reliability == "auto":  # it changes over
             return False
-        ours = type_name(self._message_type)
-        offers = {entry.reliability for entry in publishers if entry.type_name == ours}
+        offers = {entry.reliability for entry in publishers if entry.type_name == self._type_name}
         return self._subscribed == ReliabilityPolicy.RELIABLE and "best_effort" in offers
 
     def _same_type_topics(self) -> tuple[str, ...]:
         """Return other topics of our type with publishers, but none that this node uses itself."""
-        ours = type_name(self._message_type)
         used = {entry.topic_name for entry in self._node.subscriptions}
         used |= {entry.topic_name for entry in self._node.publishers}
         return tuple(
             topic
             for topic, types in self._node.get_topic_names_and_types()
-            if ours in types and topic not in used and self._node.count_publishers(topic) > 0
+            if self._type_name in types
+            and topic not in used
+            and self._node.count_publishers(topic) > 0
         )
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:

@@ -57,10 +57,7 @@ class Activation:
     """Begins when it is made, ends with `close`.
 
     Args:
-        node: the node; each part gets its own group of its parameters.
-        segmenter: the network.
-        outputs: where results go.
-        statistics: what is counted and measured.
+        node: the node; each part gets its own group of the parameters.
         on_fault: see `OnFault`; called from the worker's thread too.
         on_doubt: takes the sentence about frames that are labelled but may be wrong.
 

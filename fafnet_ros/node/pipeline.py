@@ -26,14 +26,8 @@ class Pipeline:
     """Makes results of pairs of messages while the node is active; for one thread at a time.
 
     Args:
-        segmenter: the network.
-        frames: how messages become frames.
-        hha: how depth becomes HHA.
-        extrinsics: where the transform between the cameras comes from.
-        gravity: where down comes from.
-        statistics: gets the time of each stage.
         doubt: called with the sentence about a frame that is labelled but may be wrong.
-        depth_info_topic: where depth's camera_info comes from, for messages.
+        depth_info_topic: where depth's camera_info comes from, for that sentence.
     """
 
     def __init__(

@@ -1,46 +1,7 @@
-"""What diagnostics say of faults that are planted beside a running node.
+"""What diagnostics say of faults that are planted beside a running node, sentence by sentence.
 
-Every sentence, and the test that plants it:
-
-| sentence | test |
-|---|---|
-| waiting for images | test_inputs_that_bring_nothing |
-| ... has no publisher, and nobody publishes another topic of | test_inputs_that_bring_nothing |
-| ... has no publisher: start the camera, or remap it | test_inputs_that_bring_nothing |
-| ... offers reliability best_effort, this node asks for reliable | test_inputs_that_bring_nothing |
-| ... carries ..., this node reads | test_inputs_that_bring_nothing |
-| ... waiting for the first message of | test_inputs_that_bring_nothing |
-| ... has a publisher but is silent | test_inputs_that_bring_nothing |
-| images come, but no camera_info on | test_inputs_that_bring_nothing |
-| gravity is 'tf', but | test_inputs_that_bring_nothing |
-| segmenting | test_a_healthy_camera |
-| nobody subscribes to an output | test_nobody_subscribes |
-| ... has 2 publishers | test_two_publishers_on_a_topic |
-| the stamps of ... are 0 | test_stamps_of_zero |
-| the stamps of ... stand still | test_stamps_that_stand_still |
-| do not pair with a slop of | test_too_few_stamps_to_say_why |
-| do not pair: stamps of ... are ... behind | test_stamps[late] |
-| do not pair: they are of different clocks | test_stamps[clocks] |
-| do not pair: nearest stamps are ... apart; slop:= | test_stamps[between] |
-| these fit, but depth comes ... after its partner | test_stamps[queue] |
-| only ... images a second find a partner; ... get lost | test_images_that_get_lost |
-| if it is the clocks, pairs are of different moments | test_stamps[apart] |
-| what a frame is refused for | test_frames_that_are_refused |
-| depth is in frame ..., colour in | test_robot: test_unregistered_depth_without... |
-| the transform from depth ... is not known | test_robot: test_unregistered_depth_without... |
-| ... flickers | test_depth_that_flickers |
-| ... of the pixels of ... have no depth | test_depth_without_values |
-| ... are dropped, older than max_latency | test_pairs_that_are_too_old |
-| a frame failed: ...; the GPU's memory is full | test_a_network_that_fails_is_slow_or_hangs |
-| the network is slower than the camera | test_a_network_that_fails_is_slow_or_hangs |
-| no labels for ... s | test_a_network_that_fails_is_slow_or_hangs |
-| MiB of memory of ... are free | test_a_network_that_fails_is_slow_or_hangs |
-| gravity is 'imu', but ... | test_an_imu_of_no_use |
-| ... stamps that go back and forth | test_an_imu_of_no_use |
-| the rotation from the IMU's frame | test_an_imu_of_no_use |
-| unconfigured: not segmenting until it is active | test_node: test_a_bad_checkpoint_fails... |
-| on_configure failed | test_node: test_a_bad_checkpoint_fails... |
-| on_activate failed | test_node: test_an_activation_that_fails... |
+Planted elsewhere: depth that is not registered, and a transform that is missing (`test_robot`);
+a camera_info of depth that is missing or wrong, and transitions that fail (`test_node`).
 """
 
 from __future__ import annotations

@@ -67,14 +67,11 @@ class Node:
             self.ask(chance.choice(labels))
             self._ros.spin(chance.choice((0.0, 0.0, 0.05)))  # frames come and go meanwhile
 
-    def go_to(self, state: str) -> None:
-        """Take the shortest way to a state."""
-        order = list(POSSIBLE)
-        while self.state != state:
-            ahead = order.index(state) > order.index(self.state)
-            forward, back = ("configure", "activate"), ("deactivate", "cleanup")
-            ways = forward if ahead else back
-            self.ask(next(label for label in ways if label in POSSIBLE[self.state]))
+    def go_back(self) -> None:
+        """Go back to the state `unconfigured`."""
+        for label in ("deactivate", "cleanup"):
+            if label in POSSIBLE[self.state]:
+                self.ask(label)
 
     @property
     def resident_mb(self) -> float:
@@ -84,17 +81,16 @@ class Node:
 
     def footprint(self) -> Footprint:
         node = self._ros.node
-        ends: dict[str, Counter[str]] = {"out": Counter(), "in": Counter()}
-        for topic, _ in node.get_topic_names_and_types():
-            for way, infos in (
-                ("out", node.get_publishers_info_by_topic(topic)),
-                ("in", node.get_subscriptions_info_by_topic(topic)),
-            ):
-                ends[way][topic] += sum(info.node_name == "fafnet" for info in infos)
+        topics = [topic for topic, _ in node.get_topic_names_and_types()]
+        infos = node.get_publishers_info_by_topic, node.get_subscriptions_info_by_topic
+        publishers, subscriptions = (
+            Counter(t for t in topics for info in infos_of(t) if info.node_name == "fafnet")
+            for infos_of in infos
+        )
         services = node.get_service_names_and_types_by_node("fafnet", "/")
         return Footprint(
-            publishers=+ends["out"],
-            subscriptions=+ends["in"],
+            publishers=publishers,
+            subscriptions=subscriptions,
             services=len(services),
             threads=len(list((self._proc / "task").iterdir())),
             files=len(list((self._proc / "fd").iterdir())),
@@ -119,14 +115,16 @@ def tour(
 ) -> dict[str, Footprint]:
     """Go through all states, labels in the active one, and return what the node holds in each."""
     footprints = {}
-    node.go_to("unconfigured")
-    for state in POSSIBLE:
-        node.go_to(state)
-        if state == "active":
+    node.go_back()
+    for step in ("", "configure", "activate"):
+        if step:
+            node.ask(step)
+        if step == "activate":
             labels.clear()
             ros.wait_for(lambda: len(labels) > 2, "labels")
-        footprints[state] = node.settled_footprint(expected[state] if expected else None)
-    node.go_to("unconfigured")
+        wanted = expected[node.state] if expected else None
+        footprints[node.state] = node.settled_footprint(wanted)
+    node.go_back()
     return footprints
 
 
