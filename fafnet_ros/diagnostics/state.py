@@ -1,6 +1,6 @@
 """What is known of the node at one moment: all that diagnostics use.
 
-The node fills a `NodeState` once a second. What is said of it is in `rules`, `input_rules` and
+The node fills a `NodeState` for each report. What is said of it is in `rules`, `input_rules` and
 `stamp_rules`; the message is made in `message`.
 """
 
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from fafnet_ros.diagnostics.memory import MemoryState
 from fafnet_ros.diagnostics.statistics import Figures
+
+REPORT_EVERY = 1.0
+"""Seconds between two reports."""
 
 
 @dataclass(frozen=True)

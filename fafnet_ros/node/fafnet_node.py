@@ -19,7 +19,7 @@ from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_
 from fafnet_core.input_size import parse_input_size, size_text
 from fafnet_ros.diagnostics.events import DOUBTFUL
 from fafnet_ros.diagnostics.message import diagnostics_message
-from fafnet_ros.diagnostics.state import NodeState, SaidOfFrame
+from fafnet_ros.diagnostics.state import REPORT_EVERY, NodeState, SaidOfFrame
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.node.activation import Activation
 from fafnet_ros.node.failures import SEE_LOG
@@ -53,7 +53,7 @@ class SegmentNode(SturdyLifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: under use_sim_time a ROS timer stands still when /clock does.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._report, clock=steady)
+        self.create_timer(REPORT_EVERY, self._report, clock=steady)
         self.create_timer(0.5, self._follow_publishers, clock=steady)
         self._apply_timer = self.create_timer(0.0, self._apply_settings, clock=steady)
         self._apply_timer.cancel()

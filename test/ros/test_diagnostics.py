@@ -6,7 +6,6 @@ a camera_info of depth that is missing or wrong, and transitions that fail (`tes
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,6 @@ from onlooker import ERROR, OK, WARN, Diagnostics, set_parameters
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-PROJECT = Path(__file__).resolve().parents[2]
 PAIR = ("rgb/camera_info", "depth/camera_info", "rgb/image", "depth/image")
 
 
@@ -395,17 +393,12 @@ Segmenter.predict = predict
 network has moods."""
 
 
-def test_a_network_that_fails_is_slow_or_hangs(
-    ros: Ros, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_fails_is_slow_or_hangs(ros: Ros, tmp_path: Path) -> None:
     mood = tmp_path / "mood"
-    (tmp_path / "sitecustomize.py").write_text(NETWORK.format(mood=str(mood)))
-    # That early nobody has looked for the package beside the tests yet.
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PROJECT}", prepend=os.pathsep)
     mood.write_text("fails")
     said = Diagnostics(ros)
     ros.collect(Image, "fafnet/labels")
-    node = ros.start("segment_node")
+    node = ros.start("segment_node", before=NETWORK.format(mood=str(mood)))
     camera = HandCamera(ros, "rgb/camera_info", "rgb/image", "depth/image")
     begin = 0.0
 
