@@ -1,6 +1,6 @@
-"""Fast DDS settings for large images, in force for every process of ours.
+"""Fast DDS settings for large images, used by all our processes.
 
-With Fast DDS as it comes most image pairs are lost between processes: the publisher's shared
+With the defaults of Fast DDS most image pairs are lost between processes: the publisher's shared
 memory segment holds half an image. `config/fastdds.xml` gives it 16 MB.
 """
 
@@ -23,7 +23,7 @@ def use_large_image_profile() -> None:
         profile = str(share_file("config/fastdds.xml"))
     except FileNotFoundError as error:  # slower, but it works
         print(
-            f"fafnet_ros: Fast DDS runs as it comes, which loses images: {error}", file=sys.stderr
+            f"fafnet_ros: Fast DDS uses its defaults, which lose images: {error}", file=sys.stderr
         )
         return
     os.environ.update(dict.fromkeys(_VARIABLES, profile))

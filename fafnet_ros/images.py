@@ -1,4 +1,4 @@
-"""`sensor_msgs/Image` to NumPy and back: the core's conversions, and what only ROS has.
+"""`Image` and `CameraInfo` to NumPy and back: the core's conversions, and what only ROS has.
 
 cv_bridge's compiled part breaks beside a second NumPy or OpenCV. So the core converts all common
 encodings by itself, and cv_bridge, where it is installed, is only asked for the rare ones.
@@ -7,17 +7,17 @@ encodings by itself, and cv_bridge, where it is installed, is only asked for the
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from fafnet_core.camera import Camera
 from fafnet_core.messages import images
-from fafnet_core.messages.images import UnknownEncodingError, image_to_depth_m
-
-__all__ = ["array_to_image", "image_to_depth_m", "image_to_rgb"]
+from fafnet_core.messages.images import UnknownEncodingError
 
 _OUTPUT: dict[str, tuple[np.dtype[Any], int]] = {
     "mono8": (np.dtype(np.uint8), 1),
@@ -74,3 +74,18 @@ def array_to_image(array: NDArray[Any], encoding: str, header: Header) -> Image:
     # element by element and takes up to 130 ms.
     message.data.frombytes(np.ascontiguousarray(array).data.cast("B"))
     return message
+
+
+def camera_to_info(
+    camera: Camera,
+    header: Header,
+    model: str = "plumb_bob",
+    coefficients: Sequence[float] = (0.0,) * 5,
+) -> CameraInfo:
+    """Return the camera_info of a camera; its lens has no distortion unless that is given."""
+    info = CameraInfo(header=header, height=camera.height, width=camera.width)
+    info.distortion_model, info.d = model, list(coefficients)
+    info.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [*info.k[:3], 0.0, *info.k[3:6], 0.0, *info.k[6:], 0.0]
+    return info

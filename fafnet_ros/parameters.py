@@ -1,15 +1,16 @@
 """Parameters as typed, frozen dataclasses: declared, described, range-checked.
 
-A parameter file is a person's handwriting. What does not fit (an unknown name, a wrong type, a
-value out of range) is named in a warning with what to write instead, and the default stands; rclpy
-alone would accept an unknown name in silence and end the process on an integer for a double.
+A parameter file is written by hand. What is wrong in it (an unknown name, a wrong type, a value out
+of range) is named in a warning with what to write instead, and the default is used; rclpy alone
+would accept an unknown name silently and end the process on an integer for a double.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any, TypeVar, cast
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -21,12 +22,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from fafnet_core.nearest import unknown_name
+from fafnet_core.settings import FieldError, check_fields, field_types
 
-P = TypeVar("P")
+P = TypeVar("P", bound="Parameters")
 
 _SPEC = "parameter"
-_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-_ITEMS_NAMES = {float: "numbers", str: "texts"}
 # Declared by rclpy itself.
 _BUILT_IN = ("use_sim_time", "start_type_description_service")
 _BUILT_IN_PREFIX = "qos_overrides."
@@ -35,188 +35,160 @@ _BUILT_IN_PREFIX = "qos_overrides."
 @dataclass(frozen=True)
 class _Spec:
     description: str
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    live: bool = False
-    items: type | None = None
-    counts: tuple[int, ...] = ()
-    check: Callable[[Any], object] | None = None
+    live: bool
+    counts: tuple[int, ...]
 
 
 def parameter(
-    default: Any,
-    description: str,
-    *,
-    choices: tuple[str, ...] = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-    live: bool = False,
-    items: type | None = None,
-    counts: tuple[int, ...] = (),
-    check: Callable[[Any], object] | None = None,
+    default: Any, description: str, *, live: bool = False, counts: tuple[int, ...] = ()
 ) -> Any:
-    """Return a dataclass field that is a ROS parameter.
+    """Return a field of `Parameters` that is a ROS parameter.
 
     Args:
-        default: its value where nobody sets one; its type is the parameter's type.
+        default: its value where nobody sets one.
         description: what `ros2 param describe` says.
-        choices: the texts it may hold; empty means any.
-        minimum: smallest value of a number.
-        maximum: largest value of a number.
-        live: may change while the node is active; others change while it is not.
-        items: the type of a list's entries, float or str; its field is a tuple.
-        counts: how many entries a list may have; empty means any number.
-        check: raises ValueError for a value that it may not hold, saying what is wanted.
+        live: may change while the node is active; others change while it is unconfigured.
+        counts: how many entries a list may have; empty: any number.
     """
-    spec = _Spec(description, choices, minimum, maximum, live, items, counts, check)
-    return field(default=default, metadata={_SPEC: spec})
+    return field(default=default, metadata={_SPEC: _Spec(description, live, counts)})
 
 
-def _spec(definition: Field[Any]) -> _Spec:
-    return cast(_Spec, definition.metadata[_SPEC])
+@dataclass(frozen=True)
+class Parameters:
+    """A group of parameters; types and ranges are in its annotations, as `settings` reads them.
+
+    Raises:
+        FieldError: a value has another type, is out of range, or is a list of another length.
+    """
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for each in fields(self):
+            value, counts = getattr(self, each.name), each.metadata[_SPEC].counts
+            if counts and len(value) not in counts:
+                wanted = " or ".join(map(str, counts))
+                text = f"{each.name} is {list(value)}; wanted a list of {wanted} numbers"
+                raise FieldError(each.name, text)
 
 
-def _checked(definition: Field[Any], value: Any) -> Any:
-    """Return the value in the parameter's type, or raise ValueError saying what is wanted."""
-    spec = _spec(definition)
-    if spec.items is not None:
-        return _checked_list(definition.name, spec, value)
-    wanted: type[Any] = type(definition.default)
-    if wanted is float and type(value) is int:
-        value = float(value)
+def _specs(kind: type) -> dict[str, _Spec]:
+    return {each.name: each.metadata[_SPEC] for each in fields(kind)}
+
+
+def _from_ros(wanted: Any, value: Any) -> Any:
+    """Return what a person may write for a value of this type as that type."""
     if wanted is str and type(value) in (int, float):
-        value = str(value)  # a file or folder named 7
-    if type(value) is not wanted:
-        raise ValueError(f"{definition.name} is {value!r}; it has to be {_TYPE_NAMES[wanted]}")
-    if spec.choices and value not in spec.choices:
-        raise ValueError(f"{definition.name}: {unknown_name('value', value, spec.choices)}")
-    low, high = spec.minimum, spec.maximum
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise ValueError(f"{definition.name} is {value:g}; it has to be {_range_text(low, high)}")
-    if spec.check is not None:
-        try:
-            spec.check(value)
-        except ValueError as error:
-            raise ValueError(f"{definition.name}: {error}") from error
-    return value
+        return str(value)  # a file or folder named 7
+    if get_origin(wanted) is not tuple:
+        return value
+    # `[]` on a command line comes as None, and a list of one is easily written without [ ].
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, (str, bool, int, float)) else list(value)
 
 
-def _checked_list(name: str, spec: _Spec, value: Any) -> tuple[Any, ...]:
-    """Return a list's entries as a tuple, or raise ValueError saying what is wanted."""
-    if value is None or isinstance(value, (str, bool, int, float)):
-        # `[]` on a command line comes as None, and a list of one is easily written without [ ].
-        value = () if value is None or value == "" else (value,)
-    items = tuple(value)
-    if spec.items is float and all(type(item) in (int, float) for item in items):
-        items = tuple(float(item) for item in items)
-    is_count = not spec.counts or len(items) in spec.counts
-    if not is_count or not all(type(item) is spec.items for item in items):
-        counts = " or ".join(str(count) for count in spec.counts) + " " if spec.counts else ""
-        raise ValueError(
-            f"{name} is {list(items)!r}; it has to be a list of"
-            f" {counts}{_ITEMS_NAMES[cast(type, spec.items)]}"
-        )
-    return items
+def _to_ros(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
-def _range_text(low: float | None, high: float | None) -> str:
-    bounds = [f"at least {low:g}"] if low is not None else []
-    bounds += [f"at most {high:g}"] if high is not None else []
-    return " and ".join(bounds)
+def _checked(kind: type[Parameters], name: str, value: Any) -> Any:
+    """Return a value in its parameter's type, or raise ValueError saying what is wanted."""
+    try:
+        return getattr(kind(**{name: _from_ros(field_types(kind)[name], value)}), name)
+    except FieldError:
+        raise
+    except ValueError as error:  # of the group's own checks, which need not know the name
+        raise ValueError(f"{name}: {error}") from error
 
 
-def _descriptor(definition: Field[Any]) -> ParameterDescriptor:
-    spec = _spec(definition)
-    descriptor = ParameterDescriptor(name=definition.name, description=spec.description)
-    if spec.items is not None:
+def _descriptor(kind: type[Parameters], name: str) -> ParameterDescriptor:
+    wanted = field_types(kind)[name]
+    arguments = get_args(wanted)
+    descriptor = ParameterDescriptor(name=name, description=_specs(kind)[name].description)
+    if get_origin(wanted) is tuple:
         # rclpy takes an empty list for one of bytes, and would then refuse every other.
         descriptor.dynamic_typing = True
-        counts = " or ".join(str(count) for count in spec.counts) + " " if spec.counts else ""
-        descriptor.additional_constraints = f"a list of {counts}{_ITEMS_NAMES[spec.items]}"
-    if spec.choices:
-        descriptor.additional_constraints = "one of: " + ", ".join(spec.choices)
-    if spec.minimum is not None or spec.maximum is not None:
-        low = spec.minimum if spec.minimum is not None else -1e9
-        high = spec.maximum if spec.maximum is not None else 1e9
-        if isinstance(definition.default, float):
+    elif get_origin(wanted) is Literal:
+        descriptor.additional_constraints = "one of: " + ", ".join(arguments)
+    elif get_origin(wanted) is Annotated:
+        number, bounds = arguments  # "0 <= x <= 1"
+        low, high = number(bounds.split()[0]), number(bounds.split()[-1])
+        if number is float:
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         else:
-            descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
     return descriptor
 
 
 def declare_parameters(
     node: Node,
-    *groups: type,
+    *groups: type[Parameters],
     may_change: Callable[[], bool] = lambda: True,
     check: Callable[[Any], None] = lambda group: None,
 ) -> None:
-    """Declare every field of the dataclasses; warn of what a file or command line has wrong.
+    """Declare every field of the groups; warn of mistakes in a parameter file or command line.
 
     Args:
         node: the node that gets the parameters.
-        groups: dataclasses whose fields come from `parameter`.
+        groups: the dataclasses.
         may_change: tells whether parameters that are not live may be set now.
         check: gets each group that is about to change, with its new values; raises ValueError
-            where they do not fit together or to the node. Nothing is then set, for that reason.
+            where they do not fit together or to the node. Then nothing is set.
     """
-    definitions = {definition.name: definition for group in groups for definition in fields(group)}
+    kinds = {name: kind for kind in groups for name in field_types(kind)}
     # rclpy has no public way to see overrides of parameters that nobody declares.
     overrides: dict[str, Parameter] = dict(getattr(node, "_parameter_overrides", {}))
-    known = [*definitions, *_BUILT_IN]
+    known = [*kinds, *_BUILT_IN]
     for name in overrides:
         if name not in known and not name.startswith(_BUILT_IN_PREFIX):
             node.get_logger().warning(f"ignored: {unknown_name('parameter', name, known)}")
-    for name, definition in definitions.items():
-        value = definition.default
+    for name, kind in kinds.items():
+        value = getattr(kind(), name)
         if name in overrides:
             try:
-                value = _checked(definition, overrides[name].value)
+                value = _checked(kind, name, overrides[name].value)
             except ValueError as error:
                 node.get_logger().warning(f"parameter {error}. The default {value!r} is used")
-        node.declare_parameter(name, _to_ros(value), _descriptor(definition), ignore_override=True)
+        node.declare_parameter(name, _to_ros(value), _descriptor(kind, name), ignore_override=True)
 
-    def refuse(parameters: Sequence[Parameter]) -> SetParametersResult:
-        changes = {}
-        for changed in parameters:
-            definition = definitions.get(changed.name)
-            if definition is None:
-                continue
-            if changed.type_ == Parameter.Type.NOT_SET:
-                # rclpy lets lists be deleted, for their type may change; we could not read them.
-                default = _to_ros(definition.default)
-                reason = f"{changed.name} cannot be deleted; its default is {default!r}"
-                return SetParametersResult(successful=False, reason=reason)
-            if not _spec(definition).live and not may_change():
-                reason = (
-                    f"{changed.name} takes effect when the node is configured: deactivate and"
-                    " clean up (ros2 lifecycle set), set it, then configure and activate"
-                )
-                return SetParametersResult(successful=False, reason=reason)
-            try:
-                changes[changed.name] = _checked(definition, changed.value)
-            except ValueError as error:
-                return SetParametersResult(successful=False, reason=str(error))
+    def on_set(parameters: Sequence[Parameter]) -> SetParametersResult:
         try:
-            for group in groups:
-                names = {definition.name for definition in fields(group)} & set(changes)
-                if names:
-                    new = {name: changes[name] for name in names}
-                    check(replace(read_parameters(node, group), **new))
+            changes = _changes(kinds, parameters, may_change=may_change())
+            for kind, values in changes.items():
+                check(replace(read_parameters(node, kind), **values))
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    node.add_on_set_parameters_callback(refuse)
+    node.add_on_set_parameters_callback(on_set)
+
+
+def _changes(
+    kinds: Mapping[str, type[Parameters]], parameters: Sequence[Parameter], *, may_change: bool
+) -> dict[type[Parameters], dict[str, Any]]:
+    """Return the new values by group, or raise ValueError saying why one may not be set."""
+    changes: defaultdict[type[Parameters], dict[str, Any]] = defaultdict(dict)
+    for changed in parameters:
+        name, kind = changed.name, kinds.get(changed.name)
+        if kind is None:
+            continue
+        if changed.type_ == Parameter.Type.NOT_SET:
+            # rclpy lets lists be deleted, for their type may change; we could not read them.
+            default = _to_ros(getattr(kind(), name))
+            raise ValueError(f"{name} cannot be deleted; its default is {default!r}")
+        if not (may_change or _specs(kind)[name].live):
+            raise ValueError(
+                f"{name} takes effect when the node is configured: deactivate and clean up"
+                " (ros2 lifecycle set), set it, then configure and activate"
+            )
+        changes[kind][name] = _checked(kind, name, changed.value)
+    return changes
 
 
 def read_parameters(node: Node, kind: type[P]) -> P:
     """Return a group with the node's present values."""
-    definitions = fields(cast(Any, kind))
-    values = {d.name: _checked(d, node.get_parameter(d.name).value) for d in definitions}
+    values = {
+        name: _from_ros(wanted, node.get_parameter(name).value)
+        for name, wanted in field_types(kind).items()
+    }
     return kind(**values)
-
-
-def _to_ros(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -20,7 +20,10 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     try:
         rclpy.init(args=arguments)
     except RuntimeError as error:  # RCLError and others that rclpy does not export
-        print(f"arguments: {error}{_remedy(str(error))}", file=sys.stderr)
+        remedy = ""
+        if "Sequence should be of same type" in str(error):
+            remedy = ". Write all numbers of a list alike: [0.05, 0.0, 1.0], not [0.05, 0, 1]"
+        print(f"arguments: {error}{remedy}", file=sys.stderr)
         return 1
     node = None
     try:
@@ -44,10 +47,3 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-def _remedy(error: str) -> str:
-    """Return what to do about what rcl says of arguments, where that is not plain."""
-    if "Sequence should be of same type" in error:
-        return ". Write all numbers of a list alike: [0.05, 0.0, 1.0], not [0.05, 0, 1]"
-    return ""

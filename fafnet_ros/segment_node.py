@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the node."""
     try:
-        # PyTorch takes seconds to import: Ctrl-C meanwhile is no fault either.
+        # PyTorch takes seconds to import: Ctrl-C during that is no fault either.
         from fafnet_ros.node.fafnet_node import SegmentNode
         from fafnet_ros.running import run
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """`ros2 launch fafnet_ros segment.launch.py`: a camera's images in, labels out, seen in RViz.
 
-Whatever is wrong with the arguments is said before anything starts.
+Mistakes in the arguments are reported before anything starts.
 """
 
 from __future__ import annotations

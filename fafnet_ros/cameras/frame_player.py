@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -17,7 +18,6 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 
 from fafnet_core.datasets.frames import FrameFolder
 from fafnet_ros.cameras.rgbd_camera import (
-    DEPTH_ENCODINGS,
     CameraParameters,
     PreparedFrame,
     RgbdCamera,
@@ -35,8 +35,8 @@ class FramePlayerParameters(CameraParameters):
     folder: str = parameter("", "Folder with color/, depth/ and camera.yaml.")
     camera_file: str = parameter("", "Camera file, where it is not the folder's camera.yaml.")
     loop: bool = parameter(True, "Begin again after the last frame; otherwise end.")
-    wait_for_subscribers: int = parameter(
-        0, "Begin when this many subscribe to both images.", minimum=0, maximum=100
+    wait_for_subscribers: Annotated[int, "0 <= x <= 100"] = parameter(
+        0, "Begin when this many subscribe to both images."
     )
     clock: bool = parameter(
         False, "Publish /clock, which starts at 1 s and advances with the frames, for use_sim_time."
@@ -44,10 +44,8 @@ class FramePlayerParameters(CameraParameters):
     depth_frame_id: str = parameter(
         "", "Frame id of depth, where it is not registered to colour; empty: that of all messages."
     )
-    depth_encoding: str = parameter(
-        "auto",
-        "Encoding of depth; auto is 16UC1 where the folder's depth is in millimetres.",
-        choices=("auto", *DEPTH_ENCODINGS),
+    depth_encoding: Literal["auto", "16UC1", "32FC1"] = parameter(
+        "auto", "Encoding of depth; auto is 16UC1 where the folder's depth is in millimetres."
     )
 
 
@@ -66,16 +64,10 @@ class FramePlayer(Node):
                 f"{len(self._frames.unpaired)} images have only colour or only depth and are left"
                 f" out, the first is '{self._frames.unpaired[0]}'"
             )
-        encoding = settings.depth_encoding
+        encoding: str = settings.depth_encoding
         if encoding == "auto":
             encoding = "16UC1" if self._frames.camera.depth_unit_m == 0.001 else "32FC1"
-        self._camera = RgbdCamera(
-            self,
-            settings.reliability,
-            encoding,
-            settings.transport,
-            settings.depth_compression,
-        )
+        self._camera = RgbdCamera(self, settings, encoding)
         self._clock_publisher = (
             self.create_publisher(ClockMessage, "/clock", 10) if settings.clock else None
         )
@@ -108,10 +100,10 @@ class FramePlayer(Node):
         self._published += 1
 
     def _has_listeners(self) -> bool:
-        """Whether as many as were asked for have subscribed, and had time to know us as well.
+        """Whether as many as wanted have subscribed, and had time to discover us.
 
         Discovery goes one way at a time: a subscriber that we see may not see us yet, and would
-        lose the first frame, or its camera_info, which is announced on its own.
+        lose the first frame or its camera_info.
         """
         wanted, now = self._settings.wait_for_subscribers, time.monotonic()
         if self._camera.subscribers < wanted:

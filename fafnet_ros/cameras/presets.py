@@ -31,7 +31,7 @@ def read_presets(path: Path) -> dict[str, CameraPreset]:
     """Return the cameras of a camera file; a key without a value counts as left out.
 
     Raises:
-        ValueError: it is no such file; says which line, camera and key.
+        ValueError: it is no camera file; says which line, camera and key.
     """
     _check_file("cameras_file", path)
     cameras = {}
@@ -42,7 +42,7 @@ def read_presets(path: Path) -> dict[str, CameraPreset]:
 
 
 def check_parameter_file(path: Path) -> None:
-    """Refuse what ROS would not read: it ends the node with a traceback, after the launch.
+    """Refuse a file that ROS cannot read: it would end the node with a traceback after the launch.
 
     Raises:
         ValueError: no file, no YAML, or one without `ros__parameters`.

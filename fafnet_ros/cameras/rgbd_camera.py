@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from fafnet_core.frame import RgbdFrame
-from fafnet_core.messages.compressed import (
-    DEPTH_METHODS,
-    encode_compressed_depth,
-    encode_compressed_rgb,
-)
-from fafnet_ros.images import array_to_image
-from fafnet_ros.parameters import parameter
-
-DEPTH_ENCODINGS = ("16UC1", "32FC1")
-DEPTH_COMPRESSIONS = DEPTH_METHODS
-RELIABILITIES = ("reliable", "best_effort")
-TRANSPORTS = ("raw", "compressed")
+from fafnet_core.messages.compressed import encode_compressed_depth, encode_compressed_rgb
+from fafnet_ros.images import array_to_image, camera_to_info
+from fafnet_ros.parameters import Parameters, parameter
 
 _LARGEST_MILLIMETRES = np.iinfo(np.uint16).max - 1
 
@@ -37,25 +28,25 @@ _IMAGES: dict[str, tuple[type, str, str]] = {
 
 
 @dataclass(frozen=True)
-class CameraParameters:
+class CameraParameters(Parameters):
     """The parameters that both camera nodes have."""
 
-    rate: float = parameter(30.0, "Frames per second.", minimum=0.1, maximum=240.0)
+    rate: Annotated[float, "0.1 <= x <= 240"] = parameter(30.0, "Frames per second.")
     frame_id: str = parameter("camera_color_optical_frame", "Frame id of all messages.")
-    transport: str = parameter(
-        "raw", "Raw images, or JPEG and compressedDepth in their place.", choices=TRANSPORTS
+    transport: Literal["raw", "compressed"] = parameter(
+        "raw", "Raw images, or JPEG and compressedDepth in their place."
     )
-    depth_compression: str = parameter(
-        "png",
-        "How depth is compressed; neither loses anything of 16UC1.",
-        choices=DEPTH_COMPRESSIONS,
+    depth_compression: Literal["png", "rvl"] = parameter(
+        "png", "How depth is compressed; both are lossless for 16UC1."
     )
-    reliability: str = parameter("reliable", "What its publishers offer.", choices=RELIABILITIES)
+    reliability: Literal["reliable", "best_effort"] = parameter(
+        "reliable", "What its publishers offer."
+    )
 
 
 @dataclass(frozen=True)
 class PreparedFrame:
-    """A frame with all the work done that needs no stamp: it may be published many times.
+    """A frame, encoded but not stamped: it may be published many times.
 
     Attributes:
         frame: the frame.
@@ -76,31 +67,15 @@ class RgbdCamera:
     `rgb/image` (rgb8), `depth/image` (16UC1 millimetres or 32FC1 metres, REP-118) and a
     `camera_info` beside each, all with one stamp. Under the transport `compressed` the images are
     `rgb/image/compressed` (JPEG) and `depth/image/compressedDepth`, in place of the raw ones.
-
-    Args:
-        node: the node that publishes.
-        reliability: one of `RELIABILITIES`.
-        depth_encoding: one of `DEPTH_ENCODINGS`.
-        transport: one of `TRANSPORTS`.
-        depth_compression: one of `DEPTH_COMPRESSIONS`.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        reliability: str,
-        depth_encoding: str,
-        transport: str = "raw",
-        depth_compression: str = "png",
-    ) -> None:
-        profile = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=5,
-            reliability=ReliabilityPolicy[reliability.upper()],
-        )
+    def __init__(self, node: Node, parameters: CameraParameters, depth_encoding: str) -> None:
+        reliability = ReliabilityPolicy[parameters.reliability.upper()]
+        profile = QoSProfile(depth=5, reliability=reliability)
+        is_compressed = parameters.transport == "compressed"
         self._depth_encoding = depth_encoding
-        self._compression = depth_compression if transport == "compressed" else None
-        kind, color_suffix, depth_suffix = _IMAGES[transport]
+        self._compression = parameters.depth_compression if is_compressed else None
+        kind, color_suffix, depth_suffix = _IMAGES[parameters.transport]
         publish = node.create_publisher
         self._color_info = publish(CameraInfo, "rgb/camera_info", profile)
         self._color = publish(kind, f"rgb/image{color_suffix}", profile)
@@ -118,9 +93,14 @@ class RgbdCamera:
         return min(int(images.get_subscription_count()) for images in (self._color, self._depth))
 
     def prepare(self, frame: RgbdFrame, depth_frame_id: str | None = None) -> PreparedFrame:
-        """Encode and compress a frame; its depth is in the colour camera's frame unless given."""
+        """Encode and compress a frame.
+
+        Args:
+            frame: the frame.
+            depth_frame_id: frame id of depth; None: the same as that of colour.
+        """
         depth = encode_depth(frame.depth_m, self._depth_encoding)
-        of_depth = frame.frame_id if depth_frame_id is None else depth_frame_id
+        of_depth = depth_frame_id or frame.frame_id
         if self._compression is None:
             return PreparedFrame(frame, of_depth, frame.rgb, depth)
         color = encode_compressed_rgb(frame.rgb)
@@ -132,9 +112,9 @@ class RgbdCamera:
         frame, time = prepared.frame, stamp.to_msg()
         of_color = Header(stamp=time, frame_id=frame.frame_id)
         of_depth = Header(stamp=time, frame_id=prepared.depth_frame_id)
-        # The small messages first: whoever gets the images has the camera already.
-        self._color_info.publish(camera_info(frame, of_color))
-        self._depth_info.publish(camera_info(frame, of_depth))
+        # The small messages first, so that they are there when the images come.
+        self._color_info.publish(camera_to_info(frame.camera, of_color))
+        self._depth_info.publish(camera_to_info(frame.camera, of_depth))
         self._color.publish(_message(prepared.color, "rgb8", of_color))
         self._depth.publish(_message(prepared.depth, self._depth_encoding, of_depth))
 
@@ -150,21 +130,9 @@ def _message(
 
 
 def encode_depth(depth_m: NDArray[np.float32], encoding: str) -> NDArray[Any]:
-    """Return metres as the encoding wants them: 16UC1 rounds to millimetres, 0 is invalid."""
+    """Return metres in an encoding: 16UC1 is rounded to millimetres, 0 is invalid."""
     if encoding == "32FC1":
         return np.where(depth_m > 0, depth_m, np.float32(np.nan)).astype(np.float32)
     millimetres = np.nan_to_num(depth_m * np.float32(1000), nan=0.0, posinf=0.0, neginf=0.0)
     within = (millimetres > 0) & (millimetres <= _LARGEST_MILLIMETRES)
     return np.where(within, np.rint(millimetres), 0).astype(np.uint16)
-
-
-def camera_info(frame: RgbdFrame, header: Header) -> CameraInfo:
-    """Return the camera_info of an undistorted camera with the frame's matrix."""
-    height, width = frame.depth_m.shape
-    matrix = frame.camera.matrix
-    info = CameraInfo(header=header, height=height, width=width, distortion_model="plumb_bob")
-    info.d = [0.0] * 5
-    info.k = matrix.ravel().tolist()
-    info.r = np.eye(3).ravel().tolist()
-    info.p = np.hstack([matrix, np.zeros((3, 1))]).ravel().tolist()
-    return info

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
@@ -25,7 +26,6 @@ from fafnet_core.rooms.camera import Pose
 from fafnet_core.rooms.dataset import photograph
 from fafnet_core.rooms.sensor import calibration_error
 from fafnet_ros.cameras.rgbd_camera import (
-    DEPTH_ENCODINGS,
     CameraParameters,
     PreparedFrame,
     RgbdCamera,
@@ -43,24 +43,20 @@ _UNKNOWN = -1.0
 class SyntheticCameraParameters(CameraParameters):
     """The parameters of `synthetic_camera`."""
 
-    width: int = parameter(640, "Columns of the images.", minimum=16, maximum=4096)
-    height: int = parameter(480, "Rows of the images.", minimum=16, maximum=4096)
-    frames: int = parameter(
-        60,
-        "Different frames along the path; each 640x480 one takes 2 MB.",
-        minimum=2,
-        maximum=5000,
+    width: Annotated[int, "16 <= x <= 4096"] = parameter(640, "Columns of the images.")
+    height: Annotated[int, "16 <= x <= 4096"] = parameter(480, "Rows of the images.")
+    frames: Annotated[int, "2 <= x <= 5000"] = parameter(
+        60, "Different frames along the path; each 640x480 one takes 2 MB."
     )
-    seed: int = parameter(0, "Which room.", minimum=0, maximum=2**31 - 1)
-    baseline_m: float = parameter(0.05, "Metres between the two cameras.", minimum=0.0, maximum=0.5)
-    calibration_error_px: float = parameter(
-        2.0, "Error of depth registered to colour, in pixels 640 wide.", minimum=0.0, maximum=32.0
+    seed: Annotated[int, "0 <= x <= 2147483647"] = parameter(0, "Which room.")
+    baseline_m: Annotated[float, "0 <= x <= 0.5"] = parameter(
+        0.05, "Metres between the two cameras."
     )
-    faults: float = parameter(
-        1.0,
-        "Factor on noise, steps of depth and holes; 0: none, at any range.",
-        minimum=0.0,
-        maximum=4.0,
+    calibration_error_px: Annotated[float, "0 <= x <= 32"] = parameter(
+        2.0, "Error of depth registered to colour, in pixels of a 640 pixels wide image."
+    )
+    faults: Annotated[float, "0 <= x <= 4"] = parameter(
+        1.0, "Factor on noise, steps of depth and holes; 0: none, at any range."
     )
     registered: bool = parameter(
         True, "Depth is registered to colour; false: as the depth camera itself sees it."
@@ -69,7 +65,7 @@ class SyntheticCameraParameters(CameraParameters):
     depth_frame_id: str = parameter(
         "camera_depth_optical_frame", "Frame id of depth that is not registered."
     )
-    depth_encoding: str = parameter("16UC1", "Encoding of depth.", choices=DEPTH_ENCODINGS)
+    depth_encoding: Literal["16UC1", "32FC1"] = parameter("16UC1", "Encoding of depth.")
 
 
 class SyntheticCamera(Node):
@@ -87,13 +83,7 @@ class SyntheticCamera(Node):
         self._error, _ = calibration_error(self._sensor, self._view, rng)
         self._rendered: dict[int, PreparedFrame] = {}
         self._ticks = 0
-        self._camera = RgbdCamera(
-            self,
-            settings.reliability,
-            settings.depth_encoding,
-            settings.transport,
-            settings.depth_compression,
-        )
+        self._camera = RgbdCamera(self, settings, settings.depth_encoding)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1 / settings.rate, self._tick, clock=steady)
         if settings.imu:
@@ -104,8 +94,10 @@ class SyntheticCamera(Node):
             f" {' and '.join(self._camera.topics)}"
         )
         if not settings.registered:
-            # A decimal point in each: ROS refuses a list of mixed types.
-            numbers = ", ".join(f"{value + 0.0:.4f}" for value in depth_to_color(self._sensor))
+            # The true transform, whatever `calibration_error_px` does to registered depth. A
+            # decimal point in each number: ROS refuses a list of mixed types.
+            pose = (settings.baseline_m, 0, 0, 0, 0, 0, 1)
+            numbers = ", ".join(f"{value:.4f}" for value in pose)
             self.get_logger().info(
                 f'depth is not registered; its transform: -p depth_to_color:="[{numbers}]"'
             )
@@ -153,14 +145,6 @@ class SyntheticCamera(Node):
         force = message.linear_acceleration
         force.x, force.y, force.z = specific_force(pose)
         self._imu.publish(message)
-
-
-def depth_to_color(sensor: SensorConfig) -> tuple[float, ...]:
-    """Return where the depth camera stands in the colour camera's frame: x y z qx qy qz qw.
-
-    The true transform, whatever `calibration_error_px` does to depth that is registered here.
-    """
-    return (sensor.baseline_m, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def specific_force(pose: Pose) -> tuple[float, float, float]:

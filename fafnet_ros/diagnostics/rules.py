@@ -1,7 +1,7 @@
 """What is wrong with a node, where, and what to do: its state in, sentences out. Knows no ROS.
 
 Every sentence names the topic or the parameter, the figure, and the remedy. WARN and ERROR are for
-what somebody has to mend; what is only worth knowing (a camera faster than the network) is OK.
+faults; mere information (a camera faster than the network) is OK.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def findings(state: NodeState) -> list[Finding]:
         return _inactive_findings(state)
     active, figures = state.active, state.figures
     refusal = _now(active.refusal, figures)
-    # Said at once and always: it is why there are no labels, whatever else may be.
+    # Said at once and always: it is why there are no labels.
     found = [Finding("ERROR", refusal)] if refusal else []
     if active.active_s < SILENT_AFTER:
         waits = figures.event("published").age_s >= active.active_s
@@ -73,17 +73,17 @@ def _inactive_findings(state: NodeState) -> list[Finding]:
 
 
 def _is_watched(figures: Figures) -> bool:
-    """Tell whether somebody wants labels: the last pairs were not left alone."""
+    """Tell whether somebody wants labels: the last pairs were not left unsegmented."""
     left_alone = figures.event(UNWATCHED).age_s
     is_long_ago = left_alone > figures.event("paired").silent_after_s
     return is_long_ago or figures.event("published").age_s <= left_alone
 
 
 def _now(said: SaidOfFrame, figures: Figures) -> str:
-    """Return what was said of a frame, if it still holds: it did so of late, or none fared better.
+    """Return what was said of a frame, if it is recent, or if no later frame succeeded.
 
-    Of late is by the pace of what comes and of what leaves, so that what is wrong with each frame
-    of a slow camera is said all the time, and what was wrong with one of a fast camera goes.
+    What is recent depends on the pace of pairs and results: what is wrong with each frame of a
+    slow camera is said all the time, and what was wrong with one of a fast camera disappears.
     """
     event = figures.event(said.event)
     is_late = event.age_s <= figures.pace_s
@@ -127,8 +127,8 @@ def _load_findings(active: ActiveState, figures: Figures) -> list[Finding]:
     if pairs == 0:
         return []
     aged, replaced = (min(figures.event(event).rate_hz, pairs) for event in (OVER_AGE, REPLACED))
-    # The newest pair waits, so that after one which is too old the next comes fresh: every second
-    # turn is the most that can be lost, unless something holds up the worker.
+    # The newest pair waits, so that the one after a pair that is too old is fresh: at most every
+    # second turn is lost, unless something delays the worker.
     turns = aged + figures.event("published").rate_hz
     if aged > _OFTEN * turns:
         text = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timezone
 
-from fafnet_ros.diagnostics.state import ActiveState, Finding, StreamStamps
+from fafnet_ros.diagnostics.state import ActiveState, Finding
 from fafnet_ros.diagnostics.statistics import Figures, rate_text
 
 _ANOTHER_CLOCK = 1.0
@@ -50,29 +50,25 @@ def stamp_findings(active: ActiveState, figures: Figures) -> list[Finding]:
 
 
 def _unset_stamps(active: ActiveState) -> list[Finding]:
-    streams = {"colour": active.stamps.colour, "depth": active.stamps.depth}
-    found = [
-        _unset(active.topic(name), stamps) for name, stamps in streams.items() if stamps is not None
-    ]
-    return [finding for finding in found if finding is not None]
-
-
-def _unset(topic: str, stamps: StreamStamps) -> Finding | None:
-    show = f"ros2 topic echo --field header.stamp {topic}"
-    if stamps.is_zero:
-        text = (
-            f"the stamps of {topic} are 0: such images are paired by time of receipt; have the"
-            f" driver or the converter of the bag set header.stamp ({show})"
-        )
-        return Finding("WARN", text)
-    if stamps.stands_still:
-        text = (
-            f"the stamps of {topic} stand still at {stamps.newest_ns / 1e9:.3f} s, so that"
-            " images do not pair: under use_sim_time the camera needs a running /clock"
-            f" ({show})"
-        )
-        return Finding("ERROR", text)
-    return None
+    """Name the streams whose stamps are 0 or stand still."""
+    found = []
+    for name, stamps in (("colour", active.stamps.colour), ("depth", active.stamps.depth)):
+        topic = active.topic(name)
+        show = f"ros2 topic echo --field header.stamp {topic}"
+        if stamps is not None and stamps.is_zero:
+            text = (
+                f"the stamps of {topic} are 0: such images are paired by time of receipt; have the"
+                f" driver or the converter of the bag set header.stamp ({show})"
+            )
+            found.append(Finding("WARN", text))
+        elif stamps is not None and stamps.stands_still:
+            text = (
+                f"the stamps of {topic} stand still at {stamps.newest_ns / 1e9:.3f} s, so that"
+                " images do not pair: under use_sim_time the camera needs a running /clock"
+                f" ({show})"
+            )
+            found.append(Finding("ERROR", text))
+    return found
 
 
 def _unpaired(active: ActiveState, figures: Figures) -> str:

@@ -1,6 +1,6 @@
-"""What is known of the node at one moment: all that diagnostics read.
+"""What is known of the node at one moment: all that diagnostics use.
 
-The node fills a `NodeState` once a second. What is said of it is in `rules`, `input_rules` and
+The node fills a `NodeState` for each report. What is said of it is in `rules`, `input_rules` and
 `stamp_rules`; the message is made in `message`.
 """
 
@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from fafnet_ros.diagnostics.memory import MemoryState
 from fafnet_ros.diagnostics.statistics import Figures
 
+REPORT_EVERY = 1.0
+"""Seconds between two reports."""
+
 
 @dataclass(frozen=True)
 class Finding:
     """One thing worth saying, and how bad it is.
 
     Attributes:
-        severity: `OK` (good to know), `IDLE` (no fault, but nothing is segmented), `WARN` or
+        severity: `OK` (information), `IDLE` (no fault, but nothing is segmented), `WARN` or
             `ERROR`.
         text: the sentence.
     """
@@ -46,8 +49,8 @@ class InputState:
         topic: its full name.
         type_name: the message type that we read.
         reliability: what our subscription asks for: `reliable` or `best_effort`.
-        publishers: who publishes there, messages of whatever type.
-        is_deaf: it asks for reliable, and a publisher of our type offers best effort only.
+        publishers: who publishes there, messages of any type.
+        is_deaf: it asks for reliable, but a publisher of our type offers only best effort.
         same_type_topics: other topics with publishers of our type; looked for when silent.
         published_s: seconds for which a publisher of our type has been there to be heard.
     """
@@ -90,7 +93,7 @@ class StampState:
         depth: the depth stream's.
         nearest_s: median distance of an image of the slower stream to the nearest of the other.
         within_s: the distance that nine in ten of those stay below.
-        clock_offset_s: how far depth stamps are ahead of the colour stamps received meanwhile.
+        clock_offset_s: how far depth stamps are ahead of colour stamps received at the same time.
     """
 
     colour: StreamStamps | None = None
@@ -148,7 +151,7 @@ class NodeState:
     Attributes:
         name: the node's full name.
         lifecycle: its state: unconfigured, inactive, active or finalized.
-        failure: why the last transition failed; empty if it did not.
+        failure: why the last transition failed; empty if it succeeded.
         network: what is loaded, as keys and values: `checkpoint`, and `label set` where it is.
         device: what the network runs on and in which precision; `none` without a network.
         figures: what it counted and measured since its start.

@@ -27,7 +27,7 @@ _LONGEST_INTERVAL = 25.0
 """Seconds: of a stream that is slower than this, one lost message may count as silence."""
 
 _RATE_OVER = 5.0
-"""Seconds over which a rate is taken: what lies before a pause must not slow it."""
+"""Seconds over which a rate is taken: what was before a pause must not lower it."""
 
 _RATE_INTERVALS = 5
 """Intervals of a slow event's own over which its rate is taken."""
@@ -42,13 +42,13 @@ class EventState:
 
     Attributes:
         count: how often it came.
-        rate_hz: how often a second of late; 0 if it is silent.
+        rate_hz: how often a second, recently; 0 if it is silent.
         age_s: seconds since it came last.
         lasting_s: seconds for which it has come without falling silent; 0 if it is.
-        silent_after_s: seconds for which it may fail to come before it counts as silent: two, or
-            two and a half of its own intervals where that is longer, for a camera of one frame in
-            ten seconds is well. Its own interval is one that recurs: a single pause of a fast
-            camera does not make it a slow one. At most a minute, and two seconds before two came.
+        silent_after_s: seconds without it after which it counts as silent: two, or two and a half
+            of its own intervals where that is longer, because a camera may have one frame in ten
+            seconds. An interval has to recur: one pause does not make a fast camera a slow one. At
+            most a minute; two seconds until it came twice.
     """
 
     count: int = 0
@@ -65,7 +65,7 @@ class EventState:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long a stage took of late, in milliseconds: median, 95th and 99th percentile."""
+    """How long a stage took recently, in milliseconds: median, 95th and 99th percentile."""
 
     p50: float
     p95: float
@@ -92,9 +92,9 @@ class Figures:
 
     @property
     def pace_s(self) -> float:
-        """Seconds for which what was seen of the last frame holds: till some would follow.
+        """Seconds after which what was found in the last frame is out of date.
 
-        By the pairs that come and by the frames that leave: camera or network may be slow.
+        By the rates of pairs and of published frames: camera or network may be slow.
         """
         return max(self.event(name).silent_after_s for name in ("paired", "published"))
 

@@ -12,7 +12,7 @@ from fafnet_core.messages.synchronizer import Stream
 
 @dataclass(frozen=True)
 class _Calibration:
-    """All of a camera_info that decides the camera matrix of its images."""
+    """All of a camera_info that determines the camera matrix of its images."""
 
     size: tuple[int, int]
     matrix: tuple[float, ...]  # row by row: 3x3 of K, or 3x4 of P
@@ -35,7 +35,7 @@ class _Calibration:
 class Calibrations:
     """The calibrations in use, of each stream and frame id.
 
-    By frame id, for an aligned depth stream that flickers has two cameras' camera_infos in turn.
+    By frame id: an aligned depth stream that flickers has the camera_infos of two cameras in turn.
 
     Args:
         rectified: the images are rectified, and the matrix is that of P.

@@ -5,54 +5,45 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy
 
 from fafnet_core.registration import Extrinsics
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters
 from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
+from fafnet_ros.qos import LATCHED_QOS
 
 TOPIC = "depth_to_color"
 """Before remapping. A RealSense has it as <camera>/extrinsics/depth_to_color."""
 
 _UNIT_WITHIN = 0.01
-_LOOK_AGAIN_AFTER = 1.0
-"""Seconds after which TF is asked again: a camera may be calibrated while we run."""
-
 _LISTEN_FOR = 5.0
 _PAUSE = 15.0
-"""Seconds for which /tf is listened to, and then is not: it may come a thousand times a second, and
-whoever has the transform there repeats it more often than this."""
-
-_LATCHED = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
+"""Seconds for which /tf is listened to, and then is not: it may have a thousand messages a second,
+and whoever sends the transform there repeats it more often than this."""
 
 
-class ExtrinsicsSource(Protocol):
+class ExtrinsicsSource:
     """Knows the transform between the two cameras, or says what is missing."""
 
     def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics | None:
         """Return what takes points of the depth camera's frame to the colour camera's.
 
-        The same object as long as it does not change. May be called from another thread.
+        May be called from another thread than the executor's.
         """
-        ...
+        raise NotImplementedError
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
-        """Return what is missing now, with the remedy.
+        """Return what is missing now, with the remedy; None: nothing.
 
         Args:
-            within_s: seconds for which what the last frame missed counts as now.
+            within_s: seconds for which what the last frame lacked counts as now.
         """
-        ...
+        return None
 
     def follow(self, within_s: float = SILENT_AFTER) -> None:
         """Listen where the transform may be; called twice a second, in the executor's thread.
@@ -60,53 +51,37 @@ class ExtrinsicsSource(Protocol):
         Args:
             within_s: as of `finding`.
         """
-        ...
 
     def destroy(self) -> None:
         """End the subscriptions."""
-        ...
 
 
 def extrinsics_source(node: Node, parameters: ExtrinsicsParameters) -> ExtrinsicsSource:
     """Return the parameter's transform if it is set, else what the topic or TF says.
 
     Raises:
-        ValueError: the parameter depth_to_color is not a pose.
+        ValueError: the parameter depth_to_color holds no rotation.
     """
-    if parameters.depth_to_color:
-        return FixedExtrinsics(pose_from_parameter("depth_to_color", parameters.depth_to_color))
+    pose = parameters.depth_to_color
+    if pose:
+        quaternion = unit_quaternion("depth_to_color", pose[3:])
+        return FixedExtrinsics(Extrinsics.from_quaternion(pose[:3], quaternion))
     return HeardExtrinsics(node)
 
 
-def pose_from_parameter(name: str, values: Sequence[float]) -> Extrinsics:
-    """Return a parameter's x, y, z (metres) and quaternion x, y, z, w as a transform.
+def unit_quaternion(name: str, values: Sequence[float]) -> Sequence[float]:
+    """Return a parameter's quaternion x, y, z, w once it is checked.
 
     Raises:
-        ValueError: not seven finite numbers, or a quaternion whose length is off by over 1 %.
+        ValueError: its length is not 1, to 1 %.
     """
-    numbers = [float(value) for value in values]
-    if len(numbers) != 7 or not np.isfinite(numbers).all():
+    length = math.hypot(*values)
+    if abs(length - 1.0) > _UNIT_WITHIN:
         raise ValueError(
-            f"{name} is {numbers}; it has to be 7 numbers: x, y, z in metres and the quaternion"
-            " x, y, z, w"
+            f"{name} has the quaternion {list(values)} of length {length:.3g}; wanted x, y, z, w of"
+            " length 1, and w comes last: no rotation is 0, 0, 0, 1"
         )
-    return Extrinsics.from_quaternion(numbers[:3], unit_quaternion(name, numbers[3:]))
-
-
-def unit_quaternion(name: str, values: Sequence[float]) -> list[float]:
-    """Return a parameter's quaternion x, y, z, w after a look at it.
-
-    Raises:
-        ValueError: not four finite numbers, or of a length that is off by over 1 %.
-    """
-    numbers = [float(value) for value in values]
-    length = float(np.linalg.norm(numbers))
-    if len(numbers) != 4 or not abs(length - 1.0) <= _UNIT_WITHIN:
-        raise ValueError(
-            f"{name} has the quaternion {numbers} of length {length:.3g}; it has to be x, y, z, w"
-            " of length 1, and w comes last: no rotation is 0, 0, 0, 1"
-        )
-    return numbers
+    return values
 
 
 def message_to_extrinsics(message: Any) -> Extrinsics:
@@ -144,27 +119,18 @@ class Turns:
         return wanted and now - self._begun < self._work_s
 
 
-class FixedExtrinsics:
-    """The transform that a parameter states."""
+class FixedExtrinsics(ExtrinsicsSource):
+    """The transform that a parameter states, whatever the frames are called."""
 
     def __init__(self, extrinsics: Extrinsics) -> None:
         self._extrinsics = extrinsics
 
     def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics:
-        """Return it, whatever the frames are called."""
+        """Return it."""
         return self._extrinsics
 
-    def finding(self, within_s: float = SILENT_AFTER) -> None:
-        """Nothing can be missing."""
 
-    def follow(self, within_s: float = SILENT_AFTER) -> None:
-        """Nothing to listen to."""
-
-    def destroy(self) -> None:
-        """Nothing to end."""
-
-
-class HeardExtrinsics:
+class HeardExtrinsics(ExtrinsicsSource):
     """The transform of the driver's latched topic; where none comes, that of TF.
 
     In TF it is /tf_static's as a rule. /tf is listened to only while there is none: cameras are
@@ -175,8 +141,7 @@ class HeardExtrinsics:
         self._node = node
         self._told: Extrinsics | None = None
         self._refusal: str | None = None
-        # The frames asked for, when TF was last asked, and its answer.
-        self._found: tuple[tuple[str, str], float, Extrinsics] | None = None
+        # The frames whose transform was not known, and when.
         self._missed: tuple[tuple[str, str], float] | None = None
         self._turns = Turns(_LISTEN_FOR, _PAUSE)
         self._topic: str = node.resolve_topic_name(TOPIC)
@@ -184,16 +149,17 @@ class HeardExtrinsics:
         self._transforms = open_transforms(node, dynamic=False)
 
     def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics | None:
-        """Return the transform, or None where neither the topic nor TF says it."""
+        """Return the transform, or None where neither the topic nor TF has it."""
         told = self._told
         if told is not None:
             self._missed = None
             return told
         if depth_frame == color_frame:
             return None
-        frames = (depth_frame, color_frame)
-        found = self._look_up(frames)
-        self._missed = (frames, time.monotonic()) if found is None else None
+        transforms = self._transforms
+        found = None if transforms is None else transforms.lookup(color_frame, depth_frame)
+        missed = (depth_frame, color_frame), time.monotonic()
+        self._missed = missed if found is None else None
         return found
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
@@ -234,34 +200,16 @@ class HeardExtrinsics:
         except ImportError:  # not on PyPI; parameter and TF serve without it
             return None
         return self._node.create_subscription(
-            ExtrinsicsMessage, TOPIC, self.on_extrinsics, _LATCHED
+            ExtrinsicsMessage, TOPIC, self.on_extrinsics, LATCHED_QOS
         )
 
     def on_extrinsics(self, message: Any) -> None:
-        """Take what the driver says; a message that is no rotation is named in `finding`."""
+        """Take the driver's message; one that is no rotation is named in `finding`."""
         try:
-            told = message_to_extrinsics(message)
+            self._told = message_to_extrinsics(message)
+            self._refusal = None
         except ValueError as error:
             self._refusal = str(error)
-            return
-        self._refusal = None
-        if told != self._told:
-            self._told = told
-
-    def _look_up(self, frames: tuple[str, str]) -> Extrinsics | None:
-        now, before = time.monotonic(), self._found
-        if before is not None and before[0] != frames:
-            before = None
-        if before is not None and now - before[1] < _LOOK_AGAIN_AFTER:
-            return before[2]
-        transforms = self._transforms
-        found = transforms.lookup(frames[1], frames[0]) if transforms is not None else None
-        if found is None:
-            return None
-        if before is not None and before[2] == found:
-            found = before[2]
-        self._found = (frames, now, found)
-        return found
 
     def _silence(self) -> str:
         """Return why the topic says nothing."""

@@ -1,4 +1,4 @@
-"""Which way is down for the colour camera: left to the depth image, fixed, from an IMU, or TF.
+"""Which way is down for the colour camera: by the depth image, fixed, by an IMU, or by TF.
 
 Gravity is a direction: of the transforms between frames only the rotation counts.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Imu
 
 from fafnet_core.accelerometer import STALE_AFTER_S, STANDARD_GRAVITY, GravityFilter, Reading
@@ -29,16 +29,13 @@ Direction = NDArray[np.float64]
 _MEANWHILE = "; until then gravity is estimated from the depth image"
 _REALSENSE = "RealSense: enable_accel:=true enable_gyro:=true unite_imu_method:=2"
 
-
-# As the usual profile for sensors, but that holds 5: an executor that is busy for a moment would
-# lose most of what a gyroscope says at 400 Hz.
-_IMU_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.BEST_EFFORT
-)
+# Deeper than the usual profile for sensors, which holds 5: an executor that is busy for a moment
+# would lose most of what a gyroscope sends at 400 Hz.
+_IMU_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-class GravitySource(Protocol):
-    """Knows which way is down, or says why not."""
+class GravitySource:
+    """Knows which way is down, or says why not; this one leaves it to the depth image."""
 
     def direction(self, stamp_ns: int, frame_id: str) -> Direction | None:
         """Return the unit vector that pointed down then; None: estimate it from the depth image.
@@ -49,19 +46,18 @@ class GravitySource(Protocol):
             stamp_ns: of the colour image.
             frame_id: the colour camera's optical frame, in which the answer is.
         """
-        ...
+        return None
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
-        """Return what is wrong now, with the remedy.
+        """Return what is wrong now, with the remedy; None: nothing.
 
         Args:
-            within_s: seconds for which what the last frame missed counts as now.
+            within_s: seconds for which what the last frame lacked counts as now.
         """
-        ...
+        return None
 
     def destroy(self) -> None:
         """End the subscriptions."""
-        ...
 
 
 def gravity_source(
@@ -70,67 +66,46 @@ def gravity_source(
     """Return what the parameter `gravity` asks for.
 
     Raises:
-        ValueError: a parameter that belongs to it holds no direction, rotation or frame.
+        ValueError: a parameter of its own is no direction, rotation or frame.
     """
     if parameters.gravity == "fixed":
         return FixedGravity(parameters.fixed_gravity)
     if parameters.gravity == "imu":
         rotation = None
-        if len(parameters.imu_to_color):
+        if parameters.imu_to_color:
             quaternion = unit_quaternion("imu_to_color", parameters.imu_to_color)
             rotation = Extrinsics.from_quaternion((0.0, 0.0, 0.0), quaternion).rotation
         return ImuGravity(node, rotation, statistics)
     if parameters.gravity == "tf":
         return TransformGravity(node, parameters.gravity_frame)
-    return EstimatedGravity()
+    return GravitySource()
 
 
-class EstimatedGravity:
-    """Leaves it to the depth image."""
-
-    def direction(self, stamp_ns: int, frame_id: str) -> None:
-        """Return None: estimate it."""
-
-    def finding(self, within_s: float = SILENT_AFTER) -> None:
-        """Nothing can be wrong."""
-
-    def destroy(self) -> None:
-        """Nothing to end."""
-
-
-class FixedGravity:
-    """One direction for good: a camera that is never tilted.
+class FixedGravity(GravitySource):
+    """One direction for ever: a camera that is never tilted.
 
     Args:
         down: of any length, in the colour camera's optical frame: x right, y down, z ahead.
 
     Raises:
-        ValueError: not three finite numbers, or all zero.
+        ValueError: all zero.
     """
 
-    def __init__(self, down: ArrayLike) -> None:
-        vector = np.asarray(down, np.float64)
-        length = float(np.linalg.norm(vector))
-        if vector.shape != (3,) or not math.isfinite(length) or length == 0.0:
+    def __init__(self, down: Sequence[float]) -> None:
+        length = math.hypot(*down)
+        if length == 0.0:
             raise ValueError(
-                f"fixed_gravity is {vector.tolist()}; it has to be three numbers that point down"
-                " in the colour camera's optical frame (x right, y down, z ahead): 0, 1, 0 for a"
-                " camera that looks straight ahead"
+                "fixed_gravity is all zero; it has to point down in the colour camera's optical"
+                " frame (x right, y down, z ahead): 0, 1, 0 for a camera that looks straight ahead"
             )
-        self._down: Direction = vector / length
+        self._down: Direction = np.array(down) / length
 
     def direction(self, stamp_ns: int, frame_id: str) -> Direction:
         """Return it, whatever the stamp and the frame."""
         return self._down
 
-    def finding(self, within_s: float = SILENT_AFTER) -> None:
-        """Nothing can be wrong."""
 
-    def destroy(self) -> None:
-        """Nothing to end."""
-
-
-class TransformGravity:
+class TransformGravity(GravitySource):
     """Down is against the z axis of a frame of the robot, as TF has it at the image's stamp.
 
     Raises:
@@ -181,7 +156,7 @@ def against_z(rotation: NDArray[np.float64]) -> Direction:
     return -rotation[:, 2]
 
 
-class ImuGravity:
+class ImuGravity(GravitySource):
     """Down is against what an accelerometer measures, once the shaking is out.
 
     Args:
@@ -250,7 +225,7 @@ class ImuGravity:
         self._statistics.count("imu")
         force, turn = message.linear_acceleration, message.angular_velocity
         acceleration = (force.x, force.y, force.z)
-        if message.linear_acceleration_covariance[0] == -1:  # sensor_msgs' word for "not measured"
+        if message.linear_acceleration_covariance[0] == -1:  # sensor_msgs: "not measured"
             self._useless = (
                 "has no accelerometer (its linear_acceleration_covariance says -1): remap imu to"
                 " one that has"

@@ -48,7 +48,7 @@ class ReceivedPair:
     Attributes:
         colour: the colour image.
         depth: the depth image.
-        colour_info: None where the parameter camera_matrix stands in for it.
+        colour_info: None where the parameter camera_matrix takes its place.
         depth_info: None where none has come.
         received: when the earlier of both came, monotonic seconds.
     """
@@ -64,13 +64,9 @@ class Inputs:
     """Subscribes, pairs, and hands over.
 
     Args:
-        node: the node that subscribes.
-        parameters: how to subscribe and to pair.
-        frames: which camera_infos that takes.
-        statistics: counts every message and pair.
-        on_pair: called in the executor with each pair that has what it takes.
-        on_uninformed: called in the executor, with what to do, for a pair that no camera_info came
-            for in time.
+        on_pair: called in the executor with each pair, once there is a camera_info.
+        on_uninformed: called in the executor, with the remedy, for a pair whose camera_info did not
+            come in time.
         clock: seconds that never jump.
     """
 
@@ -102,16 +98,20 @@ class Inputs:
         self._infos: dict[Stream, CameraInfos[CameraInfo]] = {s: CameraInfos() for s in Stream}
         on_colour, on_depth = (partial(self._on_image, stream) for stream in Stream)
         on_colour_info, on_depth_info = (partial(self._on_info, stream) for stream in Stream)
-        colour, depth = _image_topics(parameters)
+        # As image_transport names them.
         wanted: list[tuple[str, type, str, Callable[[Any], None]]] = [
-            ("colour", *colour, on_colour),
-            ("depth", *depth, on_depth),
+            ("colour", CompressedImage, "rgb/image/compressed", on_colour)
+            if parameters.transport == "compressed"
+            else ("colour", Image, "rgb/image", on_colour),
+            ("depth", CompressedImage, "depth/image/compressedDepth", on_depth)
+            if parameters.reads_compressed_depth
+            else ("depth", Image, "depth/image", on_depth),
         ]
         if frames.registration != "never":
             wanted.insert(0, ("depth_info", CameraInfo, "depth/camera_info", on_depth_info))
         if not self._has_matrix:
             wanted.insert(0, ("camera_info", CameraInfo, "rgb/camera_info", on_colour_info))
-        # Camera_infos first: whoever has the images has them already.
+        # Camera_infos first, so that they are there when the images come.
         self.subscriptions: dict[str, MatchingSubscription] = {}
         try:
             for name, kind, topic, callback in wanted:
@@ -121,7 +121,7 @@ class Inputs:
         except Exception:  # one topic cannot have two types
             self.destroy()
             raise
-        # Kept, for the worker may still name them when the subscriptions have ended.
+        # Kept: the worker may still need the names after the subscriptions have ended.
         self._topics = {s: self.subscriptions[s.value].topic for s in Stream}
 
     def destroy(self) -> None:
@@ -142,7 +142,7 @@ class Inputs:
         return self._topics[stream]
 
     def follow_publishers(self) -> None:
-        """Subscribe anew where the publishers that are there now ask for it."""
+        """Subscribe again where the present publishers need another reliability."""
         for subscription in self.subscriptions.values():
             subscription.refresh()
 
@@ -185,7 +185,7 @@ class Inputs:
             self._hand_over(pair)
 
     def _change_clock(self, stream: Stream, stamp: int) -> None:
-        """Pair by receipt from now on, or by stamps: no jump, and what waits need not be lost."""
+        """Pair by receipt from now on, or by stamps; images that wait are kept."""
         if self.is_by_receipt:
             self.synchronizer.restamp(lambda waiting: waiting.received_ns)
             return
@@ -236,14 +236,3 @@ class Inputs:
                 f"images come, but no camera_info on {topic}: remap it, or set camera_matrix to"
                 " [fx, fy, cx, cy]"
             )
-
-
-def _image_topics(parameters: InputParameters) -> tuple[tuple[type, str], tuple[type, str]]:
-    """Return message type and topic of colour and of depth, as image_transport names them."""
-    colour: tuple[type, str] = (Image, "rgb/image")
-    depth: tuple[type, str] = (Image, "depth/image")
-    if parameters.transport == "compressed":
-        colour = (CompressedImage, "rgb/image/compressed")
-    if parameters.reads_compressed_depth:
-        depth = (CompressedImage, "depth/image/compressedDepth")
-    return colour, depth

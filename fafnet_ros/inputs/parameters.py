@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from fafnet_ros.parameters import parameter
+from fafnet_ros.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)
-class InputParameters:
+class InputParameters(Parameters):
     """How images are subscribed to and paired."""
 
-    reliability: str = parameter(
+    reliability: Literal["auto", "reliable", "best_effort"] = parameter(
         "auto",
         "Reliability of the image subscriptions; auto is reliable where every publisher offers it.",
-        choices=("auto", "reliable", "best_effort"),
     )
-    transport: str = parameter(
+    transport: Literal["raw", "compressed"] = parameter(
         "raw",
         "How the images come; compressed reads rgb/image/compressed and"
         " depth/image/compressedDepth.",
-        choices=("raw", "compressed"),
     )
-    depth_transport: str = parameter(
-        "auto",
-        "How depth comes, where that is not how colour does; auto follows transport.",
-        choices=("auto", "raw", "compressedDepth"),
+    depth_transport: Literal["auto", "raw", "compressedDepth"] = parameter(
+        "auto", "How depth comes, where that is not how colour does; auto follows transport."
     )
-    slop: float = parameter(
-        0.04,
-        "Largest difference in seconds of a pair's stamps.",
-        minimum=0.0,
-        maximum=10.0,
-        live=True,
+    slop: Annotated[float, "0 <= x <= 10"] = parameter(
+        0.04, "Largest difference in seconds of a pair's stamps.", live=True
     )
-    queue_size: int = parameter(
-        10, "Images that each stream may keep waiting for a partner.", minimum=1, maximum=1000
+    queue_size: Annotated[int, "1 <= x <= 1000"] = parameter(
+        10, "Images that each stream may keep waiting for a partner."
     )
 
     @property
@@ -47,32 +40,29 @@ class InputParameters:
 
 
 @dataclass(frozen=True)
-class ExtrinsicsParameters:
+class ExtrinsicsParameters(Parameters):
     """Where the depth camera stands."""
 
     depth_to_color: tuple[float, ...] = parameter(
         (),
         "Pose of the depth camera in the colour camera's optical frame: x, y, z in metres and the"
         " quaternion x, y, z, w. Empty: from the topic depth_to_color, or TF.",
-        items=float,
         counts=(0, 7),
     )
 
 
 @dataclass(frozen=True)
-class GravityParameters:
+class GravityParameters(Parameters):
     """Where down is."""
 
-    gravity: str = parameter(
+    gravity: Literal["estimate", "imu", "tf", "fixed"] = parameter(
         "estimate",
-        "Where the direction of gravity comes from: the depth itself, the topic imu, TF, or"
+        "Where the direction of gravity comes from: the depth image, the topic imu, TF, or"
         " fixed_gravity.",
-        choices=("estimate", "imu", "tf", "fixed"),
     )
     fixed_gravity: tuple[float, ...] = parameter(
         (0.0, 1.0, 0.0),
         "Down in the colour camera's optical frame (x right, y down, z ahead), any length.",
-        items=float,
         counts=(3,),
     )
     gravity_frame: str = parameter(
@@ -81,7 +71,6 @@ class GravityParameters:
     imu_to_color: tuple[float, ...] = parameter(
         (),
         "Rotation from the IMU's frame to the colour camera's optical frame, quaternion x, y, z, w."
-        " Empty: one frame, or TF.",
-        items=float,
+        " Empty: both are one frame, or TF.",
         counts=(0, 4),
     )

@@ -1,9 +1,8 @@
 """What the stamps of two image streams say of each other: how far apart, and by the same clock?
 
-A pair needs stamps nearer than `slop`. Where none come near, the reason decides the remedy: frames
-that fall between each other want a larger slop, two clocks want synchronising, stamps of 0 want a
-driver that sets them. The times of receipt tell these apart, for both streams are received by one
-clock.
+A pair needs stamps nearer than `slop`. Where none are, the reason decides the remedy: frames that
+fall between each other need a larger slop, two clocks have to be synchronised, stamps of 0 need a
+driver that sets them. The times of receipt tell these apart, because one clock has both.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _JUMP_AHEAD_NS = 10_000_000_000
 class StampOffsets:
     """The last stamps of colour and depth; cheap to feed, computed when asked.
 
-    A stamp that jumps (back by 0.2 s, ahead by ten) starts its stream anew.
+    A stamp that jumps (back by 0.2 s, ahead by 10 s) makes its stream begin again.
     """
 
     def __init__(self) -> None:
@@ -105,8 +104,8 @@ def _offset(colour: NDArray[np.int64], depth: NDArray[np.int64]) -> int:
 def _nearest_distances(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how far each stamp of the slower stream is from the nearest of the other.
 
-    Only stamps in the time that both have, because the latest of one stream may still wait for
-    their partners to arrive; all of them where there is no such time. Both are sorted.
+    Only stamps in the time that both cover, because the partners of the latest may still come; all
+    of them where there is no common time. Both are sorted.
     """
     slower, faster = sorted((first, second), key=_mean_rate)
     common = slower[(slower >= faster[0]) & (slower <= faster[-1])]

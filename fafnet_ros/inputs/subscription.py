@@ -1,4 +1,4 @@
-"""A subscription that hears whatever publishers offer, and can say why it hears nothing."""
+"""A subscription that follows what publishers offer, and can say why it receives nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from fafnet_ros.diagnostics.state import InputState, PublisherState
 
@@ -16,21 +16,7 @@ try:
 except ImportError:  # Humble
     SubscriptionEventCallbacks = None
 
-DEPTH = 5
-
-
-def input_qos(reliability: ReliabilityPolicy) -> QoSProfile:
-    """Return the profile of an input's subscription.
-
-    Volatile hears volatile and transient-local publishers; transient-local would hear the latter
-    only.
-    """
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=DEPTH,
-        reliability=reliability,
-        durability=DurabilityPolicy.VOLATILE,
-    )
+_DEPTH = 5
 
 
 def type_name(message_type: type) -> str:
@@ -53,10 +39,7 @@ class MatchingSubscription:
     RELIABLE hears nothing at all of a BEST_EFFORT publisher.
 
     Args:
-        node: the node that subscribes.
-        message_type: the ROS message class.
         topic: the name before remapping.
-        callback: called with each message, in the executor.
         reliability: `auto`, `reliable` or `best_effort`.
         event: the name under which its messages are counted; None: the topic as given.
     """
@@ -72,13 +55,14 @@ class MatchingSubscription:
     ) -> None:
         self._node = node
         self._message_type = message_type
+        self._type_name = type_name(message_type)
         self._topic = topic
         self._callback = callback
         self._reliability = reliability
         self._event = topic if event is None else event
         # When a publisher of our type was first there to be heard, in monotonic seconds.
         self._published_since: float | None = None
-        # Until a publisher is there: most offer it, and changing over would lose the first frames.
+        # Until a publisher is there: most offer it, and a change would lose the first frames.
         self._subscribed = ReliabilityPolicy.RELIABLE
         self._subscribe(self._wanted())
 
@@ -108,7 +92,7 @@ class MatchingSubscription:
             event=self._event,
             name=self._topic,
             topic=self.topic,
-            type_name=type_name(self._message_type),
+            type_name=self._type_name,
             reliability=self._subscribed.name.lower(),
             publishers=publishers,
             is_deaf=self._is_deaf(publishers),
@@ -117,7 +101,7 @@ class MatchingSubscription:
         )
 
     def refresh(self) -> None:
-        """Subscribe anew if the publishers that are there now ask for it."""
+        """Subscribe again if the present publishers need another reliability."""
         wanted = self._wanted()
         if wanted != self._subscribed:
             self.destroy()
@@ -135,8 +119,7 @@ class MatchingSubscription:
 
     def _follow(self, infos: list[Any]) -> float:
         """Return for how many seconds a publisher of our type has been there."""
-        ours = type_name(self._message_type)
-        if not any(info.topic_type == ours for info in infos):
+        if not any(info.topic_type == self._type_name for info in infos):
             self._published_since = None
             return 0.0
         now = time.monotonic()
@@ -148,9 +131,10 @@ class MatchingSubscription:
         if self._reliability != "auto":
             return ReliabilityPolicy[self._reliability.upper()]
         # Publishers of another type cannot be heard anyway.
-        ours = type_name(self._message_type)
         offers = [
-            info.qos_profile.reliability for info in self._publishers() if info.topic_type == ours
+            info.qos_profile.reliability
+            for info in self._publishers()
+            if info.topic_type == self._type_name
         ]
         if not offers:
             return self._subscribed
@@ -162,19 +146,19 @@ class MatchingSubscription:
         """Tell whether a publisher of our type cannot be heard."""
         if self._reliability == "auto":  # it changes over
             return False
-        ours = type_name(self._message_type)
-        offers = {entry.reliability for entry in publishers if entry.type_name == ours}
+        offers = {entry.reliability for entry in publishers if entry.type_name == self._type_name}
         return self._subscribed == ReliabilityPolicy.RELIABLE and "best_effort" in offers
 
     def _same_type_topics(self) -> tuple[str, ...]:
         """Return other topics of our type with publishers, but none that this node uses itself."""
-        ours = type_name(self._message_type)
         used = {entry.topic_name for entry in self._node.subscriptions}
         used |= {entry.topic_name for entry in self._node.publishers}
         return tuple(
             topic
             for topic, types in self._node.get_topic_names_and_types()
-            if ours in types and topic not in used and self._node.count_publishers(topic) > 0
+            if self._type_name in types
+            and topic not in used
+            and self._node.count_publishers(topic) > 0
         )
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
@@ -185,6 +169,9 @@ class MatchingSubscription:
             options["event_callbacks"] = SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: None
             )
+        # Volatile hears every publisher; transient local would hear only its like.
+        volatile = DurabilityPolicy.VOLATILE
+        profile = QoSProfile(depth=_DEPTH, reliability=reliability, durability=volatile)
         self._subscription = self._node.create_subscription(
-            self._message_type, self._topic, self._callback, input_qos(reliability), **options
+            self._message_type, self._topic, self._callback, profile, **options
         )

@@ -1,7 +1,7 @@
 """Transforms between frames by name: a thin layer over tf2, where tf2_ros is installed.
 
-It is not on PyPI. We subscribe ourselves: tf2's own listener always takes /tf too, which on a busy
-robot is up to a thousand messages a second, and the transform between two cameras seldom is there.
+It is not on PyPI. We subscribe ourselves: tf2's own listener always subscribes to /tf too, which
+may have a thousand messages a second, and seldom has the transform between two cameras.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
 from fafnet_core.registration import Extrinsics
@@ -68,7 +68,7 @@ class TransformBuffer:
         self.listen(dynamic=dynamic)
 
     def listen(self, *, dynamic: bool) -> None:
-        """Begin or end to listen to /tf; what was heard there stays. In the executor's thread."""
+        """Start or stop listening to /tf; what was heard is kept. In the executor's thread."""
         if dynamic and self._moving is None:
             self._moving = self._subscribe("/tf", self._buffer.set_transform, latched=False)
         elif not dynamic and self._moving is not None:
@@ -81,7 +81,6 @@ class TransformBuffer:
                 take(transform, "default_authority")
 
         profile = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
             depth=_DEPTH,
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
@@ -113,7 +112,7 @@ class TransformBuffer:
             self._static = None
 
     def _follow_clock(self, stamp_ns: int) -> None:
-        """Forget what moved once the clock jumps back: tf2 would refuse all that is older."""
+        """Forget moving transforms when the clock jumps back: tf2 would refuse all older ones."""
         if 0 < stamp_ns < self._newest_ns - _JUMP_NS:
             self._buffer.clear()  # static transforms stay
             self._newest_ns = stamp_ns

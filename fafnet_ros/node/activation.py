@@ -1,4 +1,4 @@
-"""What an active node has and an inactive one has not: subscriptions, sources, pipeline, worker.
+"""What only an active node has: subscriptions, sources, pipeline, worker.
 
 A frame's way: message -> `Inputs` (pairing) -> mailbox -> worker thread (`Pipeline`) -> `Outputs`.
 The executor only receives, pairs and answers.
@@ -33,20 +33,19 @@ from fafnet_ros.inputs.gravity import gravity_source
 from fafnet_ros.inputs.inputs import Inputs, ReceivedPair
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters, GravityParameters, InputParameters
 from fafnet_ros.node.failures import one_line
-from fafnet_ros.node.load import RateLimit, is_over_age
+from fafnet_ros.node.load import RateLimit
 from fafnet_ros.node.parameters import FrameParameters, HHAParameters, LoadParameters
 from fafnet_ros.node.pipeline import Pipeline
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.node.worker import LatestWorker
-from fafnet_ros.outputs import Outputs
-from fafnet_ros.outputs.parameters import OutputParameters
+from fafnet_ros.outputs import Outputs, OutputSettings
 from fafnet_ros.parameters import read_parameters
 
 
 class OnFault(Protocol):
-    """Takes the kind of a fault and what to say of it: counted each time, logged now and then.
+    """Takes the kind of a fault and the sentence about it: counted each time, logged now and then.
 
-    With an exception that nobody foresaw, the log has its traceback too.
+    For an unexpected exception the log has its traceback too.
     """
 
     def __call__(self, kind: str, text: str, error: Exception | None = None) -> None:
@@ -58,15 +57,12 @@ class Activation:
     """Begins when it is made, ends with `close`.
 
     Args:
-        node: the node; each part gets its own group of its parameters.
-        segmenter: the network.
-        outputs: where results go.
-        statistics: what is counted and measured.
+        node: the node; each part gets its own group of the parameters.
         on_fault: see `OnFault`; called from the worker's thread too.
-        on_doubt: takes what to say of frames that are labelled but may be wrong; so called as well.
+        on_doubt: takes the sentence about frames that are labelled but may be wrong.
 
     Raises:
-        ValueError: parameters that hold no direction, pose or frame.
+        ValueError: a parameter that is no direction, rotation, frame or camera matrix.
     """
 
     def __init__(
@@ -86,7 +82,7 @@ class Activation:
         self._begun = time.monotonic()
         self._load = read_parameters(node, LoadParameters)
         self._limit = RateLimit(self._load.max_rate)
-        self._shown = read_parameters(node, OutputParameters)
+        self._shown = read_parameters(node, OutputSettings)
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
         frames = read_parameters(node, FrameParameters).settings
@@ -111,7 +107,7 @@ class Activation:
             self._worker: LatestWorker[ReceivedPair] = LatestWorker(
                 self._work, name="fafnet inference"
             )
-            undo.callback(self._stop_worker)
+            undo.callback(self.stop_working)
             self.inputs = Inputs(
                 node,
                 inputs,
@@ -124,30 +120,27 @@ class Activation:
             self._undo = undo.pop_all()
 
     def close(self) -> None:
-        """Let go of the camera, then finish the frame in hand."""
+        """Unsubscribe from the camera, then finish the frame in work."""
         self._undo.close()
 
     def stop_working(self) -> None:
         """End the worker: it must not publish into a context that is gone."""
-        self._stop_worker()
-
-    def _stop_worker(self) -> None:
         if self._worker.stop():
             self._statistics.count(LEFT)
 
     def apply(self) -> None:
-        """Take the parameters that may change while the node is active, for the next frame."""
+        """Read again the parameters that may change while the node is active."""
         load = read_parameters(self._node, LoadParameters)
         if load.max_rate != self._load.max_rate:
             self._limit = RateLimit(load.max_rate)
         self._load = load
-        self._shown = read_parameters(self._node, OutputParameters)
+        self._shown = read_parameters(self._node, OutputSettings)
         inputs = read_parameters(self._node, InputParameters)
         self._slop_s = inputs.slop
         self.inputs.apply(inputs)
 
     def follow_publishers(self) -> None:
-        """Follow what is published now: reliability, and where transforms are; the executor's."""
+        """Follow what is published now: reliability and transforms; in the executor's thread."""
         self.inputs.follow_publishers()
         self._extrinsics.follow(self._statistics.figures().pace_s)
 
@@ -163,13 +156,14 @@ class Activation:
 
     def _work(self, pair: ReceivedPair) -> None:
         begun = time.monotonic()
-        if is_over_age(pair.received, begun, self._load.max_latency):
+        # By time of receipt, because the camera's clock may not be the computer's.
+        if 0 < self._load.max_latency < begun - pair.received:
             self._statistics.count(OVER_AGE)
             return
         self._statistics.measure("receive", begun - pair.received)
         try:
             self._segment(pair)
-        except ValueError as error:  # a frame that does not fit: said once in a while, counted
+        except ValueError as error:  # a frame that does not fit
             topics = " and ".join(self.inputs.topic(stream) for stream in Stream)
             self._on_fault("refused", f"{topics}: {worded(error, self._depth_info_topic)}")
         except Exception as error:

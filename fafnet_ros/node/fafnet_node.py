@@ -1,7 +1,7 @@
 """The node `/fafnet`: RGB-D topics in, segmentation images and clouds out.
 
-Here are its states, its parameters and its diagnostics; what it does with frames while it is active
-is `fafnet_ros.node.activation`.
+Its states, parameters and diagnostics are here; its work on frames is in
+`fafnet_ros.node.activation`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_
 from fafnet_core.input_size import parse_input_size, size_text
 from fafnet_ros.diagnostics.events import DOUBTFUL
 from fafnet_ros.diagnostics.message import diagnostics_message
-from fafnet_ros.diagnostics.state import NodeState, SaidOfFrame
+from fafnet_ros.diagnostics.state import REPORT_EVERY, NodeState, SaidOfFrame
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.node.activation import Activation
 from fafnet_ros.node.failures import SEE_LOG
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.node.parameters import GROUPS, NetworkParameters, StartParameters
-from fafnet_ros.outputs import Outputs
-from fafnet_ros.outputs.parameters import OutputParameters
+from fafnet_ros.outputs import Outputs, OutputSettings
 from fafnet_ros.parameters import declare_parameters, read_parameters
 
 _LOG_EVERY = 10.0
@@ -54,7 +53,7 @@ class SegmentNode(SturdyLifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady time: under use_sim_time a ROS timer stands still when /clock does.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._report, clock=steady)
+        self.create_timer(REPORT_EVERY, self._report, clock=steady)
         self.create_timer(0.5, self._follow_publishers, clock=steady)
         self._apply_timer = self.create_timer(0.0, self._apply_settings, clock=steady)
         self._apply_timer.cancel()
@@ -65,16 +64,16 @@ class SegmentNode(SturdyLifecycleNode):
     # Parameters
 
     def _check(self, group: object) -> None:
-        """Refuse what does not fit the label set; where it fits, have it applied."""
-        if self._outputs is not None and isinstance(group, OutputParameters):
+        """Refuse what does not fit the label set; otherwise have it applied."""
+        if self._outputs is not None and isinstance(group, OutputSettings):
             self._outputs.check(group)
-        # Only when this returns are the values set, all of one request at once.
+        # The values are set after this returns, all of one request at once.
         self._apply_timer.reset()
 
     def _apply_settings(self) -> None:
         self._apply_timer.cancel()
         if self._outputs is not None:
-            self._outputs.apply(read_parameters(self, OutputParameters))
+            self._outputs.apply(read_parameters(self, OutputSettings))
         if self._activation is not None:
             self._activation.apply()
 
@@ -93,7 +92,7 @@ class SegmentNode(SturdyLifecycleNode):
         """Load the network and announce the outputs."""
         parameters = read_parameters(self, NetworkParameters)
         # PyTorch's threads wait for each other by spinning. With a thread on every core, any other
-        # busy process (there always is one: the camera) stalls all of them, tenfold and more.
+        # busy process (the camera, at least) makes all of them ten times slower, or worse.
         use_threads(parameters.threads or max((os.cpu_count() or 1) - 1, 1))
         self._segmenter = segmenter = Segmenter.from_checkpoint(
             parameters.checkpoint,
@@ -106,7 +105,7 @@ class SegmentNode(SturdyLifecycleNode):
             self.get_logger().warning(segmenter.notice)
         self._outputs = Outputs(self, segmenter.label_set)
         try:
-            self._outputs.apply(read_parameters(self, OutputParameters))
+            self._outputs.apply(read_parameters(self, OutputSettings))
         except ValueError:
             self._release()  # a half-done configuration must leave nothing behind
             raise
@@ -133,7 +132,7 @@ class SegmentNode(SturdyLifecycleNode):
             )
             super().on_activate(state)
         except Exception:
-            self._stop()  # nor must a half-begun activation
+            self._stop()  # neither must a half-done activation
             super().on_deactivate(state)
             raise
         self._outputs.publish_label_set()
@@ -142,7 +141,7 @@ class SegmentNode(SturdyLifecycleNode):
 
     @transition
     def on_deactivate(self, state: LifecycleState) -> None:
-        """Let go of the camera; finish the frame in hand."""
+        """Unsubscribe from the camera; finish the frame in work."""
         self._stop()
         super().on_deactivate(state)
 
@@ -166,7 +165,7 @@ class SegmentNode(SturdyLifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
         self._outputs = self._segmenter = None
-        gc.collect()  # callbacks and what they belong to hold each other, and the network with them
+        gc.collect()  # callbacks and their owners refer to each other, and to the network
         give_memory_back()
 
     def close(self) -> None:
@@ -174,7 +173,7 @@ class SegmentNode(SturdyLifecycleNode):
         if self._activation is not None:
             self._activation.stop_working()
 
-    # Once in a while
+    # What is said
 
     def _on_fault(self, kind: str, text: str, error: Exception | None = None) -> None:
         self._statistics.count(kind)

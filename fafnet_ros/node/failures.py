@@ -1,4 +1,4 @@
-"""Exceptions that nobody foresaw, in a line: diagnostics have no room for a traceback."""
+"""Unexpected exceptions in one line: diagnostics have no room for a traceback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FULL = (
 def one_line(error: BaseException) -> str:
     """Return an exception's type and the first line of its text, with the remedy if one is known.
 
-    PyTorch tells a full GPU in two ways, of which only the words are common.
+    PyTorch reports a full GPU by two exceptions that have only these words in common.
     """
     text = str(error).strip()
     first = text.partition("\n")[0].rstrip(" .:")

@@ -1,4 +1,4 @@
-"""A lifecycle node that survives what people do to it."""
+"""A lifecycle node that survives errors and impossible transitions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Transition = Callable[[N, LifecycleState], TransitionCallbackReturn]
 def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
     """Turn a method into a transition: what it raises is logged, and the transition fails.
 
-    rclpy itself swallows exceptions of transitions without a word.
+    rclpy itself ignores exceptions of transitions silently.
     """
 
     @functools.wraps(callback)
@@ -27,7 +27,7 @@ def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
         failure = trace = ""
         try:
             callback(node, state)
-        except (ValueError, OSError) as error:  # what a user can mend, said in a sentence
+        except (ValueError, OSError) as error:  # what a user can correct, in a sentence
             failure = f"{callback.__name__} failed: {error}"
         except Exception as error:
             failure = f"{callback.__name__} failed: {one_line(error)}; {SEE_LOG}"
@@ -35,7 +35,7 @@ def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
         node.failure = failure
         if not failure:
             return TransitionCallbackReturn.SUCCESS
-        if node.context.ok():  # else: a signal came meanwhile, and nothing can be made any more
+        if node.context.ok():  # else: a signal came, and nothing can be published or logged
             node.get_logger().error(f"{failure}{trace}")
         return TransitionCallbackReturn.FAILURE
 
@@ -43,12 +43,12 @@ def transition(callback: Callable[[N, LifecycleState], None]) -> _Transition[N]:
 
 
 class SturdyLifecycleNode(LifecycleNode):
-    """A lifecycle node whose `change_state` answers False to a transition that is not possible.
+    """A lifecycle node whose `change_state` returns False for a transition that is not possible.
 
     rclpy of Jazzy raises out of the executor instead and ends the process (ros2/rclpy issue 1209).
 
     Attributes:
-        failure: why the last transition failed; empty if it did not.
+        failure: why the last transition failed; empty if it succeeded.
     """
 
     failure = ""
@@ -62,7 +62,7 @@ class SturdyLifecycleNode(LifecycleNode):
         ) -> ChangeState.Response:
             wanted = request.transition
             possible = {entry[0]: entry[1] for entry in self._state_machine.available_transitions}
-            # As in rcl, a label beats the id, whose default 0 is a transition too ("create").
+            # As in rcl, a label overrides the id, whose default 0 is a transition too ("create").
             known = wanted.label in possible.values() if wanted.label else wanted.id in possible
             if not known:
                 state = self._state_machine.current_state[1]
@@ -82,6 +82,3 @@ class SturdyLifecycleNode(LifecycleNode):
         """The lifecycle state: unconfigured, inactive, active or finalized."""
         label: str = self._state_machine.current_state[1]
         return label
-
-    def close(self) -> None:
-        """Stop threads and free what the node holds, before it is destroyed."""

@@ -1,4 +1,4 @@
-"""Which frames the node takes: not more a second than it may, and none that has waited too long."""
+"""Which frames the node takes: not more a second than it may."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class RateLimit:
     def admits(self, now_s: float) -> bool:
         """Tell whether a frame that comes now may pass.
 
-        Frames are due on an even grid that lasts from one to the next, so that a camera's jitter
-        does not add up; a pause, or a clock that jumps back, begins a new grid.
+        Frames are due on an even grid, so that a camera's jitter does not add up; a pause, or a
+        clock that jumps back, begins a new grid.
 
         Args:
             now_s: seconds of any clock.
@@ -38,11 +38,3 @@ class RateLimit:
         keeps_to_grid = abs(early) < interval
         self._due = (self._due if keeps_to_grid else now_s) + interval
         return True
-
-
-def is_over_age(received_s: float, now_s: float, max_latency_s: float) -> bool:
-    """Tell whether a frame has waited too long since its receipt; a limit of 0 means never.
-
-    By time of receipt, because the camera's clock may not be the computer's.
-    """
-    return 0 < max_latency_s < now_s - received_s

@@ -1,4 +1,4 @@
-"""The parameters of `segment_node` by group; each part of the node is given its own alone.
+"""The parameters of `segment_node` by group; each part of the node gets only its own.
 
 Those that are `live` change while the node is active; a change takes effect with the next frame.
 """
@@ -6,18 +6,18 @@ Those that are `live` change while the node is active; a change takes effect wit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, Literal
 
 from fafnet_core.hha.stream import HHAStreamConfig
 from fafnet_core.input_size import CHECKPOINT, parse_input_size
-from fafnet_core.messages.frames import FrameSettings, Registration
+from fafnet_core.messages.frames import FrameSettings
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters, GravityParameters, InputParameters
-from fafnet_ros.outputs.parameters import OutputParameters
-from fafnet_ros.parameters import parameter
+from fafnet_ros.outputs import OutputSettings
+from fafnet_ros.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True)
-class StartParameters:
+class StartParameters(Parameters):
     """How the node begins."""
 
     autostart: bool = parameter(
@@ -26,7 +26,7 @@ class StartParameters:
 
 
 @dataclass(frozen=True)
-class NetworkParameters:
+class NetworkParameters(Parameters):
     """Which network, and how it is run."""
 
     checkpoint: str = parameter(
@@ -34,27 +34,25 @@ class NetworkParameters:
         "A safetensors checkpoint, 'default' for the one that ships, or 'untrained:<preset>'.",
     )
     device: str = parameter("auto", "auto (CUDA where there is one), cpu, cuda or cuda:<number>.")
-    precision: str = parameter(
-        "auto",
-        "Arithmetic of the network; auto is the fastest that the device has natively.",
-        choices=("auto", "float32", "bfloat16", "float16"),
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = parameter(
+        "auto", "Arithmetic of the network; auto is the fastest that the device has natively."
     )
     input_size: str = parameter(
         CHECKPOINT,
         "Size at which the network sees the images, WIDTHxHEIGHT as in 320x240, in each image's own"
         " aspect ratio; 'image': their own size; 'checkpoint' or empty: what the checkpoint says.",
-        check=parse_input_size,
     )
-    threads: int = parameter(
-        0,
-        "Processor threads of the network; 0 leaves one core to the camera and to receiving.",
-        minimum=0,
-        maximum=1024,
+    threads: Annotated[int, "0 <= x <= 1024"] = parameter(
+        0, "Processor threads of the network; 0 leaves one core to the camera and to receiving."
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_input_size(self.input_size)
 
 
 @dataclass(frozen=True)
-class FrameParameters:
+class FrameParameters(Parameters):
     """How messages become frames."""
 
     rectified: bool = parameter(
@@ -64,42 +62,35 @@ class FrameParameters:
         (),
         "fx, fy, cx, cy of the colour image in pixels, in place of rgb/camera_info; pixel centres"
         " at whole numbers. Empty: from camera_info.",
-        items=float,
         counts=(0, 4),
     )
-    depth_scale: float = parameter(
-        0.0,
-        "Metres of one count of depth; 0: as the encoding says (16 bits: 0.001).",
-        minimum=0.0,
-        maximum=100.0,
+    depth_scale: Annotated[float, "0 <= x <= 100"] = parameter(
+        0.0, "Metres per unit of depth; 0: as the encoding says (16 bits: 0.001)."
     )
-    registration: str = parameter(
+    registration: Literal["auto", "always", "never"] = parameter(
         "auto",
-        "Register depth to colour here: auto does it for frames whose camera_info or frame id says"
-        " that it has not been done; always does it, never takes depth as it comes.",
-        choices=("auto", "always", "never"),
+        "Register depth to colour here: auto, the frames whose camera_info or frame id says that"
+        " they are not registered; always, every frame; never, none.",
     )
 
     @property
     def settings(self) -> FrameSettings:
-        """The same as the core has it."""
+        """The core's settings."""
         return FrameSettings(
             rectified=self.rectified,
             camera_matrix=self.camera_matrix,
             depth_scale=self.depth_scale or None,
-            registration=cast(Registration, self.registration),
+            registration=self.registration,
         )
 
 
 @dataclass(frozen=True)
-class HHAParameters:
+class HHAParameters(Parameters):
     """How depth becomes HHA."""
 
-    gravity_smoothing: float = parameter(
+    gravity_smoothing: Annotated[float, "0 <= x <= 60"] = parameter(
         0.5,
         "Time constant in seconds with which gravity and the ground are smoothed; 0: not at all.",
-        minimum=0.0,
-        maximum=60.0,
     )
     fill_holes: bool = parameter(
         False,
@@ -109,27 +100,21 @@ class HHAParameters:
 
     @property
     def settings(self) -> HHAStreamConfig:
-        """The same as the core has it."""
+        """The core's settings."""
         return HHAStreamConfig(smoothing_s=self.gravity_smoothing, fill_holes=self.fill_holes)
 
 
 @dataclass(frozen=True)
-class LoadParameters:
+class LoadParameters(Parameters):
     """Which frames are taken."""
 
-    max_rate: float = parameter(
-        0.0,
-        "Most frames a second that are segmented; 0: all.",
-        minimum=0.0,
-        maximum=1000.0,
-        live=True,
+    max_rate: Annotated[float, "0 <= x <= 1000"] = parameter(
+        0.0, "Most frames a second that are segmented; 0: all.", live=True
     )
-    max_latency: float = parameter(
+    max_latency: Annotated[float, "0 <= x <= 60"] = parameter(
         0.0,
         "Frames that have waited longer, in seconds since they were received, are dropped before"
         " any work; 0: none.",
-        minimum=0.0,
-        maximum=60.0,
         live=True,
     )
 
@@ -142,7 +127,7 @@ GROUPS = (
     ExtrinsicsParameters,
     GravityParameters,
     HHAParameters,
-    OutputParameters,
+    OutputSettings,
     LoadParameters,
 )
 """All parameters of the node."""

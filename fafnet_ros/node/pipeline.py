@@ -23,17 +23,11 @@ from fafnet_ros.outputs import Lens, SegmentedFrame
 
 
 class Pipeline:
-    """One activation's way from a pair of messages to a result; one thread at a time uses it.
+    """Makes results of pairs of messages while the node is active; for one thread at a time.
 
     Args:
-        segmenter: the network.
-        frames: how messages become frames.
-        hha: how depth becomes HHA.
-        extrinsics: where the transform between the cameras comes from.
-        gravity: where down comes from.
-        statistics: gets the time of each stage.
-        doubt: called with what to say of a frame that is labelled but may be wrong.
-        depth_info_topic: where depth's camera_info comes from, for messages.
+        doubt: called with the sentence about a frame that is labelled but may be wrong.
+        depth_info_topic: where depth's camera_info comes from, for that sentence.
     """
 
     def __init__(
@@ -45,7 +39,7 @@ class Pipeline:
         gravity: GravitySource,
         statistics: Statistics,
         doubt: Callable[[str], None],
-        depth_info_topic: str = "",
+        depth_info_topic: str,
     ) -> None:
         self._segmenter = segmenter.following(hha)
         self._rectified = frames.rectified
@@ -58,7 +52,7 @@ class Pipeline:
 
     @property
     def depth_info_missed_at(self) -> float:
-        """When a frame last had to do without depth's camera_info; see `FrameBuilder`."""
+        """When a frame last lacked depth's camera_info; see `FrameBuilder`."""
         return self._builder.depth_info_missed_at
 
     def run(self, pair: ReceivedPair, *, label: bool) -> SegmentedFrame:
@@ -66,7 +60,7 @@ class Pipeline:
 
         Args:
             pair: what was received.
-            label: False leaves the network out: nobody wants labels.
+            label: False: nobody wants labels, and the network does not run.
 
         Raises:
             ValueError: the pair makes no frame; the message says what to do.

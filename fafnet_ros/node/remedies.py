@@ -14,7 +14,7 @@ from fafnet_core.messages.errors import (
 
 _REGISTER = (
     "have the driver register it (RealSense: align_depth.enable:=true, Orbbec:"
-    " depth_registration:=true), or let it be done here, which takes the camera_info of depth and"
+    " depth_registration:=true), or let it be done here, which needs the camera_info of depth and"
     " the transform between the cameras (parameter depth_to_color, its topic, or TF)"
 )
 
@@ -31,15 +31,15 @@ _REMEDIES: dict[type, str] = {
 }
 
 
-def worded(fault: object, depth_info_topic: str = "") -> str:
+def worded(fault: object, depth_info_topic: str) -> str:
     """Return a fault or a doubt as one sentence: what it is, and what to do.
 
     Args:
-        fault: of `fafnet_core.messages.errors`, or anything that says itself what to do.
-        depth_info_topic: where the camera_info of depth comes from; empty: not known.
+        fault: of `fafnet_core.messages.errors`, or anything whose text says what to do.
+        depth_info_topic: where the camera_info of depth comes from.
     """
     text = str(fault)
-    if depth_info_topic and _is_of_depth_info(fault):
+    if _is_of_depth_info(fault):
         text += f" (camera_info of depth: {depth_info_topic})"
     remedy = _REMEDIES.get(type(fault))
     return f"{text}; {remedy}" if remedy else text

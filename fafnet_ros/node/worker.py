@@ -13,7 +13,7 @@ class LatestWorker(Generic[T]):
     """Runs `handle` on the newest job in a thread of its own.
 
     Args:
-        handle: what to do with a job; it must deal with its own exceptions.
+        handle: does a job; it must handle its own exceptions.
         name: the thread's name, as debuggers show it.
     """
 
@@ -35,7 +35,7 @@ class LatestWorker(Generic[T]):
         return replaced
 
     def stop(self) -> bool:
-        """Finish the job in hand and end the thread; True if a job that waited is lost."""
+        """Finish the job in work and end the thread; True if a job that waited is lost."""
         with self._ready:
             self._stopping = True
             lost, self._job = self._job is not None, None
@@ -54,7 +54,7 @@ class LatestWorker(Generic[T]):
             self._ended.set()
 
     def _next(self) -> T | None:
-        """Wait for a job; None once there is none to come."""
+        """Wait for a job; None once the worker is to stop."""
         with self._ready:
             self._ready.wait_for(lambda: self._stopping or self._job is not None)
             job, self._job = self._job, None

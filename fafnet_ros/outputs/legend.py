@@ -12,7 +12,7 @@ from fafnet_core.camera import Camera
 from fafnet_core.inference import class_key
 from fafnet_core.labels import LabelSet
 from fafnet_ros.images import array_to_image
-from fafnet_ros.outputs.qos import LATCHED_QOS
+from fafnet_ros.qos import LATCHED_QOS
 
 _ROWS = 20
 """Names in one column of markers; they share the height of the view."""
@@ -25,7 +25,7 @@ _LINE = 0.7
 
 
 class Legend:
-    """What a label set means: sent once, and again to those who come later."""
+    """The names and colours of a label set: sent once, and to later subscribers."""
 
     def __init__(self, node: LifecycleNode, label_set: LabelSet) -> None:
         self._node = node
@@ -44,7 +44,7 @@ class Legend:
 
     @property
     def waits_for_a_frame(self) -> bool:
-        """Whether somebody wants the markers, whose place the first frame will tell."""
+        """Whether somebody wants the markers, whose place the first frame determines."""
         return (
             self._markers is not None
             and self._placed is None
@@ -75,8 +75,8 @@ class Legend:
 def markers(label_set: LabelSet, camera: Camera, frame_id: str) -> Any:
     """Return the class names in their colours as a visualization_msgs/MarkerArray.
 
-    They stand in columns to the right of the view, one metre ahead of the camera, and turn to
-    whoever looks. The first marker removes what an earlier legend may have left.
+    They are in columns to the right of the view, one metre ahead of the camera, and face the
+    viewer. The first marker removes those of an earlier legend.
 
     Args:
         label_set: whose names.

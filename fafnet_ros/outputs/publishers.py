@@ -16,15 +16,16 @@ from std_msgs.msg import Header
 
 from fafnet_core.labels import LabelSet
 from fafnet_core.nearest import unknown_name
-from fafnet_ros.images import array_to_image
-from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
+from fafnet_ros.images import array_to_image, camera_to_info
+from fafnet_ros.outputs.frame import SegmentedFrame
 from fafnet_ros.outputs.legend import Legend
+from fafnet_ros.outputs.parameters import OutputSettings
 from fafnet_ros.outputs.points import PointClouds
-from fafnet_ros.outputs.qos import IMAGE_QOS
 from fafnet_ros.outputs.rendering import FrameRendering
+from fafnet_ros.qos import IMAGE_QOS
 
 MAX_MASKS = 40
-"""Each mask is a topic of its own; more than these would drown all others."""
+"""Each mask is a topic of its own; more would make the list of topics useless."""
 
 TOPICS = (
     "labels",
@@ -55,13 +56,13 @@ class _Output:
         """Whether anybody subscribes."""
         try:
             return bool(self.publisher.get_subscription_count())
-        except InvalidHandle:  # a mask that is just being taken away
+        except InvalidHandle:  # a mask that is being removed
             return False
 
     def publish(self, rendering: FrameRendering, header: Header) -> None:
         """Make the message and send it."""
         message = self.make(rendering, header)
-        with suppress(InvalidHandle):  # taken away meanwhile
+        with suppress(InvalidHandle):  # removed in another thread
             self.publisher.publish(message)
 
 
@@ -129,10 +130,10 @@ class Outputs:
             )
 
     def apply(self, settings: OutputSettings) -> None:
-        """Bring the topics of masks in line with the settings; others stay as they are.
+        """Create and remove the topics of masks as the settings say.
 
-        Nobody can subscribe to a mask before this: call it when the node is configured, and when
-        settings change, in the thread that makes the node's publishers.
+        Call it when the node is configured and when settings change, in the thread that makes the
+        node's publishers.
 
         Raises:
             ValueError: as `check`; nothing is changed.
@@ -152,12 +153,12 @@ class Outputs:
         make = _image("mono8", lambda rendering: rendering.mask(index))
         output = self._create(Image, f"mask/{mask_topic(self._label_set, index)}", make)
         if self._legend.is_active:
-            # A transition switches on the publishers that are there; this one came after it.
+            # Activation enables the publishers that exist; this one is made after it.
             output.publisher.on_activate(None)
         return output
 
     def publish_label_set(self) -> None:
-        """Publish names, colours and legend, for those who come now and later."""
+        """Publish names, colours and legend, for present and later subscribers."""
         self._legend.publish()
 
     def publish(self, segmented: SegmentedFrame, header: Header, settings: OutputSettings) -> None:
@@ -192,11 +193,5 @@ def _image(encoding: str, picture: Callable[[FrameRendering], Any]) -> _Make:
 
 def _camera_info(rendering: FrameRendering, header: Header) -> CameraInfo:
     """Return the camera of the outputs' images, at their size."""
-    camera, lens = rendering.camera, rendering.segmented.lens
-    info = CameraInfo(header=header, height=camera.height, width=camera.width)
-    info.distortion_model = lens.model
-    info.d = list(lens.coefficients)
-    info.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
-    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    info.p = [*info.k[:3], 0.0, *info.k[3:6], 0.0, *info.k[6:], 0.0]
-    return info
+    lens = rendering.segmented.lens
+    return camera_to_info(rendering.camera, header, lens.model, lens.coefficients)

@@ -11,15 +11,16 @@ from fafnet_core.camera import Camera
 from fafnet_core.frame import Segmentation
 from fafnet_core.inference import blend
 from fafnet_core.resampling import resized_image, sampled
-from fafnet_ros.outputs.frame import OutputSettings, SegmentedFrame
+from fafnet_ros.outputs.frame import SegmentedFrame
+from fafnet_ros.outputs.parameters import OutputSettings
 
 
 class FrameRendering:
     """What is shown of one frame under these settings.
 
-    Images are of the outputs' size. Only the picture under the overlay is averaged where that is
-    smaller: a label, a confidence or HHA is that of the pixel at the same place, because nothing
-    lies between two classes, or between a depth and none.
+    Images are of the outputs' size. Where that is smaller, only the picture under the overlay is
+    averaged: labels, confidence and HHA are those of the pixel at the same place, because there is
+    no mean of two classes, or of a depth and none.
     """
 
     def __init__(self, segmented: SegmentedFrame, settings: OutputSettings) -> None:
@@ -58,7 +59,7 @@ class FrameRendering:
 
     @cached_property
     def hha(self) -> NDArray[np.uint8]:
-        """HHA (h, w, 3), whatever the size at which the network saw it."""
+        """HHA (h, w, 3), of any size at which the network saw it."""
         return sampled(self.segmented.hha, self.size)
 
     @cached_property

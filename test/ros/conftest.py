@@ -31,6 +31,11 @@ from fafnet_ros.dds import use_large_image_profile  # noqa: E402
 # Domains above 101 reach into the ports that the system hands out.
 _DOMAINS = itertools.cycle(random.sample(range(1, 101), 100))
 
+PROJECT = Path(__file__).resolve().parents[2]
+
+REPORT_OFTEN = "import fafnet_ros.diagnostics.state as state; state.REPORT_EVERY = 0.25"
+"""Python runs this before a node, whose reports tests wait for all the time."""
+
 _ASK_AGAIN = 0.5
 """Seconds after which a client that was never answered asks again."""
 
@@ -90,6 +95,7 @@ class Ros:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[Process] = []
+        self._participants: list[Node] = []
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         use_large_image_profile()
         self.domain = next(domain for domain in _DOMAINS if _is_free(domain))
@@ -106,12 +112,14 @@ class Ros:
         *,
         remap: dict[str, str] | None = None,
         params_file: Path | None = None,
+        before: str = "",
         **parameters: Any,
     ) -> Process:
         """Start an executable of `fafnet_ros` with these parameters.
 
         The node has the smallest network unless a test says otherwise: what most tests are about
-        does not depend on labels that mean something, and frames wait for no large one.
+        does not depend on labels that mean something, and frames wait for no large one. `before` is
+        Python that is run before the node.
         """
         options = [f"{name}:={target}" for name, target in (remap or {}).items()]
         room = "" if executable == "segment_node" else "cameras."
@@ -125,10 +133,25 @@ class Ros:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["-p", f"{name}:={text}"]
         environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain)}
+        if executable == "segment_node":
+            first = self._folder / f"{len(self._processes)}-first"
+            first.mkdir()
+            (first / "sitecustomize.py").write_text(f"{REPORT_OFTEN}\n{before}")
+            # That early nobody has looked for the package beside the tests yet.
+            paths = (str(first), str(PROJECT), os.environ.get("PYTHONPATH", ""))
+            environment["PYTHONPATH"] = os.pathsep.join(paths)
         log = self._folder / f"{len(self._processes)}-{executable}.log"
         process = Process(command, environment, log)
         self._processes.append(process)
         return process
+
+    def participant(self, *arguments: Any, make: type = Node, **options: Any) -> Any:
+        """Return a node in a participant of its own: one cannot give a topic two types."""
+        context = rclpy.Context()
+        rclpy.init(context=context, domain_id=self.domain)
+        node = make(*arguments, context=context, **options)
+        self._participants.append(node)
+        return node
 
     def collect(self, kind: type, topic: str, qos: Any = 10) -> list[Any]:
         """Subscribe and return the list that the messages will be in."""
@@ -193,8 +216,9 @@ class Ros:
         for process in self._processes:
             process.stop()
         self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self._context)
+        for node in (self.node, *self._participants):
+            node.destroy_node()
+            rclpy.try_shutdown(context=node.context)
 
 
 def _harmless(request: Any) -> Any:

@@ -34,15 +34,11 @@ class HandCamera:
     def __init__(self, ros: Ros, *topics: str) -> None:
         self._ros = ros
         self._publishers = {
-            topic: ros.node.create_publisher(_KINDS[topic], topic, 10) for topic in topics
+            topic: ros.node.create_publisher(_KINDS[topic], topic, 100) for topic in topics
         }
-        self.wait_until_heard()
-
-    def wait_until_heard(self) -> None:
-        """Wait until somebody subscribes to each topic."""
-        self._ros.wait_for(
+        ros.wait_for(
             lambda: all(p.get_subscription_count() for p in self._publishers.values()),
-            "subscriptions",
+            "a subscription to each topic",
         )
 
     def close(self) -> None:
@@ -97,6 +93,11 @@ class HandCamera:
         self.send_colour(stamp_s, width=width)
         self.send_depth(stamp_s, width=depth_width or width, frame=depth_frame)
         self._ros.spin(0.1)
+
+    def take(self, stamp_s: float, *, width: int = 64, focal: float = 60.0) -> None:
+        """Send a frame with its camera_info."""
+        self.send_info("rgb/camera_info", stamp_s, width=width, focal=focal)
+        self.send(stamp_s, width=width)
 
     def send_imu(
         self,

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("sensor_msgs", reason="sensor_msgs is not installed")
 
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from fafnet_core.messages.synchronizer import Stream
 from fafnet_ros.inputs.calibrations import Calibrations
@@ -26,28 +26,41 @@ def info(
     return message
 
 
-def test_another_matrix_or_size_is_a_change_and_the_same_again_is_none() -> None:
+def test_each_stream_and_frame_has_its_own_and_the_same_again_is_no_change() -> None:
     calibrations = Calibrations(rectified=False)
     assert calibrations.change(C, None) is None
-    assert calibrations.change(C, info()) is None
-    assert calibrations.change(C, info()) is None
-    assert calibrations.change(C, info(focal=61.25)) == (
-        "64x48, fx 61.25, fy 61.25, cx 31.5, cy 23.5 (was 64x48, fx 60, fy 60, cx 31.5, cy 23.5)"
-    )
-    assert calibrations.change(C, info(focal=61.25, p=50.0)) is None  # P is not in use
-    wider = calibrations.change(C, info(focal=61.25, width=80))
-    assert wider is not None
-    assert wider.startswith("80x48, ")
-    assert calibrations.change(C, info(focal=61.25, width=80)) is None
-
-
-def test_each_stream_and_frame_has_its_own() -> None:
-    calibrations = Calibrations(rectified=False)
     for _ in range(3):  # depth that flickers between aligned and not
         assert calibrations.change(C, info()) is None
+        assert calibrations.change(C, info(binning_x=1, binning_y=1)) is None  # 0 means 1
         assert calibrations.change(D, info(focal=40.0)) is None
         assert calibrations.change(D, info(frame="depth", focal=50.0)) is None
+        broken = info(frame="broken", focal=float("nan"))
+        assert calibrations.change(D, broken) is None
     assert calibrations.change(D, info(frame="depth", focal=55.0)) is not None
+
+
+def region(**fields: int) -> RegionOfInterest:
+    return RegionOfInterest(width=32, height=48, **fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "new"),
+    [
+        ({"focal": 61.25}, "64x48, fx 61.25, fy 61.25, cx 31.5, cy 23.5"),
+        ({"width": 80}, "80x48, fx 60, fy 60, cx 31.5, cy 23.5"),
+        ({"p": 50.0}, None),  # P is not in use
+        ({"binning_x": 2, "binning_y": 2}, "64x48, fx 60, fy 60, cx 31.5, cy 23.5, binning 2x2"),
+        (
+            {"roi": region(x_offset=8)},
+            "64x48, fx 60, fy 60, cx 31.5, cy 23.5, region 32x48 at 8, 0",
+        ),
+    ],
+)
+def test_all_that_decides_the_camera_matrix_is_told(changes: dict[str, Any], new: str) -> None:
+    calibrations = Calibrations(rectified=False)
+    assert calibrations.change(C, info()) is None
+    told = calibrations.change(C, info(**changes))
+    assert told == (new and f"{new} (was 64x48, fx 60, fy 60, cx 31.5, cy 23.5)")
 
 
 def test_rectified_images_go_by_p_or_else_by_k() -> None:
@@ -57,30 +70,5 @@ def test_rectified_images_go_by_p_or_else_by_k() -> None:
     assert calibrations.change(C, info(p=55.0)) == (
         "64x48, fx 55, fy 55, cx 30, cy 22 (was 64x48, fx 50, fy 50, cx 30, cy 22)"
     )
-    assert calibrations.change(D, info(focal=60.0)) is None
-    assert calibrations.change(D, info(focal=70.0)) is not None
-
-
-def test_binning_and_region_of_interest_are_part_of_it() -> None:
-    calibrations = Calibrations(rectified=False)
-    assert calibrations.change(C, info()) is None
-    assert calibrations.change(C, info(binning_x=1, binning_y=1)) is None  # 0 means 1
-    binned = calibrations.change(C, info(binning_x=2, binning_y=2))
-    assert binned is not None
-    assert "binning 2x2 (was" in binned
-    message = info(binning_x=2, binning_y=2)
-    message.roi.x_offset, message.roi.width, message.roi.height = 8, 32, 48
-    cropped = calibrations.change(C, message)
-    assert cropped is not None
-    assert "region 32x48 at 8, 0 (was" in cropped
-
-
-def test_a_camera_that_is_not_calibrated_is_told_without_failing() -> None:
-    calibrations = Calibrations(rectified=True)
-    assert calibrations.change(C, CameraInfo(width=64, height=48)) is None
-    found = calibrations.change(C, info(frame=""))
-    assert found is not None
-    assert "(was 64x48, fx 0, fy 0" in found
-    broken = info(focal=float("nan"))
-    assert calibrations.change(D, broken) is None
-    assert calibrations.change(D, broken) is None
+    assert calibrations.change(D, CameraInfo(width=64, height=48)) is None  # not calibrated
+    assert "(was 64x48, fx 0, fy 0" in (calibrations.change(D, info(frame="")) or "")

@@ -61,13 +61,10 @@ def test_parameters_of_presets_exist_and_are_in_range() -> None:
 
     from fafnet_ros.node.parameters import GROUPS
 
-    specs = {field.name: field for group in GROUPS for field in fields(group)}
-    for name, camera in CAMERAS.items():
-        for key, value in camera.get("parameters", {}).items():
-            assert key in specs, name
-            assert type(value) is type(specs[key].default), (name, key)
-            choices = specs[key].metadata["parameter"].choices
-            assert not choices or value in choices, (name, key)
+    groups: dict[str, Any] = {field.name: group for group in GROUPS for field in fields(group)}
+    for camera in CAMERAS.values():
+        for name, value in camera.get("parameters", {}).items():
+            groups[name](**{name: value})
 
 
 def test_the_parameter_file_has_every_parameter_at_its_default() -> None:
@@ -82,15 +79,9 @@ def test_the_parameter_file_has_every_parameter_at_its_default() -> None:
     assert {name: defaults[name] for name in values} == values
     commented = [name for name in defaults if name not in values]
     assert [name for name in commented if f"    # {name}: " not in text] == []
-
-
-def test_the_parameter_file_leaves_presets_what_they_set() -> None:
-    # It comes after them: a value written there would undo theirs.
-    text = (PROJECT / "config/segment.yaml").read_text()
-    values = yaml.safe_load(text)["/**"]["ros__parameters"]
+    # It comes after the presets: a value written there would undo theirs.
     preset = {key for camera in CAMERAS.values() for key in camera.get("parameters", {})}
-    assert preset
-    assert preset & set(values) == set()
+    assert preset <= set(commented)
 
 
 def test_findings_on_the_page_of_troubles_are_what_the_code_says() -> None:

@@ -1,50 +1,11 @@
-"""What diagnostics say of faults that are planted beside a running node.
+"""What diagnostics say of faults that are planted beside a running node, sentence by sentence.
 
-Every sentence, and the test that plants it:
-
-| sentence | test |
-|---|---|
-| waiting for images | test_inputs_that_bring_nothing |
-| ... has no publisher, and nobody publishes another topic of | test_inputs_that_bring_nothing |
-| ... has no publisher: start the camera, or remap it | test_inputs_that_bring_nothing |
-| ... offers reliability best_effort, this node asks for reliable | test_inputs_that_bring_nothing |
-| ... carries ..., this node reads | test_inputs_that_bring_nothing |
-| ... waiting for the first message of | test_inputs_that_bring_nothing |
-| ... has a publisher but is silent | test_inputs_that_bring_nothing |
-| images come, but no camera_info on | test_inputs_that_bring_nothing |
-| gravity is 'tf', but | test_inputs_that_bring_nothing |
-| segmenting | test_a_healthy_camera |
-| nobody subscribes to an output | test_nobody_subscribes |
-| ... has 2 publishers | test_two_publishers_on_a_topic |
-| the stamps of ... are 0 | test_stamps[zero] |
-| the stamps of ... stand still | test_stamps[still] |
-| do not pair with a slop of | test_too_few_stamps_to_say_why |
-| do not pair: stamps of ... are ... behind | test_stamps[late] |
-| do not pair: they are of different clocks | test_stamps[clocks] |
-| do not pair: nearest stamps are ... apart; slop:= | test_stamps[between] |
-| these fit, but depth comes ... after its partner | test_stamps[queue] |
-| only ... images a second find a partner; ... get lost | test_images_that_get_lost |
-| if it is the clocks, pairs are of different moments | test_stamps[apart] |
-| what a frame is refused for | test_frames_that_are_refused |
-| depth is in frame ..., colour in | test_robot: test_unregistered_depth_without... |
-| the transform from depth ... is not known | test_robot: test_unregistered_depth_without... |
-| ... flickers | test_depth_that_flickers |
-| ... of the pixels of ... have no depth | test_depth_without_values |
-| ... are dropped, older than max_latency | test_pairs_that_are_too_old |
-| a frame failed: ...; the GPU's memory is full | test_a_network_that_fails_is_slow_or_hangs |
-| the network is slower than the camera | test_a_network_that_fails_is_slow_or_hangs |
-| no labels for ... s | test_a_network_that_fails_is_slow_or_hangs |
-| MiB of memory of ... are free | test_a_network_that_fails_is_slow_or_hangs |
-| gravity is 'imu', but ... | test_an_imu_of_no_use |
-| the rotation from the IMU's frame | test_an_imu_of_no_use |
-| unconfigured: not segmenting until it is active | test_node: test_a_bad_checkpoint_fails... |
-| on_configure failed | test_node: test_a_bad_checkpoint_fails... |
-| on_activate failed | test_node: test_a_camera_matrix_that_is_none... |
+Planted elsewhere: depth that is not registered, and a transform that is missing (`test_robot`);
+a camera_info of depth that is missing or wrong, and transitions that fail (`test_node`).
 """
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,61 +13,20 @@ from typing import Any
 
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from conftest import Process, Ros  # noqa: E402
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from hand_camera import HandCamera  # noqa: E402
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
-from rcl_interfaces.srv import SetParameters  # noqa: E402
-from rclpy.node import Node  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from conftest import Ros
+from hand_camera import AT_REST, HandCamera
+from onlooker import ERROR, OK, WARN, Diagnostics, set_parameters
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-PROJECT = Path(__file__).resolve().parents[2]
-OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"
 PAIR = ("rgb/camera_info", "depth/camera_info", "rgb/image", "depth/image")
 
 
-class Said:
-    """What the node's diagnostics say."""
-
-    def __init__(self, ros: Ros) -> None:
-        self._ros = ros
-        self.reports: list[DiagnosticArray] = ros.collect(DiagnosticArray, "/diagnostics")
-
-    @property
-    def level(self) -> bytes:
-        return bytes(self.reports[-1].status[0].level)
-
-    @property
-    def message(self) -> str:
-        return str(self.reports[-1].status[0].message) if self.reports else ""
-
-    @property
-    def values(self) -> dict[str, str]:
-        return {entry.key: entry.value for entry in self.reports[-1].status[0].values}
-
-    def has(self, *parts: str) -> bool:
-        return all(part in self.message for part in parts)
-
-    def wait_for(self, *parts: str) -> None:
-        self._ros.wait_for(lambda: self.has(*parts), f"'{' ... '.join(parts)}'")
-
-
-@pytest.fixture
-def participant(ros: Ros) -> Iterator[Node]:
-    """A node in a participant of its own: one participant cannot give a topic two types."""
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=ros.domain)
-    node = Node("driver", context=context)
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown(context=context)
-
-
-def test_inputs_that_bring_nothing(ros: Ros, participant: Node) -> None:
-    said = Said(ros)
+def test_inputs_that_bring_nothing(ros: Ros) -> None:
+    participant = ros.participant("driver")
+    said = Diagnostics(ros)
     shy = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
     colour = participant.create_publisher(Image, "rgb/image", shy)
     depth = participant.create_publisher(CompressedImage, "depth/image", 5)
@@ -117,8 +37,7 @@ def test_inputs_that_bring_nothing(ros: Ros, participant: Node) -> None:
     assert ros.change_state("configure")
     assert ros.change_state("activate")
     ros.wait_for(
-        lambda: any("waiting for images" in each.status[0].message for each in said.reports),
-        "the first seconds",
+        lambda: any("waiting for images" in text for text in said.messages), "the first seconds"
     )
     said.wait_for(
         "/rgb/image: /driver offers reliability best_effort, this node asks for reliable",
@@ -140,7 +59,7 @@ def test_inputs_that_bring_nothing(ros: Ros, participant: Node) -> None:
     camera = HandCamera(ros, "rgb/image", "depth/image")
     said.wait_for("/rgb/image has a publisher but is silent: /onlooker", "ros2 topic hz /rgb/image")
     waited = "/rgb/image: waiting for the first message of /onlooker"
-    assert any(waited in report.status[0].message for report in said.reports) or said.level == WARN
+    assert any(waited in text for text in said.messages) or said.level == WARN
 
     def send(i: int) -> None:
         camera.send_colour(1 + i / 20)
@@ -171,7 +90,7 @@ class Bench:
 
     def __init__(self, ros: Ros) -> None:
         self.ros = ros
-        self.said = Said(ros)
+        self.said = Diagnostics(ros)
         self._labels = self._subscribe()
         shift = "[0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]"
         self.node = ros.start("segment_node", gravity="imu", depth_to_color=shift)
@@ -212,17 +131,15 @@ class Bench:
             rate_hz,
         )
 
-    def set(self, **values: float) -> None:
-        """Set parameters that are numbers."""
-        kind = ParameterType.PARAMETER_DOUBLE
-        request = SetParameters.Request(
-            parameters=[
-                Parameter(name=name, value=ParameterValue(type=kind, double_value=value))
-                for name, value in values.items()
-            ]
+    def until_healthy(self) -> None:
+        """Send healthy frames until nothing is wrong; the network may be slower than the camera."""
+        self.stamp_s += 100.0
+        begin = self.stamp_s
+        self.camera.run(
+            lambda i: self.healthy(begin + i / 20),
+            lambda: self.said.message.startswith("segmenting"),
+            "healthy frames",
         )
-        answer = self.ros.call(SetParameters, "/fafnet/set_parameters", request)
-        assert all(result.successful for result in answer.results)
 
 
 @pytest.fixture(scope="module")
@@ -232,19 +149,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     domain.close()
 
 
-def until_healthy(bench: Bench) -> None:
-    """Send healthy frames until nothing is wrong; a busy machine may be slower than the camera."""
-    bench.stamp_s += 100.0
-    begin = bench.stamp_s
-    bench.camera.run(
-        lambda i: bench.healthy(begin + i / 20),
-        lambda: bench.said.message.startswith("segmenting"),
-        "healthy frames",
-    )
-
-
 def test_a_healthy_camera(bench: Bench) -> None:
-    until_healthy(bench)
+    bench.until_healthy()
     assert bench.said.level == OK
     assert bench.said.values["input scale"] == "1"
     assert bench.said.values["state"] == "active"
@@ -253,7 +159,7 @@ def test_a_healthy_camera(bench: Bench) -> None:
 
 
 def test_the_names_of_the_values_are_stable(bench: Bench) -> None:
-    until_healthy(bench)
+    bench.until_healthy()
     flows = ("colour", "depth", "paired", "published")
     stages = ("receive", "decode", "hha", "network", "publish", "total", "stamp offset")
     others = (
@@ -272,7 +178,7 @@ def test_nobody_subscribes(bench: Bench) -> None:
     bench.run(lambda i, stamp: bench.healthy(stamp), "nobody subscribes to an output")
     assert bench.said.level == OK
     bench.watch(labels=True)
-    until_healthy(bench)
+    bench.until_healthy()
 
 
 def test_two_publishers_on_a_topic(bench: Bench) -> None:
@@ -285,49 +191,47 @@ def test_two_publishers_on_a_topic(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth_ahead_s", "rate_hz", "level", "parts"),
+    ("depth_ahead_s", "rate_hz", "parts"),
     [
         pytest.param(
-            -3.0, 20.0, WARN,
+            -3.0, 20.0,
             ("do not pair: stamps of /depth/image are 3.0", "behind those of /rgb/image that come",
              "either depth comes so late, or the clocks differ", "for late images, queue_size:="),
             id="late",
         ),
         pytest.param(
-            -1000.0, 20.0, WARN,
+            -1000.0, 20.0,
             ("do not pair: they are of different clocks, 1000 s apart", "/rgb/image says 2023-11-",
              "run chrony"),
             id="clocks",
         ),
         pytest.param(
-            0.08, 5.0, WARN,
+            0.08, 5.0,
             ("do not pair: nearest stamps are 80 ms apart (median), slop is 0.04 s; slop:=0.09",
              "compare ros2 topic echo --field header.stamp /rgb/image with /depth/image"),
             id="between",
         ),
         pytest.param(
-            -0.7, 20.0, WARN,
+            -0.7, 20.0,
             ("do not pair", "these fit, but depth comes 0.", "s after its partner: queue_size:=2"),
             id="queue",
         ),
         pytest.param(
-            0.5, 10.0, WARN,
+            0.5, 10.0,
             ("stamps of /rgb/image are 0.", "behind those of /depth/image that come",
              "if it is the clocks, pairs are of different moments"),
             id="apart",
         ),
     ],
 )  # fmt: skip
-def test_stamps(
-    bench: Bench, depth_ahead_s: float, rate_hz: float, level: bytes, parts: tuple[str, ...]
-) -> None:
+def test_stamps(bench: Bench, depth_ahead_s: float, rate_hz: float, parts: tuple[str, ...]) -> None:
     def send(i: int, stamp_s: float) -> None:
         bench.steady(stamp_s)
         bench.camera.send_colour(stamp_s)
         bench.camera.send_depth(stamp_s + depth_ahead_s)
 
     bench.run(send, *parts, rate_hz=rate_hz)
-    assert bench.said.level == level
+    assert bench.said.level == WARN
 
 
 def test_stamps_of_zero(bench: Bench) -> None:
@@ -338,7 +242,6 @@ def test_stamps_of_zero(bench: Bench) -> None:
 
     bench.run(send, "the stamps of /depth/image are 0: such images are paired by time of receipt")
     assert bench.said.level == WARN
-    bench.run(send, "the stamps of /depth/image are 0")
 
 
 def test_stamps_that_stand_still(bench: Bench) -> None:
@@ -370,7 +273,9 @@ def test_too_few_stamps_to_say_why(bench: Bench) -> None:
 def test_images_that_get_lost(bench: Bench) -> None:
     chance = random.Random(3)
 
-    def send(i: int, stamp_s: float) -> None:
+    def send(i: int, sent_s: float) -> None:
+        # Further apart than the slop, so that no image pairs with another frame's.
+        stamp_s = bench.stamp_s + 0.05 * i
         bench.steady(stamp_s)
         if chance.random() < 0.3:
             bench.camera.send_colour(stamp_s)
@@ -382,7 +287,7 @@ def test_images_that_get_lost(bench: Bench) -> None:
         "images a second find a partner: nearest stamps are",
         "by the gaps of their stamps, images of /rgb/image and /depth/image get lost",
         "config/fastdds.xml",
-        rate_hz=40.0,
+        rate_hz=60.0,
     )
     assert bench.said.level == WARN
 
@@ -396,16 +301,6 @@ def test_frames_that_are_refused(bench: Bench) -> None:
 
     bench.run(send, "/rgb/image and /depth/image: camera_info describes 640x48 pixels, but the")
     assert bench.said.level == ERROR
-    begin = len(bench.said.reports)
-    # Work counts as stuck after ten seconds without labels; here it is known why there are none.
-    bench.camera.run(
-        lambda i: send(i, bench.stamp_s + 20 + i / 20),
-        lambda: len(bench.said.reports) > begin + 13,
-        "thirteen seconds of refused frames",
-    )
-    refused = [report.status[0].message for report in bench.said.reports[begin:]]
-    assert all("describes 640x48" in text for text in refused)
-    assert not any("no labels for" in text for text in refused)
 
 
 def test_depth_that_flickers(bench: Bench) -> None:
@@ -415,7 +310,7 @@ def test_depth_that_flickers(bench: Bench) -> None:
         bench.camera.send_colour(stamp_s)
         bench.camera.send_depth(stamp_s, frame="colour" if i % 3 else "depth")
 
-    until_healthy(bench)
+    bench.until_healthy()
     bench.run(send, "/depth/image flickers: ", "frames a second are not registered", rate_hz=10.0)
     assert bench.said.level == WARN
 
@@ -431,11 +326,11 @@ def test_depth_without_values(bench: Bench) -> None:
 
 
 def test_pairs_that_are_too_old(bench: Bench) -> None:
-    until_healthy(bench)
-    bench.set(max_latency=1e-6)
+    bench.until_healthy()
+    assert set_parameters(bench.ros, max_latency=1e-6)[0].successful
     bench.run(lambda i, stamp: bench.healthy(stamp), "dropped, older than max_latency (1e-06 s)")
     assert bench.said.level == WARN
-    bench.set(max_latency=0.0)
+    assert set_parameters(bench.ros, max_latency=0.0)[0].successful
 
 
 def test_an_imu_of_no_use(bench: Bench) -> None:
@@ -443,7 +338,7 @@ def test_an_imu_of_no_use(bench: Bench) -> None:
         bench.camera.send_colour(stamp_s)
         bench.camera.send_depth(stamp_s)
 
-    until_healthy(bench)
+    bench.until_healthy()
     bench.run(without_imu, "gravity is 'imu', but /imu has a publisher but is silent")
 
     def send(force: tuple[float, float, float], **more: Any) -> Any:
@@ -453,22 +348,26 @@ def test_an_imu_of_no_use(bench: Bench) -> None:
 
         return each
 
-    level = (0.0, -9.80665, 0.0)
+    def back_and_forth(i: int, stamp_s: float) -> None:
+        without_imu(i, stamp_s)
+        bench.imu.send_imu(bench.stamp_s - (0.03 + 0.02 * (i % 2) if i else 0.0))
+
     for sending, text in (
         (send((0.0, 0.0, 0.0)), "/imu holds no acceleration, as a gyroscope's own topic does"),
-        (send(level, covariance=-1.0), "/imu has no accelerometer"),
+        (send(AT_REST, covariance=-1.0), "/imu has no accelerometer"),
         (send((0.0, -1.0, 0.0)), "its driver reports g, where ROS wants m/s^2"),
         (send((0.1, 0.0, 0.0)), "its driver takes gravity out"),
         (send((0.0, -19.6, 0.0)), "19.6 m/s^2 where gravity alone is 9.8: the camera is shaken"),
-        (send(level, frame="imu"), "the rotation from the IMU's frame 'imu' to the colour image's"),
+        (send(AT_REST, frame="imu"), "the rotation from the IMU's frame 'imu' to the colour"),
+        (back_and_forth, "/imu has stamps that go back and forth: let one publisher alone"),
     ):
         bench.run(sending, text)
         assert bench.said.level == WARN
-    until_healthy(bench)
+    bench.until_healthy()
     bench.imu.close()
     bench.run(without_imu, "gravity is 'imu', but /imu has no publisher", "unite_imu_method:=2")
     bench.imu = HandCamera(bench.ros, "imu")
-    until_healthy(bench)
+    bench.until_healthy()
 
 
 NETWORK = """
@@ -476,6 +375,7 @@ import os, time
 import fafnet_ros.diagnostics.rules as rules
 from fafnet_core.inference import Segmenter
 rules._SMALLEST_FREE_MEMORY = 1.0
+rules._LONGEST_WORK = 3.0
 real = Segmenter.predict
 def predict(self, *images, **options):
     with open({mood!r}) as file:
@@ -489,20 +389,16 @@ def predict(self, *images, **options):
     return real(self, *images, **options)
 Segmenter.predict = predict
 """
-"""Python runs this before the node: memory is never enough, and the network has moods."""
+"""Python runs this before the node: memory is never enough, work soon counts as stuck, and the
+network has moods."""
 
 
-def test_a_network_that_fails_is_slow_or_hangs(
-    ros: Ros, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_fails_is_slow_or_hangs(ros: Ros, tmp_path: Path) -> None:
     mood = tmp_path / "mood"
-    (tmp_path / "sitecustomize.py").write_text(NETWORK.format(mood=str(mood)))
-    # That early nobody has looked for the package beside the tests yet.
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PROJECT}", prepend=os.pathsep)
     mood.write_text("fails")
-    said = Said(ros)
+    said = Diagnostics(ros)
     ros.collect(Image, "fafnet/labels")
-    node: Process = ros.start("segment_node")
+    node = ros.start("segment_node", before=NETWORK.format(mood=str(mood)))
     camera = HandCamera(ros, "rgb/camera_info", "rgb/image", "depth/image")
     begin = 0.0
 
@@ -527,6 +423,6 @@ def test_a_network_that_fails_is_slow_or_hangs(
     mood.write_text("slow")
     run("the network is slower than the camera", "give way to newer ones")
     mood.write_text("hangs")
-    run("no labels for 1", "though 10.0 pairs a second come")
+    run("no labels for ", "though 10.0 pairs a second come")
     assert said.level == ERROR
     mood.unlink()

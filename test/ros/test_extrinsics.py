@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,20 +15,9 @@ from conftest import Ros
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 
 from fafnet_core.registration import Extrinsics
-from fafnet_ros.inputs.extrinsics import (
-    HeardExtrinsics,
-    Turns,
-    extrinsics_source,
-    message_to_extrinsics,
-    pose_from_parameter,
-    unit_quaternion,
-)
+from fafnet_ros.inputs.extrinsics import HeardExtrinsics, Turns, extrinsics_source
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters
-from fafnet_ros.inputs.transform_buffer import (
-    TransformBuffer,
-    open_transforms,
-    transform_to_extrinsics,
-)
+from fafnet_ros.inputs.transform_buffer import TransformBuffer, transform_to_extrinsics
 
 # A quarter turn about z: x goes to y, and y to -x. Its transpose is another rotation.
 QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
@@ -39,49 +29,6 @@ def quarter_message(**changes: Any) -> Any:
     down_the_columns = [0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
     values = {"rotation": down_the_columns, "translation": [0.015, 0.0, -0.002]} | changes
     return SimpleNamespace(**{name: np.array(value) for name, value in values.items()})
-
-
-def test_a_realsense_message_is_read_down_its_columns() -> None:
-    extrinsics = message_to_extrinsics(quarter_message())
-    np.testing.assert_array_equal(extrinsics.rotation, QUARTER)
-    np.testing.assert_array_equal(extrinsics.translation, (0.015, 0.0, -0.002))
-    np.testing.assert_array_equal(extrinsics.rotation @ (1, 0, 0), (0, 1, 0))
-
-
-def test_a_parameter_is_the_pose_of_the_depth_camera_in_the_colour_frame() -> None:
-    extrinsics = pose_from_parameter("depth_to_color", (0.1, 0.2, 0.3, *QUARTER_QUATERNION))
-    np.testing.assert_allclose(extrinsics.rotation, QUARTER, atol=1e-15)
-    np.testing.assert_array_equal(extrinsics.translation, (0.1, 0.2, 0.3))
-
-
-@pytest.mark.parametrize("length", [0.9901, 1.0, 1.0099])
-def test_a_quaternion_of_few_digits_is_made_a_rotation(length: float) -> None:
-    quaternion = tuple(length * part for part in QUARTER_QUATERNION)
-    extrinsics = pose_from_parameter("depth_to_color", (0.0, 0.0, 0.0, *quaternion))
-    np.testing.assert_allclose(extrinsics.rotation, QUARTER, atol=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ((0.0, 0.0, 0.0), "7 numbers"),
-        ((0.0,) * 8, "7 numbers"),
-        ((float("nan"), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), "7 numbers"),
-        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, float("inf")), "7 numbers"),
-        ((0.0,) * 7, "length 0"),
-        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.011), "length 1.01"),
-        ((0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0), "length 1.41"),
-    ],
-)
-def test_a_parameter_that_is_no_pose_is_refused(values: tuple[float, ...], said: str) -> None:
-    with pytest.raises(ValueError, match=rf"depth_to_color .*{said}"):
-        pose_from_parameter("depth_to_color", values)
-
-
-@pytest.mark.parametrize("values", [(), (0.0, 0.0, 1.0), (float("nan"), 0.0, 0.0, 1.0)])
-def test_a_parameter_that_is_no_quaternion_is_refused(values: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"imu_to_color .*w comes last"):
-        unit_quaternion("imu_to_color", values)
 
 
 def test_a_transform_message_takes_its_childs_points_to_its_parent() -> None:
@@ -96,16 +43,23 @@ def test_a_transform_message_takes_its_childs_points_to_its_parent() -> None:
 
 
 def test_the_parameter_beats_all_else_whatever_the_frames(ros: Ros) -> None:
-    pose = (0.1, 0.2, 0.3, *QUARTER_QUATERNION)
-    source = extrinsics_source(ros.node, ExtrinsicsParameters(depth_to_color=pose))
-    expected = pose_from_parameter("depth_to_color", pose)
-    for frames in (("depth", "colour"), ("", ""), ("one", "one")):
-        assert source.depth_to_color(*frames) == expected
-    assert source.finding() is None
+    for length in (0.9901, 1.0, 1.0099):  # few digits are enough
+        quaternion = tuple(length * part for part in QUARTER_QUATERNION)
+        pose = ExtrinsicsParameters(depth_to_color=(0.1, 0.2, 0.3, *quaternion))
+        source = extrinsics_source(ros.node, pose)
+        for frames in (("depth", "colour"), ("", ""), ("one", "one")):
+            found = source.depth_to_color(*frames)
+            assert found is not None
+            np.testing.assert_allclose(found.rotation, QUARTER, atol=1e-15)
+            np.testing.assert_array_equal(found.translation, (0.1, 0.2, 0.3))
+        assert source.finding() is None
+        source.destroy()
+    for quaternion in ((0.0,) * 4, (0.0, 0.0, 0.0, 1.011), (1.0, 0.0, 0.0, 1.0)):
+        with pytest.raises(ValueError, match=r"depth_to_color.*w comes last"):
+            extrinsics_source(
+                ros.node, ExtrinsicsParameters(depth_to_color=(0.0, 0.0, 0.0, *quaternion))
+            )
     assert ros.node.count_subscribers("/tf_static") == 0
-    source.destroy()
-    with pytest.raises(ValueError, match="depth_to_color"):
-        extrinsics_source(ros.node, ExtrinsicsParameters(depth_to_color=(1.0, 2.0)))
 
 
 def test_the_drivers_message_counts_until_it_says_otherwise(ros: Ros) -> None:
@@ -113,11 +67,11 @@ def test_the_drivers_message_counts_until_it_says_otherwise(ros: Ros) -> None:
     assert source.depth_to_color("depth", "colour") is None
     source.on_extrinsics(quarter_message())
     first = source.depth_to_color("depth", "colour")
-    assert first == message_to_extrinsics(quarter_message())
+    assert first is not None
+    np.testing.assert_array_equal(first.rotation @ (1, 0, 0), (0, 1, 0))
+    np.testing.assert_array_equal(first.translation, (0.015, 0.0, -0.002))
     # One frame id for all streams is no reason to disbelieve it.
-    assert source.depth_to_color("one", "one") is first
-    source.on_extrinsics(quarter_message())
-    assert source.depth_to_color("depth", "colour") is first
+    assert source.depth_to_color("one", "one") == first
     assert source.finding() is None
     source.on_extrinsics(quarter_message(translation=[0.0, 0.0, 0.0]))
     second = source.depth_to_color("depth", "colour")
@@ -125,7 +79,7 @@ def test_the_drivers_message_counts_until_it_says_otherwise(ros: Ros) -> None:
     assert second.translation.tolist() == [0.0, 0.0, 0.0]
     # A driver that is not calibrated says zeros: what it said before stands.
     source.on_extrinsics(quarter_message(rotation=[0.0] * 9))
-    assert source.depth_to_color("depth", "colour") is second
+    assert source.depth_to_color("depth", "colour") == second
     source.destroy()
 
 
@@ -139,11 +93,9 @@ def test_what_is_missing_is_named_with_both_frames_and_the_remedies(ros: Ros) ->
     assert finding is not None
     for part in ("'depth_frame'", "'colour_frame'", "set depth_to_color to [x, y, z,", "remap"):
         assert part in finding
-    ros.spin(0.1)
-    assert source.finding(within_s=0.05) is None
+    time.sleep(0.05)
+    assert source.finding(within_s=0.01) is None
     assert source.finding(within_s=5.0) == finding  # a slow camera: the next frame is not yet due
-    if open_transforms(ros.node, dynamic=False) is None:
-        assert "tf2_ros is not installed here" in finding
     source.destroy()
     assert ros.node.count_subscribers("/tf_static") == 0
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Ros
-from sensor_msgs.msg import CameraInfo, Image
+from hand_camera import HandCamera
+from sensor_msgs.msg import Image
 
 from fafnet_core.messages.frames import FrameSettings
 from fafnet_core.messages.synchronizer import Stream
@@ -19,7 +20,6 @@ from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.inputs.inputs import Inputs, ReceivedPair
 from fafnet_ros.inputs.parameters import InputParameters
 
-MS = 1_000_000
 C, D = Stream.COLOUR, Stream.DEPTH
 
 
@@ -34,6 +34,7 @@ class Camera:
         self._statistics = Statistics()
         self.pairs: list[ReceivedPair] = []
         self.complaints: list[str] = []
+        self._sent: Counter[str] = Counter()
         self._now = 100.0
         self.inputs = Inputs(
             ros.node,
@@ -44,19 +45,8 @@ class Camera:
             self.complaints.append,
             lambda: self._now,
         )
-        topics = {
-            "colour": (Image, "rgb/image"),
-            "depth": (Image, "depth/image"),
-            "camera_info": (CameraInfo, "rgb/camera_info"),
-            "depth_info": (CameraInfo, "depth/camera_info"),
-        }
-        self._publishers = {
-            name: ros.node.create_publisher(kind, topic, 10)
-            for name, (kind, topic) in topics.items()
-        }
-        ros.wait_for(
-            lambda: all(p.get_subscription_count() for p in self._publishers.values()),
-            "subscriptions",
+        self._camera = HandCamera(
+            ros, "rgb/camera_info", "depth/camera_info", "rgb/image", "depth/image"
         )
 
     @property
@@ -76,19 +66,19 @@ class Camera:
         """Send images with these stamps, in milliseconds."""
         for stream, stamp_ms in images:
             self._now += 0.099 if stream is C else 0.001
-            self._send(stream.value, Image(), stamp_ms)
+            send = self._camera.send_colour if stream is C else self._camera.send_depth
+            send(stamp_ms / 1000)
+            self._count(stream.value)
 
     def info(self, name: str, focal: float, width: int = 64) -> None:
-        message = CameraInfo(width=width, height=48)
-        message.k = [focal, 0.0, 31.5, 0.0, focal, 23.5, 0.0, 0.0, 1.0]
-        self._send(name, message, 0)
+        topic = "rgb/camera_info" if name == "camera_info" else "depth/camera_info"
+        self._camera.send_info(topic, 0.0, focal=focal, width=width)
+        self._count(name)
 
-    def _send(self, name: str, message: Any, stamp_ms: int) -> None:
-        seconds, rest = divmod(stamp_ms, 1000)
-        message.header.stamp.sec, message.header.stamp.nanosec = seconds, rest * MS
-        wanted = self._statistics.event(name).count + 1
-        self._publishers[name].publish(message)
-        self._ros.wait_for(lambda: self._statistics.event(name).count == wanted, name)
+    def _count(self, name: str) -> None:
+        """Wait until what was sent is counted."""
+        self._sent[name] += 1
+        self._ros.wait_for(lambda: self._statistics.event(name).count == self._sent[name], name)
 
     def pause(self, seconds: float) -> None:
         self._now += seconds
@@ -98,7 +88,7 @@ class Camera:
 
 
 def _stamp_ms(image: Image) -> int:
-    return int(image.header.stamp.sec * 1000 + image.header.stamp.nanosec // MS)
+    return int(image.header.stamp.sec * 1000 + image.header.stamp.nanosec // 10**6)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Load control: frames are thinned out evenly, and old ones are left out."""
+"""Load control: frames are thinned out evenly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fafnet_ros.node.load import RateLimit, is_over_age
+from fafnet_ros.node.load import RateLimit
 
 
 def admitted(limit: RateLimit, times: list[float]) -> list[int]:
@@ -68,9 +68,3 @@ def test_no_stretch_of_time_has_more_than_its_share(rate: float, gaps: list[floa
     for i, begin in enumerate(times):
         for j in range(i, len(times)):
             assert j - i + 1 <= (times[j] - begin) * rate + 2.26
-
-
-def test_over_age_is_by_time_of_receipt_and_zero_is_never() -> None:
-    assert is_over_age(10.0, 10.6, 0.5)
-    assert not is_over_age(10.0, 10.4, 0.5)
-    assert not is_over_age(10.0, 1e6, 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from typing import Any
 
@@ -73,41 +72,34 @@ def test_a_plane_has_the_exact_points_of_its_pixels(organized: bool, stride: int
     assert message.is_dense == (not organized)
 
 
-def test_colours_are_packed_as_rviz_and_pcl_unpack_them() -> None:
+def test_fields_are_those_that_rviz_and_pcl_read_in_place() -> None:
     message = cloud(points_organized=True)
-    field = next(field for field in message.fields if field.name == "rgb")
-    assert (field.datatype, field.count) == (PointField.FLOAT32, 1)
-    rgb = frame().frame.rgb
-    for row, column in ((0, 0), (3, 7), (HEIGHT - 1, WIDTH - 1)):
-        start = row * message.row_step + column * message.point_step + field.offset
-        number = struct.unpack("=I", bytes(message.data[start : start + 4]))[0]
-        assert number >> 24 == 0
-        unpacked = [number >> 16 & 255, number >> 8 & 255, number & 255]
-        assert unpacked == rgb[row, column].tolist()
+    float32, uint32 = PointField.FLOAT32, PointField.UINT32
+    assert [(f.name, f.offset, f.datatype, f.count) for f in message.fields] == [
+        ("x", 0, float32, 1),
+        ("y", 4, float32, 1),
+        ("z", 8, float32, 1),
+        ("rgb", 12, float32, 1),
+        ("label", 16, uint32, 1),  # the type of PCL's PointXYZRGBL
+        ("confidence", 20, float32, 1),
+    ]
+    assert POINT.itemsize == message.point_step == 24
 
 
-def test_colours_of_labels_are_the_label_sets() -> None:
+def unpacked(of: Any) -> Any:
+    """Return colours (N, 3) as RViz and PCL unpack them: 0x00RRGGBB, whatever the byte order."""
+    numbers = np.ascontiguousarray(of["rgb"]).ravel().view(np.uint32)
+    assert not (numbers >> 24).any()
+    return np.stack([numbers >> 16 & 255, numbers >> 8 & 255, numbers & 255], axis=1)
+
+
+def test_colours_are_those_of_the_image_or_of_the_labels() -> None:
+    np.testing.assert_array_equal(unpacked(points(cloud())), frame().frame.rgb.reshape(-1, 3))
     labels = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 40
     labels[0, 0] = 255
-    floats = points(cloud(frame(labels=labels), points_color="label"))["rgb"].ravel()
-    got = floats.copy().view(np.uint32)
-    unpacked = np.stack([got >> 16 & 255, got >> 8 & 255, got & 255], axis=1)
-    np.testing.assert_array_equal(unpacked, NYU40.colourise(labels).reshape(-1, 3))
-    assert got[0] == 0
-
-
-def test_fields_are_those_that_pcl_and_numpy_read_in_place() -> None:
-    fields = {f.name: (f.offset, f.datatype, f.count) for f in cloud().fields}
-    float32, uint32 = PointField.FLOAT32, PointField.UINT32
-    assert fields == {
-        "x": (0, float32, 1),
-        "y": (4, float32, 1),
-        "z": (8, float32, 1),
-        "rgb": (12, float32, 1),
-        "label": (16, uint32, 1),  # the type of PCL's PointXYZRGBL
-        "confidence": (20, float32, 1),
-    }
-    assert POINT.itemsize == cloud().point_step == 24
+    got = unpacked(points(cloud(frame(labels=labels), points_color="label")))
+    np.testing.assert_array_equal(got, NYU40.colourise(labels).reshape(-1, 3))
+    assert not got[0].any()
 
 
 HOLES = [(0, 0, 0.0), (1, 3, np.nan), (2, 15, np.inf), (11, 4, -1.0), (5, 5, -np.inf)]

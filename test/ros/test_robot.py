@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from conftest import Ros
-from diagnostic_msgs.msg import DiagnosticArray
+from conftest import Process, Ros
 from hand_camera import HandCamera
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from onlooker import Diagnostics, set_parameters, set_together
 from sensor_msgs.msg import Image, PointCloud2
 
 from fafnet_ros.outputs import POINT
@@ -24,109 +23,55 @@ SHIFT = "[0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]"
 """How the synthetic depth camera stands in the colour camera's frame."""
 
 
-class Diagnostics:
-    """The latest report of the node."""
-
-    def __init__(self, ros: Ros) -> None:
-        self._reports = ros.collect(DiagnosticArray, "/diagnostics")
-
-    @property
-    def values(self) -> dict[str, str]:
-        if not self._reports:
-            return {}
-        return {value.key: value.value for value in self._reports[-1].status[0].values}
-
-    @property
-    def message(self) -> str:
-        return str(self._reports[-1].status[0].message) if self._reports else ""
-
-    def number(self, name: str) -> float:
-        return float(self.values.get(name, "0"))
-
-
-def parameter(name: str, value: Any) -> Parameter:
-    kinds: dict[type, tuple[int, str]] = {
-        float: (ParameterType.PARAMETER_DOUBLE, "double_value"),
-        int: (ParameterType.PARAMETER_INTEGER, "integer_value"),
-        str: (ParameterType.PARAMETER_STRING, "string_value"),
-        list: (ParameterType.PARAMETER_STRING_ARRAY, "string_array_value"),
-    }
-    kind, field = kinds[type(value)]
-    return Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))
-
-
-def set_parameters(ros: Ros, **values: Any) -> list[Any]:
-    request = SetParameters.Request(parameters=[parameter(k, v) for k, v in values.items()])
-    return list(ros.call(SetParameters, "/fafnet/set_parameters", request).results)
-
-
-def set_together(ros: Ros, **values: Any) -> Any:
-    request = SetParametersAtomically.Request(
-        parameters=[parameter(k, v) for k, v in values.items()]
-    )
-    service = "/fafnet/set_parameters_atomically"
-    return ros.call(SetParametersAtomically, service, request).result
-
-
 def pixels(image: Image) -> Any:
     return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width)
 
 
-@pytest.mark.parametrize("compression", ["png", "rvl"])
-def test_compressed_images_are_labelled(ros: Ros, compression: str) -> None:
+def test_compressed_images_are_labelled_by_the_camera_matrix_of_a_parameter(ros: Ros) -> None:
     labels = ros.collect(Image, "fafnet/labels")
-    ros.start("synthetic_camera", transport="compressed", depth_compression=compression, **SMALL)
-    node = ros.start("segment_node", transport="compressed")
-    ros.wait_for(lambda: len(labels) > 2, "labels")
-    assert (labels[0].width, labels[0].height) == (128, 96)
+    node = ros.start(
+        "segment_node",
+        remap={"rgb/camera_info": "/nowhere"},
+        transport="compressed",
+        camera_matrix="[110.0, 110.0, 63.5, 47.5]",
+    )
+    for compression in ("png", "rvl"):
+        camera = ros.start(
+            "synthetic_camera", transport="compressed", depth_compression=compression, **SMALL
+        )
+        ros.wait_for(lambda: len(labels) > 2, f"labels of {compression}")
+        assert (labels[0].width, labels[0].height) == (128, 96)
+        assert camera.stop() == 0
+        labels.clear()
     assert "[ERROR]" not in node.output
 
 
-def test_unregistered_depth_is_registered_by_the_parameter(ros: Ros) -> None:
-    points = ros.collect(PointCloud2, "fafnet/points")
-    diagnostics = Diagnostics(ros)
-    ros.start("synthetic_camera", registered=False, faults=0.0, calibration_error_px=0.0, **SMALL)
-    node = ros.start("segment_node", depth_to_color=SHIFT, points_organized=True)
-    ros.wait_for(lambda: len(points) > 1, "clouds")
-    ros.wait_for(lambda: diagnostics.number("frames: registered here") > 0, "the count")
-    assert diagnostics.number("register p50 (ms)") > 0
-    assert "is not known" not in node.output
-    cloud = np.frombuffer(points[-1].data, POINT)
-    assert 0.5 < np.isfinite(cloud["z"]).mean() < 1  # what only one camera sees is a hole
-
-
-def test_unregistered_depth_without_a_transform_is_labelled_and_named(ros: Ros) -> None:
+def test_unregistered_depth_is_registered_by_the_parameter_or_named(ros: Ros) -> None:
+    """Two nodes with one camera: only one of them knows where depth is seen from."""
+    clouds = ros.collect(PointCloud2, "told/points")
     labels = ros.collect(Image, "fafnet/labels")
-    diagnostics = Diagnostics(ros)
-    ros.start("synthetic_camera", registered=False, **SMALL)
-    node = ros.start("segment_node")
-    ros.wait_for(lambda: labels, "labels all the same")
-    ros.wait_for(lambda: "depth_to_color" in diagnostics.message, "the remedy")
-    ros.wait_for(lambda: diagnostics.number("frames: doubtful") > 0, "the count")
-    assert "the transform from 'camera_depth_optical_frame'" in node.output
-
-
-def test_gravity_comes_from_the_imu(ros: Ros) -> None:
-    labels = ros.collect(Image, "fafnet/labels")
-    diagnostics = Diagnostics(ros)
-    camera = ros.start("synthetic_camera", imu=True, **SMALL)
-    ros.start("segment_node", gravity="imu")
-    ros.wait_for(lambda: len(labels) > 2, "labels")
-    ros.wait_for(lambda: diagnostics.message.startswith("segmenting"), "content")
-    camera.stop()
-    ros.start("synthetic_camera", **SMALL)
-    ros.wait_for(lambda: "/imu" in diagnostics.message, "the silent accelerometer is named")
-
-
-def test_a_camera_matrix_stands_in_for_camera_info(ros: Ros) -> None:
-    labels = ros.collect(Image, "fafnet/labels")
-    ros.start("synthetic_camera", **SMALL)
-    ros.start(
-        "segment_node",
-        remap={"rgb/camera_info": "/nowhere"},
-        camera_matrix="[110.0, 110.0, 63.5, 47.5]",
+    said = Diagnostics(ros)
+    options = {"registered": False, "faults": 0.0, "calibration_error_px": 0.0, **SMALL}
+    ros.start("synthetic_camera", **options)
+    told = ros.start(
+        "segment_node", remap={"__node": "told"}, depth_to_color=SHIFT, points_organized=True
     )
-    ros.wait_for(lambda: len(labels) > 1, "labels")
+    untold = ros.start("segment_node")
+
+    def value(name: str, key: str) -> float:
+        statuses = [report.status[0] for report in said.reports if name in report.status[0].name]
+        values = {each.key: each.value for each in statuses[-1].values} if statuses else {}
+        return float(values.get(key, "0"))
+
+    ros.wait_for(lambda: len(clouds) > 1 and labels, "clouds, and labels all the same")
+    ros.wait_for(lambda: value("told", "frames: registered here") > 0, "the count")
+    assert value("told", "register p50 (ms)") > 0
+    assert "is not known" not in told.output
+    cloud = np.frombuffer(clouds[-1].data, POINT)
+    assert 0.5 < np.isfinite(cloud["z"]).mean() < 1  # what only one camera sees is a hole
+    ros.wait_for(lambda: any("set depth_to_color" in text for text in said.messages), "the remedy")
+    ros.wait_for(lambda: value("fafnet", "frames: doubtful") > 0, "the count")
+    assert "the transform from 'camera_depth_optical_frame'" in untold.output
 
 
 def test_settings_change_while_it_runs_all_at_once_or_not_at_all(ros: Ros) -> None:
@@ -169,110 +114,110 @@ CAUSES = (
 
 
 def test_every_pair_is_accounted_for(ros: Ros) -> None:
-    diagnostics = Diagnostics(ros)
+    said = Diagnostics(ros)
     camera = ros.start("synthetic_camera", width=320, height=240, frames=4, rate=30.0)
     ros.start("segment_node", max_rate=4.0, threads=1)
-    ros.wait_for(lambda: diagnostics.number("frames: unwatched") > 5, "pairs for nobody")
+    said.wait_for_number("frames: unwatched", 5)
+    assert "frames: published" not in said.values  # nothing is computed for nobody
     labels = ros.collect(Image, "fafnet/labels")
-    ros.wait_for(lambda: diagnostics.number("frames: published") > 8, "labels")
-    assert diagnostics.number("frames: over max_rate") > 8
-    assert diagnostics.number("published rate (Hz)") <= 4.5
+    said.wait_for_number("frames: published", 8)
+    assert said.number("frames: over max_rate") > 8
+    assert said.number("published rate (Hz)") <= 4.5
     assert set_parameters(ros, max_rate=0.0)[0].successful
     for _ in range(6):  # while a frame is in the network, and another waits for it
+        labels.clear()
+        ros.wait_for(lambda: len(labels) > 1, "labels")
         assert ros.change_state("deactivate")
         assert ros.change_state("activate")
-        ros.spin(0.7)
     assert set_parameters(ros, max_latency=0.000001)[0].successful
-    ros.wait_for(lambda: diagnostics.number("frames: over max_latency") > 5, "pairs too old")
-    labels.clear()
-    ros.spin(0.5)
-    assert labels == []
+    said.wait_for_number("frames: over max_latency", 5)
     camera.stop()
 
     def are_accounted_for() -> bool:
-        counted = sum(diagnostics.number(f"frames: {cause}") for cause in CAUSES)
-        return counted == diagnostics.number("frames: paired") > 50
+        counted = sum(said.number(f"frames: {cause}") for cause in CAUSES)
+        return counted == said.number("frames: paired") > 50
 
     ros.wait_for(are_accounted_for, "a cause for every pair")
 
 
-class Camera(HandCamera):
-    """A camera whose calibration the test decides."""
+@dataclass(frozen=True)
+class Looped:
+    """A node without /clock, and a camera whose time the test decides; tests share both."""
 
-    def __init__(self, ros: Ros) -> None:
-        super().__init__(ros, "rgb/camera_info", "rgb/image", "depth/image")
+    ros: Ros
+    node: Process
+    camera: HandCamera
+    labels: list[Image]
+    said: Diagnostics
 
-    def take(self, stamp_s: float, *, focal: float = 60.0, width: int = 64) -> None:
-        self.send_info("rgb/camera_info", stamp_s, width=width, focal=focal)
-        self.send(stamp_s, width=width)
+    def label(self, start: float, send: Callable[[float], None] | None = None) -> float:
+        """Send frames at 10 Hz until one has labels; return its stamp less the first one's.
 
-
-def next_labels(
-    ros: Ros, labels: list[Image], send: Callable[[float], None], start: float
-) -> float:
-    """Send frames at 10 Hz until one has labels; return by how much its stamp is after the first's.
-
-    By stamps, for how long a frame is in the network is up to the machine.
-    """
-    labels.clear()
-    stamp = start
-    while True:
-        assert stamp < start + 10, "no labels in a hundred frames"
-        send(stamp)
-        for message in labels:
-            labelled: float = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
-            if start - 0.05 < labelled < stamp + 0.05:  # none of those before
-                return labelled - start
-        stamp += 0.1
+        By stamps: how long a frame is in the network is up to the machine.
+        """
+        self.labels.clear()
+        stamp = start
+        while True:
+            assert stamp < start + 10, "no labels in a hundred frames"
+            (send or self.camera.take)(stamp)
+            for message in self.labels:
+                labelled: float = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+                if start - 0.05 < labelled < stamp + 0.05:  # none of those before
+                    return labelled - start
+            stamp += 0.1
 
 
-def test_time_that_jumps_back_and_a_camera_that_changes_are_got_over(ros: Ros) -> None:
+@pytest.fixture(scope="module")
+def looped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looped]:
+    ros = Ros(tmp_path_factory.mktemp("looped"))
     labels = ros.collect(Image, "fafnet/labels")
+    said = Diagnostics(ros)
+    node = ros.start("segment_node", use_sim_time=True, queue_size=30)
+    camera = HandCamera(ros, "rgb/camera_info", "rgb/image", "depth/image")
+    yield Looped(ros, node, camera, labels, said)
+    ros.close()
+
+
+def test_time_that_jumps_back_and_a_camera_that_changes_are_got_over(looped: Looped) -> None:
+    ros, camera, said = looped.ros, looped.camera, looped.said
     points = ros.collect(PointCloud2, "fafnet/points")
-    diagnostics = Diagnostics(ros)
-    node = ros.start("segment_node", use_sim_time=True)  # no /clock at all
-    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
-    camera = Camera(ros)
-    next_labels(ros, labels, camera.take, 1000.0)
-    assert next_labels(ros, labels, camera.take, 10.0) <= 1.0  # a bag that loops
-    ros.wait_for(lambda: diagnostics.number("pairing: jumps") == 1, "the count")
-    assert "frames: calibration changes" not in diagnostics.values
+    looped.label(1000.0)
+    assert looped.label(10.0) <= 1.0  # a bag that loops
+    said.wait_for_number("pairing: jumps", 1)
+    assert "frames: calibration changes" not in said.values
     # The camera comes back with another lens, and with another size.
     points.clear()
-    next_labels(ros, labels, lambda stamp: camera.take(stamp, focal=120.0), 30.0)
+    looped.label(30.0, lambda stamp: camera.take(stamp, focal=120.0))
     ros.wait_for(lambda: points, "a cloud")
     x = np.frombuffer(points[-1].data, POINT)["x"]
     np.testing.assert_allclose(np.abs(x).max(), 2.0 * 32.5 / 120, rtol=0.05)
-    assert next_labels(ros, labels, lambda stamp: camera.take(stamp, width=80), 40.0) <= 1.0
-    assert labels[-1].width == 80
-    ros.wait_for(lambda: diagnostics.number("frames: calibration changes") == 2, "both changes")
-    assert "64x48, fx 120, fy 120, cx 31.5, cy 23.5 (was 64x48, fx 60," in node.output
-    assert "Traceback" not in node.output
+    assert looped.label(40.0, lambda stamp: camera.take(stamp, width=80)) <= 1.0
+    assert looped.labels[-1].width == 80
+    said.wait_for_number("frames: calibration changes", 2)
+    output = looped.node.output
+    assert "64x48, fx 120, fy 120, cx 31.5, cy 23.5 (was 64x48, fx 60," in output
+    assert "Traceback" not in output
 
 
-def test_a_bag_shorter_than_a_second_loops_with_a_long_queue(ros: Ros) -> None:
-    diagnostics = Diagnostics(ros)
-    node = ros.start("segment_node", queue_size=30)
-    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
-    camera = Camera(ros)
+def test_a_bag_shorter_than_a_second_loops_with_a_long_queue(looped: Looped) -> None:
+    looped.label(2000.0)
+    looped.said.refresh()
+    before = {name: looped.said.number(f"pairing: {name}") for name in ("jumps", "pairs")}
     for _ in range(4):
         for i in range(9):
-            camera.take(20.0 + 0.1 * i)
+            looped.camera.take(2020.0 + 0.1 * i)
     # Counted, not timed: a second passes in at most ten frames, however slow the machine.
-    ros.wait_for(lambda: diagnostics.number("pairing: jumps") == 3, "the count of loops")
+    looped.said.wait_for_number("pairing: jumps", before["jumps"] + 3)
     # Half of each loop at the least: it takes up to 0.4 s to tell a jump from late images.
-    ros.wait_for(lambda: diagnostics.number("pairing: pairs") >= 9 + 3 * 4, "pairs of each loop")
+    looped.said.wait_for_number("pairing: pairs", before["pairs"] + 9 + 3 * 4)
+    assert looped.said.number("pairing: jumps") == before["jumps"] + 3
 
 
-def test_a_clock_that_runs_below_zero_is_a_clock(ros: Ros) -> None:
+def test_a_clock_that_runs_below_zero_is_a_clock(looped: Looped) -> None:
     # rclpy's own Time raises for it, which would end the process.
-    labels = ros.collect(Image, "fafnet/labels")
-    node = ros.start("segment_node")
-    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
-    camera = Camera(ros)
-    next_labels(ros, labels, camera.take, -50.0)
-    assert labels[0].header.stamp.sec < 0
-    next_labels(ros, labels, camera.take, 2.0**31 - 20)
-    assert next_labels(ros, labels, camera.take, 10.0) <= 1.0
-    assert node.is_running
-    assert "[ERROR]" not in node.output
+    looped.label(-50.0)
+    assert looped.labels[-1].header.stamp.sec < 0
+    looped.label(2.0**31 - 20)
+    assert looped.label(10.0) <= 1.0
+    assert looped.node.is_running
+    assert "[ERROR]" not in looped.node.output

@@ -1,4 +1,4 @@
-"""Statistics by a clock in the test's hands, and what they cost."""
+"""What is counted and measured, by a clock in the test's hands."""
 
 from __future__ import annotations
 
@@ -7,140 +7,103 @@ import threading
 import numpy as np
 import pytest
 
-from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.diagnostics.statistics import EventState, Statistics, rate_text
 
 
-class Hands:
-    """A clock that moves when told to."""
+class Stream:
+    """Events of one name, by a clock that moves when told to."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self._statistics = Statistics(lambda: self.now)
 
-    def __call__(self) -> float:
-        return self.now
+    def come(self, gaps: list[float]) -> None:
+        """Count an event after each of these seconds."""
+        for gap in gaps:
+            self.now += gap
+            self._statistics.count("colour")
+
+    def after(self, seconds: float) -> EventState:
+        """Let time pass without an event and return how it stands."""
+        self.now += seconds
+        return self._statistics.event("colour")
 
 
 def test_rates_ages_and_counts() -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    assert statistics.event("colour").rate_hz == 0
-    assert statistics.event("colour").age_s == float("inf")
-    for _ in range(60):
-        statistics.count("colour")
-        clock.now += 0.1
-    assert statistics.event("colour").rate_hz == pytest.approx(10)
-    assert statistics.event("colour").age_s == pytest.approx(0.1)
-    assert statistics.event("colour").count == 60
-    clock.now += 2
-    assert statistics.event("colour").rate_hz == 0
+    stream = Stream()
+    assert stream.after(0) == EventState()
+    stream.come([0.1] * 60)
+    event = stream.after(0.1)
+    assert event.rate_hz == pytest.approx(10)
+    assert event.age_s == pytest.approx(0.1)
+    assert event.count == 60
+    assert stream.after(2).rate_hz == 0
 
 
 def test_what_lasts_begins_anew_after_two_seconds_of_silence() -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    assert statistics.event("colour").lasting_s == 0
-    for pause in (0.5, 2.0, 1.5):
-        statistics.count("colour")
-        clock.now += pause
-    assert statistics.event("colour").lasting_s == pytest.approx(4.0)
-    clock.now += 0.6
-    assert statistics.event("colour").lasting_s == 0
-    statistics.count("colour")
-    clock.now += 0.25
-    assert statistics.event("colour").lasting_s == pytest.approx(0.25)
+    stream = Stream()
+    stream.come([0.0, 0.5, 2.0])
+    assert stream.after(1.5).lasting_s == pytest.approx(4.0)
+    assert stream.after(0.6).lasting_s == 0
+    stream.come([0.0])
+    assert stream.after(0.25).lasting_s == pytest.approx(0.25)
 
 
-def heard(clock: Hands, statistics: Statistics, gaps: list[float]) -> None:
-    """Count an event after each of these seconds."""
-    for gap in gaps:
-        clock.now += gap
-        statistics.count("colour")
-
-
-@pytest.mark.parametrize("rate", [0.05, 0.1, 0.33, 0.45])
-def test_a_slow_stream_is_neither_silent_nor_without_rate(rate: float) -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    heard(clock, statistics, [1 / rate] * 3)
-    for _ in range(200):  # ten more messages, looked at twenty times between any two
-        for _ in range(20):
-            clock.now += 0.05 / rate
-            assert not statistics.event("colour").is_silent
-            assert statistics.event("colour").rate_hz == pytest.approx(rate)
-            assert statistics.event("colour").lasting_s > 0
-        statistics.count("colour")
-    assert statistics.event("colour").lasting_s == pytest.approx(201 / rate)
-    clock.now += 2 / rate  # one is lost
-    assert not statistics.event("colour").is_silent
-    clock.now += 1 / rate
-    assert statistics.event("colour").is_silent
-    assert statistics.event("colour").rate_hz == statistics.event("colour").lasting_s == 0
-
-
-@pytest.mark.parametrize("rate", [1.0, 2.0, 5.0, 30.0, 90.0])
-def test_a_stream_that_stops_is_silent_after_two_seconds_or_some_intervals(rate: float) -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    heard(clock, statistics, [1 / rate] * 100)
-    silent_after = max(2.0, 2.5 / rate)
-    assert statistics.event("colour").silent_after_s == pytest.approx(silent_after)
-    clock.now += silent_after - 0.01
-    assert not statistics.event("colour").is_silent
-    assert statistics.event("colour").rate_hz == pytest.approx(rate)
-    clock.now += 0.02
-    assert statistics.event("colour").is_silent
-    assert statistics.event("colour").rate_hz == 0
+@pytest.mark.parametrize("rate", [0.05, 0.33, 0.45, 1.0, 5.0, 90.0])
+def test_a_stream_is_silent_after_two_seconds_or_some_of_its_intervals(rate: float) -> None:
+    stream = Stream()
+    stream.come([1 / rate] * 100)
+    event = stream.after(max(2.0, 2.5 / rate) - 0.01)  # one may be lost
+    assert not event.is_silent
+    assert event.rate_hz == pytest.approx(rate)
+    assert event.lasting_s > 99 / rate
+    event = stream.after(0.02)
+    assert event.is_silent
+    assert event.rate_hz == event.lasting_s == 0
 
 
 def test_before_its_interval_is_known_a_stream_is_silent_after_two_seconds() -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    assert statistics.event("colour").is_silent
-    assert statistics.event("colour").silent_after_s == 2
-    heard(clock, statistics, [0.0])
-    clock.now += 1.9
-    assert not statistics.event("colour").is_silent
-    clock.now += 0.2
-    assert statistics.event("colour").is_silent
+    stream = Stream()
+    assert stream.after(0).is_silent
+    stream.come([0.0])
+    assert not stream.after(1.9).is_silent
+    assert stream.after(0.2).is_silent
 
 
 @pytest.mark.parametrize("pause", [2.5, 60.0, 86400.0])
 def test_one_pause_does_not_make_a_fast_stream_slow(pause: float) -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    heard(clock, statistics, [0.1] * 5 + [pause])
+    stream = Stream()
+    stream.come([0.1] * 5 + [pause])
     for _ in range(20):
-        assert statistics.event("colour").silent_after_s == 2
-        heard(clock, statistics, [0.1])
+        assert stream.after(0).silent_after_s == 2
+        stream.come([0.1])
     # Nor do some: ten messages later they are forgotten.
-    heard(clock, statistics, [pause, 0.1, pause] + [0.1] * 10)
-    assert statistics.event("colour").silent_after_s == 2
+    stream.come([pause, 0.1, pause] + [0.1] * 10)
+    assert stream.after(0).silent_after_s == 2
 
 
-def test_silence_is_told_after_a_minute_however_slow_the_stream() -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    heard(clock, statistics, [3600.0] * 4)
-    assert statistics.event("colour").silent_after_s == pytest.approx(62.5)
+@pytest.mark.parametrize(
+    ("gaps", "silent_after"),
+    [
+        ([3600.0] * 4, 62.5),  # a minute at the most
+        ([3.0, 0.01, 0.01] * 5, 7.5),  # bursts
+        ([1 / 30] * 100 + [4.0, 4.0], 10.0),  # the new rate counts
+        ([4.0] * 5 + [1 / 30] * 160, 2.0),
+    ],
+)
+def test_silence_is_judged_by_the_intervals_that_recur(
+    gaps: list[float], silent_after: float
+) -> None:
+    stream = Stream()
+    stream.come(gaps)
+    assert stream.after(0).silent_after_s == pytest.approx(silent_after)
 
 
-def test_a_slow_stream_that_comes_in_bursts_is_not_silent_between_them() -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    heard(clock, statistics, [3.0, 0.01, 0.01] * 5)
-    assert statistics.event("colour").silent_after_s == pytest.approx(7.5)
-
-
-def test_a_stream_that_changes_its_rate_is_judged_by_the_new_one() -> None:
-    clock = Hands()
-    statistics = Statistics(clock)
-    heard(clock, statistics, [1 / 30] * 100 + [4.0, 4.0])
-    assert statistics.event("colour").silent_after_s == 10
-    heard(clock, statistics, [4.0] * 3)
-    assert statistics.event("colour").rate_hz == pytest.approx(0.25)
-    heard(clock, statistics, [1 / 30] * 160)
-    assert statistics.event("colour").silent_after_s == 2
-    assert statistics.event("colour").rate_hz == pytest.approx(30)
+def test_a_rate_is_that_of_late() -> None:
+    stream = Stream()
+    for rate, count in ((30.0, 100), (0.25, 5), (30.0, 160)):
+        stream.come([1 / rate] * count)
+        assert stream.after(0).rate_hz == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(
@@ -161,13 +124,6 @@ def test_percentiles_are_of_the_last_two_hundred() -> None:
     assert (latency.p50, latency.p95, latency.p99) == pytest.approx(tuple(wanted))
 
 
-def test_a_gauge_keeps_the_latest() -> None:
-    statistics = Statistics()
-    statistics.gauge("share", 0.25)
-    statistics.gauge("share", 0.5)
-    assert statistics.figures().gauges == {"share": 0.5}
-
-
 def test_nothing_is_lost_between_threads() -> None:
     statistics = Statistics()
 
@@ -185,5 +141,7 @@ def test_nothing_is_lost_between_threads() -> None:
         assert "stage" not in figures.latencies or figures.event("event").count
     for thread in threads:
         thread.join()
-    assert statistics.event("event").count == 15000
-    assert statistics.figures().latencies["stage"].p99 == pytest.approx(1.0)
+    figures = statistics.figures()
+    assert figures.event("event").count == 15000
+    assert figures.latencies["stage"].p99 == pytest.approx(1.0)
+    assert figures.gauges == {"value": 1.0}

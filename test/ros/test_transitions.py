@@ -1,4 +1,4 @@
-"""A hundred lifecycle transitions in any order: the node lives on and keeps nothing."""
+"""Many lifecycle transitions in any order: the node lives on and keeps nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Process, Ros
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import Image
 
 POSSIBLE = {
@@ -22,12 +24,12 @@ POSSIBLE = {
     "active": {"deactivate": "inactive"},
 }
 LABELS = ("configure", "activate", "deactivate", "cleanup")
-TRANSITIONS = 100
+TRANSITIONS = 60
 SETTLED = 20
 """After so many transitions everything that stays has been made: thread pools, caches, DDS."""
 
 GROWTH_MB = 10
-"""What the resident memory may grow by in the transitions after that: 0.1 MB each."""
+"""What the resident memory may grow by in the transitions after that: 0.25 MB each."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +63,15 @@ class Node:
     def wander(self, chance: random.Random, transitions: int) -> None:
         """Make so many transitions, and ask for impossible ones on the way."""
         while self.made < transitions:
-            self.ask(chance.choice(LABELS) if chance.random() < 0.3 else self._a_way(chance))
+            labels = LABELS if chance.random() < 0.3 else tuple(POSSIBLE[self.state])
+            self.ask(chance.choice(labels))
             self._ros.spin(chance.choice((0.0, 0.0, 0.05)))  # frames come and go meanwhile
 
-    def _a_way(self, chance: random.Random) -> str:
-        return chance.choice(list(POSSIBLE[self.state]))
-
-    def go_to(self, state: str) -> None:
-        """Take the shortest way to a state."""
-        order = list(POSSIBLE)
-        while self.state != state:
-            ahead = order.index(state) > order.index(self.state)
-            forward, back = ("configure", "activate"), ("deactivate", "cleanup")
-            ways = forward if ahead else back
-            self.ask(next(label for label in ways if label in POSSIBLE[self.state]))
+    def go_back(self) -> None:
+        """Go back to the state `unconfigured`."""
+        for label in ("deactivate", "cleanup"):
+            if label in POSSIBLE[self.state]:
+                self.ask(label)
 
     @property
     def resident_mb(self) -> float:
@@ -84,17 +81,16 @@ class Node:
 
     def footprint(self) -> Footprint:
         node = self._ros.node
-        ends: dict[str, Counter[str]] = {"out": Counter(), "in": Counter()}
-        for topic, _ in node.get_topic_names_and_types():
-            for way, infos in (
-                ("out", node.get_publishers_info_by_topic(topic)),
-                ("in", node.get_subscriptions_info_by_topic(topic)),
-            ):
-                ends[way][topic] += sum(info.node_name == "fafnet" for info in infos)
+        topics = [topic for topic, _ in node.get_topic_names_and_types()]
+        infos = node.get_publishers_info_by_topic, node.get_subscriptions_info_by_topic
+        publishers, subscriptions = (
+            Counter(t for t in topics for info in infos_of(t) if info.node_name == "fafnet")
+            for infos_of in infos
+        )
         services = node.get_service_names_and_types_by_node("fafnet", "/")
         return Footprint(
-            publishers=+ends["out"],
-            subscriptions=+ends["in"],
+            publishers=publishers,
+            subscriptions=subscriptions,
             services=len(services),
             threads=len(list((self._proc / "task").iterdir())),
             files=len(list((self._proc / "fd").iterdir())),
@@ -119,19 +115,21 @@ def tour(
 ) -> dict[str, Footprint]:
     """Go through all states, labels in the active one, and return what the node holds in each."""
     footprints = {}
-    node.go_to("unconfigured")
-    for state in POSSIBLE:
-        node.go_to(state)
-        if state == "active":
+    node.go_back()
+    for step in ("", "configure", "activate"):
+        if step:
+            node.ask(step)
+        if step == "activate":
             labels.clear()
             ros.wait_for(lambda: len(labels) > 2, "labels")
-        footprints[state] = node.settled_footprint(expected[state] if expected else None)
-    node.go_to("unconfigured")
+        wanted = expected[node.state] if expected else None
+        footprints[node.state] = node.settled_footprint(wanted)
+    node.go_back()
     return footprints
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="/proc is Linux's")
-def test_a_hundred_transitions_in_any_order_leak_nothing(ros: Ros) -> None:
+def test_transitions_in_any_order_leak_nothing(ros: Ros) -> None:
     labels = ros.collect(Image, "fafnet/labels")
     ros.start("synthetic_camera", width=128, height=96, frames=4, rate=10.0)
     options: dict[str, Any] = {"gravity": "imu", "mask_classes": ["wall", "floor"]}
@@ -139,6 +137,10 @@ def test_a_hundred_transitions_in_any_order_leak_nothing(ros: Ros) -> None:
         "segment_node", autostart=False, checkpoint="untrained:fafnet-nano", **options
     )
     node = Node(ros, process)
+    assert not ros.change_state("nonsense")
+    # A bare id that is not possible now ends the process in plain rclpy of Jazzy.
+    activate = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
+    assert not ros.call(ChangeState, "/fafnet/change_state", activate).success
     chance = random.Random(5)
     node.wander(chance, SETTLED)
     before = tour(ros, node, labels)
