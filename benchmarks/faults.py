@@ -10,11 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +22,8 @@ import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from measuring import command_line
+from processes import STARTUP_S, ros_arguments, start, use_own_domain
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -35,12 +32,10 @@ from std_msgs.msg import Header, String
 from tqdm import tqdm
 
 from fafnet_core.files import written_beside
-from fafnet_ros.dds import use_large_image_profile
 from fafnet_ros.images import array_to_image
 from fafnet_ros.outputs import IMAGE_QOS
 
 _WIDTH = 94
-_STARTUP_S = 60.0
 _TYPES = {"Image": Image, "CompressedImage": CompressedImage, "String": String}
 
 _HEAD = """\
@@ -271,14 +266,12 @@ def planted(fault: Fault) -> DiagnosticStatus:
     Raises:
         RuntimeError: it said nothing.
     """
-    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+    use_own_domain()
     with ExitStack() as stack:
         for camera in (fault.camera, *fault.others):
-            _start(stack, [__file__, "--camera", json.dumps(asdict(camera))])
-        options = [
-            part for name, value in fault.parameters.items() for part in ("-p", f"{name}:={value}")
-        ]
-        _start(stack, ["-m", "fafnet_ros.segment_node", "--ros-args", *options])
+            start(stack, __file__, "--camera", json.dumps(asdict(camera)), quiet=True)
+        parameters = ros_arguments([f"{name}:={value}" for name, value in fault.parameters.items()])
+        start(stack, "-m", "fafnet_ros.segment_node", *parameters, quiet=True)
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         onlooker = Node("onlooker")
@@ -288,9 +281,9 @@ def planted(fault: Fault) -> DiagnosticStatus:
             DiagnosticArray, "/diagnostics", lambda message: said.extend(message.status), 10
         )
         onlooker.create_subscription(Image, "/fafnet/labels", lambda _: None, IMAGE_QOS)
-        _spin(onlooker, lambda: bool(said), _STARTUP_S)
+        _spin(onlooker, lambda: bool(said), STARTUP_S)
         if not said:
-            raise RuntimeError(f"no diagnostics within {_STARTUP_S:g} s")
+            raise RuntimeError(f"no diagnostics within {STARTUP_S:g} s")
         _spin(onlooker, lambda: False, fault.seconds)
         return said[-1]
 
@@ -299,13 +292,6 @@ def _spin(node: Node, until: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and not until():
         rclpy.spin_once(node, timeout_sec=0.1)
-
-
-def _start(stack: ExitStack, arguments: list[str]) -> None:
-    """Start a process of Python; it is interrupted, and waited for, when the stack closes."""
-    process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
-    stack.callback(process.wait)
-    stack.callback(process.send_signal, signal.SIGINT)
 
 
 def sections(faults: Sequence[Fault]) -> Iterator[str]:
@@ -338,15 +324,11 @@ def be_camera(camera: Camera) -> None:
 
 def main() -> None:
     """Plant faults, or be the camera."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--out", type=Path, help="page to write; else all is printed")
     parser.add_argument("--only", choices=[fault.title for fault in FAULTS])
     parser.add_argument("--camera", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    use_large_image_profile()
     if options.camera is not None:
         be_camera(Camera(**json.loads(options.camera)))
         return

@@ -10,23 +10,19 @@ is its authors'. The others' figures are their authors', on GPUs: nobody ran the
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import peers
 import torch
+from measuring import command_line, markdown, median_ms
 
 from fafnet_core.runtimes.devices import use_threads
 
 _ESANET = "ESANet R34-NBt1D"
-_ROUNDS = 7
 _OURS, _THEIRS = "#D9772B", "#34506E"
 
 
@@ -63,31 +59,21 @@ PUBLISHED = (
 def esanet_milliseconds(checkout: Path) -> float:
     """Median processor time of ESANet's network alone, one image of 480x640, one thread."""
     use_threads(1)
-    network = peers.esanet(checkout)
     rgb, depth = torch.randn(1, 3, 480, 640), torch.randn(1, 1, 480, 640)
-    seconds = []
-    for _ in range(_ROUNDS + 2):
-        begun = time.process_time()
-        network(rgb, depth)
-        seconds.append(time.process_time() - begun)
-    return 1e3 * statistics.median(seconds[2:])
+    return median_ms(partial(peers.esanet(checkout), rgb, depth), 7)
 
 
 def table(report: dict[str, Any]) -> str:
     """The table for docs: ours first."""
     whole = next(iter(report["nyuv2"].values()))
-    rows = [
-        "| network | mIoU, % | protocol | beside NYUv2 trained on |",
-        "|---|---|---|---|",
-        f"| **`default`** ({report['notes']['preset']}) | **{100 * whole['mean_iou']:.1f}** |"
-        " single scale, frames seen at the checkpoint's input size | ADE20K, colour (backbone);"
-        " synthetic rooms |",
-    ]
-    rows += [
-        f"| {one.name} | {one.mean_iou:.1f} | {one.protocol} | {one.trained_on} |"
-        for one in PUBLISHED
-    ]
-    return "\n".join(rows)
+    ours = (
+        f"**`default`** ({report['notes']['preset']})",
+        f"**{100 * whole['mean_iou']:.1f}**",
+        "single scale, frames seen at the checkpoint's input size",
+        "ADE20K, colour (backbone); synthetic rooms",
+    )
+    head = ("network", "mIoU, %", "protocol", "beside NYUv2 trained on")
+    return markdown(head, [ours, *(astuple(one) for one in PUBLISHED)])
 
 
 def plot(report: dict[str, Any], esanet_ms: float | None, path: Path) -> None:
@@ -101,9 +87,10 @@ def plot(report: dict[str, Any], esanet_ms: float | None, path: Path) -> None:
     all_classes = [("default", whole["milliseconds"], 100 * whole["mean_iou"])]
     if esanet_ms is not None:
         all_classes.append((f"{_ESANET}\n(published)", esanet_ms, PUBLISHED[0].mean_iou))
+    names = ["default", *list(report["shared"])[1:]]
     shared = [
-        (name if index else "default", one["milliseconds"], 100 * one["mean_iou"])
-        for index, (name, one) in enumerate(report["shared"].items())
+        (name, one["milliseconds"], 100 * one["mean_iou"])
+        for name, one in zip(names, report["shared"].values(), strict=True)
     ]
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axis, points, title in (
@@ -128,15 +115,13 @@ def plot(report: dict[str, Any], esanet_ms: float | None, path: Path) -> None:
     plt.close(figure)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Print the table, draw the picture."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("report", type=Path, help="what benchmarks/shipped.py --json wrote")
     parser.add_argument("--esanet", type=Path, metavar="FOLDER", help="a checkout of ESANet")
     parser.add_argument("--plot", type=Path, help="picture to draw")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     try:
         report = json.loads(options.report.read_text(encoding="utf-8"))
         text = table(report)
@@ -148,8 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{_ESANET}: {esanet_ms:.0f} ms a frame, one thread, the network alone")
     if options.plot is not None:
         plot(report, esanet_ms, options.plot)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,13 +11,10 @@ at a time: they show how far off a mistake would be.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
-import importlib.util
 import io
 import json
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,16 +23,14 @@ from typing import Any
 import numpy as np
 import peers
 import torch
+from measuring import PROJECT, command_line, from_tests
 from torch import Tensor, nn
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from fafnet_core import FAFNet, load_checkpoint  # noqa: E402
-from fafnet_core.checkpoints.release import convert_release  # noqa: E402
-from fafnet_core.cli.main import main as fafnet  # noqa: E402
-from fafnet_core.models.fam import FlowAlignment  # noqa: E402
-from fafnet_core.models.warp import PIXELS  # noqa: E402
+from fafnet_core import FAFNet, load_checkpoint
+from fafnet_core.checkpoints.release import convert_release
+from fafnet_core.cli.main import main as fafnet
+from fafnet_core.models.fam import FlowAlignment
+from fafnet_core.models.warp import PIXELS
 
 CASES = ((1, 480, 640), (1, 427, 561), (2, 240, 320))
 REFERENCE = PROJECT / "test" / "core" / "data" / "release_logits.json"
@@ -43,28 +38,16 @@ REFERENCE = PROJECT / "test" / "core" / "data" / "release_logits.json"
 
 def main() -> None:
     """Compare and print a table, or write the reference."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--release", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--write-reference", action="store_true")
     arguments = parser.parse_args()
-    states = load_file(PROJECT / "test" / "core" / "release_state.py")
+    states = from_tests("release_state")
     if arguments.write_reference:
         write_reference(states, arguments.release)
     else:
         compare(states, arguments.release, arguments.seeds)
-
-
-def load_file(path: Path) -> Any:
-    """A module by its file."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def their_network(checkout: Path, depths: tuple[int, ...], state: dict[str, Tensor]) -> nn.Module:
