@@ -64,12 +64,12 @@ def write_report(results: Sequence[Result], out: Path, protocol: str = "") -> st
     text = "\n\n".join(parts)
     with written_beside(out / "ablation.md") as beside:
         beside.write_text(text + "\n", encoding="utf-8")
-    with written_beside(out / "ablation.png") as beside:
-        if table.errors:
-            ours = [pair for pair in pairs if {*pair} <= {*COLOURS}]
-            plot_against_errors(table, _MEASURES, ours, beside)
-        else:
-            plot_arms(table, _MEASURES, (NONE, CONTROL), beside)
+    picture = out / "ablation.png"
+    if table.errors:
+        ours = [pair for pair in pairs if {*pair} <= {*COLOURS}]
+        plot_against_errors(table, _MEASURES, ours, picture)
+    else:
+        plot_arms(table, _MEASURES, (NONE, CONTROL), picture)
     return text
 
 

@@ -1,9 +1,9 @@
-"""Plants faults in a camera beside a running node, and writes down what its diagnostics say.
+"""Plants faults in a camera beside a running node, and writes what its diagnostics say.
 
 python benchmarks/faults.py --out docs/diagnostics.md    # all of them, some ten minutes
 python benchmarks/faults.py --only "Silent publisher"    # one, printed
 
-Camera and node are processes of their own over DDS; this one looks on.
+Camera and node are processes of their own, connected by DDS.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ than the camera; "waiting for ..." and "nobody subscribes ..." say why nothing i
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """An RGB-D camera that is healthy but for what is set here.
+    """An RGB-D camera, healthy by default.
 
     Attributes:
         name: of its node.
@@ -68,10 +68,10 @@ class Camera:
         has_info: False publishes no camera_info of colour.
         has_depth_info: False publishes no camera_info of depth.
         depth_info_frame: frame id of depth's camera_info, where it differs from depth's.
-        info_width: what camera_info says of colour's width, where it differs.
+        info_width: width in colour's camera_info, where it differs.
         reliability: of colour.
         colour_type: of the messages on colour's topic.
-        colour_encoding: what colour's messages call their encoding.
+        colour_encoding: the encoding in colour's messages.
         silent_depth: depth has a publisher that sends nothing.
         empty_depth: depth is 0 everywhere.
         depth_ahead_s: how much later than colour depth is stamped.
@@ -106,13 +106,13 @@ class Camera:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is planted.
+    """A fault.
 
     Attributes:
         title: of the fault.
-        camera: that has it.
+        camera: the one with the fault.
         parameters: of the node.
-        others: cameras besides.
+        others: more cameras.
         seconds: how long it takes until diagnostics are settled.
     """
 
@@ -178,7 +178,7 @@ FAULTS = (
 
 
 class CameraNode(Node):
-    """Publishes what a `Camera` says."""
+    """Publishes the images of a `Camera`."""
 
     def __init__(self, camera: Camera) -> None:
         super().__init__(camera.name)
@@ -261,10 +261,10 @@ def _stamp(seconds: float) -> Time:
 
 
 def planted(fault: Fault) -> DiagnosticStatus:
-    """Run the node beside the camera; return what its diagnostics said last.
+    """Run the node beside the camera; return its last diagnostics.
 
     Raises:
-        RuntimeError: it said nothing.
+        RuntimeError: there were none.
     """
     use_own_domain()
     with ExitStack() as stack:
@@ -295,7 +295,7 @@ def _spin(node: Node, until: Callable[[], bool], seconds: float) -> None:
 
 
 def sections(faults: Sequence[Fault]) -> Iterator[str]:
-    """Plant one after another, and give each a section in Markdown."""
+    """Plant one fault after another; yield a section in Markdown for each."""
     levels = {DiagnosticStatus.OK: "OK", DiagnosticStatus.WARN: "WARN"}
     for fault in tqdm(faults, unit="fault", disable=None):
         said = planted(fault)

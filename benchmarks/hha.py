@@ -1,7 +1,7 @@
-"""How long HHA takes, and how near it is to float64 and to the authors' MATLAB code.
+"""How long HHA takes, and how close it is to float64 and to the authors' MATLAB code.
 
 python benchmarks/hha.py                        # a synthetic room
-python benchmarks/hha.py --frame FOLDER         # depth.png, camera.yaml; where there,
+python benchmarks/hha.py --frame FOLDER         # depth.png, camera.yaml; optional:
                                                 # raw_depth.png and matlab_hha.png
 """
 

@@ -1,6 +1,6 @@
-"""How steady, how right and how fast HHA of a stream is, beside HHA of each frame for itself.
+"""How steady, accurate and fast HHA of a stream is, beside HHA of single frames.
 
-python benchmarks/hha_stream.py                    # a synthetic moving camera, of known gravity
+python benchmarks/hha_stream.py                    # a synthetic moving camera of known gravity
 python benchmarks/hha_stream.py --sequence FOLDER  # and real frames: camera.yaml, depth/
 python benchmarks/hha_stream.py --holes FOLDER     # and hole filling: camera.yaml, depth.png (in-
                                                    # painted), raw_depth.png
@@ -50,7 +50,7 @@ LABELLED_SEED = 30_000
 
 @dataclass(frozen=True)
 class DepthSequence:
-    """Depth images of a moving camera; where known, gravity (N, 3) and the floor's height (N,)."""
+    """Depth images of a moving camera; gravity (N, 3) and ground (N,) where they are known."""
 
     depths: Sequence[Depth]
     camera_matrix: Floats
@@ -69,7 +69,7 @@ class Outcome:
 
 
 def turned(pose: Pose, move: str, time_s: float) -> Pose:
-    """The pose with the head's own movement: swings of up to 60 degrees a second."""
+    """Return the pose with swings of up to 60 degrees a second."""
     if move == "pitch":
         angle = math.radians(25 * math.sin(60 / 25 * time_s))
         right, down, forward = pose.axes
@@ -118,13 +118,13 @@ def encoded(sequence: DepthSequence, config: HHAStreamConfig) -> Outcome:
 
 
 def degrees(difference: Floats) -> Floats:
-    """Angles between unit vectors whose differences are given, (N, 3) -> (N,)."""
+    """Return the angles between unit vectors, given their differences, (N, 3) -> (N,)."""
     half = np.linalg.norm(difference, axis=1) / 2
     return np.asarray(np.degrees(2 * np.arcsin(np.clip(half, 0, 1))))
 
 
 def flicker(hha: Sequence[Levels], channel: int) -> float:
-    """Mean absolute change of a channel from frame to frame, where both have depth."""
+    """Return a channel's mean absolute change from frame to frame, where both have depth."""
     changes = []
     for before, after in itertools.pairwise(hha):
         both = before.any(axis=2) & after.any(axis=2)
@@ -133,7 +133,7 @@ def flicker(hha: Sequence[Levels], channel: int) -> float:
 
 
 def print_synthetic(seeds: Sequence[int], count: int, camera: Camera) -> None:
-    """Errors against the truth, and their change from frame to frame."""
+    """Print errors against the truth, and their change from frame to frame."""
     print(
         f"synthetic rooms {camera.width}x{camera.height}, {len(seeds)} of {count} frames at 30 Hz"
     )
@@ -168,8 +168,8 @@ def print_synthetic(seeds: Sequence[int], count: int, camera: Camera) -> None:
 
 
 def print_real(sequence: DepthSequence) -> None:
-    """Jitter, with the camera's steady movement taken out, and times."""
-    print(f"real frames: {len(sequence.depths)}, taken for 30 Hz")
+    """Print jitter, without the camera's steady movement, and times."""
+    print(f"real frames: {len(sequence.depths)}, as if at 30 Hz")
     outcomes = {
         name: encoded(sequence, HHAStreamConfig(smoothing_s=smoothing_s, fill_holes=filled))
         for name, smoothing_s, filled in (
@@ -196,7 +196,7 @@ def print_real(sequence: DepthSequence) -> None:
 
 
 def print_holes(folder: Path) -> None:
-    """Filled depth and its HHA beside the data set's own in-painting."""
+    """Compare filled depth and its HHA with the data set's own in-painting."""
     camera = read_camera_file(folder / "camera.yaml")
     wanted = read_depth(folder / "depth.png", camera.depth_unit_m)
     raw = read_depth(folder / "raw_depth.png", camera.depth_unit_m)
@@ -222,10 +222,7 @@ def print_holes(folder: Path) -> None:
 
 
 def print_labels(count: int) -> None:
-    """What the checkpoint that ships makes of a stream's first frames, filled or not.
-
-    It was trained with the holes of its camera left empty.
-    """
+    """Score the checkpoint that ships on the first frames of streams, filled or not."""
     segmenter = Segmenter.from_checkpoint("default")
     sensor = SensorConfig(calibration_error_px=(0.0, 4.0))
     rooms = SyntheticData(seed=LABELLED_SEED, frames=count, held_out=count, sensor=sensor)
@@ -262,7 +259,7 @@ def print_labels(count: int) -> None:
 
 
 def inpainted(depth_m: Depth) -> Depth:
-    """OpenCV's in-painting (Navier-Stokes), in millimetres."""
+    """Fill depth by OpenCV's in-painting (Navier-Stokes), in millimetres."""
     counts = (depth_m * 1000).astype(np.uint16)
     filled = cv2.inpaint(counts, (depth_m == 0).view(np.uint8), 3, cv2.INPAINT_NS)
     return np.where(depth_m == 0, filled.astype(np.float32) * np.float32(0.001), depth_m)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: command lines, times taken in turn, and tables."""
+"""What the benchmarks share: command lines, times taken in turn, tables and plots."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import importlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from fafnet_core.files import written_beside
 
 Clock = Callable[[], float]
 T = TypeVar("T")
@@ -96,6 +99,32 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [" | ".join(map(str, cells)) for cells in (head, *rows)]
     rule = "|---" * len(head) + "|"
     return "\n".join([f"| {lines[0]} |", rule, *(f"| {line} |" for line in lines[1:])])
+
+
+@contextmanager
+def axes_of(path: Path, rows: int, columns: int, size: tuple[float, float]) -> Iterator[Any]:
+    """Give the axes of a figure, (rows, columns); write it as a PNG when the block ends.
+
+    Args:
+        path: the PNG.
+        rows: of axes.
+        columns: of axes.
+        size: of the figure, width and height in units of 110 pixels.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    try:
+        yield grid
+        for axis in grid.flat:
+            axis.spines[["top", "right"]].set_visible(False)
+        with written_beside(path) as beside:
+            figure.savefig(beside, dpi=110, format="png")
+    finally:
+        plt.close(figure)
 
 
 def from_tests(name: str) -> Any:

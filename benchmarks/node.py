@@ -1,4 +1,4 @@
-"""What the node does with a camera at full rate: rates, drops by cause, latency by stage, memory.
+"""The node with a camera at full rate: rates, drops by cause, latency by stage, memory.
 
 python benchmarks/node.py --seconds 300 --frames FOLDER     # a folder of frames, at 30 Hz
 python benchmarks/node.py --seconds 30 --set points_stride:=2 --topics labels points
@@ -39,7 +39,7 @@ class Onlooker(Node):
         self.latencies: list[float] = []
         self.reports: list[dict[str, str]] = []
         self.messages: dict[str, str] = {}
-        """What diagnostics said, by its text without figures."""
+        """Sentences of the diagnostics, by their text without figures."""
         for topic in topics:
             kind = PointCloud2 if topic == "points" else Image
             self.create_subscription(
@@ -63,10 +63,10 @@ class Onlooker(Node):
 
 
 def watch(onlooker: Onlooker, seconds: float) -> None:
-    """Spin for so long after the first output.
+    """Spin until some seconds after the first output.
 
     Raises:
-        RuntimeError: none came.
+        RuntimeError: there was none.
     """
     first = next(iter(onlooker.arrivals.values()))
     begun = time.monotonic()

@@ -1,6 +1,6 @@
-"""How long a cloud of `~/points` takes, from arrays to the message, beside the plain way.
+"""How long a cloud of `~/points` takes, from arrays to the message, beside a plain way.
 
-python benchmarks/points.py                       # 640x480, a tenth of it without depth
+python benchmarks/points.py                       # 640x480, a tenth without depth
 python benchmarks/points.py --size 1280 720
 
 Medians of processor time of one thread, in milliseconds, the ways in turn, with memory kept as the
@@ -53,7 +53,7 @@ def frame(width: int, height: int) -> SegmentedFrame:
 
 
 def plain(result: SegmentedFrame, *, organized: bool) -> PointCloud2:
-    """The cloud as a textbook computes it, from the equations, anew for each frame."""
+    """Make the cloud as in a textbook: every equation anew for each frame."""
     frame, found = result.frame, result.found
     assert found is not None
     height, width = frame.size

@@ -1,9 +1,9 @@
-"""How fast `fafnet prepare nyuv2` is, and where its time goes.
+"""How fast `fafnet prepare nyuv2` is, stage by stage.
 
-    python benchmarks/prepare.py --frames 64 --jobs 2
-    python benchmarks/prepare.py --originals downloads/nyuv2
+python benchmarks/prepare.py --frames 64 --jobs 2
+python benchmarks/prepare.py --originals downloads/nyuv2
 
-Without `--originals` it writes frames of 640x480 in NYU-Depth V2's own format first: rooms with
+Without `--originals` it first writes frames of 640x480 in NYU-Depth V2's own format: rooms with
 noisy depth and in-painted holes.
 """
 
@@ -23,7 +23,7 @@ OFFICIAL_FRAMES = 1449
 
 
 def write_originals(root: Path, frames: int) -> None:
-    """Write NYU-Depth V2's files, with depth as noisy as a Kinect's: it is slower to compress."""
+    """Write files like NYU-Depth V2's, with a Kinect's noise, which is slower to compress."""
     import h5py
 
     from_tests("originals").write_nyuv2(root, frames=frames)
@@ -37,7 +37,7 @@ def write_originals(root: Path, frames: int) -> None:
 
 
 def report(done: Preparation, jobs: int) -> None:
-    """Print rates, and what they make of the whole data set."""
+    """Print the times of a frame, and of the whole data set at that rate."""
     milliseconds = {stage: 1e3 * took / done.written for stage, took in done.stages.items()}
     milliseconds["all"] = sum(milliseconds.values())
     whole = OFFICIAL_FRAMES / 1e3 / jobs
@@ -53,7 +53,7 @@ def report(done: Preparation, jobs: int) -> None:
 
 
 def main() -> None:
-    """Prepare, and print where the time went."""
+    """Prepare, and print the times."""
     parser = command_line(__doc__)
     parser.add_argument("--frames", type=at_least(3), default=64, help="generated frames")
     parser.add_argument("--originals", type=Path, help="folder of the real download instead")

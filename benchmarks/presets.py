@@ -1,4 +1,4 @@
-"""How long the networks take, side by side, and beside those of others.
+"""How long the networks take, beside those of others.
 
 python benchmarks/presets.py                                     # ours
 python benchmarks/presets.py --esanet FOLDER --release FOLDER    # and checkouts of theirs
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 class Backbones(nn.Module):
-    """Both streams of an encoder with nothing between them: what no fusion can go below."""
+    """Both streams of an encoder with nothing between them: the least that any fusion takes."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -103,10 +103,10 @@ class Backbones(nn.Module):
 
 
 def build(name: str) -> nn.Module:
-    """PRESET, PRESET/ARM, either with ",KEY=VALUE" behind it; or "2*resnet18".
+    """Return the network PRESET or PRESET/ARM, each also with ",KEY=VALUE", or "2*resnet18".
 
     Raises:
-        ValueError: no such network, or a change that is none.
+        ValueError: there is no such network, or no such field or value.
     """
     if name.startswith("2*"):
         backbone = name.removeprefix("2*")

@@ -1,4 +1,4 @@
-"""How long the registration of depth to colour takes, and how far from the truth it is.
+"""How long the registration of depth to colour takes, and how accurate it is.
 
 python benchmarks/registration.py
 
@@ -77,7 +77,7 @@ def make_case(
 
 
 def plain(case: Case) -> Image:
-    """The same squares and the same float64, in plain NumPy over lists of pixels."""
+    """Register with the same squares and in float64 too, in NumPy over lists of pixels."""
     source, target = case.depth_camera.matrix, case.camera.matrix
     scale = float(max(target[0, 0] / source[0, 0], target[1, 1] / source[1, 1]))
     height, width = case.truth.shape
@@ -110,7 +110,7 @@ def plain(case: Case) -> Image:
 
 
 def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float64]:
-    """By how many pixels a near surface ends too far (above zero) or too early along its row."""
+    """Return by how many pixels near surfaces end too far (> 0) or too early along their row."""
     errors: list[int] = []
     for row, column in np.argwhere(np.abs(np.diff(truth, axis=1)) > 0.3):
         window = slice(column + 1 - reach, column + 1 + reach)
@@ -118,7 +118,7 @@ def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float6
         if column + 1 < reach or len(around) < 2 * reach or around.min() == 0:
             continue
         like = around < around.min() + 0.1
-        # Of an edge that is alone: what is near lies on one side of it, what is far on the other.
+        # Single edges only: near pixels on one side, far pixels on the other.
         if like.sum() == reach and np.diff(like).sum() == 1:
             measured = found[row, window]
             errors.append(int(((measured > 0) & (measured < around.min() + 0.1)).sum()) - reach)
@@ -126,7 +126,7 @@ def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float6
 
 
 def print_case(case: Case, repeats: int) -> None:
-    """The lines of one case."""
+    """Print the lines of one case."""
     register = DepthRegistration(case.depth_camera, case.camera, case.extrinsics)
     ways = {
         "DepthRegistration": partial(register, case.depth),

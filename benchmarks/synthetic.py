@@ -1,7 +1,7 @@
 """How fast synthetic rooms are made, and a picture of some.
 
-    python benchmarks/synthetic.py --frames 60 --jobs 2
-    python benchmarks/synthetic.py --sheet docs/images/synthetic.png
+python benchmarks/synthetic.py --frames 60 --jobs 2
+python benchmarks/synthetic.py --sheet docs/images/synthetic.png
 
 A frame is a new room, seen by both cameras, registered, with its HHA. Frames per second are those
 of all processes together, each with one thread; milliseconds are the processor time of a frame.

@@ -3,9 +3,9 @@
 python benchmarks/training.py                                          # a preset of ours
 python benchmarks/training.py --preset fafnet-release --release FOLDER # beside the authors' code
 
-Both get the same batches of random images, already in memory, and run in turn: medians, and the
-ratio round by round. The authors' update is that of their script: its optimiser and loss, without
-mixed precision, which it has on a GPU only. Augmentation is measured on a 640x480 frame by itself.
+Both get the same batch of random images, already in memory, and run in turn: medians, and the ratio
+round by round. The authors' update is that of their script: its optimiser and loss, without mixed
+precision, which it has on a GPU only. Augmentation is measured separately, on a 640x480 frame.
 """
 
 from __future__ import annotations

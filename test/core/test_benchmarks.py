@@ -52,6 +52,19 @@ def test_what_is_asked_wrongly(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_report_that_is_a_picture_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    picture = tmp_path / "rooms.png"
+    picture.write_bytes(b"\x89PNG" + bytes(10_000))
+    monkeypatch.setattr(sys, "argv", ["published", str(picture)])
+    with pytest.raises(SystemExit):
+        importlib.import_module("published").main()
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "rooms.png is no report" in error
+    assert len(error) < 300
+
+
 def test_ways_are_timed_in_turn_and_the_first_rounds_do_not_count() -> None:
     now, called = 0.0, ""
 
