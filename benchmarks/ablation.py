@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(__doc__ or "", PRIMARY, arguments)
     try:
         results = found_results(options.out) if options.report else run_all(options)
-    except OSError as error:  # a stop among them
+    except (OSError, ValueError) as error:  # a stop among them
         print(f"ablation: {error}", file=sys.stderr)
         return 1
     if not results:

@@ -245,7 +245,7 @@ class RealFrames(AblationData):
             f" {width}x{height}, rate {settings['rate']:g}, backbones at 0.3 of it and from"
             f" {start}, class weights of `config/nyuv2-mobile.yaml`. Tested on all test frames,"
             f" single scale, input {width}x{height}, labels of {2 * width}x{2 * height} (nearest):"
-            " figures at 640x480 are others."
+            " figures at 640x480 differ."
         )
 
     def _frames(self, reduce: int) -> ReducedNYUv2:

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 from dataclasses import asdict, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import ablation
@@ -179,8 +179,15 @@ def test_runs_of_other_settings_are_not_mixed(
     assert message in capsys.readouterr().err
 
 
-def test_a_report_of_nothing_is_an_error(
+def test_what_a_run_cannot_do_is_said_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ablation.main(["--out", str(tmp_path), "--report"]) == 1
     assert "no results" in capsys.readouterr().err
+    root = tmp_path / "nyuv2"
+    for folder in product(("train", "test"), ("rgb", "depth", "labels_40")):
+        root.joinpath(*folder).mkdir(parents=True)
+        root.joinpath(*folder, "0001.png").write_text("no picture")
+    options = ["--out", str(tmp_path), "--data", "nyuv2", "--root", str(root)]
+    assert ablation.main(options) == 1
+    assert "training frames too" in capsys.readouterr().err
