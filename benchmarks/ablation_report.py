@@ -88,12 +88,16 @@ def _gains(table: Table, columns: _Columns, pairs: Sequence[tuple[str, str]]) ->
     rows = []
     for arm, other in pairs:
         gains = [table.difference(arm, other, name)[:, test] for name, test in columns.cells]
-        rows.append([f"{arm} minus {other}", *(Interval.of(gain).text(2) for gain in gains)])
+        cells = [Interval.of(gain).text(2) for gain in gains]
         if table.errors:
-            rows[-1].append(table.slope(arm, other, columns.cells[0][0]).text(3))
+            cells.append(table.slope(arm, other, columns.cells[0][0]).text(3))
+        else:
+            cells.insert(0, str(len(table.seeds(arm, other))))
+        rows.append([f"{arm} minus {other}", *cells])
     title = "paired difference in points [95 %]"
-    head = [f"{columns.title}: {title}" if columns.title else title, *columns.heads]
-    return markdown([*head, "points per px, 0-8"] if table.errors else head, rows)
+    if table.errors:
+        return markdown([f"{columns.title}: {title}", *columns.heads, "points per px, 0-8"], rows)
+    return markdown([title, "seeds", *columns.heads], rows)
 
 
 def _flows(table: Table) -> list[str]:

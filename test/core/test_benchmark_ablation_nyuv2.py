@@ -163,10 +163,10 @@ def test_the_report_of_one_test_compares_with_both_controls(tmp_path: Path) -> N
     half = 4.302653 / math.sqrt(3)
     interval = f"+2.00 [{2 - half:+.2f}, {2 + half:+.2f}]"
     near = f"+1.00 [{1 - half / 2:+.2f}, {1 + half / 2:+.2f}]"
-    assert f"| all-fams minus no-fam | {interval} | {near} | +0.00 [+0.00, +0.00] |" in text
+    assert f"| all-fams minus no-fam | 3 | {interval} | {near} | +0.00 [+0.00, +0.00] |" in text
     # Over zero-flow 0 and 1, the seeds that both have: mean 0.5, t(0.975, 1) = 12.7062.
-    assert f"| all-fams minus zero-flow | +0.50 [{0.5 - 12.7062 / 2:+.2f}" in text
-    assert "| rgb-only minus zero-flow | -5.00 | -2.50 | +0.00 |" in text
+    assert f"| all-fams minus zero-flow | 2 | +0.50 [{0.5 - 12.7062 / 2:+.2f}" in text
+    assert "| rgb-only minus zero-flow | 1 | -5.00 | -2.50 | +0.00 |" in text
     assert "zero-flow minus zero-flow" not in text
 
 
