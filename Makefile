@@ -11,12 +11,11 @@ SECONDS_TO_RUN ?= 20
 OUT ?= output
 NYUV2 ?= data/nyuv2
 PROCESSES ?= 2
-NYUV2 ?= data/nyuv2
 WEIGHTS ?= multiavg-ade20k.safetensors
 
 ifdef ROS_DISTRO
-# A distribution brings rclpy and messages compiled against its own NumPy, and its own OpenCV:
-# the environment sees them, and nothing is installed over them.
+# A distribution brings its own OpenCV, and rclpy and messages that are compiled against its own
+# NumPy: the environment sees them, and nothing is installed over them.
 VENV_FLAGS := --system-site-packages
 EXTRAS := dev
 PINS := grep -vE '^(numpy|opencv-python|ros-)' constraints.txt

@@ -1,7 +1,7 @@
 """Installs both Python packages and what ROS 2 looks for in `share/fafnet_ros`.
 
-Version ranges are wide on purpose: the tested versions are pinned in `constraints.txt`, which
-`make` uses, while on a robot the distribution's own NumPy and OpenCV must stay in place.
+Version ranges are wide because the NumPy and OpenCV of a robot's distribution must stay in place.
+The tested versions are in `constraints.txt`, which `make` uses.
 """
 
 from pathlib import Path

@@ -1,20 +1,20 @@
-"""What flow alignment is worth, measured: table 1 of the paper, in runs that are paired.
+"""What flow alignment is worth: table 1 of the paper, in paired runs.
 
 python benchmarks/ablation.py --out output/ablation            # three arms, eight seeds, paired
-python benchmarks/ablation.py --out output/ablation --report   # table and plot of what is there
+python benchmarks/ablation.py --out output/ablation --report   # table and plot of finished runs
 python benchmarks/ablation.py --out output/nyu --data nyuv2 --root data/nyuv2 \\
     --preset fafnet-mobile --pretrained multiavg-ade20k.safetensors --iterations 800 --seeds 2
 
-On synthetic rooms with true parallax depth comes from a camera of its own and is registered with an
-error that is drawn anew for every training frame, 0 to 8 pixels at an image width of 640. Each
-network is then tested on the same unseen rooms with an error of exactly 0, 2, 4, 8 and, beyond what
-it was trained with, 16 pixels. On NYU-Depth V2, real frames, there is one test: the official one.
+In synthetic rooms depth comes from a camera of its own, with true parallax, and is registered with
+an error that is drawn anew for every training frame, 0 to 8 pixels at an image width of 640. Each
+network is then tested on the same unseen rooms with an error of exactly 0, 2, 4, 8 and, beyond
+training, 16 pixels. NYU-Depth V2 has one test: its official one.
 
 Arms are paired: with one seed, every parameter of one name starts from one value, and every
 iteration sees the same augmented frames. `zero-flow` has all parameters of `all-fams` and every
 flow zero: what `all-fams` has over it comes from moving features, not from more parameters.
 
-What is done is kept: a run that is there is not repeated, one that was stopped is resumed.
+Runs are kept: one that is finished is not repeated, one that was stopped is resumed.
 """
 
 from __future__ import annotations
@@ -24,23 +24,20 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 import cv2
 import torch
-from ablation_options import DATA, data_name, data_of, read_options, read_settings
+from ablation_options import DATA, data_of, read_options, read_settings
 from ablation_report import write_report
 from ablation_table import Result
-from torch import Tensor
 from tqdm import tqdm
 
-from fafnet_core.augmentation import TrainTransform
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from fafnet_core.checkpoints.pretrained import Images, load_backbone
+from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.evaluation.evaluate import evaluate
 from fafnet_core.files import written_beside
 from fafnet_core.models import FAFNet, build_model
@@ -48,12 +45,13 @@ from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import preset_config
 from fafnet_core.samples import RgbdSegmentationDataset
 from fafnet_core.training.config import Config, ModelConfig
-from fafnet_core.training.loader import training_batches
+from fafnet_core.training.data import TrainingData
+from fafnet_core.training.distributed import Processes
 from fafnet_core.training.loop import Trainer
 from fafnet_core.training.schedule import ScheduleConfig
 
 PRIMARY = ("no-fam", "zero-flow", "all-fams")
-_CALIBRATION_FRAMES = 16
+_CLASSES = 40
 
 
 def configuration(arm: str, seed: int, start: Path, options: argparse.Namespace) -> Config:
@@ -76,29 +74,21 @@ def configuration(arm: str, seed: int, start: Path, options: argparse.Namespace)
     )
 
 
-def write_start(
-    path: Path,
-    preset: str,
-    arm: str,
-    seed: int,
-    pretrained: str | None = None,
-    images: Images | None = None,
-) -> None:
+def write_start(config: Config, pretrained: str | None = None) -> None:
     """Write the first weights of an arm: those of the whole network wherever it has the name.
 
     Args:
-        path: the file.
-        preset: see `arm`.
-        arm: of the preset's ablation.
-        seed: of all weights that no file gives.
-        pretrained: weights of the backbones.
-        images: for `load_backbone`; equal for all arms.
+        config: of the training; its `model.init` is the file.
+        pretrained: weights of the backbones; the seed gives all others.
     """
-    classes = 40
+    arm = config.model
+    assert arm.arm is not None
+    assert arm.init is not None
+    images = TrainingData(config, Processes(torch.device("cpu"))).some_images
     networks = []
-    for config in (preset_config(preset), ablation(preset, arm)):
-        torch.manual_seed(seed)
-        network = build_model(replace(config, num_classes=classes))
+    for network_config in (preset_config(arm.preset), ablation(arm.preset, arm.arm)):
+        torch.manual_seed(config.train.seed)
+        network = build_model(replace(network_config, num_classes=_CLASSES))
         if pretrained is not None:
             # In both: the only stream of an arm has no name that the whole network has.
             load_backbone(network, pretrained, images)
@@ -111,21 +101,7 @@ def write_start(
         if name in own and own[name].shape == tensor.shape
     }
     model.load_state_dict({**own, **shared})
-    save_checkpoint(path, model)
-
-
-def some_images(config: Config) -> Mapping[str, Tensor]:
-    """Return normalised training images of both inputs; one seed has the same in every arm."""
-    batches = training_batches(
-        config.open_training_data(),
-        TrainTransform(config.transform, config.normalisation.build()),
-        batch_size=_CALIBRATION_FRAMES,
-        seed=config.train.seed,
-        start=0,
-        stop=1,
-    )
-    batch = next(batches)
-    return {"rgb": batch.rgb, "hha": batch.hha}
+    save_checkpoint(arm.init, model)
 
 
 def run(arm: str, seed: int, options: argparse.Namespace) -> Result:
@@ -136,10 +112,8 @@ def run(arm: str, seed: int, options: argparse.Namespace) -> Result:
     found = folder / "result.json"
     if found.is_file():
         return Result(**json.loads(found.read_text(encoding="utf-8")))
-    start = folder / "start.safetensors"
-    config = configuration(arm, seed, start, options)
-    images = partial(some_images, config)
-    write_start(start, options.preset, arm, seed, options.pretrained, images)
+    config = configuration(arm, seed, folder / "start.safetensors", options)
+    write_start(config, options.pretrained)
     resume = any(folder.glob("state*"))
     begun = time.perf_counter()
     outcome = Trainer(config, folder, resume=resume, progress=False).run()
@@ -188,7 +162,7 @@ def run_all(options: argparse.Namespace) -> list[Result]:
         try:
             results += [done.result() for done in finished]
         except BaseException:
-            # What runs is finished or saved; what has not begun is left for the next time.
+            # Runs that have begun are finished or saved; the others wait for the next time.
             pool.shutdown(cancel_futures=True)
             raise
     return results
@@ -205,14 +179,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(__doc__ or "", PRIMARY, arguments)
     try:
         results = found_results(options.out) if options.report else run_all(options)
-    except OSError as error:  # a stop among them
+    except (OSError, ValueError) as error:  # a stop among them
         print(f"ablation: {error}", file=sys.stderr)
         return 1
     if not results:
         print(f"ablation: no results in {options.out}; run without --report", file=sys.stderr)
         return 1
     settings = read_settings(options.out)
-    print(write_report(results, options.out, DATA[data_name(settings)].protocol(settings)))
+    print(write_report(results, options.out, DATA[settings["data"]].protocol(settings)))
     return 0
 
 

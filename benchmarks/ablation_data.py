@@ -1,4 +1,4 @@
-"""What the arms of the ablation are trained on and tested with: a class for each data set."""
+"""The data that the arms of the ablation are trained and tested with: a class for each data set."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ class AblationData(ABC):
     """A data set, and all of a training that depends on it and not on the arm.
 
     Attributes:
-        common: the options of the command that all runs in one folder share.
+        settings: options of the command that belong to this data set, and that all runs in one
+            folder share.
     """
 
-    common: ClassVar[tuple[str, ...]]
+    settings: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def recipe(self) -> Config:
@@ -49,7 +50,7 @@ class AblationData(ABC):
 
     @abstractmethod
     def make(self, jobs: int) -> None:
-        """Make all frames beforehand, in so many processes; those that are there stay."""
+        """Make all frames beforehand, in `jobs` processes or threads; those that exist stay."""
 
     @abstractmethod
     def tests(self) -> dict[str, RgbdSegmentationDataset]:
@@ -61,26 +62,26 @@ class AblationData(ABC):
         """Compare the flow of a network with the true displacement.
 
         Returns:
-            The fields of `FlowFit` for each FAM; None where there is no flow, or nobody knows by
-            how much depth is off, as in photographs.
+            The fields of `FlowFit` for each FAM; None where there is no flow, or where the true
+            displacement is not known, as in photographs.
         """
         return None
 
     @staticmethod
     def protocol(settings: Mapping[str, Any]) -> str:
-        """Say how the figures were made, given a folder's settings, where the tables do not."""
+        """Say how the figures were made, given a folder's settings; empty if the tables do."""
         return ""
 
 
 @dataclass(frozen=True)
 class Rooms(AblationData):
-    """Synthetic rooms whose depth is registered with an error that is known.
+    """Synthetic rooms whose depth is registered with a known error.
 
     Attributes:
         seed: which rooms.
         frames: to train on.
         count: test frames at each error.
-        cache: folder in which they are kept.
+        cache: folder in which the frames are kept.
     """
 
     seed: int
@@ -88,7 +89,7 @@ class Rooms(AblationData):
     count: int
     cache: Path
 
-    common = ("preset", "iterations", "batch", "rate", "frames", "tests", "data_seed")
+    settings = ("frames", "tests", "data_seed")
 
     def recipe(self) -> Config:
         """See `AblationData`."""
@@ -113,7 +114,7 @@ class Rooms(AblationData):
                 pass
 
     def tests(self) -> dict[str, RgbdSegmentationDataset]:
-        """Return the same rooms for each error, called by its pixels."""
+        """Return the same rooms for each error; the error in pixels is the name."""
         return {f"{px:g}": self._tests(px) for px in TESTED_PX}
 
     def flow_fit(
@@ -179,10 +180,10 @@ def mean_displacement(rotation: Values, camera_matrix: Values, size: tuple[int, 
 
 @dataclass(frozen=True)
 class RealFrames(AblationData):
-    """NYU-Depth V2's official split, reduced; its depth is registered as well as it can be.
+    """NYU-Depth V2's official split, reduced; the error of its registration is not known.
 
-    The test's frames and labels are twice as large as what the networks see: they run at half of
-    it, which is the mean of 2x2 pixels, and their logits are brought to the labels.
+    The test's frames and labels are twice as large as what the networks see: frames are halved
+    (the mean of 2x2 pixels), and the logits are brought to the size of the labels.
 
     Attributes:
         root: the data set's folder.
@@ -194,13 +195,13 @@ class RealFrames(AblationData):
     reduce: int
     cache: Path
 
-    common = ("data", "preset", "iterations", "batch", "rate", "reduce", "pretrained")
+    settings = ("reduce",)
 
     def recipe(self) -> Config:
-        """Return what `config/nyuv2-mobile.yaml` has to do with frames as they are.
+        """Return the recipe `config/nyuv2-mobile.yaml` for frames without planted faults.
 
-        Left out are its faults, its second data set, its average of the weights and its half
-        precision. Crops are nine tenths of the frames, in multiples of 16 pixels.
+        Its second data set, its average of the weights and its half precision are left out too.
+        Crops are nine tenths of the frames, in multiples of 16 pixels.
         """
         height, width = (max(round(0.9 * side / self.reduce / 16), 2) * 16 for side in _NYU_SIZE)
         return Config(
@@ -244,7 +245,7 @@ class RealFrames(AblationData):
             f" {width}x{height}, rate {settings['rate']:g}, backbones at 0.3 of it and from"
             f" {start}, class weights of `config/nyuv2-mobile.yaml`. Tested on all test frames,"
             f" single scale, input {width}x{height}, labels of {2 * width}x{2 * height} (nearest):"
-            " figures at 640x480 are others."
+            " figures at 640x480 differ."
         )
 
     def _frames(self, reduce: int) -> ReducedNYUv2:

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ablation_table import Interval, Table, Values
+from measuring import axes_of
 
 COLOURS = {"no-fam": "#8C8A86", "zero-flow": "#34506E", "all-fams": "#D9772B"}
 _OTHER = "#A9B8A0"
 _ZERO = "#55534F"
+_SIZE = (11, 8.4)
 
 Measures = Mapping[str, str]
 """A title for each measure."""
-
-
-@contextmanager
-def _figure(path: Path) -> Iterator[Any]:
-    """Give the axes of two rows and columns; write the picture, as PNG, when the block ends."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, grid = plt.subplots(2, 2, figsize=(11, 8.4), constrained_layout=True)
-    try:
-        yield grid
-        for axis in grid.flat:
-            axis.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, dpi=110, format="png")
-    finally:
-        plt.close(figure)
 
 
 def plot_against_errors(
@@ -41,7 +24,7 @@ def plot_against_errors(
 ) -> None:
     """Draw scores of three arms, and the differences of pairs, against the registration's error."""
     x = np.array(table.errors)
-    with _figure(path) as grid:
+    with axes_of(path, 2, 2, _SIZE) as grid:
         for (axis, below), (measure, title) in zip(grid.T, measures.items(), strict=True):
             for arm in (arm for arm in COLOURS if arm in table.arms):
                 runs = table.scores(arm, measure, table.seeds(arm))
@@ -77,10 +60,10 @@ def _plot_gains(
 
 
 def plot_arms(table: Table, measures: Measures, others: Sequence[str], path: Path) -> None:
-    """Draw the scores of all arms in the only test, and what each has over some of them."""
+    """Draw the scores of all arms in the only test, and their gains over some of the arms."""
     arms = table.arms[::-1]  # the first one on top
     places = np.arange(len(arms), dtype=np.float64)
-    with _figure(path) as grid:
+    with axes_of(path, 2, 2, _SIZE) as grid:
         for (axis, below), (measure, title) in zip(grid.T, measures.items(), strict=True):
             for place, arm in zip(places, arms, strict=True):
                 runs = table.scores(arm, measure, table.seeds(arm))[:, 0]
@@ -100,7 +83,7 @@ def plot_arms(table: Table, measures: Measures, others: Sequence[str], path: Pat
 
 
 def _plot_gains_over(axis: Any, table: Table, measure: str, other: str, y: Values) -> None:
-    """Draw what the arms, from below, have over another one; an interval where there is one."""
+    """Draw the gains of the arms, from below, over another one, with intervals."""
     rows = [
         (place, Interval.of(table.difference(arm, other, measure)[:, 0]))
         for place, arm in zip(y, table.arms[::-1], strict=True)

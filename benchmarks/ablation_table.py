@@ -15,20 +15,19 @@ Values = NDArray[np.float64]
 
 CONTROL, WHOLE, NONE = "zero-flow", "all-fams", "no-fam"
 TEST = "test"
-"""The only test of data whose registration has no error that is known."""
+"""The only test of data whose registration error is not known."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one run gave.
+    """The result of one run.
 
     Attributes:
-        arm: of the ablation, with its `seed`.
-        seed: see `arm`.
+        arm: of the ablation.
+        seed: of the run.
         parameters: of the network.
-        seconds: of its training; of the last part of one that was resumed.
-        scores: by error of the registration in pixels (a text, as JSON has it), or of `TEST`:
-            fractions.
+        seconds: of its training; if it was resumed, of the last part.
+        scores: fractions by test, which is called by the registration error in pixels, or `TEST`.
         flow: by FAM, `slope` and `correlation` of mean flow against true displacement.
     """
 
@@ -50,7 +49,7 @@ class Interval:
 
     @classmethod
     def of(cls, values: Values) -> Interval:
-        """Return that of independent values (N,)."""
+        """Return the interval of independent values (N,)."""
         mean = float(values.mean())
         if values.size < 2:
             return cls(mean, float("nan"), float("nan"))
@@ -67,10 +66,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class FlowFit:
-    """How mean flow follows the true displacement: frames and both axes in one straight line.
+    """How mean flow follows the true displacement: one straight line for frames and both axes.
 
     Attributes:
-        slope: 1 where it follows wholly, 0 not at all.
+        slope: 1 where it follows completely, 0 where not at all.
         correlation: of the two; 0 where the flow never changes.
     """
 
@@ -81,7 +80,7 @@ class FlowFit:
     def of(cls, true: Values, learned: Values) -> FlowFit:
         """Fit mean flows to displacements, both (frames, 2), each axis with an offset of its own.
 
-        An offset says nothing of the displacement: bilinear sampling and strides have theirs.
+        Offsets come from bilinear sampling and strides, not from the displacement.
         """
         x, y = true - true.mean(axis=0), learned - learned.mean(axis=0)
         product, spread = float((x * y).sum()), float((x * x).sum())
@@ -90,14 +89,14 @@ class FlowFit:
 
 
 class Table:
-    """Scores by arm, seed and test; a difference of two arms is over the seeds that both have.
+    """Scores by arm, seed and test; differences of two arms use the seeds that both have.
 
     Args:
         results: of any runs on one data set.
 
     Attributes:
-        arms: those that have results, in the order of `ABLATION`.
-        errors: of the registration, one a test; none where there is only `TEST`.
+        arms: those with results, in the order of `ABLATION`.
+        errors: of the registration, one for each test; none where there is only `TEST`.
         tests: their names.
     """
 
@@ -123,7 +122,7 @@ class Table:
         )
 
     def difference(self, arm: str, other: str, measure: str) -> Values:
-        """Return points that `arm` has over `other`, paired by seed, (seeds, tests)."""
+        """Return the points that `arm` gains over `other`, paired by seed, (seeds, tests)."""
         seeds = self.seeds(arm, other)
         return self.scores(arm, measure, seeds) - self.scores(other, measure, seeds)
 

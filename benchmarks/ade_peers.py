@@ -1,6 +1,6 @@
-"""What people use on a CPU instead: colour alone, ADE20K's 31 commonest classes, a .tflite file.
+"""Networks that people use on a CPU instead: colour only, 31 classes of ADE20K, a .tflite file.
 
-Known to work are two of MLCommons' (Apache-2.0): DeepLabv3 with MobileNetV2
+Two of MLCommons' (Apache-2.0) are known to work: DeepLabv3 with MobileNetV2
 (mlcommons/mobile_models, v0_7/tflite/deeplabv3_mnv2_ade20k_int8.tflite) and MOSAIC R4
 (mlcommons/mobile_open, vision/mosaic/models_and_checkpoints/R4/
 mobile_segmenter_r4_quant_argmax_uint8.tflite). They run in LiteRT: pip install ai-edge-litert.
@@ -9,14 +9,15 @@ mobile_segmenter_r4_quant_argmax_uint8.tflite). They run in LiteRT: pip install 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from measuring import timed
 from numpy.typing import NDArray
 from shared_classes import SharedConfusion, SharedScores, shared_from_ade
 from tqdm import tqdm
@@ -28,7 +29,7 @@ class AdePeer:
     """A network of MLCommons' kind, on one thread.
 
     Args:
-        name: what it is called.
+        name: of the network, in tables.
         path: its file.
 
     Raises:
@@ -42,7 +43,7 @@ class AdePeer:
         if not path.is_file():
             raise FileNotFoundError(f"no file {path} of the peer {name}")
         try:
-            # Here, because only who compares needs it.
+            # Here: it is needed for comparisons only.
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise ModuleNotFoundError(
@@ -55,7 +56,7 @@ class AdePeer:
     def labels(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return ids of ADE20K's 31, 0 for none, (H, W) uint8, of colour (H, W, 3) uint8.
 
-        Colour is brought to the network's size bilinearly, its labels back by the nearest pixel.
+        Colour is resized to the network's size (bilinear), its labels back (nearest pixel).
         """
         height, width = self._input["shape"][1:3]
         image = cv2.resize(rgb, (int(width), int(height)), interpolation=cv2.INTER_LINEAR)
@@ -66,7 +67,7 @@ class AdePeer:
         return np.asarray(whole, np.uint8)
 
     def _tensors(self, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the input and the output, once they are known to fit."""
+        """Return the input and the output; raise ValueError where they are of another kind."""
         inputs, outputs = self._network.get_input_details(), self._network.get_output_details()
         shapes = [tuple(int(side) for side in one["shape"]) for one in (*inputs, *outputs)]
         if not (
@@ -84,11 +85,11 @@ class AdePeer:
 
 @dataclass(frozen=True, eq=False)
 class PeerScores:
-    """How a peer did.
+    """Scores of a network beside others.
 
     Attributes:
-        name: of the peer.
-        shared: over the classes that it shares with NYU.
+        name: of the network.
+        shared: over the classes that ADE20K shares with NYU.
         frames: how many were scored.
         milliseconds: median processor time of a frame, both changes of size included.
     """
@@ -102,16 +103,12 @@ class PeerScores:
 def measure_peer(
     peer: AdePeer, dataset: RgbdSegmentationDataset, indices: Sequence[int]
 ) -> PeerScores:
-    """Label these frames of NYU40, at least one, and score the classes that are shared.
-
-    On one thread processor time is the time that it takes, and whatever else runs hardly counts.
-    """
+    """Label these frames of NYU40, at least one, and score the shared classes."""
     confusion, seconds = SharedConfusion(), []
     for index in tqdm(indices, unit="frame", desc=peer.name, disable=None):
         sample = dataset.read(index)
-        begun = time.process_time()
-        labels = peer.labels(sample.rgb)
-        seconds.append(time.process_time() - begun)
+        labels, took = timed(partial(peer.labels, sample.rgb))
+        seconds.append(took)
         confusion.update(shared_from_ade(labels), sample.label)
     return PeerScores(
         peer.name, confusion.compute(), len(indices), 1e3 * statistics.median(seconds)

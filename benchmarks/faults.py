@@ -1,20 +1,15 @@
-"""Plants faults in a camera beside a running node, and writes down what its diagnostics say.
+"""Plants faults in a camera beside a running node, and writes what its diagnostics say.
 
 python benchmarks/faults.py --out docs/diagnostics.md    # all of them, some ten minutes
 python benchmarks/faults.py --only "Silent publisher"    # one, printed
 
-Camera and node are processes of their own over DDS; this one looks on.
+Camera and node are processes of their own, connected by DDS.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +22,8 @@ import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from measuring import command_line
+from processes import STARTUP_S, ros_arguments, start, use_own_domain
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -35,12 +32,10 @@ from std_msgs.msg import Header, String
 from tqdm import tqdm
 
 from fafnet_core.files import written_beside
-from fafnet_ros.dds import use_large_image_profile
 from fafnet_ros.images import array_to_image
 from fafnet_ros.outputs import IMAGE_QOS
 
 _WIDTH = 94
-_STARTUP_S = 60.0
 _TYPES = {"Image": Image, "CompressedImage": CompressedImage, "String": String}
 
 _HEAD = """\
@@ -58,7 +53,7 @@ than the camera; "waiting for ..." and "nobody subscribes ..." say why nothing i
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """An RGB-D camera that is healthy but for what is set here.
+    """An RGB-D camera, healthy by default.
 
     Attributes:
         name: of its node.
@@ -73,10 +68,10 @@ class Camera:
         has_info: False publishes no camera_info of colour.
         has_depth_info: False publishes no camera_info of depth.
         depth_info_frame: frame id of depth's camera_info, where it differs from depth's.
-        info_width: what camera_info says of colour's width, where it differs.
+        info_width: width in colour's camera_info, where it differs.
         reliability: of colour.
         colour_type: of the messages on colour's topic.
-        colour_encoding: what colour's messages call their encoding.
+        colour_encoding: the encoding in colour's messages.
         silent_depth: depth has a publisher that sends nothing.
         empty_depth: depth is 0 everywhere.
         depth_ahead_s: how much later than colour depth is stamped.
@@ -111,13 +106,13 @@ class Camera:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is planted.
+    """A fault.
 
     Attributes:
         title: of the fault.
-        camera: that has it.
+        camera: the one with the fault.
         parameters: of the node.
-        others: cameras besides.
+        others: more cameras.
         seconds: how long it takes until diagnostics are settled.
     """
 
@@ -183,7 +178,7 @@ FAULTS = (
 
 
 class CameraNode(Node):
-    """Publishes what a `Camera` says."""
+    """Publishes the images of a `Camera`."""
 
     def __init__(self, camera: Camera) -> None:
         super().__init__(camera.name)
@@ -266,19 +261,17 @@ def _stamp(seconds: float) -> Time:
 
 
 def planted(fault: Fault) -> DiagnosticStatus:
-    """Run the node beside the camera; return what its diagnostics said last.
+    """Run the node beside the camera; return its last diagnostics.
 
     Raises:
-        RuntimeError: it said nothing.
+        RuntimeError: there were none.
     """
-    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+    use_own_domain()
     with ExitStack() as stack:
         for camera in (fault.camera, *fault.others):
-            _start(stack, [__file__, "--camera", json.dumps(asdict(camera))])
-        options = [
-            part for name, value in fault.parameters.items() for part in ("-p", f"{name}:={value}")
-        ]
-        _start(stack, ["-m", "fafnet_ros.segment_node", "--ros-args", *options])
+            start(stack, __file__, "--camera", json.dumps(asdict(camera)), quiet=True)
+        parameters = ros_arguments([f"{name}:={value}" for name, value in fault.parameters.items()])
+        start(stack, "-m", "fafnet_ros.segment_node", *parameters, quiet=True)
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         onlooker = Node("onlooker")
@@ -288,9 +281,9 @@ def planted(fault: Fault) -> DiagnosticStatus:
             DiagnosticArray, "/diagnostics", lambda message: said.extend(message.status), 10
         )
         onlooker.create_subscription(Image, "/fafnet/labels", lambda _: None, IMAGE_QOS)
-        _spin(onlooker, lambda: bool(said), _STARTUP_S)
+        _spin(onlooker, lambda: bool(said), STARTUP_S)
         if not said:
-            raise RuntimeError(f"no diagnostics within {_STARTUP_S:g} s")
+            raise RuntimeError(f"no diagnostics within {STARTUP_S:g} s")
         _spin(onlooker, lambda: False, fault.seconds)
         return said[-1]
 
@@ -301,15 +294,8 @@ def _spin(node: Node, until: Callable[[], bool], seconds: float) -> None:
         rclpy.spin_once(node, timeout_sec=0.1)
 
 
-def _start(stack: ExitStack, arguments: list[str]) -> None:
-    """Start a process of Python; it is interrupted, and waited for, when the stack closes."""
-    process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
-    stack.callback(process.wait)
-    stack.callback(process.send_signal, signal.SIGINT)
-
-
 def sections(faults: Sequence[Fault]) -> Iterator[str]:
-    """Plant one after another, and give each a section in Markdown."""
+    """Plant one fault after another; yield a section in Markdown for each."""
     levels = {DiagnosticStatus.OK: "OK", DiagnosticStatus.WARN: "WARN"}
     for fault in tqdm(faults, unit="fault", disable=None):
         said = planted(fault)
@@ -338,15 +324,11 @@ def be_camera(camera: Camera) -> None:
 
 def main() -> None:
     """Plant faults, or be the camera."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--out", type=Path, help="page to write; else all is printed")
     parser.add_argument("--only", choices=[fault.title for fault in FAULTS])
     parser.add_argument("--camera", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    use_large_image_profile()
     if options.camera is not None:
         be_camera(Camera(**json.loads(options.camera)))
         return

@@ -1,9 +1,9 @@
-"""What goes wrong with a pair of images, planted in frames that are whole.
+"""Faults of a pair of images, planted in frames without faults.
 
-NYU-Depth V2's depth is in-painted: it has no holes. They are made by the sensor model of the
-synthetic rooms (noise, steps of disparity, grazing angles, range), and by blobs on top of it until
-the asked share of the frame has no depth. Each frame's draws are its own, so a run over some frames
-plants in them what a run over all does.
+NYU-Depth V2's depth is in-painted: it has no holes. The sensor model of the synthetic rooms makes
+them (noise, steps of disparity, grazing angles, range), and blobs are added until the wanted share
+of the frame has no depth. Random draws depend on the frame's number alone, so a run over some
+frames plants the same faults in them as a run over all.
 """
 
 from __future__ import annotations
@@ -31,48 +31,48 @@ _SENSOR = SensorConfig()
 
 @dataclass(frozen=True)
 class Fault:
-    """What is planted.
+    """A fault.
 
     Attributes:
-        name: what it is called.
-        change: gives the frame that has it, from one that has metric depth and a camera matrix.
+        name: of the fault, in tables.
+        change: plants it in a frame that has metric depth and a camera matrix.
     """
 
     name: str
     change: Change
 
     def planted(self, sample: RgbdSample, index: int) -> RgbdSample:
-        """Return frame `index` with it; all faults of one frame have the same draws."""
+        """Return frame `index` with the fault; all faults of one frame have the same draws."""
         return self.change(sample, np.random.default_rng((_SEED, index)))
 
 
 def unchanged(sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
-    """Nothing is wrong."""
+    """Return the frame as it is."""
     return sample
 
 
 def noisy(sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
-    """Depth has a Kinect's noise and steps on top of its own, and no holes."""
+    """Return the frame with a Kinect's noise and steps on top of its depth, without holes."""
     return _with_depth(sample, _measured(sample, _NOISE_ONLY, rng))
 
 
 def without_depth(sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
-    """There is no depth anywhere."""
+    """Return the frame without any depth."""
     assert sample.depth_m is not None
     return _with_depth(sample, np.zeros_like(sample.depth_m))
 
 
 def black(sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
-    """Colour is black everywhere."""
+    """Return the frame with black colour."""
     return replace(sample, rgb=np.zeros_like(sample.rgb))
 
 
 @dataclass(frozen=True)
 class Holes:
-    """Depth as the sensor measures it, and blobs without any up to a share of the frame.
+    """Plants the sensor's own loss of depth, and blobs without depth up to a share of the frame.
 
-    A frame in which the sensor alone loses more keeps what it lost. Larger shares hold the holes
-    of smaller ones.
+    Where the sensor alone loses more, no blob is added. The holes of a smaller share are part of
+    those of a larger one.
 
     Attributes:
         share: of the frame's pixels without depth, 0 to 1.
@@ -110,7 +110,7 @@ def _measured(
 ) -> NDArray[np.float32]:
     assert sample.depth_m is not None
     assert sample.camera is not None
-    no_glass = np.zeros_like(sample.depth_m)  # nobody labelled it
+    no_glass = np.zeros_like(sample.depth_m)  # it is not labelled
     return measure_depth(sample.depth_m, no_glass, sensor, sample.camera.fx, rng)
 
 
@@ -124,5 +124,5 @@ def _landscape(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.f
 
 
 def _with_depth(sample: RgbdSample, depth_m: NDArray[np.float32]) -> RgbdSample:
-    # Ready HHA, and what was in-painted, belong to the depth that was there.
+    # Ready HHA and the mask of in-painted pixels belong to the depth before.
     return replace(sample, depth_m=depth_m, hha=None, missing=None)

@@ -1,4 +1,4 @@
-"""Scores of a `Segmenter` on labelled frames, through the door that users take.
+"""Scores of a `Segmenter` on labelled frames, through its public methods.
 
 `Segmenter.segment` gets colour, metric depth and the camera matrix of each frame, single scale, and
 gives labels of the frame's own size. Every labelled pixel counts once.
@@ -7,13 +7,14 @@ gives labels of the frame's own size. Every labelled pixel counts once.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from frame_faults import WHOLE, Fault
+from measuring import timed
 from numpy.typing import NDArray
 from shared_classes import SharedConfusion, SharedScores, shared_from_nyu
 from tqdm import tqdm
@@ -27,17 +28,16 @@ Labelled = tuple[RgbdSample, NDArray[np.uint8]]
 
 @dataclass(frozen=True, eq=False)
 class FrameScores:
-    """How a network did on frames with one fault, or with none.
+    """Scores of a network on frames with one fault, or with none.
 
     Attributes:
         name: of the frames.
         scores: over the classes of NYU40.
         shared: over the classes that NYU shares with ADE20K.
         frames: how many were scored.
-        no_depth: mean share of a frame's pixels that had no depth.
-        milliseconds: median processor time of `segment`, HHA included: the time that it takes on
-            one thread, whatever else runs.
-        kept: the first frames with their labels, as many as were asked for.
+        no_depth: mean share of a frame's pixels without depth, 0 to 1.
+        milliseconds: median processor time of `segment`, HHA included.
+        kept: the first frames with their predicted labels.
     """
 
     name: str
@@ -50,15 +50,15 @@ class FrameScores:
 
     @property
     def mean_iou_of_occurring(self) -> float:
-        """Mean IoU of the classes that the frames have.
+        """Mean IoU of the classes that occur in the frames.
 
-        `scores.mean_iou` counts a class that is only predicted as well, with 0. Where many classes
-        cannot occur, as in the synthetic rooms, one stray pixel would weigh as much as the floor.
+        `scores.mean_iou` also counts a class that is only predicted, with 0. Many classes never
+        occur in the synthetic rooms: one wrong pixel of them would weigh as much as the floor.
         """
         return float(np.mean(self.scores.iou[self.scores.pixels > 0]))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as JSON has them, as fractions."""
+        """Return the figures for JSON, as fractions."""
         return {
             "frames": self.frames,
             "pixels_without_depth": self.no_depth,
@@ -69,7 +69,7 @@ class FrameScores:
 
 
 class _Tally:
-    """What is counted of the frames with one fault."""
+    """Counts over the frames with one fault."""
 
     def __init__(self, fault: Fault, classes: int, keep: int) -> None:
         self._fault, self._keep = fault, keep
@@ -82,9 +82,10 @@ class _Tally:
         sample = self._fault.planted(sample, index)
         assert sample.depth_m is not None
         assert sample.camera is not None
-        begun = time.process_time()
-        labels = segmenter.segment(sample.rgb, sample.depth_m, sample.camera.matrix).labels
-        self._seconds.append(time.process_time() - begun)
+        matrix = sample.camera.matrix
+        found, took = timed(partial(segmenter.segment, sample.rgb, sample.depth_m, matrix))
+        labels = found.labels
+        self._seconds.append(took)
         self._confusion.update(labels, sample.label)
         self._shared.update(shared_from_nyu(labels), sample.label)
         self._no_depth.append(1 - float(np.mean(sample.depth_m > 0)))
@@ -119,7 +120,7 @@ def measure(
         dataset: labelled frames of NYU40 with metric depth.
         indices: of the frames, at least one.
         faults: what is planted; each gives one result, in this order.
-        name: what stands before each fault's name in the names of the results.
+        name: comes before the fault's name in the name of each result.
         keep: how many frames to keep with their labels.
 
     Raises:
@@ -130,8 +131,8 @@ def measure(
         sample = dataset.read(index)
         if sample.depth_m is None or sample.camera is None:
             raise ValueError(
-                f"{sample.name or 'a frame'} has no metric depth, or no camera matrix; wanted"
-                " frames as a camera gives them"
+                f"{sample.name or 'a frame'} has no metric depth or no camera matrix; wanted frames"
+                " with both"
             )
         for tally in tallies.values():
             tally.add(segmenter, sample, index)

@@ -1,16 +1,12 @@
-"""How long HHA takes, and how near it is to float64 and to the authors' MATLAB code.
+"""How long HHA takes, and how close it is to float64 and to the authors' MATLAB code.
 
 python benchmarks/hha.py                        # a synthetic room
-python benchmarks/hha.py --frame FOLDER         # depth.png, camera.yaml; where there,
+python benchmarks/hha.py --frame FOLDER         # depth.png, camera.yaml; optional:
                                                 # raw_depth.png and matlab_hha.png
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,29 +15,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+from measuring import at_least, command_line, from_tests, median_ms, timed
 from numpy.typing import NDArray
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from fafnet_core.camera import Camera  # noqa: E402
-from fafnet_core.datasets.frames import read_camera_file, read_depth  # noqa: E402
-from fafnet_core.hha import HHAEncoder, encode_hha, estimate_gravity  # noqa: E402
+from fafnet_core.camera import Camera
+from fafnet_core.datasets.frames import read_camera_file, read_depth
+from fafnet_core.hha import HHAEncoder, encode_hha, estimate_gravity
 
 CHANNELS = ("disparity", "height", "angle")
 Levels = NDArray[np.uint8]
 Cases = dict[str, tuple[NDArray[np.float32], NDArray[np.bool_] | None]]
-
-
-def load_reference() -> Any:
-    """The float64 reference of the tests."""
-    path = PROJECT / "test" / "core" / "hha_reference.py"
-    spec = importlib.util.spec_from_file_location("hha_reference", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def synthetic_frame() -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
@@ -57,20 +40,8 @@ def synthetic_frame() -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray
     return depth.astype(np.float32), camera_matrix, blobs > np.quantile(blobs, 0.75)
 
 
-def median_ms(run: Callable[[], object], repeats: int) -> float:
-    """Median time of `run` in milliseconds, after two warming calls where there are several."""
-    times = []
-    for index in range(repeats + (2 if repeats > 1 else 0)):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-        if repeats > 1 and index < 2:
-            times.clear()
-    return 1e3 * statistics.median(times)
-
-
 def print_difference(name: str, first: Levels, second: Levels) -> None:
-    """A line a channel: how far two HHA images are apart."""
+    """Print a line for each channel: how far two HHA images are apart."""
     off = np.abs(first.astype(int) - second)
     for index, channel in enumerate(CHANNELS):
         exact, within = (off[..., index] == 0).mean(), (off[..., index] <= 1).mean()
@@ -83,45 +54,42 @@ def print_difference(name: str, first: Levels, second: Levels) -> None:
 def print_times(
     reference: Any, cases: Cases, camera_matrix: NDArray[np.float64], repeats: int
 ) -> dict[str, Levels]:
-    """The table of times; returns the reference's HHA of each case."""
+    """Print the table of times; return the reference's HHA of each case."""
     depth = next(iter(cases.values()))[0]
-    encoder = HHAEncoder(Camera.from_matrix(camera_matrix, depth.shape))
-    ours = {
-        name: median_ms(partial(encoder.encode, image, missing=mask), repeats)
+    camera = Camera.from_matrix(camera_matrix, depth.shape)
+    # Torch last: its threads go on spinning for a while when a call is over.
+    ways: dict[str, Callable[..., Levels]] = {
+        "encoder": HHAEncoder(camera).encode,
+        "one-shot": partial(encode_hha, camera_matrix=camera_matrix),
+        "torch cpu": HHAEncoder(camera, device="cpu").encode,
+    }
+    ms = {
+        (way, name): median_ms(partial(run, image, missing=mask), repeats, time.perf_counter)
+        for way, run in ways.items()
         for name, (image, mask) in cases.items()
     }
-    once = {
-        name: median_ms(partial(encode_hha, image, camera_matrix, missing=mask), repeats)
-        for name, (image, mask) in cases.items()
-    }
-    # After the others: torch's threads go on spinning for a while when a call is over.
-    encoder = HHAEncoder(Camera.from_matrix(camera_matrix, depth.shape), device="cpu")
-    on_torch = {
-        name: median_ms(partial(encoder.encode, image, missing=mask), repeats)
-        for name, (image, mask) in cases.items()
-    }
-    print(f"{depth.shape[1]}x{depth.shape[0]}, median of {repeats}, ms a frame")
+    print(f"{camera.width}x{camera.height}, median of {repeats}, ms a frame")
     print(f"  {'':18s} encoder  one-shot  torch cpu  float64 reference  ratio")
     reference.encode(depth, camera_matrix)  # the first call takes three times as long as the next
     outcomes: dict[str, Levels] = {}
     for name, (image, mask) in cases.items():
-        start = time.perf_counter()
-        outcomes[name] = reference.encode(image, camera_matrix, mask)
-        plain = 1e3 * (time.perf_counter() - start)
+        plain = partial(reference.encode, image, camera_matrix, mask)
+        outcomes[name], seconds = timed(plain, time.perf_counter)
+        ours, once, on_torch = (ms[way, name] for way in ways)
         print(
-            f"  {name:18s} {ours[name]:7.1f}  {once[name]:8.1f}  {on_torch[name]:9.1f}"
-            f"  {plain:17.0f}  {plain / ours[name]:4.0f}x"
+            f"  {name:18s} {ours:7.1f}  {once:8.1f}  {on_torch:9.1f}"
+            f"  {1e3 * seconds:17.0f}  {1e3 * seconds / ours:4.0f}x"
         )
     return outcomes
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = command_line(__doc__)
     parser.add_argument("--frame", type=Path, help="folder with depth.png and camera.yaml")
-    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--repeats", type=at_least(1), default=100)
     arguments = parser.parse_args()
-    reference = load_reference()
+    reference = from_tests("hha_reference")
     depth, camera_matrix, missing = synthetic_frame()
     matlab = None
     if folder := arguments.frame:

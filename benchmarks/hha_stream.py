@@ -1,6 +1,6 @@
-"""How steady, how right and how fast HHA of a stream is, beside HHA of each frame for itself.
+"""How steady, accurate and fast HHA of a stream is, beside HHA of single frames.
 
-python benchmarks/hha_stream.py                    # a synthetic moving camera, of known gravity
+python benchmarks/hha_stream.py                    # a synthetic moving camera of known gravity
 python benchmarks/hha_stream.py --sequence FOLDER  # and real frames: camera.yaml, depth/
 python benchmarks/hha_stream.py --holes FOLDER     # and hole filling: camera.yaml, depth.png (in-
                                                    # painted), raw_depth.png
@@ -11,28 +11,23 @@ Times are processor time of one thread.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import statistics
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from measuring import at_least, command_line, median_ms, timed
 from numpy.typing import NDArray
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from fafnet_core.camera import Camera  # noqa: E402
-from fafnet_core.datasets.frames import read_camera_file, read_depth  # noqa: E402
-from fafnet_core.evaluation.metrics import ConfusionMatrix  # noqa: E402
-from fafnet_core.hha import (  # noqa: E402
+from fafnet_core.camera import Camera
+from fafnet_core.datasets.frames import read_camera_file, read_depth
+from fafnet_core.evaluation.metrics import ConfusionMatrix
+from fafnet_core.hha import (
     HHAEncoder,
     HHAStream,
     HHAStreamConfig,
@@ -40,12 +35,13 @@ from fafnet_core.hha import (  # noqa: E402
     estimate_gravity,
     fill_holes,
 )
-from fafnet_core.inference import Segmenter  # noqa: E402
-from fafnet_core.rooms import Pose, SensorConfig, Tour, pinhole  # noqa: E402
-from fafnet_core.rooms.dataset import SyntheticData, photograph  # noqa: E402
+from fafnet_core.inference import Segmenter
+from fafnet_core.rooms import Pose, SensorConfig, Tour, pinhole
+from fafnet_core.rooms.dataset import SyntheticData, photograph
 
 Floats = NDArray[np.float64]
 Depth = NDArray[np.float32]
+Levels = NDArray[np.uint8]
 RATE_HZ = 30.0
 MOVES = ("still", "tour", "pitch", "roll")
 LABELLED_SEED = 30_000
@@ -54,7 +50,7 @@ LABELLED_SEED = 30_000
 
 @dataclass(frozen=True)
 class DepthSequence:
-    """Depth images of a moving camera; where known, gravity (N, 3) and the floor's height (N,)."""
+    """Depth images of a moving camera; gravity (N, 3) and ground (N,) where they are known."""
 
     depths: Sequence[Depth]
     camera_matrix: Floats
@@ -68,12 +64,12 @@ class Outcome:
 
     gravity: Floats
     ground_m: Floats
-    hha: list[NDArray[np.uint8]]
+    hha: list[Levels]
     ms: float
 
 
 def turned(pose: Pose, move: str, time_s: float) -> Pose:
-    """The pose with the head's own movement: swings of up to 60 degrees a second."""
+    """Return the pose with swings of up to 60 degrees a second."""
     if move == "pitch":
         angle = math.radians(25 * math.sin(60 / 25 * time_s))
         right, down, forward = pose.axes
@@ -109,9 +105,9 @@ def encoded(sequence: DepthSequence, config: HHAStreamConfig) -> Outcome:
     stream, frames, times = HHAStream(config), [], []
     camera = Camera.from_matrix(sequence.camera_matrix, sequence.depths[0].shape)
     for index, depth in enumerate(sequence.depths):
-        start = time.process_time()
-        frame = stream.encode(depth, camera, stamp_s=index / RATE_HZ)
-        times.append(time.process_time() - start)
+        encode = partial(stream.encode, depth, camera, stamp_s=index / RATE_HZ)
+        frame, seconds = timed(encode)
+        times.append(seconds)
         frames.append(frame)
     return Outcome(
         np.array([frame.gravity for frame in frames]),
@@ -122,13 +118,13 @@ def encoded(sequence: DepthSequence, config: HHAStreamConfig) -> Outcome:
 
 
 def degrees(difference: Floats) -> Floats:
-    """Angles between unit vectors whose differences are given, (N, 3) -> (N,)."""
+    """Return the angles between unit vectors, given their differences, (N, 3) -> (N,)."""
     half = np.linalg.norm(difference, axis=1) / 2
     return np.asarray(np.degrees(2 * np.arcsin(np.clip(half, 0, 1))))
 
 
-def flicker(hha: Sequence[NDArray[np.uint8]], channel: int) -> float:
-    """Mean absolute change of a channel from frame to frame, where both have depth."""
+def flicker(hha: Sequence[Levels], channel: int) -> float:
+    """Return a channel's mean absolute change from frame to frame, where both have depth."""
     changes = []
     for before, after in itertools.pairwise(hha):
         both = before.any(axis=2) & after.any(axis=2)
@@ -137,7 +133,7 @@ def flicker(hha: Sequence[NDArray[np.uint8]], channel: int) -> float:
 
 
 def print_synthetic(seeds: Sequence[int], count: int, camera: Camera) -> None:
-    """Errors against the truth, and their change from frame to frame."""
+    """Print errors against the truth, and their change from frame to frame."""
     print(
         f"synthetic rooms {camera.width}x{camera.height}, {len(seeds)} of {count} frames at 30 Hz"
     )
@@ -172,8 +168,8 @@ def print_synthetic(seeds: Sequence[int], count: int, camera: Camera) -> None:
 
 
 def print_real(sequence: DepthSequence) -> None:
-    """Jitter, with the camera's steady movement taken out, and times."""
-    print(f"real frames: {len(sequence.depths)}, taken for 30 Hz")
+    """Print jitter, without the camera's steady movement, and times."""
+    print(f"real frames: {len(sequence.depths)}, as if at 30 Hz")
     outcomes = {
         name: encoded(sequence, HHAStreamConfig(smoothing_s=smoothing_s, fill_holes=filled))
         for name, smoothing_s, filled in (
@@ -200,7 +196,7 @@ def print_real(sequence: DepthSequence) -> None:
 
 
 def print_holes(folder: Path) -> None:
-    """Filled depth and its HHA beside the data set's own in-painting."""
+    """Compare filled depth and its HHA with the data set's own in-painting."""
     camera = read_camera_file(folder / "camera.yaml")
     wanted = read_depth(folder / "depth.png", camera.depth_unit_m)
     raw = read_depth(folder / "raw_depth.png", camera.depth_unit_m)
@@ -226,24 +222,19 @@ def print_holes(folder: Path) -> None:
 
 
 def print_labels(count: int) -> None:
-    """What the checkpoint that ships makes of a stream's first frames, filled or not.
-
-    It was trained with the holes of its camera left empty.
-    """
+    """Score the checkpoint that ships on the first frames of streams, filled or not."""
     segmenter = Segmenter.from_checkpoint("default")
     sensor = SensorConfig(calibration_error_px=(0.0, 4.0))
     rooms = SyntheticData(seed=LABELLED_SEED, frames=count, held_out=count, sensor=sensor)
     data = rooms.open("test")
-    ways: dict[str, Callable[[Depth, Floats], NDArray[np.uint8]]] = {
-        "each": encode_hha,
-        "stream": lambda d, k: (
-            HHAStream().encode(d, Camera.from_matrix(k, d.shape), stamp_s=0.0).hha
-        ),
-        "stream, filled": lambda d, k: (
-            HHAStream(HHAStreamConfig(fill_holes=True))
-            .encode(d, Camera.from_matrix(k, d.shape), stamp_s=0.0)
-            .hha
-        ),
+
+    def first_of_stream(depth_m: Depth, camera: Camera, config: HHAStreamConfig) -> Levels:
+        return HHAStream(config).encode(depth_m, camera, stamp_s=0.0).hha
+
+    ways: dict[str, Callable[[Depth, Camera], Levels]] = {
+        "each": lambda depth_m, camera: encode_hha(depth_m, camera.matrix),
+        "stream": partial(first_of_stream, config=HHAStreamConfig()),
+        "stream, filled": partial(first_of_stream, config=HHAStreamConfig(fill_holes=True)),
     }
     classes = len(data.label_set.names)
     matrices = {name: ConfusionMatrix(classes) for name in ways}
@@ -254,7 +245,7 @@ def print_labels(count: int) -> None:
         assert sample.camera is not None
         empty.append(float((sample.depth_m == 0).mean()))
         labels = {
-            name: segmenter.predict(sample.rgb, way(sample.depth_m, sample.camera.matrix))[0]
+            name: segmenter.predict(sample.rgb, way(sample.depth_m, sample.camera))[0]
             for name, way in ways.items()
         }
         for name, found in labels.items():
@@ -268,38 +259,24 @@ def print_labels(count: int) -> None:
 
 
 def inpainted(depth_m: Depth) -> Depth:
-    """OpenCV's in-painting (Navier-Stokes), in millimetres."""
+    """Fill depth by OpenCV's in-painting (Navier-Stokes), in millimetres."""
     counts = (depth_m * 1000).astype(np.uint16)
     filled = cv2.inpaint(counts, (depth_m == 0).view(np.uint8), 3, cv2.INPAINT_NS)
     return np.where(depth_m == 0, filled.astype(np.float32) * np.float32(0.001), depth_m)
 
 
-def median_ms(run: Callable[[], Any], repeats: int = 21) -> float:
-    """Median processor time in milliseconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        run()
-        times.append(time.process_time() - start)
-    return 1e3 * statistics.median(times)
-
-
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = command_line(__doc__)
     parser.add_argument("--sequence", type=Path, help="folder with camera.yaml and depth/")
     parser.add_argument("--holes", type=Path, help="folder with depth.png and raw_depth.png")
-    parser.add_argument("--frames", type=int, default=90, help="of each synthetic sequence")
-    parser.add_argument("--rooms", type=int, default=4, help="synthetic rooms")
+    parser.add_argument("--frames", type=at_least(3), default=90, help="of each synthetic sequence")
+    parser.add_argument("--rooms", type=at_least(0), default=4, help="synthetic rooms")
     parser.add_argument(
         "--first-room", type=int, default=100, help="constants were chosen on rooms 0 to 7"
     )
-    parser.add_argument("--labels", type=int, default=0, help="rooms to label")
+    parser.add_argument("--labels", type=at_least(0), default=0, help="rooms to label")
     arguments = parser.parse_args()
-    if arguments.labels < 0:
-        parser.error("--labels: wanted rooms from 0")
-    if arguments.frames < 3 or arguments.rooms < 0:
-        parser.error("--frames and --rooms: wanted at least 3 frames, and rooms from 0")
     cv2.setNumThreads(1)
     if arguments.rooms:
         rooms = range(arguments.first_room, arguments.first_room + arguments.rooms)

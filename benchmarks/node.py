@@ -1,4 +1,4 @@
-"""What the node does with a camera at full rate: rates, drops by cause, latency by stage, memory.
+"""The node with a camera at full rate: rates, drops by cause, latency by stage, memory.
 
 python benchmarks/node.py --seconds 300 --frames FOLDER     # a folder of frames, at 30 Hz
 python benchmarks/node.py --seconds 30 --set points_stride:=2 --topics labels points
@@ -9,30 +9,24 @@ diagnostics give the figures of its stages; latency from stamp to arrival is the
 
 from __future__ import annotations
 
-import argparse
-import os
-import random
 import re
-import signal
 import statistics
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from measuring import command_line, markdown
+from processes import STARTUP_S, ros_arguments, start, use_own_domain
 from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from tqdm import tqdm
 
 from fafnet_core.messages.protocols import stamp_ns
-from fafnet_ros.dds import use_large_image_profile
 from fafnet_ros.diagnostics.message import STAGES
 from fafnet_ros.outputs import IMAGE_QOS
 
-_STARTUP_S = 60.0
 _COUNTS = ("frames: ", "pairing: ")
 
 
@@ -45,7 +39,7 @@ class Onlooker(Node):
         self.latencies: list[float] = []
         self.reports: list[dict[str, str]] = []
         self.messages: dict[str, str] = {}
-        """What diagnostics said, by its text without figures."""
+        """Sentences of the diagnostics, by their text without figures."""
         for topic in topics:
             kind = PointCloud2 if topic == "points" else Image
             self.create_subscription(
@@ -68,28 +62,19 @@ class Onlooker(Node):
             self.messages.setdefault(re.sub(r"[0-9.]+", "#", status.message), status.message)
 
 
-def start(stack: ExitStack, module: str, parameters: list[str]) -> subprocess.Popen[bytes]:
-    """Start one of our nodes; it is interrupted, and waited for, when the stack closes."""
-    options = [part for parameter in parameters for part in ("-p", parameter)]
-    process = subprocess.Popen([sys.executable, "-m", module, "--ros-args", *options])
-    stack.callback(process.wait)
-    stack.callback(process.send_signal, signal.SIGINT)
-    return process
-
-
 def watch(onlooker: Onlooker, seconds: float) -> None:
-    """Spin for so long after the first output.
+    """Spin until some seconds after the first output.
 
     Raises:
-        RuntimeError: none came.
+        RuntimeError: there was none.
     """
     first = next(iter(onlooker.arrivals.values()))
     begun = time.monotonic()
     with tqdm(total=seconds, unit="s", disable=None) as bar:
         while not first or time.monotonic() - first[0] < seconds:
             rclpy.spin_once(onlooker, timeout_sec=0.1)
-            if not first and time.monotonic() - begun > _STARTUP_S:
-                raise RuntimeError(f"nothing came within {_STARTUP_S:g} s")
+            if not first and time.monotonic() - begun > STARTUP_S:
+                raise RuntimeError(f"nothing came within {STARTUP_S:g} s")
             if first:
                 bar.update(round(min(time.monotonic() - first[0], seconds), 1) - bar.n)
 
@@ -106,12 +91,9 @@ def show(onlooker: Onlooker) -> None:
         f" {1e3 * statistics.median(ordered):.0f}, p95 {1e3 * p95:.0f}, p99 {1e3 * p99:.0f}"
     )
     last = onlooker.reports[-1]
-    print("\n| stage | p50 (ms) | p95 | p99 |\n|---|---|---|---|")
-    for stage in STAGES:
-        values = [last.get(f"{stage} {name} (ms)") for name in ("p50", "p95", "p99")]
-        if all(values):
-            print(f"| {stage} | {values[0]} | {values[1]} | {values[2]} |")
-    print()
+    names = ("p50", "p95", "p99")
+    rows = [[stage, *(last.get(f"{stage} {name} (ms)") for name in names)] for stage in STAGES]
+    print(f"\n{markdown(['stage, ms', *names], [row for row in rows if all(row)])}\n")
     for key, value in last.items():
         if key.startswith(_COUNTS) or key.endswith("rate (Hz)"):
             print(f"{key}: {value}")
@@ -128,9 +110,7 @@ def show(onlooker: Onlooker) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--frames", type=Path, help="a folder to play; else a synthetic room")
@@ -138,18 +118,14 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME:=VALUE", dest="parameters")
     parser.add_argument("--topics", nargs="+", default=["labels"])
     options = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    use_large_image_profile()
+    use_own_domain()
+    camera = [f"rate:={options.rate}", *options.camera]
+    module = "synthetic_camera"
+    if options.frames:
+        camera, module = [f"folder:={options.frames}", *camera], "frame_player"
     with ExitStack() as stack:
-        start(stack, "fafnet_ros.segment_node", options.parameters)
-        source = [f"folder:={options.frames}"] if options.frames else []
-        module = "frame_player" if options.frames else "synthetic_camera"
-        start(
-            stack,
-            f"fafnet_ros.cameras.{module}",
-            [*source, f"rate:={options.rate}", *options.camera],
-        )
+        start(stack, "-m", "fafnet_ros.segment_node", *ros_arguments(options.parameters))
+        start(stack, "-m", f"fafnet_ros.cameras.{module}", *ros_arguments(camera))
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         onlooker = Onlooker(options.topics)

@@ -1,7 +1,7 @@
 """Networks of others, from checkouts of their own repositories, to compare ours with.
 
-Nothing of theirs is kept here; what their modules import only for pictures, tables or logging gets
-a stand-in where it is not installed.
+None of their code is kept here. Modules that they import only for pictures, tables or logging are
+replaced by stand-ins where they are not installed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _TABLES = ("pandas",)
 
 
 def release_module(checkout: Path) -> Any:
-    """The module with the network of FAFNet's authors."""
+    """Return the module with the network of FAFNet's authors."""
     return _load(checkout, "models.fafnet_alignD", _PICTURES)
 
 
 def release(checkout: Path, num_classes: int = 40, depths: Sequence[int] = (3, 4, 23, 3)) -> Any:
-    """The network that FAFNet's authors train, (rgb, hha) -> logits, with random weights."""
+    """Return the network that FAFNet's authors train, (rgb, hha) -> logits, random weights."""
     theirs = release_module(checkout)
     backbone = theirs.DualResNet(
         theirs.DualBottleneck, list(depths), nn.BatchNorm2d, deep_stem=True, stem_width=64
@@ -39,14 +39,14 @@ def release(checkout: Path, num_classes: int = 40, depths: Sequence[int] = (3, 4
 
 
 def release_loss(checkout: Path) -> Any:
-    """The loss that FAFNet's authors train with, by their launch file: focal with gamma 0."""
+    """Return the loss of the launch file of FAFNet's authors: focal with gamma 0."""
     return _load(checkout, "utils.loss", _PICTURES).FocalLoss(ignore_index=255, gamma=0)
 
 
 def esanet(checkout: Path) -> Any:
-    """ESANet R34-NBt1D as its README builds it for NYUv2, (rgb, depth) -> logits, random weights.
+    """Return ESANet R34-NBt1D for NYUv2 as in its README, (rgb, depth) -> logits, random weights.
 
-    That is what its own options have as defaults; only the ImageNet file is left out.
+    Its options have their defaults; only the ImageNet file is left out.
     """
     build_model = _load(checkout, "src.build_model", _TABLES).build_model
     parser = _load(checkout, "src.args", _TABLES).ArgumentParserRGBDSegmentation()

@@ -1,25 +1,22 @@
-"""How long a cloud of `~/points` takes, from arrays to the message, beside the plain way.
+"""How long a cloud of `~/points` takes, from arrays to the message, beside a plain way.
 
-python benchmarks/points.py                       # 640x480, a tenth of it without depth
+python benchmarks/points.py                       # 640x480, a tenth without depth
 python benchmarks/points.py --size 1280 720
 
-Medians of processor time of one thread, in milliseconds, the ways taking turns, with memory kept as
-the node keeps it. The plain way computes everything from the equations for each frame.
+Medians of processor time of one thread, in milliseconds, the ways in turn, with memory kept as the
+node keeps it. The plain way computes everything from the equations for each frame.
 """
 
 from __future__ import annotations
 
-import argparse
 import array
-import statistics
-import time
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
+from measuring import at_least, command_line, in_turn
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
@@ -46,18 +43,17 @@ def frame(width: int, height: int) -> SegmentedFrame:
         depth_m=depth_m,
         camera=Camera.from_matrix(matrix, (height, width)),
     )
-    hha: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
     found = Segmentation(
         labels=np.ascontiguousarray(labels),
         confidence=rng.random((height, width), dtype=np.float32),
-        hha=hha,
+        hha=np.zeros((height, width, 3), np.uint8),
         label_set=NYU40,
     )
-    return SegmentedFrame(frame=seen, hha=hha, found=found)
+    return SegmentedFrame(frame=seen, hha=found.hha, found=found)
 
 
-def plain_points(result: SegmentedFrame, *, organized: bool) -> Any:
-    """The cloud as a textbook computes it, from the equations, anew for each frame."""
+def plain(result: SegmentedFrame, *, organized: bool) -> PointCloud2:
+    """Make the cloud as in a textbook: every equation anew for each frame."""
     frame, found = result.frame, result.found
     assert found is not None
     height, width = frame.size
@@ -73,12 +69,7 @@ def plain_points(result: SegmentedFrame, *, organized: bool) -> Any:
     points["rgb"] = (red << 16) | (green << 8) | blue
     points["label"] = found.labels
     points["confidence"] = found.confidence
-    return points if organized else points[valid][None]
-
-
-def plain(result: SegmentedFrame, *, organized: bool) -> PointCloud2:
-    """The same as a message."""
-    points = plain_points(result, organized=organized)
+    points = points if organized else points[valid][None]
     message = PointCloud2(height=points.shape[0], width=points.shape[1], point_step=POINT.itemsize)
     message.data = array.array("B", points.tobytes())
     return message
@@ -104,33 +95,24 @@ def ways(result: SegmentedFrame) -> dict[str, Callable[[], PointCloud2]]:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("W", "H"))
-    parser.add_argument("--repeats", type=int, default=40)
+    parser = command_line(__doc__)
+    parser.add_argument("--size", type=at_least(1), nargs=2, default=(640, 480), metavar=("W", "H"))
+    parser.add_argument("--repeats", type=at_least(1), default=40)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     keep_memory()
     result = frame(*arguments.size)
     named = ways(result)
-    for organized, name in ((True, "organised"), (False, "unordered")):
-        theirs = plain_points(result, organized=organized)
-        mine = np.frombuffer(named[name]().data, POINT).reshape(theirs.shape)
+    for name in ("organised", "unordered"):
+        mine, theirs = (np.frombuffer(named[way]().data, POINT) for way in (name, f"plain {name}"))
         for field in POINT.names or ():
             np.testing.assert_allclose(mine[field], theirs[field], rtol=1e-5, atol=1e-6)
-    times: defaultdict[str, list[float]] = defaultdict(list)
-    for repeat in range(arguments.repeats + 2):
-        for name, way in named.items():
-            begun = time.process_time()
-            way()
-            if repeat >= 2:
-                times[name].append(1e3 * (time.process_time() - begun))
+    times = in_turn(named, arguments.repeats)
     width, height = arguments.size
     points = (result.frame.depth_m > 0).sum()
     print(f"{width}x{height}, {points} pixels with depth: processor time, ms")
-    for name, values in times.items():
-        print(f"{name:32} {statistics.median(values):6.1f}")
+    for name in named:
+        print(f"{name:32} {times.ms(name):6.1f}")
 
 
 if __name__ == "__main__":

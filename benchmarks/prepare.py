@@ -1,37 +1,32 @@
-"""How fast `fafnet prepare nyuv2` is, and where its time goes.
+"""How fast `fafnet prepare nyuv2` is, stage by stage.
 
-    python benchmarks/prepare.py --frames 64 --jobs 2
-    python benchmarks/prepare.py --originals downloads/nyuv2
+python benchmarks/prepare.py --frames 64 --jobs 2
+python benchmarks/prepare.py --originals downloads/nyuv2
 
-Without `--originals` it writes frames of 640x480 in NYU-Depth V2's own format first: rooms with
+Without `--originals` it first writes frames of 640x480 in NYU-Depth V2's own format: rooms with
 noisy depth and in-painted holes.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from measuring import at_least, command_line, from_tests
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT), str(PROJECT / "test" / "core")]
-
-from fafnet_core.datasets.nyuv2 import LABELED_FILE, NYUv2  # noqa: E402
-from fafnet_core.datasets.prepare import Preparation, prepare  # noqa: E402
+from fafnet_core.datasets.nyuv2 import LABELED_FILE, NYUv2
+from fafnet_core.datasets.prepare import Preparation, prepare
 
 OFFICIAL_FRAMES = 1449
 
 
 def write_originals(root: Path, frames: int) -> None:
-    """Write NYU-Depth V2's files, with depth as noisy as a Kinect's: it is slower to compress."""
+    """Write files like NYU-Depth V2's, with a Kinect's noise, which is slower to compress."""
     import h5py
-    from originals import write_nyuv2
 
-    write_nyuv2(root, frames=frames)
+    from_tests("originals").write_nyuv2(root, frames=frames)
     generator = np.random.default_rng(0)
     with h5py.File(root / LABELED_FILE, "r+") as file:
         for index in range(frames):
@@ -42,8 +37,9 @@ def write_originals(root: Path, frames: int) -> None:
 
 
 def report(done: Preparation, jobs: int) -> None:
-    """Print rates, and what they make of the whole data set."""
+    """Print the times of a frame, and of the whole data set at that rate."""
     milliseconds = {stage: 1e3 * took / done.written for stage, took in done.stages.items()}
+    milliseconds["all"] = sum(milliseconds.values())
     whole = OFFICIAL_FRAMES / 1e3 / jobs
     print(
         f"{done.written} frames, {jobs} processes: {done.seconds:.1f} s from start to end,"
@@ -54,19 +50,15 @@ def report(done: Preparation, jobs: int) -> None:
         print(
             f"  {stage:6s} {took:6.1f} ms a frame, {OFFICIAL_FRAMES} frames {took * whole:6.1f} s"
         )
-    total = sum(milliseconds.values())
-    print(f"  {'all':6s} {total:6.1f} ms a frame, {OFFICIAL_FRAMES} frames {total * whole:6.1f} s")
 
 
 def main() -> None:
-    """Prepare, and print where the time went."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--frames", type=int, default=64, help="generated frames, at least 3")
+    """Prepare, and print the times."""
+    parser = command_line(__doc__)
+    parser.add_argument("--frames", type=at_least(3), default=64, help="generated frames")
     parser.add_argument("--originals", type=Path, help="folder of the real download instead")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=at_least(1), default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    if arguments.frames < 3 or arguments.jobs < 1:
-        parser.error("--frames: wanted at least 3; --jobs: at least 1")
     with tempfile.TemporaryDirectory() as folder:
         originals = arguments.originals or Path(folder) / "originals"
         if arguments.originals is None:

@@ -1,4 +1,4 @@
-"""How long the networks take, side by side, and beside those of others.
+"""How long the networks take, beside those of others.
 
 python benchmarks/presets.py                                     # ours
 python benchmarks/presets.py --esanet FOLDER --release FOLDER    # and checkouts of theirs
@@ -6,24 +6,23 @@ python benchmarks/presets.py --networks fafnet-nano fafnet-lite/no-fam --threads
 python benchmarks/presets.py --networks 2*resnet18 fafnet-lite fafnet-lite,warp=depth_only
                                                        # the bare backbones; a field changed
 
-One image through the whole network to logits of its size, eager, channels last, in inference mode;
-networks take turns. Medians, and how many times as long as ESANet (or the first network): the
-median of the ratios of all rounds. With --cpu-time what is measured is the processor time of the
-process, which other programs on the machine disturb less; use one thread then.
+One image through the whole network to logits of its size, eager, channels last, in inference mode,
+the networks in turn. Medians, and how many times as long as ESANet (or the first network): the
+median of the ratios of all rounds. --cpu-time takes the processor time of the process, which other
+programs on the machine disturb less; use one thread then.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import peers
 import torch
+from measuring import at_least, command_line, in_turn, markdown
 from torch import nn
 
 from fafnet_core.models import PRESETS, FAFNetConfig, ablation, build_model
@@ -38,22 +37,18 @@ ESANET = "ESANet R34-NBt1D"
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--networks", nargs="+", default=list(PRESETS), metavar="NAME")
     parser.add_argument("--esanet", type=Path, metavar="FOLDER")
     parser.add_argument("--release", type=Path, metavar="FOLDER")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--threads", type=count, default=0, help="0: as PyTorch decides")
-    parser.add_argument("--frames", type=count, default=15)
-    parser.add_argument("--size", type=count, nargs=2, default=(640, 480), metavar=("W", "H"))
+    parser.add_argument("--threads", type=at_least(0), default=0, help="0: as PyTorch decides")
+    parser.add_argument("--frames", type=at_least(1), default=15)
+    parser.add_argument("--size", type=at_least(1), nargs=2, default=(640, 480), metavar=("W", "H"))
     parser.add_argument("--cpu-time", action="store_true")
     arguments = parser.parse_args()
     width, height = arguments.size
-    if 0 in (arguments.frames, width, height):
-        parser.error("--frames and --size: wanted at least 1")
     try:
         device = choose_device(arguments.device)
         dtype = choose_dtype(arguments.precision, device)
@@ -69,37 +64,34 @@ def main() -> None:
     networks |= {name: (network, 3) for name, network in ours.items()}
     if arguments.release:
         networks["the authors' code"] = peers.release(arguments.release), 3
-    rgb = channels_last(torch.randn(1, 3, height, width), device, dtype)
-    depth = {
-        channels: channels_last(torch.randn(1, channels, height, width), device, dtype)
-        for channels in (1, 3)
-    }
-    for network, _ in networks.values():
+
+    def images(channels: int) -> torch.Tensor:
+        values = torch.randn(1, channels, height, width)
+        return values.to(device, dtype, memory_format=torch.channels_last)
+
+    rgb = images(3)
+    ways = {}
+    for name, (network, channels) in networks.items():
         network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ways[name] = partial(forward, network, rgb, images(channels))
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    seconds = measure(
-        {name: (network, rgb, depth[channels]) for name, (network, channels) in networks.items()},
-        arguments.frames,
-        clock,
-    )
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    first = next(iter(medians))
+    times = in_turn(ways, arguments.frames, clock)
+    first = next(iter(networks))
     print(
         f"{width}x{height}, {device} {arguments.precision}, {torch.get_num_threads()} threads,"
         f" {'processor' if arguments.cpu_time else 'wall clock'} time,"
         f" median of {arguments.frames}\n"
     )
-    print(f"| network | parameters | ms | times {first} |\n|---|---|---|---|")
-    for name, median in medians.items():
-        parameters = sum(p.numel() for p in networks[name][0].parameters())
-        # Round by round: a machine that others use is slower in one minute than in the next.
-        rounds = zip(seconds[name], seconds[first], strict=True)
-        share = statistics.median(own / others for own, others in rounds)
-        print(f"| {name} | {parameters / 1e6:.2f} M | {1e3 * median:.0f} | {share:.2f} |")
+    rows = []
+    for name, (network, _) in networks.items():
+        parameters = sum(p.numel() for p in network.parameters())
+        millions = f"{parameters / 1e6:.2f} M"
+        rows.append((name, millions, f"{times.ms(name):.0f}", f"{times.ratio(name, first):.2f}"))
+    print(markdown(("network", "parameters", "ms", f"times {first}"), rows))
 
 
 class Backbones(nn.Module):
-    """Both streams of an encoder with nothing between them: what no fusion can go below."""
+    """Both streams of an encoder with nothing between them: the least that any fusion takes."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -110,18 +102,11 @@ class Backbones(nn.Module):
         return self.rgb_stream(rgb), self.depth_stream(hha)
 
 
-def count(text: str) -> int:
-    """A whole number from 0, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"wanted a whole number from 0; got '{text}'")
-    return int(text)
-
-
 def build(name: str) -> nn.Module:
-    """PRESET, PRESET/ARM, either with ",KEY=VALUE" behind it; or "2*resnet18".
+    """Return the network PRESET or PRESET/ARM, each also with ",KEY=VALUE", or "2*resnet18".
 
     Raises:
-        ValueError: no such network, or a change that is none.
+        ValueError: there is no such network, or no such field or value.
     """
     if name.startswith("2*"):
         backbone = name.removeprefix("2*")
@@ -135,26 +120,12 @@ def build(name: str) -> nn.Module:
     return build_model(replace(config, **values))
 
 
-def channels_last(images: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """The images as the networks take them."""
-    return images.to(device, dtype, memory_format=torch.channels_last)
-
-
 @torch.inference_mode()
-def measure(
-    calls: dict[str, tuple[Any, ...]], frames: int, clock: Callable[[], float]
-) -> dict[str, list[float]]:
-    """Seconds of each call, taking turns; two rounds to warm up are left out."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for frame in range(frames + 2):
-        for name, (network, rgb, depth) in calls.items():
-            begun = clock()
-            network(rgb, depth)
-            if rgb.is_cuda:
-                torch.cuda.synchronize()
-            if frame >= 2:
-                seconds[name].append(clock() - begun)
-    return seconds
+def forward(network: nn.Module, rgb: torch.Tensor, depth: torch.Tensor) -> None:
+    """Compute the logits, and wait for them."""
+    network(rgb, depth)
+    if rgb.is_cuda:
+        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

@@ -3,41 +3,37 @@
 python benchmarks/shipped.py --nyuv2 data/nyuv2 --peer ... --json output/shipped.json
 python benchmarks/published.py output/shipped.json --esanet FOLDER --plot docs/images/accuracy.png
 
-Ours and the peers' figures are those that `shipped.py` measured, times included. ESANet's time is
-measured here, on one thread too, with a checkout of its repository and random weights; its accuracy
-is its authors'. The others' figures are their authors', on GPUs: nobody ran them here.
+Our figures and the peers' are those that `shipped.py` measured, times included. ESANet's time is
+measured here, on one thread too, with a checkout of its repository and random weights. Its accuracy
+and the others' are from their papers; they were not measured here.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import peers
 import torch
+from measuring import axes_of, command_line, markdown, median_ms
 
 from fafnet_core.runtimes.devices import use_threads
 
 _ESANET = "ESANet R34-NBt1D"
-_ROUNDS = 7
 _OURS, _THEIRS = "#D9772B", "#34506E"
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the authors of a network say of NYU-Depth V2's 654 test frames and 40 classes.
+    """A network's figure in its paper, on NYU-Depth V2's 654 test frames and 40 classes.
 
     Attributes:
         name: of the network.
         mean_iou: percent.
-        protocol: how it was run.
+        protocol: of the test.
         trained_on: beside NYU-Depth V2's 795 frames.
     """
 
@@ -63,93 +59,71 @@ PUBLISHED = (
 def esanet_milliseconds(checkout: Path) -> float:
     """Median processor time of ESANet's network alone, one image of 480x640, one thread."""
     use_threads(1)
-    network = peers.esanet(checkout)
     rgb, depth = torch.randn(1, 3, 480, 640), torch.randn(1, 1, 480, 640)
-    seconds = []
-    for _ in range(_ROUNDS + 2):
-        begun = time.process_time()
-        network(rgb, depth)
-        seconds.append(time.process_time() - begun)
-    return 1e3 * statistics.median(seconds[2:])
+    return median_ms(partial(peers.esanet(checkout), rgb, depth), 7)
 
 
 def table(report: dict[str, Any]) -> str:
-    """The table for docs: ours first."""
+    """Return the table for docs, ours first."""
     whole = next(iter(report["nyuv2"].values()))
-    rows = [
-        "| network | mIoU, % | protocol | beside NYUv2 trained on |",
-        "|---|---|---|---|",
-        f"| **`default`** ({report['notes']['preset']}) | **{100 * whole['mean_iou']:.1f}** |"
-        " single scale, frames seen at the checkpoint's input size | ADE20K, colour (backbone);"
-        " synthetic rooms |",
-    ]
-    rows += [
-        f"| {one.name} | {one.mean_iou:.1f} | {one.protocol} | {one.trained_on} |"
-        for one in PUBLISHED
-    ]
-    return "\n".join(rows)
+    ours = (
+        f"**`default`** ({report['notes']['preset']})",
+        f"**{100 * whole['mean_iou']:.1f}**",
+        "single scale, frames seen at the checkpoint's input size",
+        "ADE20K, colour (backbone); synthetic rooms",
+    )
+    head = ("network", "mIoU, %", "protocol", "beside NYUv2 trained on")
+    return markdown(head, [ours, *(astuple(one) for one in PUBLISHED)])
 
 
 def plot(report: dict[str, Any], esanet_ms: float | None, path: Path) -> None:
     """Draw accuracy over time: 40 classes on the left, the 16 shared with ADE20K on the right."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     whole = next(iter(report["nyuv2"].values()))
     all_classes = [("default", whole["milliseconds"], 100 * whole["mean_iou"])]
     if esanet_ms is not None:
         all_classes.append((f"{_ESANET}\n(published)", esanet_ms, PUBLISHED[0].mean_iou))
+    names = ["default", *list(report["shared"])[1:]]
     shared = [
-        (name if index else "default", one["milliseconds"], 100 * one["mean_iou"])
-        for index, (name, one) in enumerate(report["shared"].items())
+        (name, one["milliseconds"], 100 * one["mean_iou"])
+        for name, one in zip(names, report["shared"].values(), strict=True)
     ]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for axis, points, title in (
-        (axes[0], all_classes, "40 classes of NYUv2"),
-        (axes[1], shared, "16 classes that ADE20K has too"),
-    ):
-        for name, milliseconds, mean_iou in points:
-            colour = _OURS if name == "default" else _THEIRS
-            axis.scatter([milliseconds], [mean_iou], color=colour, zorder=3)
-            axis.annotate(
-                name, (milliseconds, mean_iou), xytext=(6, 4), textcoords="offset points",
-                fontsize=8, color=colour,
-            )  # fmt: skip
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel("ms a frame, one thread of a CPU")
-        axis.set_ylabel("mIoU, %")
-        axis.set_xlim(0, 1.5 * max(point[1] for point in points))
-        axis.set_ylim(0, 65)
-        axis.grid(alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    panels = (("40 classes of NYUv2", all_classes), ("16 classes that ADE20K has too", shared))
+    with axes_of(path, 1, 2, (9, 3.6)) as grid:
+        for axis, (title, points) in zip(grid.flat, panels, strict=True):
+            for name, milliseconds, mean_iou in points:
+                colour = _OURS if name == "default" else _THEIRS
+                axis.scatter([milliseconds], [mean_iou], color=colour, zorder=3)
+                axis.annotate(
+                    name, (milliseconds, mean_iou), xytext=(6, 4), textcoords="offset points",
+                    fontsize=8, color=colour,
+                )  # fmt: skip
+            axis.set_title(title, fontsize=10)
+            axis.set_xlabel("ms a frame, one thread of a CPU")
+            axis.set_ylabel("mIoU, %")
+            axis.set_xlim(0, 1.5 * max(point[1] for point in points))
+            axis.set_ylim(0, 65)
+            axis.grid(alpha=0.3)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Print the table, draw the picture."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("report", type=Path, help="what benchmarks/shipped.py --json wrote")
     parser.add_argument("--esanet", type=Path, metavar="FOLDER", help="a checkout of ESANet")
     parser.add_argument("--plot", type=Path, help="picture to draw")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     try:
         report = json.loads(options.report.read_text(encoding="utf-8"))
         text = table(report)
     except (OSError, ValueError, KeyError) as error:
-        parser.error(f"{options.report} is no report of benchmarks/shipped.py: {error!r}")
+        parser.error(f"{options.report} is no report of benchmarks/shipped.py: {error}")
     print(text)
     esanet_ms = None if options.esanet is None else esanet_milliseconds(options.esanet)
     if esanet_ms is not None:
         print(f"\n{_ESANET}: {esanet_ms:.0f} ms a frame, one thread, the network alone")
     if options.plot is not None:
         plot(report, esanet_ms, options.plot)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,8 +1,7 @@
 """The frames of NYU-Depth V2 at a fraction of their size: read and reduced once, then kept.
 
-A short training at a small size would spend its time on decoding large images, and every run of
-the ablation would do so again. A split is one file here, mapped into memory, so that runs beside
-one another share it.
+Otherwise every run of the ablation would spend most of its time on decoding large images. A split
+is one file, mapped into memory, so that parallel runs share it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
 @dataclass(frozen=True, kw_only=True)
 class ReducedNYUv2:
-    """The `data:` section of such frames.
+    """The `data:` section of reduced frames.
 
     Attributes:
         root: the data set's folder, in any layout that the package reads.
@@ -39,10 +38,10 @@ class ReducedNYUv2:
     cache: str
 
     def open(self, split: Split) -> ReducedFrames:
-        """Return the frames of a split, once `make` has made them.
+        """Return the frames of a split that `make` has made.
 
         Raises:
-            FileNotFoundError: they are not made.
+            FileNotFoundError: it has not.
         """
         return ReducedFrames(self._folder(split))
 
@@ -65,19 +64,19 @@ class ReducedNYUv2:
             tqdm.write(notice, file=sys.stderr)
 
         def planes(index: int) -> NDArray[np.uint8]:
-            # HHA of the whole frame: its normals are of the finest depth there is.
+            # HHA before reducing: normals are best at the full resolution of depth.
             sample = scale_sample(frames.read(index).with_hha(), 1 / self.reduce)
             assert sample.hha is not None
             return np.dstack([sample.rgb, sample.hha, sample.label])
 
-        # Alone: a data set may open its files with the first frame.
+        # The first alone: a data set may open its files with it.
         made = [planes(0)]
         with ThreadPoolExecutor(jobs) as pool:
             others = pool.map(planes, range(1, len(frames)))
             made += tqdm(others, total=len(frames) - 1, desc=f"{split} frames", disable=None)
         with written_beside(_names(folder)) as beside:
             beside.write_text(json.dumps(list(frames.names)), encoding="utf-8")
-        # Last: where this file is, the split is whole.
+        # Last: where this file exists, the split is complete.
         with written_beside(_planes(folder)) as beside, beside.open("wb") as file:
             np.save(file, np.stack(made), allow_pickle=False)
 
@@ -100,13 +99,13 @@ class ReducedFrames(RgbdSegmentationDataset):
         folder: what `ReducedNYUv2.make` wrote.
 
     Raises:
-        FileNotFoundError: it wrote nothing there.
+        FileNotFoundError: the folder has no frames.
     """
 
     label_set: LabelSet = NYU40
 
     def __init__(self, folder: Path) -> None:
-        # Mapped: what one process reads from disk is in memory for all.
+        # Mapped: all processes share what one has read from disk.
         self._planes = np.load(_planes(folder), mmap_mode="r", allow_pickle=False)
         self.names = json.loads(_names(folder).read_text(encoding="utf-8"))
         self.sensors = [""] * len(self.names)

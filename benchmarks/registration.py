@@ -1,37 +1,28 @@
-"""How long the registration of depth to colour takes, and how far from the truth it is.
+"""How long the registration of depth to colour takes, and how accurate it is.
 
-python benchmarks/registration.py               # OMP_NUM_THREADS=1 beforehand: one core
+python benchmarks/registration.py
 
 A synthetic room is seen by a depth camera 5 cm beside the colour camera and a little turned, with
 a Kinect's noise, steps and holes; its depth in the colour image is known from casting rays there.
-Times are processor times. "written out" is the plain NumPy form that the tests of the synthetic
-rooms began with; OpenCV's `cv2.rgbd.registerDepth` is measured where its contrib modules are.
+Times are processor times of one core; the peer, "plain NumPy", computes the same from lists of
+pixels.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from measuring import at_least, command_line, in_turn
 from numpy.typing import NDArray
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from fafnet_core.camera import Camera  # noqa: E402
-from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth  # noqa: E402
-from fafnet_core.rooms import Pose, SensorConfig, choose_view, make_room, pinhole  # noqa: E402
-from fafnet_core.rooms.render import render_depth  # noqa: E402
-from fafnet_core.rooms.sensor import measure_depth  # noqa: E402
+from fafnet_core.camera import Camera
+from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth
+from fafnet_core.rooms import Pose, SensorConfig, choose_view, make_room, pinhole
+from fafnet_core.rooms.render import render_depth
+from fafnet_core.rooms.sensor import measure_depth
 
 Image = NDArray[np.float32]
 
@@ -85,8 +76,8 @@ def make_case(
     return Case(name, clean, depth, truth, depth_camera, camera, extrinsics)
 
 
-def written_out(case: Case) -> Image:
-    """The same squares and the same float64, in plain NumPy over lists of pixels."""
+def plain(case: Case) -> Image:
+    """Register with the same squares and in float64 too, in NumPy over lists of pixels."""
     source, target = case.depth_camera.matrix, case.camera.matrix
     scale = float(max(target[0, 0] / source[0, 0], target[1, 1] / source[1, 1]))
     height, width = case.truth.shape
@@ -118,38 +109,8 @@ def written_out(case: Case) -> Image:
     return registered.reshape(height, width)
 
 
-def opencv(case: Case) -> Image | None:
-    """`cv2.rgbd.registerDepth`, None where this OpenCV has no contrib modules."""
-    rgbd = getattr(cv2, "rgbd", None)
-    if rgbd is None or not hasattr(rgbd, "registerDepth"):
-        return None
-    transform = np.eye(4)
-    transform[:3, :3], transform[:3, 3] = case.extrinsics.rotation, case.extrinsics.translation
-    found: Any = rgbd.registerDepth(
-        case.depth_camera.matrix,
-        case.camera.matrix,
-        None,
-        transform,
-        case.depth,
-        case.truth.shape[::-1],
-        depthDilation=True,
-    )
-    return np.nan_to_num(np.asarray(found, np.float32))
-
-
-def processor_ms(run: Callable[[], object], repeats: int) -> float:
-    """Median processor time of `run` in milliseconds, after two warming calls."""
-    times = []
-    for index in range(repeats + 2):
-        start = time.process_time_ns()
-        run()
-        if index >= 2:
-            times.append(time.process_time_ns() - start)
-    return statistics.median(times) / 1e6
-
-
 def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float64]:
-    """By how many pixels a near surface ends too far (above zero) or too early along its row."""
+    """Return by how many pixels near surfaces end too far (> 0) or too early along their row."""
     errors: list[int] = []
     for row, column in np.argwhere(np.abs(np.diff(truth, axis=1)) > 0.3):
         window = slice(column + 1 - reach, column + 1 + reach)
@@ -157,7 +118,7 @@ def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float6
         if column + 1 < reach or len(around) < 2 * reach or around.min() == 0:
             continue
         like = around < around.min() + 0.1
-        # Of an edge that is alone: what is near lies on one side of it, what is far on the other.
+        # Single edges only: near pixels on one side, far pixels on the other.
         if like.sum() == reach and np.diff(like).sum() == 1:
             measured = found[row, window]
             errors.append(int(((measured > 0) & (measured < around.min() + 0.1)).sum()) - reach)
@@ -165,40 +126,28 @@ def edge_errors(found: Image, truth: Image, reach: int = 8) -> NDArray[np.float6
 
 
 def print_case(case: Case, repeats: int) -> None:
-    """The lines of one case."""
-    target = case.camera.matrix
-    register = DepthRegistration(
-        Camera.from_matrix(case.depth_camera.matrix, case.depth.shape),
-        Camera.from_matrix(target, case.truth.shape),
-        case.extrinsics,
-    )
-    once = partial(
-        register_depth,
-        case.depth,
-        case.depth_camera.matrix,
-        target,
-        case.extrinsics.rotation,
-        case.extrinsics.translation,
-        case.truth.shape,
-    )
-    ways: dict[str, Callable[[], Image | None]] = {
+    """Print the lines of one case."""
+    register = DepthRegistration(case.depth_camera, case.camera, case.extrinsics)
+    ways = {
         "DepthRegistration": partial(register, case.depth),
-        "register_depth": once,
-        "written out": partial(written_out, case),
-        "cv2.rgbd": partial(opencv, case),
+        "register_depth": partial(
+            register_depth,
+            case.depth,
+            case.depth_camera.matrix,
+            case.camera.matrix,
+            case.extrinsics.rotation,
+            case.extrinsics.translation,
+            case.truth.shape,
+        ),
+        "plain NumPy": partial(plain, case),
     }
-    print(f"{case.name}: {target[0, 0] / case.depth_camera.fx:.1f} times as fine")
-    reference = written_out(case)
+    print(f"{case.name}: {case.camera.fx / case.depth_camera.fx:.1f} times as fine")
+    reference, times = plain(case), in_turn(ways, repeats)
     for name, way in ways.items():
-        found = way()
-        if found is None:
-            print(f"  {name:18s} not in this OpenCV ({cv2.__version__}): it has no contrib modules")
-            continue
-        few = repeats if name == "DepthRegistration" else max(3, repeats // 10)
+        off = np.abs(way() - reference)
         print(
-            f"  {name:18s} {processor_ms(way, few):7.1f} ms   pixels other than written out:"
-            f" {(found != reference).sum():7d}, by more than 1 mm"
-            f" {(np.abs(found - reference) > 1e-3).sum():5d} of {found.size}"
+            f"  {name:18s} {times.ms(name):7.1f} ms   pixels other than plain NumPy's:"
+            f" {(off > 0).sum():7d}, by more than 1 mm {(off > 1e-3).sum():5d} of {off.size}"
         )
     found = register(case.clean)
     both = (found > 0) & (case.truth > 0)
@@ -212,8 +161,8 @@ def print_case(case: Case, repeats: int) -> None:
 
 def main() -> None:
     """Print a table for each pair of cameras."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--repeats", type=int, default=100)
+    parser = command_line(__doc__)
+    parser.add_argument("--repeats", type=at_least(1), default=30)
     repeats = parser.parse_args().repeats
     cv2.setNumThreads(1)
     print(f"median processor time of {repeats}; NumPy {np.__version__}")

@@ -1,23 +1,20 @@
-"""Whether a converted checkpoint gives the logits that the authors' own code gives.
+"""Whether a converted checkpoint gives the logits of the authors' own code.
 
 python benchmarks/release_parity.py --release FOLDER    # a checkout of the authors' repository
 python benchmarks/release_parity.py --release FOLDER --write-reference
-                                                        # anew what the tests compare with
+                                                        # write what the tests compare with
 
-Every parameter and running statistic is random. The file is written as their script does it, goes
-through `fafnet convert` and is loaded again. The last rows have one thing of the conversion undone
-at a time: they show how far off a mistake would be.
+All parameters and running statistics are random. The file is written as their script writes it,
+goes through `fafnet convert` and is loaded again. In each of the last rows one part of the
+conversion is undone: they show how large the difference of a mistake would be.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
-import importlib.util
 import io
 import json
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,16 +23,14 @@ from typing import Any
 import numpy as np
 import peers
 import torch
+from measuring import PROJECT, command_line, from_tests
 from torch import Tensor, nn
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from fafnet_core import FAFNet, load_checkpoint  # noqa: E402
-from fafnet_core.checkpoints.release import convert_release  # noqa: E402
-from fafnet_core.cli.main import main as fafnet  # noqa: E402
-from fafnet_core.models.fam import FlowAlignment  # noqa: E402
-from fafnet_core.models.warp import PIXELS  # noqa: E402
+from fafnet_core import FAFNet, load_checkpoint
+from fafnet_core.checkpoints.release import convert_release
+from fafnet_core.cli.main import main as fafnet
+from fafnet_core.models.fam import FlowAlignment
+from fafnet_core.models.warp import PIXELS
 
 CASES = ((1, 480, 640), (1, 427, 561), (2, 240, 320))
 REFERENCE = PROJECT / "test" / "core" / "data" / "release_logits.json"
@@ -43,39 +38,27 @@ REFERENCE = PROJECT / "test" / "core" / "data" / "release_logits.json"
 
 def main() -> None:
     """Compare and print a table, or write the reference."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--release", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--write-reference", action="store_true")
     arguments = parser.parse_args()
-    states = load_file(PROJECT / "test" / "core" / "release_state.py")
+    states = from_tests("release_state")
     if arguments.write_reference:
         write_reference(states, arguments.release)
     else:
         compare(states, arguments.release, arguments.seeds)
 
 
-def load_file(path: Path) -> Any:
-    """A module by its file."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def their_network(checkout: Path, depths: tuple[int, ...], state: dict[str, Tensor]) -> nn.Module:
-    """The network that their script trains, or one of another depth, in evaluation mode."""
+    """Return the network that their script trains, or one of another depth, in evaluation mode."""
     network: nn.Module = peers.release(checkout, len(state["head.conv_last.1.bias"]), depths)
     network.load_state_dict(state)
     return network
 
 
 def write_as_they_do(network: nn.Module, path: Path) -> None:
-    """A file with all that their script puts into one, after a step of training."""
+    """Write a file with everything that their script stores, after a step of training."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     last = list(network.parameters())[-1]
     last.grad = torch.zeros_like(last)
@@ -113,7 +96,7 @@ def compare(states: Any, checkout: Path, seeds: int) -> None:
 
 
 def converted(network: nn.Module) -> FAFNet:
-    """Through their file and ours, and back."""
+    """Return the network as `fafnet convert` makes it of their file."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder, "theirs.pth"), Path(folder, "ours.safetensors")
         write_as_they_do(network, source)
@@ -125,14 +108,14 @@ def converted(network: nn.Module) -> FAFNet:
 
 
 def figures(logits: Tensor, expected: Tensor) -> str:
-    """The two columns of numbers."""
+    """Return the two columns of numbers."""
     difference = (logits - expected).abs().max() / expected.abs().max()
     same = (logits.argmax(1) == expected.argmax(1)).float().mean()
     return f"{difference:>26.1e}  {same:>10.4%}"
 
 
 def flow_lengths(model: FAFNet, images: tuple[Tensor, Tensor]) -> list[float]:
-    """Median length of every FAM's flow, in pixels: far from nothing, or the rows say little."""
+    """Return the median length of each FAM's flow in pixels; near 0 the rows would say little."""
     lengths: list[float] = []
 
     def note(fam: FlowAlignment, inputs: tuple[Tensor, Tensor], _: Tensor) -> None:
@@ -207,7 +190,7 @@ UNDONE: dict[str, Callable[[FAFNet, dict[str, Tensor]], FAFNet]] = {
 
 @torch.no_grad()
 def write_reference(states: Any, checkout: Path) -> None:
-    """Write logits of their network for the tests: of a smaller one, for a small odd image."""
+    """Write logits of their network for the tests: a smaller network, an image of odd sizes."""
     seed, size, count = 7, (65, 97), 64
     state = states.random_state(states.shapes(states.R50, 37), seed)
     logits = their_network(checkout, states.R50, state)(*states.random_images(1, *size, seed))[0]

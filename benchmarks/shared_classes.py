@@ -1,8 +1,8 @@
 """The 16 classes that NYU-Depth V2 shares with the 31 commonest of ADE20K, and scores over them.
 
-Networks for a CPU that people use instead know ADE20K's classes, not NYU's 40. What maps to none of
+Networks that people use on a CPU instead know ADE20K's classes, not NYU's 40. What maps to none of
 the 16 is "other": as a prediction it misses the class that is there; as a target it is no class,
-but whoever calls it one of the 16 is wrong there. So a whiteboard called wall is a false wall.
+but a prediction of one of the 16 is wrong there. So a whiteboard called wall is a false wall.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from fafnet_core.labels import NYU40, UNLABELLED
 
 @dataclass(frozen=True)
 class SharedClass:
-    """A class that both know.
+    """A class of both data sets.
 
     Attributes:
-        name: what it is called here.
-        nyu: names of the classes of NYU40 that are it.
+        name: in tables.
+        nyu: the names that NYU40 has for it.
         ade: its id among ADE20K's 31 commonest, counted from 1.
     """
 
@@ -86,7 +86,7 @@ class SharedScores:
 
     Attributes:
         mean_iou: mean of `iou`; a class that is in neither target nor prediction is left out.
-        recall: part of the pixels of the 16 classes that got their class.
+        recall: share of the pixels of the 16 classes that got their class.
         iou: (16,) float64, over every labelled pixel.
         pixels: (16,) int64, of each class in the target.
     """
@@ -110,7 +110,7 @@ class SharedScores:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as JSON has them: NaN becomes None."""
+        """Return the figures for JSON: NaN becomes None."""
         return {
             "mean_iou": finite_or_none(self.mean_iou),
             "recall": finite_or_none(self.recall),
@@ -122,7 +122,7 @@ class SharedScores:
 
 
 class SharedConfusion:
-    """Counts pixels in the classes that are shared."""
+    """Counts pixels of the shared classes."""
 
     def __init__(self) -> None:
         self._counts = ConfusionMatrix(len(SHARED) + 1)

@@ -5,9 +5,9 @@ python benchmarks/shipped.py runs/mobile/last.safetensors --nyuv2 data/nyuv2 \\
 python benchmarks/shipped.py --nyuv2 data/nyuv2     # the one that ships, not packed again
 python benchmarks/shipped.py --nyuv2 data/nyuv2 --stride 20 --rooms 20   # a quick look
 
-Weights are stored in half precision; every figure is of the stored file, on NYU-Depth V2's test
-split and on rooms of a seed that nothing was trained or chosen with. Writes the checkpoint, its
-card beside it, and a sheet of rooms with their labels.
+Weights are stored in half precision; every figure is of the stored file, on one thread, on
+NYU-Depth V2's test split and on rooms of a seed that nothing was trained or chosen with. Writes the
+checkpoint, its card beside it, and a sheet of rooms with their labels.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 from ade_peers import AdePeer, measure_peer
 from frame_faults import FAULTS, NO_COLOUR, NO_DEPTH, WHOLE, Fault
 from frame_scores import FrameScores, measure
-from shipped_report import Report, learned_from
+from measuring import at_least, command_line
+from shipped_report import Report
 
 from fafnet_core.checkpoints.checkpoint import (
     CheckpointMetadata,
@@ -42,12 +41,9 @@ from fafnet_core.inference import Segmenter
 from fafnet_core.labels import NYU40
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.rooms.sensor import SensorConfig
+from fafnet_core.runtimes.devices import use_threads
 from fafnet_core.samples import RgbdSegmentationDataset
 
-NOTICE = (
-    "trained on synthetic rooms only: labels of real scenes are not to be relied on; train on"
-    " NYUv2 or SUN RGB-D for those"
-)
 MOST_BYTES = 16_000_000
 """A package that people clone and install should not carry more."""
 
@@ -62,9 +58,9 @@ class Trial:
     """Synthetic rooms to test on.
 
     Attributes:
-        name: of them.
+        name: of the trial.
         faults: what is planted.
-        most: rooms at most.
+        most: at most so many rooms.
         changes: fields of `SyntheticData` that differ.
     """
 
@@ -82,7 +78,7 @@ _TRIALS = (
 
 
 def measure_rooms(segmenter: Segmenter, rooms: int) -> list[FrameScores]:
-    """Score so many synthetic rooms in every way; the first result has some to show."""
+    """Score synthetic rooms in every trial; the first result keeps some for the sheet."""
     found: list[FrameScores] = []
     base = SyntheticData(seed=_FRESH_SEED, frames=rooms, held_out=rooms, sensor=_TYPICAL)
     for trial in _TRIALS:
@@ -99,11 +95,11 @@ def measure_rooms(segmenter: Segmenter, rooms: int) -> list[FrameScores]:
 
 
 def pack(source: Path, out: Path) -> None:
-    """Store a trained network in half precision with what users have to know.
+    """Store a trained network in half precision, with notes on its training.
 
     Raises:
         ValueError: not a network of `fafnet train`, other classes than NYU's 40, or a file that is
-            too large; what was there before is left.
+            too large; `out` is left as it was.
     """
     metadata = _metadata(source)
     notes = metadata.notes
@@ -121,9 +117,7 @@ def pack(source: Path, out: Path) -> None:
         "training": config,
         "versions": notes.get("versions", {}),
     }
-    if set(learned_from(config)) == {"synthetic"}:
-        kept = {"notice": NOTICE, **kept}
-    # Whatever else the file says of how the network is used goes on to the new one.
+    # What else the file says of how the network is used is kept.
     use = {
         part.name: getattr(metadata, part.name)
         for part in fields(metadata)
@@ -160,19 +154,6 @@ def _without_folders(value: Any) -> Any:
     return value
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread, as the peers do: times compare."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
-
-
 def _is_jpeg(root: Path) -> bool:
     return any(path.suffix.lower() in (".jpg", ".jpeg") for path in root.glob("test/rgb/*"))
 
@@ -186,19 +167,21 @@ def _measured(
     metadata = _metadata(path)
     if "preset" not in metadata.notes:
         raise ValueError(
-            f"{path} was not packed here: give it as SOURCE, and another file as --out"
+            f"{path} was not packed by this command: give it as SOURCE, and another file as --out"
         )
     indices = range(0, len(dataset), options.stride)[: options.frames]
     segmenter = Segmenter.from_checkpoint(path, device="cpu", precision="float32")
-    with _one_thread():
-        return Report(
-            path=path,
-            metadata=metadata,
-            nyuv2=measure(segmenter, dataset, indices, FAULTS),
-            peers=[measure_peer(peer, dataset, indices) for peer in peers],
-            rooms=measure_rooms(segmenter, options.rooms),
-            is_jpeg=_is_jpeg(options.nyuv2.expanduser()),
-        )
+    # As the peers do: times compare.
+    use_threads(1)
+    cv2.setNumThreads(1)
+    return Report(
+        path=path,
+        metadata=metadata,
+        nyuv2=measure(segmenter, dataset, indices, FAULTS),
+        peers=[measure_peer(peer, dataset, indices) for peer in peers],
+        rooms=measure_rooms(segmenter, options.rooms),
+        is_jpeg=_is_jpeg(options.nyuv2.expanduser()),
+    )
 
 
 def _peer(text: str) -> tuple[str, Path]:
@@ -209,19 +192,17 @@ def _peer(text: str) -> tuple[str, Path]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     add = parser.add_argument
-    add("source", nargs="?", type=Path, help="network of a training by `fafnet train`; without, the"
-        " checkpoint at --out is measured as it is")  # fmt: skip
-    add("--nyuv2", type=Path, required=True, metavar="FOLDER", help="NYU-Depth V2, any layout that"
-        " has depth")  # fmt: skip
+    add(
+        "source", nargs="?", type=Path, help="network of `fafnet train`; without, --out is measured"
+    )
+    add("--nyuv2", type=Path, required=True, metavar="FOLDER", help="NYU-Depth V2 with depth")
     add("--peer", type=_peer, action="append", default=[], metavar="NAME=FILE.tflite",
         help="a network of ADE20K's 31 classes to compare with; may be repeated")  # fmt: skip
-    add("--stride", type=int, default=1, help="take every so many-th frame of NYU-Depth V2")
-    add("--frames", type=int, help="take so many frames of NYU-Depth V2 at most")
-    add("--rooms", type=int, default=_ROOMS, help="synthetic rooms (%(default)s)")
+    add("--stride", type=at_least(1), default=1, help="take every n-th frame of NYU-Depth V2")
+    add("--frames", type=at_least(1), help="take at most so many frames of NYU-Depth V2")
+    add("--rooms", type=at_least(1), default=_ROOMS, help="synthetic rooms (%(default)s)")
     add("--out", type=Path, default=checkpoint_file(DEFAULT_CHECKPOINT), help="the checkpoint; its"
         " card is written beside it")  # fmt: skip
     add("--sheet", type=Path, default=Path("docs/images/rooms.png"), help="picture of rooms"
@@ -234,11 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Pack a checkpoint, or measure the one that ships."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    for name in ("stride", "frames", "rooms"):
-        if (count := getattr(options, name)) is not None and count < 1:
-            parser.error(f"--{name} is {count}; wanted at least 1")
     try:
-        # Everything that may be asked wrongly, before the first file is written.
+        # Whatever may be asked wrongly is read before the first file is written.
         peers = [AdePeer(name, path) for name, path in options.peer]
         dataset = NYUv2Data(root=str(options.nyuv2), hha="depth").open("test")
         if options.source is not None:

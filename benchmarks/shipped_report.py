@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import yaml
 from ade_peers import PeerScores
 from frame_faults import NO_COLOUR, NO_DEPTH
 from frame_scores import FrameScores
+from measuring import markdown
 from shared_classes import SHARED
 
 from fafnet_core.checkpoints.checkpoint import CheckpointMetadata
@@ -24,34 +25,36 @@ from fafnet_core.training.versions import versions
 
 PROTOCOL = {
     "nyuv2": "NYU-Depth V2's official test split, 40 classes, whole frames of 640x480, single"
-    " scale, through Segmenter.segment(rgb, depth_m, camera_matrix) on the CPU in float32; every"
-    " labelled pixel counts once, all pixels are summed before anything is divided",
-    "shared": "the 16 classes that NYU shares with ADE20K's 31 commonest; whatever maps to none of"
-    " them is other, which misses the class that is there and is no class itself; IoU counts every"
-    " labelled pixel, so a whiteboard called wall is a false wall; recall is the part of these"
-    " classes' pixels that got their class; peers see colour at their own size (bilinear), their"
-    " labels come back to 640x480 (nearest)",
-    "faults": "holes are the sensor model of the synthetic rooms (noise, steps of disparity,"
-    " grazing angles, range) and blobs on top of it until so many of the frame's pixels have no"
-    " depth, seeded by frame; noise only is that model without any loss; no depth is 0 everywhere",
-    "rooms": "synthetic rooms of a seed that nothing was trained or chosen with, split test,"
-    " through the same door; mean IoU of the classes that occur",
-    "milliseconds": "median processor time of a frame on one thread, from images in memory to"
-    " labels of their size",
+    " scale, through `Segmenter.segment(rgb, depth_m, camera_matrix)` on the CPU in float32. Every"
+    " labelled pixel counts once; all pixels are summed before anything is divided. Nothing was"
+    " trained or chosen with these frames.",
+    "faults": "Holes come from the sensor model of the synthetic rooms (noise, steps of disparity,"
+    " grazing angles, range) and from blobs on top of it, until the given share of a frame's pixels"
+    " has no depth; where the sensor alone loses more, no blob is added. Draws are seeded by frame."
+    " Noise only is that model without any loss. Depth was in-painted before.",
+    "shared": "The 16 classes that NYU shares with ADE20K's 31 commonest. What maps to none of them"
+    " is other: it misses the class that is there and is no class itself. IoU counts every labelled"
+    " pixel, so a whiteboard called wall is a false wall. Recall is the share of these classes'"
+    " pixels that got their class; it favours networks that know few others. Peers see colour at"
+    " their own size (bilinear); their labels are resized to 640x480 (nearest).",
+    "rooms": "Synthetic rooms of a seed that nothing was trained or chosen with, split test,"
+    " through `Segmenter.segment` too. mIoU is the mean over the classes that occur.",
+    "milliseconds": "Times are the median processor time of a frame on one thread, from images in"
+    " memory to labels of their size.",
 }
 JPEG = (
     "Colour is JPEG here, and the in-painted depth was rebuilt within a few millimetres (2 to 6 on"
-    " average): the figures compare with published ones up to that."
+    " average): figures compare with published ones up to that."
 )
 _TERMS = (
-    "**Terms.** NYU-Depth V2, which it has learned from, is given out for research. Whether a"
-    " network that learned from it may be used for something else, who uses it has to find out."
-    " None of its images is in this package."
+    "**Terms.** NYU-Depth V2, which it was trained on, is given out for research. Whether a network"
+    " that was trained on it may be used for something else is for its user to find out. None of"
+    " its images is in this package."
 )
 _DATA = ("data", "auxiliary")
 _TOLD = (*_DATA, "transform")
 _HARDLY = 0.2
-"""IoU below which a class is named among those that it hardly knows."""
+"""IoU below which a class is listed as hardly known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class Report:
 
     Attributes:
         path: its file.
-        metadata: what the file says.
+        metadata: of the file.
         nyuv2: of NYU-Depth V2's test split, with each fault; the first without any.
         peers: of the same frames.
         rooms: of synthetic rooms; the first without a fault.
@@ -105,20 +108,20 @@ class Report:
     def to_card(self) -> str:
         """Return the text, Markdown, that goes with the file."""
         parts = [
-            [f"# {self.path.stem}"],
-            [self._what_it_is()],
-            *training_told(self.metadata.notes),
-            list(self._what_it_cannot_do()),
-            ["## Real rooms"],
-            list(self._real_rooms()),
-            ["## Beside networks for a CPU that see colour alone"],
-            list(self._beside_peers()),
-            ["## Synthetic rooms"],
-            list(self._synthetic_rooms()),
-            ["## Classes"],
-            list(self._classes()),
+            f"# {self.path.stem}",
+            self._what_it_is(),
+            *self._training(),
+            *self._what_it_cannot_do(),
+            "## Real rooms",
+            *self._real_rooms(),
+            "## Beside networks for a CPU that see colour only",
+            *self._beside_peers(),
+            "## Synthetic rooms",
+            *self._synthetic_rooms(),
+            "## Classes",
+            *self._classes(),
         ]
-        return "\n\n".join("\n".join(part) for part in parts) + "\n"
+        return "\n\n".join(parts) + "\n"
 
     def _compared(self) -> list[PeerScores]:
         mine = self.nyuv2[0]
@@ -136,14 +139,24 @@ class Report:
             + " `python benchmarks/shipped.py` packed it; every figure is of this file."
         )
 
+    def _training(self) -> Iterator[str]:
+        notes = self.metadata.notes
+        config = notes["training"]
+        start = config["model"].get("pretrained") or config["model"].get("init")
+        yield (
+            f"**Training.** {notes['iterations']:,} iterations of {config['train']['batch_size']}"
+            f" crops by `fafnet train`, seed {config['train']['seed']}, from"
+            f" {f'the weights of `{start}`' if start else 'random weights'}, on"
+        )
+        told = {name: config[name] for name in _TOLD if config.get(name)}
+        yield f"```yaml\n{yaml.safe_dump(told, sort_keys=False, allow_unicode=True)}```"
+        if any(config[name]["name"] == "nyuv2" for name in _DATA if config.get(name)):
+            yield _TERMS
+
     def _what_it_cannot_do(self) -> Iterator[str]:
         whole = self.nyuv2[0]
         by_name = {one.name: one for one in self.nyuv2}
-        yield "**What it cannot do.**"
-        yield ""
-        if "notice" in self.metadata.notes:
-            yield f"- It is {self.metadata.notes['notice']}. It has never seen a photograph."
-        yield f"- It knows these {len(NYU40)} classes of rooms; all else becomes one of them."
+        lines = [f"- It knows these {len(NYU40)} classes of rooms; all else becomes one of them."]
         hardly = [
             name
             for name, iou, pixels in zip(
@@ -152,127 +165,89 @@ class Report:
             if pixels and iou < _HARDLY
         ]
         if hardly:
-            yield f"- In real rooms it hardly knows (IoU below {100 * _HARDLY:.0f} %): " + (
-                f"{', '.join(hardly)}."
+            lines.append(
+                f"- In real rooms it hardly knows (IoU below {100 * _HARDLY:.0f} %):"
+                f" {', '.join(hardly)}."
             )
         for fault, lost in ((NO_DEPTH, "depth"), (NO_COLOUR, "colour")):
-            if (one := by_name.get(fault.name)) is not None:
-                yield (
-                    f"- Without {lost} {_percent(one.scores.mean_iou)} % mIoU is left of"
-                    f" {_percent(whole.scores.mean_iou)} % in real rooms."
-                )
-        yield "- Its real rooms are of one sensor, a Kinect v1: no other camera was measured."
+            lines.append(
+                f"- Without {lost} {_percent(by_name[fault.name].scores.mean_iou)} % mIoU is left"
+                f" of {_percent(whole.scores.mean_iou)} % in real rooms."
+            )
+        lines.append("- Its real rooms are of one sensor, a Kinect v1: no other was measured.")
+        yield "**What it cannot do.**"
+        yield "\n".join(lines)
 
     def _real_rooms(self) -> Iterator[str]:
         whole = self.nyuv2[0]
         yield (
-            f"NYU-Depth V2's test split, {whole.frames} of 654 frames, 640x480, single scale,"
-            " through `Segmenter.segment`; nothing was trained or chosen with them."
-            + (f" {JPEG}" if self.is_jpeg else "")
+            f"{whole.frames} of 654 frames. {PROTOCOL['nyuv2']}{f' {JPEG}' if self.is_jpeg else ''}"
+            f" Mean accuracy of the frames as they are: {_percent(whole.scores.mean_accuracy)} %."
         )
-        yield f"Mean accuracy of the frames as they are: {_percent(whole.scores.mean_accuracy)} %."
-        yield ""
-        yield "| frames | mIoU, % | lost | pixel accuracy, % | lost | pixels without depth, % |"
-        yield "|---|---|---|---|---|---|"
+        rows = []
         for one in self.nyuv2:
-            drops = (
-                whole.scores.mean_iou - one.scores.mean_iou,
-                whole.scores.pixel_accuracy - one.scores.pixel_accuracy,
-            )
-            first, second = ("" if one is whole else _percent(drop) for drop in drops)
-            yield (
-                f"| {one.name} | {_percent(one.scores.mean_iou)} | {first} |"
-                f" {_percent(one.scores.pixel_accuracy)} | {second} |"
-                f" {_percent(one.no_depth)} |"
-            )
-        yield ""
-        yield (
-            "Holes are the sensor model of the synthetic rooms (noise, steps of disparity, grazing"
-            " angles, range) and blobs on top of it until so many of a frame's pixels have no"
-            " depth; where the sensor alone loses more, they stay. Depth was in-painted before."
+            row = [one.name]
+            for measure in ("mean_iou", "pixel_accuracy"):
+                value, of_whole = getattr(one.scores, measure), getattr(whole.scores, measure)
+                row += [_percent(value), "" if one is whole else _percent(of_whole - value)]
+            rows.append([*row, _percent(one.no_depth)])
+        yield markdown(
+            ("frames", "mIoU, %", "lost", "pixel accuracy, %", "lost", "pixels without depth, %"),
+            rows,
         )
+        yield PROTOCOL["faults"]
 
     def _beside_peers(self) -> Iterator[str]:
         compared = self._compared()
-        yield (
-            "The same frames, and the 16 classes that NYU shares with ADE20K's 31 commonest."
-            " Whatever maps to none of them is other: it misses the class that is there, and is no"
-            " class itself. IoU counts every labelled pixel, so a whiteboard called wall is a false"
-            " wall. Recall, of the pixels of these classes, favours who knows few others. Times are"
-            " medians of the processor's time on one thread, from images in memory to labels of"
-            " 640x480." + (" Peers see colour at their own size, bilinear." if self.peers else "")
+        yield f"The same frames. {PROTOCOL['shared']} {PROTOCOL['milliseconds']}"
+        yield markdown(
+            ("network", "mIoU of 16, %", "recall, %", "frames", "ms"),
+            [
+                (
+                    one.name,
+                    _percent(one.shared.mean_iou),
+                    _percent(one.shared.recall),
+                    one.frames,
+                    f"{one.milliseconds:.0f}",
+                )
+                for one in compared
+            ],
         )
-        yield ""
-        yield "| network | mIoU of 16, % | recall, % | frames | ms |"
-        yield "|---|---|---|---|---|"
-        for one in compared:
-            yield (
-                f"| {one.name} | {_percent(one.shared.mean_iou)} | {_percent(one.shared.recall)} |"
-                f" {one.frames} | {one.milliseconds:.0f} |"
-            )
-        yield ""
-        yield f"| class, IoU in % | {' | '.join(one.name for one in compared)} |"
-        yield "|---" * (1 + len(compared)) + "|"
-        for i, shared in enumerate(SHARED):
-            ious = " | ".join(_percent(one.shared.iou[i]) for one in compared)
-            yield f"| {shared.name} | {ious} |"
+        yield markdown(
+            ["class, IoU in %", *(one.name for one in compared)],
+            [
+                [shared.name, *(_percent(one.shared.iou[i]) for one in compared)]
+                for i, shared in enumerate(SHARED)
+            ],
+        )
 
     def _synthetic_rooms(self) -> Iterator[str]:
-        yield (
-            "Rooms of a seed that nothing was trained or chosen with. mIoU is the mean over the"
-            f" {int(np.count_nonzero(self.rooms[0].scores.pixels))} classes that occur."
+        occurring = int(np.count_nonzero(self.rooms[0].scores.pixels))
+        yield f"{PROTOCOL['rooms']} {occurring} classes do."
+        yield markdown(
+            ("frames", "mIoU, %", "pixel accuracy, %", "frames"),
+            [
+                (
+                    one.name,
+                    _percent(one.mean_iou_of_occurring),
+                    _percent(one.scores.pixel_accuracy),
+                    one.frames,
+                )
+                for one in self.rooms
+            ],
         )
-        yield ""
-        yield "| frames | mIoU, % | pixel accuracy, % | frames |"
-        yield "|---|---|---|---|"
-        for one in self.rooms:
-            yield (
-                f"| {one.name} | {_percent(one.mean_iou_of_occurring)} |"
-                f" {_percent(one.scores.pixel_accuracy)} | {one.frames} |"
-            )
 
     def _classes(self) -> Iterator[str]:
-        whole, room = self.nyuv2[0], self.rooms[0]
         yield "IoU and share of the labelled pixels, in percent; - where a class does not occur."
-        yield ""
-        yield "| class | NYUv2 | pixels | synthetic rooms | pixels |"
-        yield "|---|---|---|---|---|"
-        for i in np.argsort(-whole.scores.pixels, kind="stable"):
-            columns = " | ".join(
-                f"{_percent(_iou_where_it_occurs(one, int(i)))} |"
-                f" {100 * one.scores.pixels[i] / one.scores.pixels.sum():.2f}"
-                for one in (whole, room)
-            )
-            yield f"| {NYU40.names[i]} | {columns} |"
-
-
-def training_told(notes: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Say what a network was trained on, as its notes have it; each paragraph as its lines."""
-    config = notes.get("training")
-    if config is None:
-        yield ["**Training.** Its file does not say what it was trained with."]
-        return
-    start = config["model"].get("pretrained") or config["model"].get("init")
-    yield [
-        f"**Training.** {notes['iterations']:,} iterations of {config['train']['batch_size']} crops"
-        f" by `fafnet train`, seed {config['train']['seed']}, from"
-        f" {f'the weights of `{start}`' if start else 'random weights'}, on",
-        "",
-        "```yaml",
-        yaml.safe_dump(_sections(config, _TOLD), sort_keys=False, allow_unicode=True).rstrip(),
-        "```",
-    ]
-    if "nyuv2" in learned_from(config):
-        yield [_TERMS]
-
-
-def learned_from(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the data sets that a training's configuration has."""
-    return [section["name"] for section in _sections(config, _DATA).values()]
-
-
-def _sections(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: config[name] for name in names if config.get(name)}
+        whole, room = self.nyuv2[0], self.rooms[0]
+        rows = []
+        for i in map(int, np.argsort(-whole.scores.pixels, kind="stable")):
+            row = [NYU40.names[i]]
+            for one in (whole, room):
+                share = 100 * one.scores.pixels[i] / one.scores.pixels.sum()
+                row += [_percent(_iou_where_it_occurs(one, i)), f"{share:.2f}"]
+            rows.append(row)
+        yield markdown(("class", "NYUv2", "pixels", "synthetic rooms", "pixels"), rows)
 
 
 def _iou_where_it_occurs(one: FrameScores, index: int) -> float:

@@ -1,15 +1,14 @@
 """How fast synthetic rooms are made, and a picture of some.
 
-    python benchmarks/synthetic.py --frames 60 --jobs 2
-    python benchmarks/synthetic.py --sheet docs/images/synthetic.png
+python benchmarks/synthetic.py --frames 60 --jobs 2
+python benchmarks/synthetic.py --sheet docs/images/synthetic.png
 
 A frame is a new room, seen by both cameras, registered, with its HHA. Frames per second are those
-of all processes together, each with one thread; milliseconds are processor time in one of them.
+of all processes together, each with one thread; milliseconds are the processor time of a frame.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import sys
@@ -17,10 +16,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, starmap
 from pathlib import Path
 
 import cv2
 import numpy as np
+from measuring import at_least, command_line, timed
+from numpy.typing import NDArray
 
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
@@ -34,58 +37,46 @@ _SENSOR = SensorConfig(calibration_error_px=(0.0, 4.0))
 _DOWN, _ACROSS = 3, 2
 
 
+_STAGES = ("room and cameras", "registration", "HHA")
+
+
 @dataclass(frozen=True)
 class Share:
-    """What one process did: when, and its processor time."""
+    """When one process made its frames, and the processor time (frames, stages) in seconds."""
 
     began: float
     ended: float
-    rooms_s: float
-    registration_s: float
-    hha_s: float
+    seconds: NDArray[np.float64]
 
 
 def make(data: SyntheticData, frames: range) -> Share:
-    """Make frames one after the other, after one that is not counted."""
+    """Make frames in turn, after one that is not counted."""
     cv2.setNumThreads(1)
     rooms = data.open("train")
     rooms.read(frames.start)
-    spent = [0.0, 0.0, 0.0]
+    seconds = []
     began = time.monotonic()
     for index in frames:
-        marks = [time.process_time()]
-        frame = rooms.frame(index)
-        marks.append(time.process_time())
+        frame, room_s = timed(partial(rooms.frame, index))
         error, _ = rooms.calibration_error(index)
-        depth_m = frame.registered(data.sensor, error)
-        marks.append(time.process_time())
-        encode_hha(depth_m, frame.camera.matrix)
-        marks.append(time.process_time())
-        spent = [total + later - sooner for total, sooner, later in
-                 zip(spent, marks, marks[1:], strict=False)]  # fmt: skip
-    return Share(began, time.monotonic(), *spent)
+        depth_m, registration_s = timed(partial(frame.registered, data.sensor, error))
+        _, hha_s = timed(partial(encode_hha, depth_m, frame.camera.matrix))
+        seconds.append((room_s, registration_s, hha_s))
+    return Share(began, time.monotonic(), np.array(seconds))
 
 
 def measure(data: SyntheticData, jobs: int) -> str:
-    """Make all frames of the data in so many processes; return the rates as text."""
-    shares = [range(data.frames * job // jobs, data.frames * (job + 1) // jobs)
-              for job in range(jobs)]  # fmt: skip
+    """Make all frames of the data in `jobs` processes; return the rates as text."""
+    bounds = [data.frames * job // jobs for job in range(jobs + 1)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        done = list(pool.map(make, [data] * jobs, shares))
+        done = list(pool.map(make, [data] * jobs, starmap(range, pairwise(bounds))))
     wall = max(share.ended for share in done) - min(share.began for share in done)
-    stages = {
-        "room and cameras": sum(share.rooms_s for share in done),
-        "registration": sum(share.registration_s for share in done),
-        "HHA": sum(share.hha_s for share in done),
-    }
-    lines = [
-        f"{data.width}x{data.height}, {data.frames} frames, {jobs} processes:"
-        f" {data.frames / wall:.1f} frames/s"
-    ]
-    stages["all"] = sum(stages.values())
-    lines += [f"  {name:16s} {1e3 * s / data.frames:6.1f} ms" for name, s in stages.items()]
-    return "\n".join(lines)
+    head = f"{data.width}x{data.height}, {data.frames} frames, {jobs} processes"
+    means = 1e3 * np.concatenate([share.seconds for share in done]).mean(axis=0)
+    lines = [f"  {name:16s} {ms:6.1f} ms" for name, ms in zip(_STAGES, means, strict=True)]
+    lines.append(f"  {'all':16s} {means.sum():6.1f} ms")
+    return "\n".join([f"{head}: {data.frames / wall:.1f} frames/s", *lines])
 
 
 def sheet(data: SyntheticData, row_height: int = 200) -> Picture:
@@ -117,17 +108,15 @@ def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, or draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--frames", type=int, default=60, help="of all processes together")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--size", type=int, nargs=2, default=(320, 240), metavar=("W", "H"))
+    parser = command_line(__doc__)
+    parser.add_argument("--frames", type=at_least(1), default=60, help="of all processes together")
+    parser.add_argument("--jobs", type=at_least(1), default=os.cpu_count() or 1)
+    parser.add_argument("--size", type=at_least(1), nargs=2, default=(320, 240), metavar=("W", "H"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", type=Path, help="draw six rooms into this PNG instead")
     options = parser.parse_args(arguments)
-    if not 1 <= options.jobs <= options.frames:
-        parser.error("--jobs: wanted at least 1; --frames: at least one for each process")
+    if options.jobs > options.frames:
+        parser.error("--frames: wanted at least one for each process")
     try:
         width, height = options.size
         data = SyntheticData(

@@ -3,22 +3,24 @@
 python benchmarks/training.py                                          # a preset of ours
 python benchmarks/training.py --preset fafnet-release --release FOLDER # beside the authors' code
 
-Both get the same batches of random images, already in memory, and run in turn: medians, and the
-ratio round by round. The authors' update is that of their script: its optimiser and loss, without
-mixed precision, which it has on a GPU only. Augmentation is measured on a 640x480 frame by itself.
+Both get the same batch of random images, already in memory, and run in turn: medians, and the ratio
+round by round. The authors' update is that of their script: its optimiser and loss, without mixed
+precision, which it has on a GPU only. Augmentation is measured separately, on a 640x480 frame.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import peers
 import torch
+from measuring import at_least, command_line, in_turn, median_ms
 
 from fafnet_core.augmentation import Batch, TrainTransform, TransformConfig
 from fafnet_core.models import build_model
@@ -30,11 +32,11 @@ from fafnet_core.training.loss import LossConfig
 from fafnet_core.training.optimiser import OptimiserConfig, build_optimiser, set_learning_rate
 from fafnet_core.training.step import Step
 
-Iteration = Callable[[int], float]
+Update = Callable[[], float]
 _RATE, _DECAY = 0.001, 5e-4
 
 
-def ours(options: argparse.Namespace, batch: Batch, device: torch.device) -> Iteration:
+def ours(options: argparse.Namespace, batch: Batch, device: torch.device) -> Update:
     """Return our update, with the settings of the release."""
     config = TrainConfig(
         batch_size=options.batch,
@@ -47,17 +49,17 @@ def ours(options: argparse.Namespace, batch: Batch, device: torch.device) -> Ite
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(model, config.optimiser)
     set_learning_rate(optimiser, _RATE)
-    step = Step(model, optimiser, config, Processes(device))
+    step, iterations = Step(model, optimiser, config, Processes(device)), itertools.count()
 
-    def update(iteration: int) -> float:
-        loss = step.gradients(batch, iteration).loss
+    def update() -> float:
+        loss = step.gradients(batch, next(iterations)).loss
         step.apply()
         return loss
 
     return update
 
 
-def theirs(options: argparse.Namespace, batch: Batch, device: torch.device) -> Iteration:
+def theirs(options: argparse.Namespace, batch: Batch, device: torch.device) -> Update:
     """Return the update of the authors' script."""
     torch.manual_seed(0)
     model = peers.release(options.release).train().to(device)
@@ -66,8 +68,7 @@ def theirs(options: argparse.Namespace, batch: Batch, device: torch.device) -> I
     optimizer = torch.optim.SGD(groups, lr=_RATE, momentum=0.9, weight_decay=_DECAY)
     rgb, hha, label = (tensor.to(device) for tensor in batch)
 
-    def update(iteration: int) -> float:
-        del iteration
+    def update() -> float:
         optimizer.zero_grad()
         loss = criterion(model(rgb, hha), label)
         loss.backward()
@@ -86,40 +87,31 @@ def random_batch(size: int, count: int) -> Batch:
     return Batch(rgb, hha, label)
 
 
-def timed(iteration: Iteration, index: int, device: torch.device) -> float:
-    """Return the seconds of one update."""
-    begun = time.perf_counter()
-    iteration(index)  # returns the loss: it has been waited for
+def finished(update: Update, device: torch.device) -> None:
+    """Run an update, and wait until the weights are changed: the loss is there sooner."""
+    update()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
 
 
-def augmentation(rounds: int) -> float:
-    """Return the median seconds of augmenting one 640x480 frame with ready HHA."""
+def augmentation_ms() -> float:
+    """Return the median time of augmenting one 640x480 frame with ready HHA."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
     label = rng.integers(0, 40, (480, 640), dtype=np.uint8)
     sample = RgbdSample(image, label, hha=image.copy())
     transform = TrainTransform(TransformConfig(), Normalisation())
-    seconds = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        transform(sample, rng)
-        seconds.append(time.perf_counter() - begun)
-    return statistics.median(seconds)
+    return median_ms(partial(transform, sample, rng), 50, time.perf_counter)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--preset", default="fafnet-nano")
     parser.add_argument("--release", type=Path, metavar="FOLDER", help="the authors' repository")
-    parser.add_argument("--size", type=int, default=464, help="side of the crops")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=at_least(1), default=464, help="side of the crops")
+    parser.add_argument("--batch", type=at_least(1), default=8)
+    parser.add_argument("--rounds", type=at_least(1), default=5)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
@@ -128,22 +120,16 @@ def main() -> None:
     loops = {f"ours ({options.preset}, {options.precision})": ours(options, batch, device)}
     if options.release:
         loops["the authors' (float32)"] = theirs(options, batch, device)
-    for loop in loops.values():
-        timed(loop, 0, device)  # the first builds what later ones reuse
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for index in range(1, options.rounds + 1):
-        for name, loop in loops.items():
-            seconds[name].append(timed(loop, index, device))
+    ways = {name: partial(finished, update, device) for name, update in loops.items()}
+    times = in_turn(ways, options.rounds, time.perf_counter, warming=1)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{where}, {torch.get_num_threads()} threads, batch {options.batch} of {options.size}²")
-    for name, values in seconds.items():
-        median = statistics.median(values)
-        print(f"{name:44} {median:8.3f} s an update {options.batch / median:8.2f} frames/s")
-    if len(seconds) == 2:
-        own, other = seconds.values()
-        ratios = [a / b for a, b in zip(own, other, strict=True)]
-        print(f"ours takes {statistics.median(ratios):.2f} of the authors' time")
-    print(f"augmentation of a 640x480 frame: {1e3 * augmentation(50):.1f} ms, one process")
+    for name in loops:
+        seconds = times.ms(name) / 1e3
+        print(f"{name:44} {seconds:8.3f} s an update {options.batch / seconds:8.2f} frames/s")
+    if options.release:
+        print(f"ours takes {times.ratio(*loops):.2f} of the authors' time")
+    print(f"augmentation of a 640x480 frame: {augmentation_ms():.1f} ms, one process")
 
 
 if __name__ == "__main__":
