@@ -61,18 +61,33 @@ class RgbdSample:
         """Return the sample with its HHA; itself where it is there already.
 
         Raises:
-            ValueError: neither HHA nor metric depth with a camera.
+            SampleError: neither HHA nor metric depth with a camera.
         """
         if self.hha is not None:
             return self
         if self.depth_m is None or self.camera is None:
-            raise ValueError(
-                f"{self.name or 'a sample'} has neither HHA nor metric depth with a camera;"
-                " a data set gives one of them"
+            raise SampleError(
+                self.name,
+                "neither HHA nor metric depth with a camera; a data set gives one of them",
             )
         encoder = HHAEncoder(self.camera)
         hha = encoder.encode(self.depth_m, missing=self.missing, gravity=self.gravity)
         return replace(self, hha=hha)
+
+
+class SampleError(ValueError):
+    """A sample lacks what is needed of it, or does not fit.
+
+    Attributes:
+        name: the sample's name, which the message begins with; may be empty.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name or 'a sample'}: {self.args[1]}"
 
 
 class RgbdSegmentationDataset(ABC):

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.augmentation.config import TransformConfig
-from fafnet_core.samples import RgbdSample
+from fafnet_core.samples import RgbdSample, SampleError
 
 Image = NDArray[Any]
 
@@ -246,10 +246,11 @@ def misalign_depth(
 
 def _metres(sample: RgbdSample, fault: str) -> NDArray[np.float32]:
     if sample.depth_m is None or sample.camera is None:
-        raise ValueError(
-            f"{sample.name or 'the sample'}: {fault} needs metric depth and a camera matrix, and"
-            " this data set has ready HHA only; leave that fault out, or take a data set with depth"
-            " (of a folder that has metric depth beside its HHA, data.hha: depth gives it)"
+        raise SampleError(
+            sample.name,
+            f"{fault} needs metric depth and a camera matrix, and this data set has ready HHA only;"
+            " leave that fault out, or take a data set with depth (a folder that has metric depth"
+            " beside its HHA gives it with data.hha: depth)",
         )
     return sample.depth_m
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from fafnet_core.augmentation.config import Padding
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.samples import RgbdSample
+from fafnet_core.samples import RgbdSample, SampleError
 
 
 class Batch(NamedTuple):
@@ -60,16 +60,16 @@ class ToTensors:
             size: (height, width) to pad to, evenly on both sides; None: the sample's own.
 
         Raises:
-            ValueError: the sample has no HHA, or is larger than `size`.
+            SampleError: the sample has no HHA, or is larger than `size`.
         """
         if sample.hha is None:
-            raise ValueError(f"{sample.name or 'the sample'} has no HHA; call with_hha() first")
+            raise SampleError(sample.name, "no HHA; call with_hha() first")
         (height, width), (rows, columns) = sample.size, size or sample.size
         top, left = (rows - height) // 2, (columns - width) // 2
         if min(top, left) < 0:
-            raise ValueError(
-                f"{sample.name or 'the sample'} is {width}x{height}, larger than the"
-                f" {columns}x{rows} to pad it to; crop it first"
+            raise SampleError(
+                sample.name,
+                f"{width}x{height} is larger than the {columns}x{rows} to pad it to; crop it first",
             )
         place = slice(top, top + height), slice(left, left + width)
         padded = (height, width) != (rows, columns)

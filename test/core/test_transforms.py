@@ -215,7 +215,7 @@ def test_samples_without_what_is_needed_are_refused() -> None:
         train(bare)
     with pytest.raises(ValueError, match="with_hha"):
         ToTensors(NORMALISATION)(bare)
-    with pytest.raises(ValueError, match="40x30, larger than the 20x20"):
+    with pytest.raises(ValueError, match="40x30 is larger than the 20x20"):
         ToTensors(NORMALISATION)(noise(), (20, 20))
     with pytest.raises(ValueError, match="metric depth"):
         train(noise(), depth_noise=0.001)
