@@ -77,12 +77,12 @@ class DepthFaults:
             be made again from its depth.
 
         Raises:
-            ValueError: the sample has no metric depth, and a fault needs it.
+            SampleError: the sample has no metric depth, and a fault needs it.
         """
         config = self._config
         if not self._any:
             return sample
-        # At the first sample, not at the first that a fault happens to befall.
+        # For every sample: the first one tells, not the first one with a fault.
         for field, fault in _NEED_METRES.items():
             if getattr(config, field):
                 _metres(sample, fault)
@@ -120,7 +120,7 @@ def add_depth_noise(sample: RgbdSample, deviation_m: float, rng: np.random.Gener
         rng: where the noise comes from.
 
     Raises:
-        ValueError: the sample has ready HHA only.
+        SampleError: the sample has ready HHA only.
     """
     depth_m = _metres(sample, _NEED_METRES["depth_noise"])
     if deviation_m <= 0:
@@ -148,7 +148,7 @@ def limit_depth(sample: RgbdSample, limit_m: float) -> RgbdSample:
         limit_m: the largest depth that stays, in metres.
 
     Raises:
-        ValueError: the sample has ready HHA only.
+        SampleError: the sample has ready HHA only.
     """
     depth_m = _metres(sample, _NEED_METRES["depth_limit_m"])
     return replace(sample, depth_m=np.where(depth_m > limit_m, np.float32(0), depth_m), hha=None)
@@ -170,7 +170,7 @@ def drop_depth_edges(sample: RgbdSample, width_px: float) -> RgbdSample:
         width_px: width of the seam, pixels at an image width of 640.
 
     Raises:
-        ValueError: the sample has ready HHA only.
+        SampleError: the sample has ready HHA only.
     """
     depth_m = _metres(sample, _NEED_METRES["edge_dropout_px"])
     seam = round(width_px * depth_m.shape[1] / REFERENCE_WIDTH)

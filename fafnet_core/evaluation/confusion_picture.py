@@ -19,15 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-_CELL = 0.3
-"""Inches."""
-
-_LEAST_SIDE = 3.4
-"""Inches; as wide as the line above it."""
-
-_COUNTS = 40
-"""Points from the cells to the end of the column with the counts."""
-
+_CELL = 0.3  # inches
+_LEAST_SIDE = 3.4  # inches; as wide as the line above it
+_COUNTS = 40  # points from the cells to the end of the column with the counts
 _DOTS_PER_INCH = 120
 _COLOURS = "Blues"
 _NO_TARGET = "#e4e4e4"

@@ -1,4 +1,4 @@
-"""From a labelled frame to what a network makes of it: evaluation's half of inference."""
+"""From a labelled frame to the labels that a network predicts, at one input size."""
 
 from __future__ import annotations
 

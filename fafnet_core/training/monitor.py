@@ -9,17 +9,13 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fafnet_core.files import write_png, written_beside
-
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing itself from Python 3.11
 
 LOG = "log.jsonl"
 PICTURES = "pictures"
@@ -38,7 +34,7 @@ class Monitor:
         Args:
             iteration: how many are done.
             kind: "train" or "val".
-            figures: by name; None or not finite: not there.
+            figures: by name; None or not finite: unknown.
         """
 
     def picture(self, iteration: int, sheet: NDArray[np.uint8]) -> None:
@@ -47,27 +43,16 @@ class Monitor:
     def close(self) -> None:
         """End what is shown."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 class FolderMonitor(Monitor):
     """Shows the bar, and writes into a training's folder.
 
     Args:
         out: the folder.
-        start: iterations that are done already; what the log has beyond them is of a run that was
-            killed, and goes.
-        validated: the last of them that is validated; 0: none.
-        iterations: all of them.
+        start: iterations that are done; later lines of the log are of a run that was killed, and
+            are removed.
+        validated: the iteration of the last validation; 0: none.
+        iterations: of the whole training.
         progress: show the bar, where standard error is a terminal.
     """
 

@@ -107,7 +107,7 @@ def latest_state(out: Path) -> Path | None:
 
 
 def remove_partial(out: Path) -> None:
-    """Remove what killed runs have left half written."""
+    """Remove files that a killed run has left half written."""
     for folder in (out, out / FOLDER):
         for path in folder.glob(".*.partial"):
             path.unlink()
@@ -120,15 +120,13 @@ def read_state(path: Path) -> TrainingState:
         FileNotFoundError: no such file.
         ValueError: damaged, or not a state of this format.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no training state at {path}")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is damaged ({error}); remove it, and --resume takes the state before it"
+            f"{path} is damaged ({error}); remove it, and --resume uses the state before it"
         ) from error
     if header.get(_FORMAT_KEY) != FORMAT:
         raise ValueError(f"{path} is not a training state of format {FORMAT}")

@@ -59,10 +59,7 @@ class Step:
         processes: this process among the others.
 
     Attributes:
-        scaler: of the loss; it does nothing but in float16.
-
-    Raises:
-        ValueError: float16 on a CPU.
+        scaler: of the loss; it only does something in float16.
     """
 
     def __init__(
@@ -72,8 +69,6 @@ class Step:
         config: TrainConfig,
         processes: Processes,
     ) -> None:
-        device = processes.device
-        check_precision(config.precision, device)
         self._network = network
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
         self._optimiser = optimiser
@@ -81,7 +76,9 @@ class Step:
         self._processes = processes
         self._statistics = list(network.buffers())
         self._before = [torch.empty_like(statistic) for statistic in self._statistics]
-        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        self.scaler = torch.amp.GradScaler(
+            processes.device.type, enabled=config.precision == "float16"
+        )
 
     def gradients(self, batch: Batch, iteration: int, *, stop: bool = False) -> Update:
         """Compute one update; after any error the network is as it was before.
@@ -113,7 +110,8 @@ class Step:
 
     def _norm(self, loss: float) -> float:
         """Clip the gradients; return their norm before."""
-        self._check_finite(loss)
+        if not math.isfinite(loss):
+            raise NonFiniteError(f"the loss is {loss}")
         self.scaler.unscale_(self._optimiser)
         # A limit of infinity clips nothing and still tells the norm.
         limit = self._config.clip_norm or math.inf
@@ -139,11 +137,6 @@ class Step:
             total[0] += loss.detach()
         loss_sum, asked = processes.sum(total).tolist()
         return loss_sum, asked > 0
-
-    @staticmethod
-    def _check_finite(loss: float) -> None:
-        if not math.isfinite(loss):
-            raise NonFiniteError(f"the loss is {loss}")
 
     def _loss(self, batch: Batch) -> Tensor:
         precision = self._config.precision
@@ -175,15 +168,15 @@ class Step:
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse an arithmetic that the device has not.
+    """Refuse a precision that the device does not have.
 
     Raises:
         ValueError: float16 on a CPU.
     """
     if precision == "float16" and device.type == "cpu":
         raise ValueError(
-            "train.precision float16 needs a GPU; on a CPU take float32, or bfloat16 where it has"
-            " it natively"
+            "train.precision float16 needs a GPU; on a CPU use float32, or bfloat16 where the CPU"
+            " has it"
         )
 
 

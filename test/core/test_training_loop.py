@@ -39,7 +39,7 @@ from fafnet_core.training.optimiser import OptimiserConfig
 from fafnet_core.training.schedule import ScheduleConfig, learning_rate
 from fafnet_core.training.state import latest_state, read_state, write_state
 from fafnet_core.training.step import NonFiniteError
-from fafnet_core.training.stop import StopRequest
+from fafnet_core.training.stop import stop_request
 
 SGD = OptimiserConfig(momentum=0.0, weight_decay=0.0)
 CONSTANT = ScheduleConfig(kind="constant", rate=0.05, warmup=0.0)
@@ -213,7 +213,7 @@ def test_a_validation_that_was_left_for_later_is_made_and_logged_once(tmp_path: 
 
 def test_a_second_signal_is_no_longer_held_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with StopRequest() as request:
+    with stop_request() as request:
         signal.raise_signal(signal.SIGTERM)
         assert request.signal == "SIGTERM"
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -289,8 +289,8 @@ def test_going_on_with_other_versions_is_said(
     Trainer(trainer.config, tmp_path, resume=True)
     said = capsys.readouterr().err
     assert f"torch was 1.0, is {torch.__version__}" in said
-    assert "by 2 processes, is by 1" in said
-    assert "trained on 9 frames, and the data set has 10: they come in another order" in said
+    assert "by 2 processes, now by 1" in said
+    assert "trained on 9 frames, and the data set has 10" in said
 
 
 def test_another_configuration_is_not_resumed_and_the_keys_are_named(whole: Path) -> None:
