@@ -25,8 +25,8 @@ Split = Literal["train", "val", "test"]
 class RgbdSample:
     """One labelled frame. It has metric depth with its camera matrix, or ready HHA, or both.
 
-    Where it has both, the HHA is what `encode_hha` makes of such depth: transforms that change the
-    depth have it made anew, and training would see two kinds of HHA otherwise.
+    If it has both, the HHA is what `encode_hha` makes of this depth: transforms that change the
+    depth have it made anew, and training must not see two kinds of HHA.
 
     Attributes:
         rgb: (H, W, 3) uint8.
@@ -97,10 +97,8 @@ class RgbdSegmentationDataset(ABC):
         label_set: the classes of `label`.
         names: the frames' names, in order, known without reading the frames.
         sensors: what recorded each frame, in the same order; "" where not known.
-        notices: lines that users of the frames have to know; whatever opens a data set for them
-            shows these.
-        layout: how its files lie, by the name that a configuration has for it; "" where it has no
-            choice of layouts.
+        notices: lines to show to the user who opens the data set.
+        layout: the name of its files' layout in a configuration; "" where there is no choice.
     """
 
     label_set: LabelSet

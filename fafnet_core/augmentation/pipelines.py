@@ -30,7 +30,7 @@ class TrainTransform:
     With an `input_size` HHA is made after the scaling, at the size that the network sees.
 
     Section 4.2 of the paper names random scaling, cropping, horizontal flipping and normalisation;
-    everything else is off by default. Ready HHA is used where no fault befell the depth.
+    everything else is off by default. Ready HHA is used where the depth has no fault.
 
     Args:
         config: what is drawn, and from which ranges.

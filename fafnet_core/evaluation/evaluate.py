@@ -54,9 +54,6 @@ class EvaluateConfig:
         boundary_px: also score the pixels that are no further than this from another class, in
             pixels of an image 640 wide (in any image at least 1); null: do not.
         workers: threads that read frames and encode HHA while the network runs; 0: none.
-
-    Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
     """
 
     split: EvaluationSplit = "val"
@@ -159,7 +156,7 @@ def evaluate(
         blank=config.blank,
         device=torch.device(device),
     )
-    # Closed at once if the network fails: no thread goes on reading.
+    # Closed at once if the network fails, so that no thread reads on.
     prepare = partial(Prepared.of, input_size=config.input_size)
     reading = closing(read_ahead(dataset, chosen, config.workers, prepare))
     with _evaluation_mode(model), torch.inference_mode(), reading as ahead:
@@ -208,7 +205,7 @@ def _chosen_frames(
             raise ValueError(f"there is no frame {index}: the data set has {len(dataset)}, from 0")
     if strange := sorted(set(keep) - set(chosen)):
         raise ValueError(
-            f"frame {strange[0]} is to be kept and is not one of the {len(chosen)} that are run"
+            f"frame {strange[0]} is to be kept, but is not one of the {len(chosen)} that are run"
         )
     return chosen
 

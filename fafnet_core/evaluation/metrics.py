@@ -47,12 +47,7 @@ class Scores:
 
     def to_dict(self) -> dict[str, float | None]:
         """Return the four figures as JSON has them: NaN becomes None."""
-        figures = (
-            "mean_iou",
-            "pixel_accuracy",
-            "mean_accuracy",
-            "frequency_weighted_iou",
-        )
+        figures = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
         return {name: finite_or_none(getattr(self, name)) for name in figures}
 
 
@@ -87,9 +82,8 @@ class ConfusionMatrix:
 
         Args:
             prediction: class ids, integers, any shape; 0..C-1 wherever the target is counted.
+                A tensor is counted on its device.
             target: class ids of the same shape; 0..C-1, or `ignore_index`.
-
-        Tensors are counted on the prediction's device.
 
         Raises:
             ValueError: the shapes differ, the values are not integers or out of range; nothing is
@@ -107,9 +101,6 @@ class ConfusionMatrix:
 
     def merge(self, other: ConfusionMatrix) -> None:
         """Add the counts of another one, with the same classes."""
-        mine, others = (c.num_classes for c in (self, other))
-        if mine != others:
-            raise ValueError(f"confusion matrices of {mine} and of {others} classes do not add")
         self.matrix += other.matrix
 
     def compute(self) -> Scores:

@@ -134,10 +134,8 @@ class EvaluationReport:
             f" {len(self.label_set)} classes ({self.label_set.name})",
         ]
         if config.input_size is not None:
-            lines.append(
-                f"input size  {size_text(config.input_size)} (width x height), in each frame's own"
-                " aspect ratio"
-            )
+            size = size_text(config.input_size)
+            lines.append(f"input size  {size} (width x height), in each frame's own aspect ratio")
         if any(len(c.scales) > 1 or c.flip for c, _ in self.results):
             scales = max((c.scales for c, _ in self.results), key=len)
             if len(scales) > 1:

@@ -58,7 +58,7 @@ class _Failure:
         return error
 
 
-class _TracebackOfWorker(Exception):  # noqa: N818  it is no error of its own
+class _TracebackOfWorker(Exception):  # noqa: N818  only a cause
     """Shows, under the error, where in the worker it came from."""
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class _Augmented(Dataset["Batch | _Failure"]):
         self._dataset = dataset
         self._transform = transform
         self._seed = seed
-        # By worker, its process and the frame that it read last; in memory that outlives it.
+        # For each worker, its process and the frame it read last; in memory that outlives it.
         self._reading = torch.full((workers, 2), -1) if workers else None
         if self._reading is not None:
             self._reading.share_memory_()  # type: ignore[no-untyped-call]
@@ -126,19 +126,17 @@ def training_batches(
         stop: one past the last iteration.
         rank: which of `world` processes this is; it gets its equal share of each batch, in order.
         world: processes that train together.
-        workers: processes that read and augment for this one; 0: none, it does so itself. They
-            live until the iterator ends or is dropped. They are not forked from this process,
-            whose threads a fork would leave half way, so a script that starts them needs its
-            `if __name__ == "__main__":`.
-        pin_memory: copy the batches to page-locked memory, for a faster way to a GPU.
+        workers: processes that read and augment; 0: this process does. They live until the
+            iterator ends or is dropped. They are not forked from this process, which has threads,
+            so a script that starts them needs its `if __name__ == "__main__":`.
+        pin_memory: copy the batches to page-locked memory, which a GPU reads faster.
 
     Yields:
         `Batch`es of batch_size / world samples.
 
     Raises:
-        ValueError: there are no frames; or, when its turn comes, a frame that cannot be used: the
-            message names it.
-        OSError: a frame that cannot be read; or a worker died (ChildProcessError).
+        ValueError: there are no frames; or, in its turn, a frame cannot be used: it is named.
+        OSError: a frame cannot be read; or a worker died (ChildProcessError).
     """
     if len(dataset) == 0:
         raise ValueError("the data set has no frames; there is nothing to train on")
@@ -221,12 +219,12 @@ def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Itera
             " container shared memory too (--shm-size)"
         ) from error
     finally:
-        # The workers end with it: now, not when the traceback of an error is let go.
+        # The workers end with it: now, not when the traceback of an error is freed.
         del batches
 
 
 def _start_method() -> str:
-    """A server process, from which workers are forked before it has threads; else new processes."""
+    """A server process without threads that forks the workers; elsewhere, new processes."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return "spawn"
     # The server then imports PyTorch once, not each worker for itself.
@@ -236,12 +234,12 @@ def _start_method() -> str:
 
 @contextmanager
 def _sheltered() -> Iterator[None]:
-    """SIGTERM does not end the processes that are started here; for this one it only waits.
+    """Processes that are started here ignore SIGTERM; this one gets it afterwards.
 
     torchrun, Slurm and systemd send it to all processes of a training, and the one that trains
-    needs its workers to end the running iteration. They end with it.
+    needs its workers until the running iteration ends. They end with it.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, where nobody sends it
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     resource_tracker.ensure_running()  # it would unblock the signal
@@ -253,7 +251,7 @@ def _sheltered() -> Iterator[None]:
 
 
 def _prepare_worker(worker: int) -> None:
-    """One worker, one thread; and Ctrl-C is for the process that trains, which then ends them."""
+    """One thread for each worker; Ctrl-C is for the process that trains, which ends them."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

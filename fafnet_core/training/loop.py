@@ -1,4 +1,4 @@
-"""The training loop: batches in, a trained network out, whatever interrupts it on the way."""
+"""The training loop: batches in, a trained network out, whatever interrupts it."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ class Trainer:
 
     @contextmanager
     def _state_after_error(self) -> Iterator[None]:
-        """After an error, save what is done; the error goes on."""
+        """After an error, save the finished iterations; the error is raised again."""
         try:
             yield
         except BaseException:
@@ -279,7 +279,7 @@ class Trainer:
             raise
 
     def _saved_after_error(self) -> str:
-        """Save without waiting for other processes, which may be dead; return what came of it."""
+        """Save without waiting for other processes, which may be dead; say whether it worked."""
         if self._half_updated:
             return (
                 f"the error came within the update of iteration {self.iteration}: --resume goes on"
@@ -306,7 +306,8 @@ class Trainer:
         )
 
     def _restore(self, state: TrainingState) -> None:
-        self._say(*(f"{self.out} {said}" for said in differences(state.notes, self._notes)))
+        if differ := differences(state.notes, self._notes):
+            self._say(f"{self.out} goes on, maybe with another result: {'; '.join(differ)}")
         _fill(self.model, state.model)
         if self.averaged is not None:
             _fill(self.averaged.model, state.ema)

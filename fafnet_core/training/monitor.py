@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import sys
@@ -23,7 +22,7 @@ _TENSORBOARD = "tensorboard"
 
 
 class Monitor:
-    """Shows nothing: what processes but the first have."""
+    """Shows nothing: for all processes but the first."""
 
     def step(self) -> None:
         """An iteration is done."""
@@ -61,7 +60,6 @@ class FolderMonitor(Monitor):
     ) -> None:
         self._out = out
         self._forget_beyond({"train": start, "val": validated})
-        self._log = (out / LOG).open("a", encoding="utf-8")
         self._board = _board(out / _TENSORBOARD, start)
         self._bar = tqdm(
             initial=start,
@@ -83,12 +81,10 @@ class FolderMonitor(Monitor):
         }
         line = {"iteration": iteration, "kind": kind, **finite}
         try:
-            self._log.write(json.dumps(line, allow_nan=False) + "\n")
-            self._log.flush()
+            with (self._out / LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line, allow_nan=False) + "\n")
         except OSError as error:
-            error.filename = str(self._out / LOG)  # a full disk does not say whose
-            with contextlib.suppress(OSError):  # it would try once more, and say it in its place
-                self._log.close()
+            error.filename = str(self._out / LOG)  # of a full disk Python gives no name
             raise
         if self._board is not None:
             for name, value in finite.items():
@@ -108,15 +104,14 @@ class FolderMonitor(Monitor):
             )
 
     def picture(self, iteration: int, sheet: NDArray[np.uint8]) -> None:
-        """Write a sheet of predictions, (H, W, 3) uint8 RGB."""
+        """Write a sheet of predictions."""
         write_png(self._out / PICTURES / f"{iteration:08d}.png", sheet)
         if self._board is not None:
             self._board.add_image("val/predictions", sheet, iteration, dataformats="HWC")
 
     def close(self) -> None:
-        """Close bar and files."""
+        """Close the bar and TensorBoard's file."""
         self._bar.close()
-        self._log.close()
         if self._board is not None:
             self._board.close()
 

@@ -1,4 +1,4 @@
-"""Whether a folder may be trained in: nothing is overwritten, and a resumed run is the same one."""
+"""Checks of a training's folder: nothing is overwritten, and a resumed training is the same one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FREE_OF_TRAIN = (
     *("save_every", "log_every", "validate_every", "keep", "pictures"),
     *("workers", "threads", "compile", "channels_last", "deterministic"),
 )
-"""Keys that may differ when a training goes on: where it is read, when it is written, how fast."""
+"""Keys that may differ in a resumed training: where data is, when it writes, how fast it is."""
 
 _NOT_FREE = "evaluate.input_size"
 """It is stored with the network, and the best network is chosen at this size."""
@@ -64,12 +64,8 @@ def _check_folder(out: Path, *, resume: bool) -> Path | None:
 
 def _check_same(config: Config, state: TrainingState, out: Path) -> None:
     """Refuse to go on with another training than the one that was saved; name the keys."""
-    now, then = dict(_flat(config.to_dict())), dict(_flat(state.config))
-    differ = [
-        f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted(now.keys() | then.keys())
-        if now.get(key) != then.get(key) and not _is_free(key)
-    ]
+    changed = _changes(dict(_flat(state.config)), dict(_flat(config.to_dict())))
+    differ = [said for key, said in changed.items() if not _is_free(key)]
     if differ:
         more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
         raise ValueError(
@@ -79,26 +75,18 @@ def _check_same(config: Config, state: TrainingState, out: Path) -> None:
         )
 
 
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What differs between the notes of two states and may change what is to come."""
-    before, versions = then["versions"], now["versions"]
-    changed = [
-        f"{name} was {before.get(name)}, is {versions.get(name)}"
-        for name in sorted(before.keys() | versions.keys())
-        if before.get(name) != versions.get(name)
-    ]
-    if changed:
-        yield f"goes on with other versions: {', '.join(changed)}"
-    if then["processes"] != now["processes"]:
-        yield (
-            f"was trained by {then['processes']} processes, now by {now['processes']}: dropout"
-            " drops other channels"
-        )
-    if then["frames"] != now["frames"]:
-        yield (
-            f"was trained on {then['frames']} frames, and the data set has {now['frames']}: they"
-            " come in another order"
-        )
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between the notes of two states: versions, processes and frames."""
+    before, after = ({**notes, **notes["versions"], "versions": None} for notes in (then, now))
+    return list(_changes(before, after).values())
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    }
 
 
 def _is_free(key: str) -> bool:

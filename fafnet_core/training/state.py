@@ -24,7 +24,6 @@ FOLDER = "states"
 FORMAT = "1"
 _FORMAT_KEY = "fafnet_training_state"
 _VALUES_KEY = "values"
-_MALFORMED = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -130,10 +129,7 @@ def read_state(path: Path) -> TrainingState:
         ) from error
     if header.get(_FORMAT_KEY) != FORMAT:
         raise ValueError(f"{path} is not a training state of format {FORMAT}")
-    try:
-        return _assemble(json.loads(header[_VALUES_KEY]), tensors)
-    except _MALFORMED as error:
-        raise ValueError(f"{path} does not fit this version: {error!r:.200}") from error
+    return _assemble(json.loads(header[_VALUES_KEY]), tensors)
 
 
 def _assemble(values: Any, tensors: Mapping[str, Tensor]) -> TrainingState:

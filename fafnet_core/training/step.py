@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +35,12 @@ class NonFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Update:
-    """What one update came to, the same in every process.
+    """The figures of one update, the same in every process.
 
     Attributes:
         loss: mean over the labelled pixels of the whole batch.
-        gradient_norm: before clipping; infinite where float16 overflowed and the update was left
-            out, which its scale then adapts to.
+        gradient_norm: before clipping; infinite where float16 overflowed: the update is then left
+            out and the scale lowered.
         stop: some process was asked to stop.
     """
 
@@ -113,7 +113,7 @@ class Step:
         if not math.isfinite(loss):
             raise NonFiniteError(f"the loss is {loss}")
         self.scaler.unscale_(self._optimiser)
-        # A limit of infinity clips nothing and still tells the norm.
+        # A limit of infinity clips nothing and still returns the norm.
         limit = self._config.clip_norm or math.inf
         norm = float(nn.utils.clip_grad_norm_(self._parameters, limit))
         if not math.isfinite(norm) and not self.scaler.is_enabled():
@@ -148,14 +148,11 @@ class Step:
             logits = self._network(batch.rgb, batch.hha)
         return summed_loss(logits, batch.label, self._config.loss)[0]
 
-    @contextlib.contextmanager
-    def _exchange(self, *, last: bool) -> Iterator[None]:
-        """Let processes exchange gradients once an update, with its last micro-batch."""
+    def _exchange(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Processes exchange their gradients once an update, with its last micro-batch."""
         if last or not isinstance(self._network, DistributedDataParallel):
-            yield
-        else:
-            with self._network.no_sync():
-                yield
+            return contextlib.nullcontext()
+        return self._network.no_sync()
 
     def _on_device(self, batch: Batch) -> Batch:
         device = self._processes.device

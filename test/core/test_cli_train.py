@@ -16,6 +16,8 @@ from tiny_training import assert_same_training, same_bits, state, tensors
 from fafnet_core.cli.main import main
 from fafnet_core.inference import Segmenter
 
+pytestmark = pytest.mark.usefixtures("torch_threads")
+
 SETTINGS = """\
 model: {preset: fafnet-nano, width_multiplier: 0.0625, decoder_channels: 8}
 data: {name: synthetic, frames: 4, held_out: 2, width: 64, height: 48, cache: CACHE}
@@ -168,14 +170,15 @@ def test_what_is_asked_wrongly_ends_with_status_2(
     assert message in capsys.readouterr().err
 
 
-def test_help_has_an_example_and_does_not_wait_for_pytorch() -> None:
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_help_has_an_example_and_does_not_wait_for_pytorch(verb: str) -> None:
     code = (
         "import sys; from fafnet_core.cli.main import main\n"
-        "try: main(['train', '--help'])\n"
-        "finally: assert 'torch' not in sys.modules"
+        f"try: main(['{verb}', '--help'])\n"
+        "finally: assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "fafnet train config/nyuv2.yaml" in done.stdout.split("example")[1]
+    assert f"fafnet {verb} config/nyuv2.yaml" in done.stdout.split("example")[1]

@@ -1,4 +1,4 @@
-"""Training batches: the same whoever reads them, and plain words where one cannot be read."""
+"""Training batches: the same for any number of readers; errors that name the frame."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_frame_that_cannot_be_read_is_named_in_one_line(
     with pytest.raises(kind) as caught:
         read(dataset=EventfulFrames(event), workers=workers)
     assert str(caught.value) == message
-    # Where it came from is told beneath, for whoever looks into it.
+    # The traceback of the worker is kept.
     assert "in read" in "".join(traceback.format_exception(caught.value))
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from small_network import small_network
 from torch import Tensor
 
 from fafnet_core.evaluation.multi_scale import MultiScale
-from fafnet_core.models import FAFNet, FAFNetConfig, build_model
+from fafnet_core.models import FAFNet
 from fafnet_core.settings import FieldError
 
 RGB, HHA = torch.rand(2, 2, 3, 46, 70, generator=torch.Generator().manual_seed(0))
@@ -18,16 +19,7 @@ RGB, HHA = torch.rand(2, 2, 3, 46, 70, generator=torch.Generator().manual_seed(0
 
 @pytest.fixture(scope="module")
 def network() -> FAFNet:
-    torch.manual_seed(0)
-    return build_model(
-        FAFNetConfig(
-            backbone="resnet18",
-            width_multiplier=1 / 16,
-            output_stride=32,
-            decoder_channels=8,
-            num_classes=5,
-        )
-    ).eval()
+    return small_network(5, batches=0)
 
 
 class Recorder:

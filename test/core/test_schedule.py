@@ -60,14 +60,9 @@ def test_an_iteration_outside_the_training_is_refused() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"kind": "linear"},
-        {"rate": 0},
         {"warmup": 1},
-        {"warmup_from": 1.5},
         {"milestones": (0.9, 0.6)},
         {"milestones": (24000,)},
-        {"gamma": 0},
-        {"power": -1},
     ],
 )
 def test_values_that_cannot_be_are_refused(fields: dict[str, Any]) -> None:

@@ -141,11 +141,8 @@ def test_only_classes_that_occur_are_drawn() -> None:
 
 def test_rows_are_parts_of_their_own_target() -> None:
     few = confusion_picture(confusion([3, 1], [0, 1]), "ab")
-    # Ten times as many pixels of b: only the number beside its row changes.
     many = confusion_picture(confusion([3, 1], [0, 10]), "ab")
-    differ = np.flatnonzero((few != many).any(axis=(0, 2)))
-    assert few.shape == many.shape
-    assert 0 < differ.max() - differ.min() < 30
+    assert np.array_equal(few, many)
 
 
 def test_a_perfect_network_has_a_dark_diagonal_and_forty_classes_stay_apart() -> None:

@@ -11,7 +11,7 @@ from fafnet_core.checkpoints.release import NORMALISATION
 from fafnet_core.datasets.catalogue import NYUv2Data
 from fafnet_core.models.config import preset_config
 from fafnet_core.rooms.dataset import SyntheticData
-from fafnet_core.training.config import Config, ModelConfig, TrainConfig, read_config
+from fafnet_core.training.config import Config, ModelConfig, read_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 RECIPES = ("nyuv2", "nyuv2-mobile", "sunrgbd", "synthetic", "release")
@@ -109,13 +109,6 @@ def test_a_model_is_preset_then_arm_then_fields() -> None:
 def test_a_model_of_another_number_of_classes_than_the_data_is_refused() -> None:
     with pytest.raises(ValueError, match="num_classes"):
         ModelConfig(changes={"num_classes": 3}).network(40)
-
-
-def test_a_batch_has_to_divide_over_processes_and_micro_batches() -> None:
-    settings = TrainConfig(batch_size=12, accumulate=2)
-    assert settings.micro_batch(world=3) == 2
-    with pytest.raises(ValueError, match="multiple of 8"):
-        settings.micro_batch(world=4)
 
 
 MIXED = """

@@ -25,9 +25,10 @@ TOLERANCE = 5e-6
 """Of weights and momentum after two updates in float32; sums of another order differ by that."""
 
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed"
-)
+pytestmark = [
+    pytest.mark.usefixtures("torch_threads"),
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="no torch.distributed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -77,13 +77,14 @@ def test_padding_is_exactly_the_mean_and_does_not_count() -> None:
 
 
 def test_the_releases_padding_is_black_and_a_wall() -> None:
-    """The defect of the authors' code, for whoever repeats their recipe: class 0 is trained."""
+    """The defect of the authors' code, kept for their recipe: class 0 is trained."""
     batch = train(noise(), **STILL, crop=(40, 50), pad="black", pad_label=0)
-    black = EvalTransform(NORMALISATION)(
-        replace(noise(), rgb=np.zeros((30, 40, 3), np.uint8), hha=np.zeros((30, 40, 3), np.uint8))
-    )
-    assert torch.equal(batch.rgb[:, 0, 0], black.rgb[:, 0, 0])
-    assert torch.equal(batch.hha[:, 0, 0], black.hha[:, 0, 0])
+    n = NORMALISATION
+    for black, tensor in (
+        (-np.divide(n.rgb_mean, n.rgb_deviation), batch.rgb),
+        (-np.divide(n.hha_mean, n.hha_deviation), batch.hha),
+    ):
+        np.testing.assert_allclose(tensor[:, 0, 0], black, rtol=1e-6)
     assert (batch.label[:5] == 0).all()
 
 
@@ -148,7 +149,7 @@ def made(sample: RgbdSample) -> NDArray[np.uint8]:
     return hha
 
 
-def test_ready_hha_is_used_unless_a_fault_befell_its_depth(room: RgbdSample) -> None:
+def test_ready_hha_is_used_unless_its_depth_has_a_fault(room: RgbdSample) -> None:
     assert (hha_of(room) == 7).all()
     assert np.median(np.abs(hha_of(room, depth_noise=1e-6) - made(room))) <= 1
 
@@ -158,7 +159,7 @@ def test_faults_happen_before_hha_is_made(room: RgbdSample) -> None:
     hha = hha_of(room, depth_dropout=0.5)
     dropped = (hha == 0).all(-1)
     assert dropped.mean() > 0.05
-    # Whoever drops HHA instead leaves no pixel that has depth and another HHA than before.
+    # If HHA were dropped instead, no pixel with depth would have another HHA than before.
     assert ((hha != made(room)).any(-1) & ~dropped).any()
 
 
@@ -207,21 +208,12 @@ def test_samples_without_what_is_needed_are_refused() -> None:
     ("field", "value"),
     [
         ("scale", (2, 0.5)),
-        ("scale", (0, 1)),
         ("crop", (0, 10)),
-        ("flip", 1.5),
         ("pad", "white"),
         ("pad_label", 256),
-        ("fault_probability", -1),
         ("depth_dropout", 2),
-        ("edge_dropout_px", -1),
-        ("depth_noise", float("nan")),
         ("depth_limit_m", (3, 2)),
-        ("no_depth", 1.1),
-        ("no_colour", -1),
         ("misalignment_px", float("inf")),
-        ("misalignment_deg", 200),
-        ("misalignment_scale", 1),
     ],
 )
 def test_configurations_that_cannot_be_are_refused(field: str, value: Any) -> None:
