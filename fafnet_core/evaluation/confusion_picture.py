@@ -54,8 +54,8 @@ def confusion_picture(confusion: ConfusionMatrix, names: Sequence[str], title: s
     figures = require_matplotlib()
     shown = matrix[np.ix_(occurs, occurs)]
     pixels = shown.sum(axis=1)
-    percent = np.full(shown.shape, np.nan)
-    np.divide(100 * shown, pixels[:, None], out=percent, where=pixels[:, None] > 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a class that is only predicted
+        percent = 100 * shown / pixels[:, None]
     side = max(_CELL * len(occurs), _LEAST_SIDE)
     figure = figures.Figure(figsize=(side, side), dpi=_DOTS_PER_INCH)
     axes = figure.add_axes((0, 0, 1, 1))

@@ -107,22 +107,19 @@ class ConfusionMatrix:
         """Return the figures of what has been counted so far."""
         right = np.diag(self.matrix).astype(np.float64)
         pixels = self.matrix.sum(axis=1)
-        union = pixels + self.matrix.sum(axis=0) - np.diag(self.matrix)
-        total = int(pixels.sum())
-        iou = _divide(right, union)
-        accuracy = _divide(right, pixels)
-        occurs = pixels > 0
-        return Scores(
-            mean_iou=_mean(iou),
-            pixel_accuracy=float(right.sum() / total) if total else math.nan,
-            mean_accuracy=_mean(accuracy),
-            frequency_weighted_iou=(
-                float((pixels[occurs] * iou[occurs]).sum() / total) if total else math.nan
-            ),
-            iou=iou,
-            accuracy=accuracy,
-            pixels=pixels,
-        )
+        union = pixels + self.matrix.sum(axis=0) - right
+        total = pixels.sum()
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a figure that does not exist
+            iou, accuracy = right / union, right / pixels
+            return Scores(
+                mean_iou=_mean(iou),
+                pixel_accuracy=float(right.sum() / total),
+                mean_accuracy=_mean(accuracy),
+                frequency_weighted_iou=float(np.nansum(pixels * iou) / total),
+                iou=iou,
+                accuracy=accuracy,
+                pixels=pixels,
+            )
 
     def _count_arrays(
         self, prediction: NDArray[np.generic], target: NDArray[np.generic]
@@ -180,13 +177,6 @@ def finite_or_none(value: float) -> float | None:
 
 def _not_integers(name: str, dtype: object) -> ValueError:
     return ValueError(f"{name} holds {dtype}; wanted integers, the ids of classes (argmax first)")
-
-
-def _divide(part: NDArray[np.float64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Divide; NaN where the whole is 0."""
-    quotient = np.full(part.shape, math.nan)
-    np.divide(part, whole, out=quotient, where=whole > 0)
-    return quotient
 
 
 def _mean(values: NDArray[np.float64]) -> float:
