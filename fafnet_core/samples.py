@@ -25,8 +25,8 @@ Split = Literal["train", "val", "test"]
 class RgbdSample:
     """One labelled frame. It has metric depth with its camera matrix, or ready HHA, or both.
 
-    Where it has both, the HHA is what `encode_hha` makes of such depth: transforms that change the
-    depth have it made anew, and training would see two kinds of HHA otherwise.
+    If it has both, the HHA is what `encode_hha` makes of this depth: transforms that change the
+    depth have it made anew, and training must not see two kinds of HHA.
 
     Attributes:
         rgb: (H, W, 3) uint8.
@@ -61,18 +61,33 @@ class RgbdSample:
         """Return the sample with its HHA; itself where it is there already.
 
         Raises:
-            ValueError: neither HHA nor metric depth with a camera.
+            SampleError: neither HHA nor metric depth with a camera.
         """
         if self.hha is not None:
             return self
         if self.depth_m is None or self.camera is None:
-            raise ValueError(
-                f"{self.name or 'a sample'} has neither HHA nor metric depth with a camera;"
-                " a data set gives one of them"
+            raise SampleError(
+                self.name,
+                "neither HHA nor metric depth with a camera; a data set gives one of them",
             )
         encoder = HHAEncoder(self.camera)
         hha = encoder.encode(self.depth_m, missing=self.missing, gravity=self.gravity)
         return replace(self, hha=hha)
+
+
+class SampleError(ValueError):
+    """A sample lacks what is needed of it, or does not fit.
+
+    Attributes:
+        name: the sample's name, which the message begins with; may be empty.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name or 'a sample'}: {self.args[1]}"
 
 
 class RgbdSegmentationDataset(ABC):
@@ -82,10 +97,8 @@ class RgbdSegmentationDataset(ABC):
         label_set: the classes of `label`.
         names: the frames' names, in order, known without reading the frames.
         sensors: what recorded each frame, in the same order; "" where not known.
-        notices: lines that users of the frames have to know; whatever opens a data set for them
-            shows these.
-        layout: how its files lie, by the name that a configuration has for it; "" where it has no
-            choice of layouts.
+        notices: lines to show to the user who opens the data set.
+        layout: the name of its files' layout in a configuration; "" where there is no choice.
     """
 
     label_set: LabelSet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real frames at ../{folder.parent.name}/{folder.name}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def torch_threads() -> Iterator[None]:
+    """Trainings set the number of PyTorch's threads; afterwards it is what it was."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

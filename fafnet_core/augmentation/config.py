@@ -25,9 +25,6 @@ class ColourJitter:
         contrast: the same for the distance to the image's mean grey; 0 to 1.
         saturation: the same for the distance to a pixel's own grey; 0 to 1.
         hue: turn of the hue to either side, as a share of the whole circle; 0 to 0.5.
-
-    Raises:
-        ValueError: a number is outside its range.
     """
 
     brightness: Share = 0.0
@@ -46,12 +43,12 @@ class TransformConfig:
     Strengths of faults are largest values: each sample draws its own, uniformly from 0.
 
     Attributes:
-        input_size: (height, width) that the network is for: a frame is first brought to about so
-            many pixels, and its HHA is made of its depth there, as inference does; `scale` is a
-            factor on top. None: frames at their own size.
+        input_size: (height, width) that the network will see: a frame is first brought to about
+            this many pixels, and HHA is made of the resized depth, as in inference; `scale` comes
+            on top. None: frames at their own size.
         scale: smallest and largest factor of the size, drawn uniformly.
-        crop: (height, width) that every sample gets, at a random place; None: none, and frames of
-            one size make a batch only with `scale: [1, 1]`.
+        crop: (height, width) of every sample, at a random place; None: no crop, and a batch then
+            needs frames of one size and `scale: [1, 1]`.
         flip: probability of a mirrored sample.
         pad: what fills a crop that is larger than the image. "mean", which is 0 after
             normalisation; "black", level 0 before it, as the release has it.
@@ -64,16 +61,13 @@ class TransformConfig:
             width of 640; needs metric depth.
         depth_noise: deviation of depth at 1 m, in metres, growing with the square of the depth;
             a Kinect's is 0.0014. Needs metric depth.
-        depth_limit_m: nearest and farthest place of a limit, in metres, beyond which depth is lost;
-            null: none. Needs metric depth.
-        no_depth: share of the samples that lose all depth, so that colour alone has to do.
+        depth_limit_m: smallest and largest limit, in metres, beyond which depth is lost; None: no
+            limit. Needs metric depth.
+        no_depth: share of the samples that lose all depth.
         no_colour: share of the others whose colour is black.
         misalignment_px: shift of depth against colour, pixels at an image width of 640.
         misalignment_deg: turn of depth against colour about the image's middle, degrees.
         misalignment_scale: change of the size of depth against colour, as a share.
-
-    Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
     """
 
     input_size: tuple[Side, Side] | None = None

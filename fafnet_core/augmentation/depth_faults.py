@@ -1,9 +1,9 @@
 """What goes wrong with depth on a real robot: holes, noise, and a sensor that is not aligned.
 
-All of it happens to metric depth, before HHA is made from it, as it would on the robot. A sample
-that has ready HHA only can still be moved and lose its depth in places; noise and depth edges need
-metres, and say so. HHA that comes with depth is taken for ours (see `RgbdSample`) and made anew; so
-folders with HHA of another encoder give either it or depth, and no training mixes the two.
+All faults happen to metric depth, before HHA is made from it, as on the robot. A sample with ready
+HHA only can still be moved and lose depth in places; noise, depth edges and a limit need metres.
+HHA that comes with depth is taken to be ours (see `RgbdSample`) and made anew; so folders with HHA
+of another encoder give either it or depth, and no training mixes the two.
 
 The noise is that of a structured-light sensor: Khoshelham and Elberink, "Accuracy and Resolution
 of Kinect Depth Data for Indoor Mapping Applications", Sensors 12(2), 2012.
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.augmentation.config import TransformConfig
-from fafnet_core.samples import RgbdSample
+from fafnet_core.samples import RgbdSample, SampleError
 
 Image = NDArray[Any]
 
@@ -50,11 +50,7 @@ _NEED_METRES = {
 
 
 class DepthFaults:
-    """Draws strengths and applies what the configuration asks for.
-
-    Args:
-        config: its fields from `fault_probability` on.
-    """
+    """Draws strengths and applies the faults of a configuration."""
 
     def __init__(self, config: TransformConfig) -> None:
         self._config = config
@@ -70,19 +66,16 @@ class DepthFaults:
     def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
         """Holes at edges, then noise, the limit, blobs and rectangles, then misalignment.
 
-        Edges come first: far away, noise makes steps that look like edges.
-
-        Returns:
-            The sample itself where nothing happens to it; otherwise one without HHA where HHA can
-            be made again from its depth.
+        Edges come first: far away, noise makes steps that look like edges. A changed sample has no
+        HHA where it can be made again from the depth; an unchanged one is returned as it is.
 
         Raises:
-            ValueError: the sample has no metric depth, and a fault needs it.
+            SampleError: the sample has no metric depth, and a fault needs it.
         """
         config = self._config
         if not self._any:
             return sample
-        # At the first sample, not at the first that a fault happens to befall.
+        # For every sample: the first one tells, not the first one with a fault.
         for field, fault in _NEED_METRES.items():
             if getattr(config, field):
                 _metres(sample, fault)
@@ -108,19 +101,19 @@ class DepthFaults:
 
 
 def add_depth_noise(sample: RgbdSample, deviation_m: float, rng: np.random.Generator) -> RgbdSample:
-    """Add noise to disparity and round it, so that depth gets worse with its square.
+    """Add noise to disparity and round it, so that the error of depth grows with its square.
 
-    1/Z gets a normal deviation and is then rounded to steps of twice it, so that Z has a deviation
-    of about deviation_m * Z**2. Squares of 2x2 pixels share one deviation: a sensor matches
-    windows, not pixels. What ends up at no disparity has no depth.
+    1/Z gets normal noise and is then rounded to steps of twice its deviation, so that Z has a
+    deviation of about deviation_m * Z**2. Squares of 2x2 pixels share one value: a sensor matches
+    windows, not pixels. Where no disparity is left there is no depth.
 
     Args:
         sample: with metric depth and a camera matrix.
         deviation_m: of depth at 1 m, in metres; 0.0014 is a Kinect's.
-        rng: where the noise comes from.
+        rng: of the noise.
 
     Raises:
-        ValueError: the sample has ready HHA only.
+        SampleError: the sample has ready HHA only.
     """
     depth_m = _metres(sample, _NEED_METRES["depth_noise"])
     if deviation_m <= 0:
@@ -141,21 +134,17 @@ def add_depth_noise(sample: RgbdSample, deviation_m: float, rng: np.random.Gener
 
 
 def limit_depth(sample: RgbdSample, limit_m: float) -> RgbdSample:
-    """Take the depth away beyond what a sensor reaches.
-
-    Args:
-        sample: with metric depth and a camera matrix.
-        limit_m: the largest depth that stays, in metres.
+    """Take the depth away beyond `limit_m` metres, where a sensor sees nothing.
 
     Raises:
-        ValueError: the sample has ready HHA only.
+        SampleError: the sample has ready HHA only.
     """
     depth_m = _metres(sample, _NEED_METRES["depth_limit_m"])
     return replace(sample, depth_m=np.where(depth_m > limit_m, np.float32(0), depth_m), hha=None)
 
 
 def drop_all_depth(sample: RgbdSample) -> RgbdSample:
-    """Take all depth away: a sensor that has failed. Its HHA is `NO_DEPTH` everywhere."""
+    """Take all depth away, as if the sensor had failed: HHA is `NO_DEPTH` everywhere."""
     return _with_depth(sample, np.zeros_like)
 
 
@@ -170,7 +159,7 @@ def drop_depth_edges(sample: RgbdSample, width_px: float) -> RgbdSample:
         width_px: width of the seam, pixels at an image width of 640.
 
     Raises:
-        ValueError: the sample has ready HHA only.
+        SampleError: the sample has ready HHA only.
     """
     depth_m = _metres(sample, _NEED_METRES["edge_dropout_px"])
     seam = round(width_px * depth_m.shape[1] / REFERENCE_WIDTH)
@@ -246,10 +235,11 @@ def misalign_depth(
 
 def _metres(sample: RgbdSample, fault: str) -> NDArray[np.float32]:
     if sample.depth_m is None or sample.camera is None:
-        raise ValueError(
-            f"{sample.name or 'the sample'}: {fault} needs metric depth and a camera matrix, and"
-            " this data set has ready HHA only; leave that fault out, or take a data set with depth"
-            " (of a folder that has metric depth beside its HHA, data.hha: depth gives it)"
+        raise SampleError(
+            sample.name,
+            f"{fault} needs metric depth and a camera matrix, and this data set has ready HHA only;"
+            " leave that fault out, or take a data set with depth (a folder that has metric depth"
+            " beside its HHA gives it with data.hha: depth)",
         )
     return sample.depth_m
 

@@ -27,10 +27,10 @@ from fafnet_core.samples import RgbdSample
 class TrainTransform:
     """Depth faults, HHA, scale, crop, flip, colour jitter, tensors: in this order.
 
-    With an `input_size` HHA is made behind the scaling, at the size that the network sees.
+    With an `input_size` HHA is made after the scaling, at the size that the network sees.
 
     Section 4.2 of the paper names random scaling, cropping, horizontal flipping and normalisation;
-    everything else is off by default. Ready HHA is used where no fault befell the depth.
+    everything else is off by default. Ready HHA is used where the depth has no fault.
 
     Args:
         config: what is drawn, and from which ranges.
@@ -43,11 +43,10 @@ class TrainTransform:
         self._to_tensors = ToTensors(normalisation, pad=config.pad, pad_label=config.pad_label)
 
     def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> Batch:
-        """The tensors of one augmented sample; the result depends on nothing but both arguments.
+        """The tensors of one augmented sample; the result depends on both arguments alone.
 
         Raises:
-            ValueError: the sample has neither HHA nor depth, or no metric depth where a fault
-                needs it.
+            SampleError: neither HHA nor metric depth, or no metric depth where a fault needs it.
         """
         config = self.config
         sample = self._without_an_input(self._faults(sample, rng), rng)
@@ -57,8 +56,11 @@ class TrainTransform:
             factor = self._factor(rng)
             sample = scale_and_crop(sample, factor, self._window(sample.size, factor, rng))
         else:
-            fitted = fitting_factor(sample.size, config.input_size)
-            sample = scale_sample(without_ready_hha(sample), fitted * self._factor(rng))
+            # The factor that gives the frame as many pixels as `input_size`.
+            fitting = math.sqrt(math.prod(config.input_size) / math.prod(sample.size))
+            if sample.depth_m is not None and sample.camera is not None:
+                sample = replace(sample, hha=None)
+            sample = scale_sample(sample, fitting * self._factor(rng))
             # Of the whole frame: gravity is estimated from all of it.
             sample = replace(sample.with_hha(), depth_m=None, missing=None)
             sample = crop_sample(sample, self._window(sample.size, 1.0, rng))
@@ -68,9 +70,9 @@ class TrainTransform:
         return self._to_tensors(sample, config.crop)
 
     def _without_an_input(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
-        """At times only one input is there, so that the network learns to do with either."""
+        """Some samples lose one input, so that the network learns to work with either alone."""
         config = self.config
-        # Nothing is drawn that is not asked for: other trainings see what they always saw.
+        # Draw only what is asked for: then other trainings stay the same.
         if config.no_depth and rng.random() < config.no_depth:
             return drop_all_depth(sample)
         if config.no_colour and rng.random() < config.no_colour:
@@ -85,25 +87,13 @@ class TrainTransform:
         return stepped if smallest <= stepped <= largest else factor
 
     def _window(self, size: tuple[int, int], factor: float, rng: np.random.Generator) -> CropWindow:
-        """A random place of the crop in the scaled image, or as much of the image as there is."""
+        """A random place of the crop in the scaled image; never larger than the image."""
         height, width = scaled_size(size, factor)
         rows, columns = self.config.crop or (height, width)
         rows, columns = min(rows, height), min(columns, width)
         top = int(rng.integers(height - rows + 1))
         left = int(rng.integers(width - columns + 1))
         return CropWindow(top, left, rows, columns)
-
-
-def fitting_factor(size: tuple[int, int], input_size: tuple[int, int]) -> float:
-    """The factor that gives a frame as many pixels as `input_size`, both (height, width)."""
-    return math.sqrt(math.prod(input_size) / math.prod(size))
-
-
-def without_ready_hha(sample: RgbdSample) -> RgbdSample:
-    """The sample without HHA, where that can be made again of its depth."""
-    if sample.depth_m is None or sample.camera is None:
-        return sample
-    return replace(sample, hha=None)
 
 
 class EvalTransform:
@@ -120,6 +110,6 @@ class EvalTransform:
         """The tensors of one sample, without the first dimension of `Batch`.
 
         Raises:
-            ValueError: the sample has neither HHA nor metric depth with a camera matrix.
+            SampleError: neither HHA nor metric depth with a camera.
         """
         return self._to_tensors(sample.with_hha())

@@ -13,7 +13,7 @@ from torch import Tensor
 from fafnet_core.augmentation.config import Padding
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.samples import RgbdSample
+from fafnet_core.samples import RgbdSample, SampleError
 
 
 class Batch(NamedTuple):
@@ -40,13 +40,9 @@ class ToTensors:
     """
 
     def __init__(
-        self,
-        normalisation: Normalisation,
-        *,
-        pad: Padding = "mean",
-        pad_label: int = UNLABELLED,
+        self, normalisation: Normalisation, *, pad: Padding = "mean", pad_label: int = UNLABELLED
     ) -> None:
-        # There are but 256 levels: each is normalised once, here.
+        # There are only 256 levels: each is normalised once, here.
         self._rgb = _levels(*normalisation.affine("rgb"))
         self._hha = _levels(*normalisation.affine("hha"))
         self._black = pad == "black"
@@ -60,24 +56,23 @@ class ToTensors:
             size: (height, width) to pad to, evenly on both sides; None: the sample's own.
 
         Raises:
-            ValueError: the sample has no HHA, or is larger than `size`.
+            SampleError: the sample has no HHA, or is larger than `size`.
         """
         if sample.hha is None:
-            raise ValueError(f"{sample.name or 'the sample'} has no HHA; call with_hha() first")
+            raise SampleError(sample.name, "no HHA; call with_hha() first")
         (height, width), (rows, columns) = sample.size, size or sample.size
         top, left = (rows - height) // 2, (columns - width) // 2
         if min(top, left) < 0:
-            raise ValueError(
-                f"{sample.name or 'the sample'} is {width}x{height}, larger than the"
-                f" {columns}x{rows} to pad it to; crop it first"
+            raise SampleError(
+                sample.name,
+                f"{width}x{height} is larger than the {columns}x{rows} to pad it to; crop it first",
             )
         place = slice(top, top + height), slice(left, left + width)
-        padded = (height, width) != (rows, columns)
         label = np.full((rows, columns), self._pad_label, np.int64)
         label[place] = sample.label
         return Batch(
-            self._image(sample.rgb, self._rgb, (rows, columns), place, padded),
-            self._image(sample.hha, self._hha, (rows, columns), place, padded),
+            self._image(sample.rgb, self._rgb, (rows, columns), place),
+            self._image(sample.hha, self._hha, (rows, columns), place),
             torch.from_numpy(label),
         )
 
@@ -87,11 +82,10 @@ class ToTensors:
         levels: NDArray[np.float32],
         size: tuple[int, int],
         place: tuple[slice, slice],
-        padded: bool,
     ) -> Tensor:
-        values = np.empty((3, *size), np.float32)
-        if padded:
-            values[:] = levels[:, :1, None] if self._black else 0.0
+        values = np.zeros((3, *size), np.float32)
+        if self._black:
+            values[:] = levels[:, :1, None]
         for channel, plane in enumerate(cv2.split(image)):
             cv2.LUT(plane, levels[channel], dst=values[channel][place])
         return torch.from_numpy(values)

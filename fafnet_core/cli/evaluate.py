@@ -16,13 +16,10 @@ from fafnet_core.input_size import CHECKPOINT
 from fafnet_core.nearest import unknown_name
 
 if TYPE_CHECKING:
-    import torch
-
-    from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation
+    from fafnet_core.evaluation.evaluate import EvaluateConfig
     from fafnet_core.evaluation.report import EvaluationReport
     from fafnet_core.inference import Segmenter
     from fafnet_core.labels import LabelSet
-    from fafnet_core.samples import RgbdSegmentationDataset
 
 _PROTOCOLS = ("single", "single-flip", "multi", "multi-flip")
 _FRAMES_OF_A_SHEET = 4
@@ -84,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     protocols, frames = _check(arguments)
     # Imports PyTorch: only once the question makes sense.
     from fafnet_core.evaluation.confusion_picture import require_matplotlib
+    from fafnet_core.evaluation.evaluate import evaluate
     from fafnet_core.evaluation.report import EvaluationReport, describe_data
     from fafnet_core.runtimes.devices import choose_device
     from fafnet_core.training.config import read_config
@@ -92,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.split:
         overrides.append(f"evaluate.split={arguments.split}")
     config = read_config(arguments.config, overrides)
-    _evaluations(config.evaluate, protocols)  # refuses what makes no sense before anything is read
+    _evaluations(config.evaluate, protocols)  # before anything is read
     device = choose_device(arguments.device)
     if arguments.confusion:
         require_matplotlib()  # now, not when everything is computed
@@ -103,7 +101,20 @@ def run(arguments: argparse.Namespace) -> int:
     _check_labels(segmenter.label_set, dataset.label_set)
     keep = _frames_to_keep(frames, len(dataset)) if arguments.sheet else []
     settings = dataclasses.replace(config.evaluate, input_size=segmenter.input_size)
-    results = _scored(segmenter, dataset, _evaluations(settings, protocols), device, keep)
+    results = [
+        (
+            asked,
+            evaluate(
+                segmenter.model,
+                dataset,
+                normalisation=segmenter.normalisation,
+                config=asked,
+                device=device,
+                keep=() if number else keep,
+            ),
+        )
+        for number, asked in enumerate(_evaluations(settings, protocols))
+    ]
     report = EvaluationReport(
         arguments.checkpoint,
         config.data_name,
@@ -127,8 +138,6 @@ def _check(arguments: argparse.Namespace) -> tuple[list[str], list[int] | None]:
     for name in protocols:
         if name not in _PROTOCOLS:
             error(f"--protocols: {unknown_name('protocol', name, _PROTOCOLS)}")
-    if len(set(protocols)) < len(protocols):
-        error(f"--protocols {arguments.protocols} names one twice")
     for option in ("csv", "confusion", "sheet"):
         path = getattr(arguments, option)
         if path is not None and path.is_dir():
@@ -144,17 +153,14 @@ def _check(arguments: argparse.Namespace) -> tuple[list[str], list[int] | None]:
 
 
 def _evaluations(config: EvaluateConfig, protocols: Sequence[str]) -> list[EvaluateConfig]:
-    """The evaluations that were asked for; where none was, single scale and the file's own.
-
-    Single scale comes first, so that nobody takes a multi-scale figure for one.
-    """
+    """The evaluations that were asked for; by default single scale, then the file's own."""
     if not protocols:
         single = dataclasses.replace(config, scales=(1.0,), flip=False)
         return [single] if config == single else [single, config]
     if len(config.scales) < 2 and any(name.startswith("multi") for name in protocols):
         raise ValueError(
-            f"multi needs several scales, evaluate.scales is {list(config.scales)}; give them, as"
-            " in --set 'evaluate.scales=[0.75,1,1.25]'"
+            f"multi needs several scales, but evaluate.scales is {list(config.scales)}; set them,"
+            " as in --set 'evaluate.scales=[0.75,1,1.25]'"
         )
     return [
         dataclasses.replace(
@@ -167,10 +173,7 @@ def _evaluations(config: EvaluateConfig, protocols: Sequence[str]) -> list[Evalu
 
 
 def _load(arguments: argparse.Namespace, config: EvaluateConfig) -> Segmenter:
-    """A network with what belongs to it, by any name that `Segmenter` takes.
-
-    It has the input size of --input-size, else that of the configuration, else the checkpoint's.
-    """
+    """The network at the input size of --input-size, the configuration or the checkpoint."""
     from fafnet_core.inference import Segmenter
 
     input_size = arguments.input_size
@@ -184,34 +187,8 @@ def _load(arguments: argparse.Namespace, config: EvaluateConfig) -> Segmenter:
     return segmenter
 
 
-def _scored(
-    segmenter: Segmenter,
-    dataset: RgbdSegmentationDataset,
-    evaluations: Sequence[EvaluateConfig],
-    device: torch.device,
-    keep: Sequence[int],
-) -> list[tuple[EvaluateConfig, Evaluation]]:
-    """Score the network by each protocol; the first one keeps the frames of the sheet."""
-    from fafnet_core.evaluation.evaluate import evaluate
-
-    return [
-        (
-            evaluation,
-            evaluate(
-                segmenter.model,
-                dataset,
-                normalisation=segmenter.normalisation,
-                config=evaluation,
-                device=device,
-                keep=keep if number == 0 else (),
-            ),
-        )
-        for number, evaluation in enumerate(evaluations)
-    ]
-
-
 def _check_labels(network: LabelSet, data: LabelSet) -> None:
-    """Refuse a network whose classes are not the data set's: its figures would mean nothing."""
+    """Refuse a network with other classes than the data set: its figures would mean nothing."""
     if network.names == data.names:
         return
     if len(network) != len(data):
@@ -226,7 +203,7 @@ def _check_labels(network: LabelSet, data: LabelSet) -> None:
 
 
 def _frames_to_keep(frames: list[int] | None, count: int) -> list[int]:
-    """The frames of the sheet; spread evenly where none are named."""
+    """The frames of the sheet; by default a few, evenly spread."""
     if frames is None:
         rows = min(_FRAMES_OF_A_SHEET, count)
         return [index * count // rows for index in range(rows)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fafnet_core.cli.options import add_overrides
 
@@ -23,8 +24,8 @@ examples:
 
 DIR gets best.safetensors (by validation mIoU) and last.safetensors for `fafnet segment` and
 `fafnet evaluate`, states/ for --resume, the resolved config.yaml, log.jsonl, tensorboard/ and
-pictures/. SIGTERM or Ctrl-C end the running iteration, write a state and leave with exit status 1;
-a second one leaves at once.
+pictures/. After SIGTERM or Ctrl-C the running iteration ends, a state is written, and the exit
+status is 1; a second signal ends the training at once.
 """
 
 
@@ -74,14 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace, result: TrainingResult) -> None:
     if arguments.json:
-        report: dict[str, Any] = {
-            "iteration": result.iteration,
-            "finished": result.finished,
-            "stopped_by": result.stopped_by,
-            "best": result.best,
-            "out": str(result.out),
-        }
-        print(json.dumps(report))
+        report = dataclasses.asdict(result)
+        del report["is_first"]
+        print(json.dumps({**report, "out": str(result.out)}))
     elif result.finished:
         best = result.best
         figures = (
@@ -93,7 +89,7 @@ def _report(arguments: argparse.Namespace, result: TrainingResult) -> None:
         print(f"trained: {result.iteration} iterations{figures}: {result.out}")
     if not result.finished:
         print(
-            f"fafnet: stopped by {result.stopped_by} after iteration {result.iteration}; its"
-            f" state is in {result.out}: --resume goes on with it",
+            f"fafnet: stopped by {result.stopped_by} after iteration {result.iteration}; the state"
+            f" is in {result.out}: go on with --resume",
             file=sys.stderr,
         )

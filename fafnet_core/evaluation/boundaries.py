@@ -21,12 +21,12 @@ REFERENCE_WIDTH = 640
 def boundary_band(
     label: NDArray[np.uint8], width_px: float, ignore_index: int = UNLABELLED
 ) -> NDArray[np.bool_]:
-    """Tell which pixels have a pixel of another class no further away than this.
+    """Mark the pixels that have a pixel of another class within `width_px`.
 
     The distance is Euclidean, between pixel centres: along a straight boundary a width of 5 marks 5
-    pixels on either side. Unlabelled pixels are no class, so the edge of an unlabelled region is no
-    boundary; but across an unlabelled strip, as NYUv2 has along most outlines, two classes are near
-    each other if no more than the width lies between them.
+    pixels on either side. Unlabelled pixels are no class, so the edge of an unlabelled region alone
+    is no boundary; but two classes on both sides of a narrow unlabelled strip, as NYUv2 has along
+    most outlines, are near each other.
 
     Args:
         label: (H, W) uint8 class ids, 0..254.

@@ -19,15 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-_CELL = 0.3
-"""Inches."""
-
-_LEAST_SIDE = 3.4
-"""Inches; as wide as the line above it."""
-
-_COUNTS = 40
-"""Points from the cells to the end of the column with the counts."""
-
+_CELL = 0.3  # inches
+_LEAST_SIDE = 3.4  # inches; as wide as the line above it
 _DOTS_PER_INCH = 120
 _COLOURS = "Blues"
 _NO_TARGET = "#e4e4e4"
@@ -38,8 +31,8 @@ _FAINT = "#c8ccd2"
 def confusion_picture(confusion: ConfusionMatrix, names: Sequence[str], title: str = "") -> Picture:
     """Draw what each class was taken for, in percent of the class's own pixels.
 
-    Rows are targets and add up to 100, with the number of their pixels; columns are predictions.
-    Only classes that occur as either are drawn. A class that is only predicted has a grey row.
+    Rows are targets and add up to 100; columns are predictions. Only classes that occur as either
+    are drawn. A class that is only predicted has a grey row.
 
     Args:
         confusion: the counts.
@@ -61,15 +54,15 @@ def confusion_picture(confusion: ConfusionMatrix, names: Sequence[str], title: s
     figures = require_matplotlib()
     shown = matrix[np.ix_(occurs, occurs)]
     pixels = shown.sum(axis=1)
-    percent = np.full(shown.shape, np.nan)
-    np.divide(100 * shown, pixels[:, None], out=percent, where=pixels[:, None] > 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a class that is only predicted
+        percent = 100 * shown / pixels[:, None]
     side = max(_CELL * len(occurs), _LEAST_SIDE)
     figure = figures.Figure(figsize=(side, side), dpi=_DOTS_PER_INCH)
     axes = figure.add_axes((0, 0, 1, 1))
     image = _draw_cells(axes, percent)
-    _label(axes, [names[index] for index in occurs], [_short(int(count)) for count in pixels])
+    _label(axes, [names[index] for index in occurs])
     _explain(axes, title)
-    bar = figure.colorbar(image, cax=figure.add_axes((1 + 0.8 / side, 0, 0.16 / side, 1)))
+    bar = figure.colorbar(image, cax=figure.add_axes((1 + 0.2 / side, 0, 0.16 / side, 1)))
     bar.set_ticks([0, 1, 5, 10, 25, 50, 75, 100] if len(occurs) > 8 else [0, 10, 50, 100])
     bar.ax.tick_params(labelsize=8, color=_FAINT, labelcolor=_INK)
     bar.ax.set_frame_on(False)
@@ -94,22 +87,13 @@ def _draw_cells(axes: Axes, percent: NDArray[np.float64]) -> AxesImage:
     return image
 
 
-def _label(axes: Axes, names: Sequence[str], pixels: Sequence[str]) -> None:
+def _label(axes: Axes, names: Sequence[str]) -> None:
     places = range(len(names))
     axes.set_xticks(places, names, rotation=90, fontsize=8)
     axes.set_yticks(places, names, fontsize=8)
     axes.set_xlabel("prediction", color=_INK)
     axes.set_ylabel("target", color=_INK)
     axes.tick_params(length=0, labelcolor=_INK)
-    for place, count in zip(places, pixels, strict=True):
-        axes.annotate(
-            count, (1, place), (_COUNTS, 0), ("axes fraction", "data"), "offset points",
-            ha="right", va="center", fontsize=8, color=_INK,
-        )  # fmt: skip
-    axes.annotate(
-        "pixels", (1, 1), (_COUNTS, 9), "axes fraction", "offset points",
-        ha="right", fontsize=8, color=_INK,
-    )  # fmt: skip
     edges = np.arange(len(names) + 1) - 0.5
     axes.set_xticks(edges, minor=True)
     axes.set_yticks(edges, minor=True)
@@ -136,14 +120,6 @@ def _rendered(figure: Figure) -> Picture:
     bgr = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
     picture: Picture = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[arg-type, assignment]
     return picture
-
-
-def _short(count: int) -> str:
-    """Three digits and a letter: 1234567 is 1.23M."""
-    for unit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= 0.9995 * unit:  # what rounds to 1000 goes to the next unit
-            return f"{count / unit:.3g}{letter}"
-    return str(count)
 
 
 def require_matplotlib() -> ModuleType:

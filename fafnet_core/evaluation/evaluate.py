@@ -8,7 +8,7 @@ brought to it, and HHA is made there.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -49,14 +49,11 @@ class EvaluateConfig:
         scales: factors of that size; see `MultiScale`. One scale of 1 is "single scale".
         flip: also average over the image turned left to right.
         average: what is averaged, "logits" or "softmax".
-        blank: "hha" or "rgb" sets that normalised input to 0 everywhere, its mean colour: what is
-            lost then is what the network takes from it.
+        blank: "hha" or "rgb" sets that normalised input to 0 everywhere, its mean colour, to show
+            what the network takes from it.
         boundary_px: also score the pixels that are no further than this from another class, in
             pixels of an image 640 wide (in any image at least 1); null: do not.
         workers: threads that read frames and encode HHA while the network runs; 0: none.
-
-    Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
     """
 
     split: EvaluationSplit = "val"
@@ -70,7 +67,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        _ = self.multi_scale  # refuses scales that are none
+        _ = self.multi_scale  # checks the scales
 
     @property
     def multi_scale(self) -> MultiScale:
@@ -79,10 +76,7 @@ class EvaluateConfig:
 
     @property
     def protocol(self) -> str:
-        """What this is called: "single scale", "multi-scale", either with ", flip" behind it.
-
-        One scale other than 1 is called by its number.
-        """
+        """Its name: "single scale", "multi-scale" or "scale 0.5", with ", flip" where it flips."""
         if len(self.scales) > 1:
             name = "multi-scale"
         else:
@@ -129,14 +123,14 @@ def evaluate(
 ) -> Evaluation:
     """Run the network on every frame and score it.
 
-    It runs in evaluation mode, in the precision that the network has; afterwards each of its
-    modules is in the mode that it was in.
+    It runs in evaluation mode, in the precision that the network has; afterwards each module is in
+    its former mode.
 
     Args:
         model: the network; it is moved to the device, and stays there.
         dataset: labelled frames, of any sizes, read by `config.workers` threads at a time.
-            `config.split` is not looked at: the data set is that split.
-        normalisation: what the network's inputs go through: its checkpoint's.
+            `config.split` is not used: the data set is that split.
+        normalisation: of the network's inputs, as in its checkpoint.
         config: input size, scales, flip and the rest.
         device: where to run.
         progress: show a bar, where standard error is a terminal.
@@ -146,8 +140,8 @@ def evaluate(
 
     Raises:
         ValueError: another number of classes than the network's, an input size that the network
-            does not take, no frames, or a damaged frame, which is named: figures over the other
-            frames would not be comparable.
+            does not take, no frames, or a damaged frame, which is named: figures without it would
+            not be comparable.
         OSError: a frame cannot be read.
     """
     check_input_size(model.config, config.input_size, divisor=model.input_divisor)
@@ -162,7 +156,7 @@ def evaluate(
         blank=config.blank,
         device=torch.device(device),
     )
-    # Closed at once if the network fails: no thread goes on reading.
+    # Closed at once if the network fails, so that no thread reads on.
     prepare = partial(Prepared.of, input_size=config.input_size)
     reading = closing(read_ahead(dataset, chosen, config.workers, prepare))
     with _evaluation_mode(model), torch.inference_mode(), reading as ahead:
@@ -196,7 +190,7 @@ def _chosen_frames(
     frames: Sequence[int] | None,
     keep: Collection[int],
 ) -> Sequence[int]:
-    """The indices to run, once everything is known to fit."""
+    """The indices to run; everything is checked before the first frame."""
     classes, labels = model.config.num_classes, dataset.label_set
     if classes != len(labels):
         raise ValueError(
@@ -211,7 +205,7 @@ def _chosen_frames(
             raise ValueError(f"there is no frame {index}: the data set has {len(dataset)}, from 0")
     if strange := sorted(set(keep) - set(chosen)):
         raise ValueError(
-            f"frame {strange[0]} is to be kept and is not one of the {len(chosen)} that are run"
+            f"frame {strange[0]} is to be kept, but is not one of the {len(chosen)} that are run"
         )
     return chosen
 
@@ -222,9 +216,9 @@ class _Tally:
     def __init__(self, num_classes: int, boundary_px: float | None) -> None:
         self.all = ConfusionMatrix(num_classes)
         self.by_sensor: dict[str, ConfusionMatrix] = {}
-        self.frames_by_sensor: dict[str, int] = defaultdict(int)
+        self.frames_by_sensor: Counter[str] = Counter()
         self.boundary = ConfusionMatrix(num_classes) if boundary_px else None
-        self._boundary_px = boundary_px
+        self._boundary_px = boundary_px or 0.0
 
     def add(self, sample: RgbdSample, prediction: NDArray[np.uint8]) -> None:
         counts = ConfusionMatrix(self.all.num_classes)
@@ -234,10 +228,10 @@ class _Tally:
             raise ValueError(f"{sample.name or 'a frame'}: {error}") from error
         self.all.merge(counts)
         if sample.sensor:
-            mine = self.by_sensor.setdefault(sample.sensor, ConfusionMatrix(self.all.num_classes))
-            mine.merge(counts)
+            self.by_sensor.setdefault(sample.sensor, ConfusionMatrix(self.all.num_classes))
+            self.by_sensor[sample.sensor].merge(counts)
             self.frames_by_sensor[sample.sensor] += 1
-        if self.boundary is not None and self._boundary_px is not None:
+        if self.boundary is not None:
             width_px = max(self._boundary_px * sample.size[1] / REFERENCE_WIDTH, 1.0)
             near = boundary_band(sample.label, width_px)
             self.boundary.update(prediction, np.where(near, sample.label, UNLABELLED))

@@ -47,12 +47,7 @@ class Scores:
 
     def to_dict(self) -> dict[str, float | None]:
         """Return the four figures as JSON has them: NaN becomes None."""
-        figures = (
-            "mean_iou",
-            "pixel_accuracy",
-            "mean_accuracy",
-            "frequency_weighted_iou",
-        )
+        figures = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
         return {name: finite_or_none(getattr(self, name)) for name in figures}
 
 
@@ -87,9 +82,8 @@ class ConfusionMatrix:
 
         Args:
             prediction: class ids, integers, any shape; 0..C-1 wherever the target is counted.
+                A tensor is counted on its device.
             target: class ids of the same shape; 0..C-1, or `ignore_index`.
-
-        Tensors are counted on the prediction's device.
 
         Raises:
             ValueError: the shapes differ, the values are not integers or out of range; nothing is
@@ -107,31 +101,25 @@ class ConfusionMatrix:
 
     def merge(self, other: ConfusionMatrix) -> None:
         """Add the counts of another one, with the same classes."""
-        mine, others = (c.num_classes for c in (self, other))
-        if mine != others:
-            raise ValueError(f"confusion matrices of {mine} and of {others} classes do not add")
         self.matrix += other.matrix
 
     def compute(self) -> Scores:
         """Return the figures of what has been counted so far."""
         right = np.diag(self.matrix).astype(np.float64)
         pixels = self.matrix.sum(axis=1)
-        union = pixels + self.matrix.sum(axis=0) - np.diag(self.matrix)
-        total = int(pixels.sum())
-        iou = _divide(right, union)
-        accuracy = _divide(right, pixels)
-        occurs = pixels > 0
-        return Scores(
-            mean_iou=_mean(iou),
-            pixel_accuracy=float(right.sum() / total) if total else math.nan,
-            mean_accuracy=_mean(accuracy),
-            frequency_weighted_iou=(
-                float((pixels[occurs] * iou[occurs]).sum() / total) if total else math.nan
-            ),
-            iou=iou,
-            accuracy=accuracy,
-            pixels=pixels,
-        )
+        union = pixels + self.matrix.sum(axis=0) - right
+        total = pixels.sum()
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a figure that does not exist
+            iou, accuracy = right / union, right / pixels
+            return Scores(
+                mean_iou=_mean(iou),
+                pixel_accuracy=float(right.sum() / total),
+                mean_accuracy=_mean(accuracy),
+                frequency_weighted_iou=float(np.nansum(pixels * iou) / total),
+                iou=iou,
+                accuracy=accuracy,
+                pixels=pixels,
+            )
 
     def _count_arrays(
         self, prediction: NDArray[np.generic], target: NDArray[np.generic]
@@ -189,13 +177,6 @@ def finite_or_none(value: float) -> float | None:
 
 def _not_integers(name: str, dtype: object) -> ValueError:
     return ValueError(f"{name} holds {dtype}; wanted integers, the ids of classes (argmax first)")
-
-
-def _divide(part: NDArray[np.float64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Divide; NaN where the whole is 0."""
-    quotient = np.full(part.shape, math.nan)
-    np.divide(part, whole, out=quotient, where=whole > 0)
-    return quotient
 
 
 def _mean(values: NDArray[np.float64]) -> float:

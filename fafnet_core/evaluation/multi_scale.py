@@ -26,18 +26,14 @@ class MultiScale:
     At each scale the normalised images are resized, the logits are resized back, and their mean,
     or that of their softmax, is the result; all with bilinear interpolation, align_corners=False,
     no antialiasing. Sizes are rounded to whole pixels and not to a multiple of the output stride:
-    FAFNet takes any size, and a multiple would stretch the image. At scale 1 nothing is resized, so
-    with `scales=(1.0,)` and no flip the result is the network's own, bit by bit.
+    FAFNet takes any size, and a multiple would stretch the image. One run at scale 1 gives the
+    network's own result, bit by bit.
 
     Attributes:
-        scales: factors of the image's height and width. The authors' code takes 1, .5, .75, 1.5,
-            1.75 for NYUv2.
-        flip: also run each scale on the image turned left to right, its result turned back; each
-            run has the same weight.
+        scales: factors of the image's height and width, 0 < scale <= 8, each once. The authors'
+            code takes 1, .5, .75, 1.5, 1.75 for NYUv2.
+        flip: also run each scale on the mirrored image, and mirror the result back.
         average: "logits", as the authors' code does, or "softmax", the probabilities.
-
-    Raises:
-        ValueError: no scales, one that is out of 0 < scale <= 8, one twice, or no such average.
     """
 
     scales: Scales = (1.0,)
@@ -64,15 +60,16 @@ class MultiScale:
 
         Args:
             model: takes rgb and hha, returns logits of their size.
-            rgb: (B, 3, H, W), normalised.
-            hha: (B, 3, H, W), normalised.
-            size: (H, W) of the result where it is not that of the images.
+            rgb: (B, 3, h, w), normalised.
+            hha: (B, 3, h, w), normalised.
+            size: (H, W); None: the images' own.
         """
         wanted = size or (rgb.shape[-2], rgb.shape[-1])
         total: Tensor | None = None
         runs = 0
         for scale in self.scales:
-            inputs = [_resized(image, self._scaled_size(image, scale)) for image in (rgb, hha)]
+            height, width = (max(round(side * scale), 1) for side in rgb.shape[-2:])
+            inputs = [_resized(image, (height, width)) for image in (rgb, hha)]
             for turned in (False, True) if self.flip else (False,):
                 images = [image.flip(-1) for image in inputs] if turned else inputs
                 logits = model(*images)
@@ -82,13 +79,8 @@ class MultiScale:
                 # Not in place: the first result may be a tensor that the network keeps.
                 total = result if total is None else total + result
                 runs += 1
-        assert total is not None  # there is a scale
+        assert total is not None
         return total if runs == 1 else total / runs
-
-    @staticmethod
-    def _scaled_size(image: Tensor, scale: float) -> tuple[int, int]:
-        height, width = image.shape[-2:]
-        return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:

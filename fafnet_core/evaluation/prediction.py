@@ -1,4 +1,4 @@
-"""From a labelled frame to what a network makes of it: evaluation's half of inference."""
+"""From a labelled frame to the labels that a network predicts, at one input size."""
 
 from __future__ import annotations
 
@@ -25,12 +25,9 @@ Blank = Literal["none", "hha", "rgb"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A frame as its data set has it, and as the network sees it.
+    """A frame as its data set has it, and its `rgb` and `hha` as the network sees them.
 
-    Attributes:
-        sample: the frame, at its own size.
-        rgb: (h, w, 3) uint8, at the size of the input.
-        hha: (h, w, 3) uint8, at the size of the input.
+    Both are (h, w, 3) uint8, at the size of the input.
     """
 
     sample: RgbdSample
@@ -44,7 +41,7 @@ class Prepared:
         Where the sample has ready HHA and no metric depth, that is resized as colour is.
 
         Raises:
-            ValueError: neither HHA nor metric depth with a camera.
+            SampleError: neither HHA nor metric depth with a camera.
         """
         size = fitted_size(sample.size, input_size)
         depth_m, camera = sample.depth_m, sample.camera
@@ -69,15 +66,7 @@ class Prepared:
 
 
 class Predictor:
-    """From a frame to the labels of its pixels.
-
-    Args:
-        model: the network, on the device.
-        normalisation: what its inputs go through.
-        run: how it is run on each frame.
-        blank: the normalised input that is 0 everywhere.
-        device: where it runs.
-    """
+    """Labels frames with a network that is on the device already; `blank` is the input left out."""
 
     def __init__(
         self,

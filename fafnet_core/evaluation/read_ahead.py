@@ -23,39 +23,35 @@ def read_ahead(
     workers: int,
     prepare: Callable[[RgbdSample], T],
 ) -> Generator[tuple[int, T], None, None]:
-    """Yield each index with what is made of its frame, in order, some made ahead in threads.
+    """Yield each index with its prepared frame, in order; threads prepare the next ones meanwhile.
+
+    The error of a frame is raised in its turn. Close the generator if you leave it early.
 
     Args:
         dataset: read by several threads at once.
         indices: of the frames.
-        workers: threads; twice as many frames wait at most. 0: none, each is read when asked for.
-        prepare: makes of a frame what is wanted; called by several threads at once.
-
-    What goes wrong with a frame is raised in its turn. Close the generator where it is left early.
+        workers: threads; at most twice as many frames wait. 0: none, each is read when asked for.
+        prepare: called by several threads at once.
     """
-    todo = iter(indices)
-    # Alone: a data set may open its files with the first frame.
-    for index in itertools.islice(todo, 1 if workers else None):
-        yield index, prepare(dataset.read(index))
-    if workers == 0:
-        return
 
     def read(index: int) -> T:
         return prepare(dataset.read(index))
 
+    todo = iter(indices)
+    # The first one alone: a data set may open its files with it.
+    for index in itertools.islice(todo, 1 if workers else None):
+        yield index, read(index)
+    if workers == 0:
+        return
     waiting: deque[tuple[int, Future[T]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
-
-        def start(count: int) -> None:
-            for index in itertools.islice(todo, count):
-                waiting.append((index, pool.submit(read, index)))
-
         try:
-            start(2 * workers)
-            while waiting:
-                index, reading = waiting.popleft()
-                prepared = reading.result()
-                start(1)
-                yield index, prepared
+            while True:
+                for index in itertools.islice(todo, 2 * workers - len(waiting)):
+                    waiting.append((index, pool.submit(read, index)))
+                if not waiting:
+                    return
+                index, prepared = waiting.popleft()
+                yield index, prepared.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

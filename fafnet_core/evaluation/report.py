@@ -37,7 +37,7 @@ class EvaluationReport:
         label_set: its classes.
         device: where it ran.
         results: at least one; all have the same split and input.
-        dataset: what tells the frames from others, of `describe_data`.
+        dataset: which frames these are, from `describe_data`.
     """
 
     checkpoint: str
@@ -91,9 +91,8 @@ class EvaluationReport:
                     **figures,
                 }
                 for entry in (all_classes, *self._by_class(scores)):
-                    entry = {"protocol": config.protocol, "scope": scope, **entry}
-                    entry["class"] = entry.pop("name")
-                    writer.writerow(entry)
+                    place = {"protocol": config.protocol, "scope": scope}
+                    writer.writerow({**place, "class": entry.pop("name"), **entry})
         return file.getvalue()
 
     def _protocol(self, config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:
@@ -112,8 +111,8 @@ class EvaluationReport:
             "seconds": evaluation.seconds,
         }
         if evaluation.boundary is not None:
-            near = {"width_px": config.boundary_px, **evaluation.boundary.to_dict()}
-            values["boundary"] = near
+            near = evaluation.boundary.to_dict()
+            values["boundary"] = {"width_px": config.boundary_px, **near}
         return values
 
     def _by_class(self, scores: Scores) -> list[dict[str, Any]]:
@@ -135,16 +134,13 @@ class EvaluationReport:
             f" {len(self.label_set)} classes ({self.label_set.name})",
         ]
         if config.input_size is not None:
-            lines.append(
-                f"input size  {size_text(config.input_size)} (width x height), in each frame's own"
-                " aspect ratio"
-            )
+            size = size_text(config.input_size)
+            lines.append(f"input size  {size} (width x height), in each frame's own aspect ratio")
         if any(len(c.scales) > 1 or c.flip for c, _ in self.results):
             scales = max((c.scales for c, _ in self.results), key=len)
             if len(scales) > 1:
                 lines.append(f"scales      {', '.join(f'{scale:g}' for scale in scales)}")
-            what = {"logits": "logits", "softmax": "softmax probabilities"}[config.average]
-            lines.append(f"averaged    {what}, every run with the same weight")
+            lines.append(f"averaged    {config.average}, every run with the same weight")
         if config.blank != "none":
             lines.append(f"blank       {config.blank}: that input is 0 everywhere")
         if config.split == "test":
@@ -154,8 +150,8 @@ class EvaluationReport:
     def _figures(self) -> list[str]:
         lines = [_row("percent", _FIGURES) + f"{'seconds':>10}"]
         for config, evaluation in self.results:
-            lines.append(_row(config.protocol, _four(evaluation.scores)))
-            lines[-1] += f"{evaluation.seconds:10.1f}"
+            row = _row(config.protocol, _four(evaluation.scores))
+            lines.append(row + f"{evaluation.seconds:10.1f}")
             if evaluation.boundary is not None:
                 name = f"  within {config.boundary_px:g} px of boundaries"
                 lines.append(_row(name, _four(evaluation.boundary)))
@@ -194,8 +190,8 @@ def describe_data(
 
     Args:
         name: of the data set.
-        config: what they were opened with. Of paths only the folder's own name is told: where it
-            lies differs from machine to machine.
+        config: what they were opened with. Of a path only the folder's own name is kept: the rest
+            differs from machine to machine.
         dataset: the frames.
     """
     values: dict[str, Any] = {"name": name, **plain_values(config)}
@@ -215,13 +211,11 @@ def _scopes(evaluation: Evaluation) -> Iterator[tuple[str, Scores]]:
 
 
 def _four(scores: Scores) -> list[str]:
-    return [_percent(value) for value in (
-        scores.mean_iou, scores.pixel_accuracy, scores.mean_accuracy, scores.frequency_weighted_iou
-    )]  # fmt: skip
+    return [_percent(value) for value in scores.to_dict().values()]
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}" if math.isfinite(value) else "-"
+def _percent(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.2f}"
 
 
 def _row(name: str, figures: Sequence[str]) -> str:

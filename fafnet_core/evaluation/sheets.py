@@ -31,21 +31,18 @@ def prediction_sheet(
     *,
     others: Mapping[str, Sequence[Prediction]] | None = None,
     title: str = "prediction",
-    hide_unlabelled: bool = False,
     row_height: int = _ROW_HEIGHT,
 ) -> Picture:
     """Draw colour, HHA, ground truth and prediction side by side, one row a frame.
 
-    Below is a legend of the classes that occur in truth or predictions, the commonest first. Frames
-    of other sizes are brought to one height; narrower ones leave paper at their right.
+    Below is a legend of the classes that occur in truth or predictions, the commonest first. All
+    frames are drawn at one height; to the right of narrower ones it is white.
 
     Args:
         rows: each frame with its predicted labels, (H, W) uint8 of the frame's own size.
         label_set: the classes.
         others: further networks' predictions of the same frames, a column each, by its title.
         title: of the column of the predictions in `rows`.
-        hide_unlabelled: draw predictions black where the truth has no label, as in papers; what is
-            predicted there is not scored.
         row_height: pixels.
 
     Returns:
@@ -63,12 +60,6 @@ def prediction_sheet(
     for name, predictions in columns.items():
         _check_column(name, predictions, samples)
     truth = [sample.label for sample in samples]
-    if hide_unlabelled:
-        columns = {
-            name: [np.where(label < len(label_set), p, label_set.ignore_index).astype(np.uint8)
-                   for p, label in zip(predictions, truth, strict=True)]
-            for name, predictions in columns.items()
-        }  # fmt: skip
     pictures = {
         "colour": [sample.rgb for sample in samples],
         "HHA": [_hha(sample) for sample in samples],
@@ -97,13 +88,11 @@ def _check_column(
 
 
 def _hha(sample: RgbdSample) -> Picture:
-    if sample.hha is not None:
-        return sample.hha
-    if sample.depth_m is not None and sample.camera is not None:
-        hha = sample.with_hha().hha
-        assert hha is not None
-        return hha
-    return np.full((*sample.size, 3), _NO_HHA, np.uint8)  # as of a data set of colour only
+    if sample.hha is None and (sample.depth_m is None or sample.camera is None):
+        return np.full((*sample.size, 3), _NO_HHA, np.uint8)
+    hha = sample.with_hha().hha
+    assert hha is not None
+    return hha
 
 
 def _column(pictures: Sequence[Picture], height: int) -> Picture:

@@ -48,13 +48,6 @@ Levels = Literal["imagenet", "unit", "symmetric"]
 Count = Annotated[int, "1 <= x"]
 CountFrom0 = Annotated[int, "0 <= x"]
 
-_OWN_MODEL_KEYS: Mapping[str, Any] = {
-    "preset": str,
-    "arm": str | None,
-    "pretrained": str | None,
-    "init": str | None,
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -83,7 +76,7 @@ class ModelConfig:
         self.network()
 
     def network(self, num_classes: int | None = None) -> FAFNetConfig:
-        """The network's configuration, for so many classes.
+        """The network's configuration, for this number of classes.
 
         Raises:
             ValueError: the configuration itself names another number of classes.
@@ -103,8 +96,9 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The section as it would be written."""
-        own = {name: getattr(self, name) for name in _OWN_MODEL_KEYS}
-        return {**own, **plain_values(self.changes)}
+        values = plain_values(self)
+        changes = values.pop("changes")
+        return {**values, **changes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +106,9 @@ class NormalisationConfig:
     """What the 8-bit images go through; it travels in every checkpoint.
 
     Attributes:
-        rgb: "imagenet", ImageNet's mean and deviation; "unit", divided by 255 only; "symmetric",
-            -1 to 1, which is what TensorFlow's networks were trained with.
-        hha: the same; the release of the paper's authors takes "unit" here.
+        rgb: "imagenet", ImageNet's mean and deviation; "unit", only divided by 255; "symmetric",
+            -1 to 1, as TensorFlow's networks are trained.
+        hha: the same; the authors' release has "unit" here.
     """
 
     rgb: Levels = "imagenet"
@@ -146,10 +140,10 @@ class TrainConfig:
             SeedSequence.
         precision: arithmetic of forward and backward; weights and their updates are float32.
             float16 needs a GPU, and scales the loss.
-        optimiser: kind, rate, momentum, weight decay.
+        optimiser: kind, momentum, weight decay.
         schedule: the rate over the iterations.
-        loss: what is added up over the labelled pixels.
-        clip_norm: largest norm of the gradient; None: any.
+        loss: the loss and its weights.
+        clip_norm: largest norm of the gradient; None: no limit.
         sync_batch_norm: batch statistics over all processes, where several train on GPUs.
         freeze_norm: batch norms use their running statistics and leave them; scales and shifts
             still learn. Without it the statistics are those of one micro-batch.
@@ -162,10 +156,10 @@ class TrainConfig:
         pictures: frames of the validation split that are drawn at every validation.
         workers: processes that read and augment, for each process that trains.
         threads: processor threads of PyTorch; None: its own choice.
-        channels_last: memory layout that convolutions like.
+        channels_last: the memory layout in which convolutions are faster.
         compile: compile the network with `torch.compile`.
-        deterministic: take operations whose results do not vary from run to run, where there are
-            such (slower on a GPU).
+        deterministic: use operations that give the same result in every run, where PyTorch has
+            them (slower on a GPU).
     """
 
     iterations: Count = 40_000
@@ -244,10 +238,7 @@ class Config:
 
     @property
     def input_size(self) -> Size | None:
-        """What frames are brought to in validation, and what the checkpoint says.
-
-        `evaluate.input_size`, or else the size that the network was trained at.
-        """
+        """The frames' size in validation and in the checkpoint: `evaluate`'s or `transform`'s."""
         return self.evaluate.input_size or self.transform.input_size
 
     def open_training_data(self) -> RgbdSegmentationDataset:
@@ -266,13 +257,20 @@ class Config:
         if (more := self.auxiliary) is not None:
             own = {"name": _name_of(more.data), "share": more.share}
             values["auxiliary"] = {**own, **plain_values(more.data)}
-        for name in ("normalisation", "transform", "train", "evaluate"):
-            values[name] = plain_values(getattr(self, name))
-        return values
+        return {**values, **{name: plain_values(getattr(self, name)) for name in _SECTIONS}}
 
     def to_yaml(self) -> str:
         """The text of a file that `read_config` reads as this configuration."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+_SECTIONS: Mapping[str, type] = {
+    "normalisation": NormalisationConfig,
+    "transform": TransformConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+}
+"""Those that are read and written as their dataclass says, without more."""
 
 
 def _name_of(data: DataConfig) -> str:
@@ -302,21 +300,19 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         model=_read_model(settings.section("model")),
         data=_read_data(settings.section("data"), "data"),
         auxiliary=_read_auxiliary(auxiliary) if auxiliary.keys("auxiliary") else None,
-        normalisation=read_section(
-            NormalisationConfig, settings.section("normalisation"), "normalisation"
-        ),
-        transform=read_section(TransformConfig, settings.section("transform"), "transform"),
-        train=read_section(TrainConfig, settings.section("train"), "train"),
-        evaluate=read_section(EvaluateConfig, settings.section("evaluate"), "evaluate"),
+        **{
+            name: read_section(kind, settings.section(name), name)
+            for name, kind in _SECTIONS.items()
+        },
     )
 
 
 def _read_model(section: Setting) -> ModelConfig:
-    wanted = {**_OWN_MODEL_KEYS, **field_types(FAFNetConfig)}
-    values = read_values(wanted, section, "model")
-    own = {key: values.pop(key) for key in _OWN_MODEL_KEYS if key in values}
+    own = {name: kind for name, kind in field_types(ModelConfig).items() if name != "changes"}
+    values = read_values({**own, **field_types(FAFNetConfig)}, section, "model")
+    chosen = {key: values.pop(key) for key in own if key in values}
     with section.blamed("model"):
-        return ModelConfig(**own, changes=values)
+        return ModelConfig(**chosen, changes=values)
 
 
 def _read_auxiliary(section: Setting) -> AuxiliaryData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from torch import Tensor
 
@@ -15,34 +16,24 @@ _CALIBRATION_FRAMES = 16
 
 
 class TrainingData:
-    """The training frames of `data` and `auxiliary`.
-
-    Args:
-        config: all of it.
-        own: this process among the others.
-
-    Attributes:
-        dataset: the frames.
-        normalisation: what the network's inputs go through.
+    """The training frames of `data` and `auxiliary`, and the normalisation of the inputs.
 
     Raises:
-        ValueError: the data set is not one that can be trained with.
+        ValueError: the data set cannot be trained with.
         OSError: it cannot be read.
     """
 
     def __init__(self, config: Config, own: Processes) -> None:
         self.dataset = config.open_training_data()
         self.normalisation = config.normalisation.build()
-        self._transform = TrainTransform(config.transform, self.normalisation)
         self._settings, self._own = config.train, own
+        transform = TrainTransform(config.transform, self.normalisation)
+        self._read = partial(training_batches, self.dataset, transform, seed=config.train.seed)
 
     def batches(self, start: int) -> Iterator[Batch]:
-        """Yield this process's share of every batch from an iteration on."""
-        return training_batches(
-            self.dataset,
-            self._transform,
+        """Yield this process's share of every batch, from iteration `start` on."""
+        return self._read(
             batch_size=self._settings.batch_size,
-            seed=self._settings.seed,
             start=start,
             stop=self._settings.iterations,
             rank=self._own.rank,
@@ -53,13 +44,5 @@ class TrainingData:
 
     def some_images(self) -> Mapping[str, Tensor]:
         """Normalised images of both modalities, the same ones in every process."""
-        batches = training_batches(
-            self.dataset,
-            self._transform,
-            batch_size=_CALIBRATION_FRAMES,
-            seed=self._settings.seed,
-            start=0,
-            stop=1,
-        )
-        batch = next(batches)
+        batch = next(self._read(batch_size=_CALIBRATION_FRAMES, start=0, stop=1))
         return {"rgb": batch.rgb, "hha": batch.hha}

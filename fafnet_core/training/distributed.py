@@ -58,11 +58,10 @@ class Processes:
     def in_step(self, items: Iterator[_Item]) -> Iterator[_Item]:
         """Yield each item once every process has its own; all have equally many.
 
-        So that an error is nobody's alone: the others would wait for this process until they are
-        killed.
+        An error of one process ends all: otherwise the others would wait for it until killed.
 
         Raises:
-            OSError: another process could not get its item; what this one's iterator raises, too.
+            OSError: another process could not get its item. Also what this iterator raises.
         """
         if self.world == 1:
             yield from items
@@ -78,7 +77,7 @@ class Processes:
                 raise
             if self.sum(failed).item():
                 raise OSError(
-                    "another process of this training has no batch; what it says tells why"
+                    "another process of this training has no batch; its own message says why"
                 )
             if item is None:
                 return

@@ -31,17 +31,10 @@ BEST = "best.safetensors"
 
 
 class TrainingFolder:
-    """Writes what a training leaves.
-
-    Args:
-        out: the folder.
-        config: all of it.
-        data: label set and normalisation go with the network.
-        own: this process among the others.
-        versions: of what trains, for the networks' notes.
+    """Writes the files of a training.
 
     Attributes:
-        saved: iteration and last validation of the newest state, by which nothing is saved twice.
+        saved: iteration and last validation of the newest state, so that nothing is saved twice.
     """
 
     def __init__(
@@ -72,26 +65,26 @@ class TrainingFolder:
         )
 
     def save(self, state: TrainingState, network: FAFNet, *, wait: bool = True) -> None:
-        """Write a state and its network, where that is not done.
+        """Write a state and its network, unless that is done.
 
         Args:
             state: between two iterations.
-            network: what is validated and used.
-            wait: return when all processes are here; after an error they may be dead.
+            network: the one that is validated and used.
+            wait: for all other processes; after an error they may be dead.
         """
         if self.saved == (state.iteration, state.validated):
             return
         if self._own.is_first:
-            # First: a network without a state could not be gone on with.
+            # First: a network without a state could not be resumed.
             write_state(self._out, state, self._config.train.keep)
         self.saved = (state.iteration, state.validated)
         self.write_network(LAST, network, state.iteration, state.figures)
         if wait:
-            # Nobody leaves before it is written: torchrun ends the first process with the others.
+            # No process ends before it is written: torchrun ends the first with the others.
             self._own.wait()
 
     def complete(self, state: TrainingState, network: FAFNet) -> None:
-        """Write the network of the state that is gone on from, where that failed with it."""
+        """Write the network of a resumed state again, if writing it failed then."""
         if not self._own.is_first or not state.iteration:
             return
         try:
@@ -125,7 +118,7 @@ class TrainingFolder:
         )
 
     def keep_batch(self, batch: Batch, iteration: int) -> str:
-        """Write this process's share of a batch that failed; return what came of it."""
+        """Write this process's share of a batch that failed; return where it is, or why not."""
         rank = f"-rank{self._own.rank}" if self._own.world > 1 else ""
         path = self._out / f"nonfinite-{iteration:08d}{rank}.safetensors"
         tensors = {name: tensor.contiguous() for name, tensor in batch._asdict().items()}

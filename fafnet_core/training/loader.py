@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import re
 import signal
 import traceback
 import warnings
@@ -18,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import resource_tracker
+from multiprocessing import active_children, resource_tracker
 from typing import NamedTuple
 
 import cv2
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from fafnet_core.augmentation import Batch
-from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, SampleError
 
 Transform = Callable[[RgbdSample, np.random.Generator], Batch]
 
@@ -37,7 +36,7 @@ _ORDER = 1
 
 
 class _Place(NamedTuple):
-    """Which frame stands where."""
+    """A frame, and its place in a batch."""
 
     frame: int
     iteration: int
@@ -59,7 +58,7 @@ class _Failure:
         return error
 
 
-class _TracebackOfWorker(Exception):  # noqa: N818  it is no error of its own
+class _TracebackOfWorker(Exception):  # noqa: N818  only a cause
     """Shows, under the error, where in the worker it came from."""
 
     def __str__(self) -> str:
@@ -75,7 +74,7 @@ class _Augmented(Dataset["Batch | _Failure"]):
         self._dataset = dataset
         self._transform = transform
         self._seed = seed
-        # By worker, its process and the frame that it read last; in memory that outlives it.
+        # For each worker, its process and the frame it read last; in memory that outlives it.
         self._reading = torch.full((workers, 2), -1) if workers else None
         if self._reading is not None:
             self._reading.share_memory_()  # type: ignore[no-untyped-call]
@@ -94,10 +93,9 @@ class _Augmented(Dataset["Batch | _Failure"]):
             return self._transform(self._dataset.read(place.frame), rng)
         except (ValueError, OSError) as error:
             # PyTorch would put the traceback into the message; this way it stays one line.
-            name = self._dataset.names[place.frame]
             kind = OSError if isinstance(error, OSError) else ValueError
-            named = str(error).startswith((f"{name}:", f"{name} "))
-            message = str(error) if named else f"frame {name}: {error}"
+            name = "" if isinstance(error, SampleError) else self._dataset.names[place.frame]
+            message = f"frame {name}: {error}" if name else str(error)
             return _Failure(kind, message, traceback.format_exc())
 
 
@@ -128,27 +126,26 @@ def training_batches(
         stop: one past the last iteration.
         rank: which of `world` processes this is; it gets its equal share of each batch, in order.
         world: processes that train together.
-        workers: processes that read and augment for this one; 0: none, it does so itself. They
-            live until the iterator ends or is dropped. They are not forked from this process,
-            whose threads a fork would leave half way, so a script that starts them needs its
-            `if __name__ == "__main__":`.
-        pin_memory: copy the batches to page-locked memory, for a faster way to a GPU.
+        workers: processes that read and augment; 0: this process does. They live until the
+            iterator ends or is dropped. They are not forked from this process, which has threads,
+            so a script that starts them needs its `if __name__ == "__main__":`.
+        pin_memory: copy the batches to page-locked memory, which a GPU reads faster.
 
     Yields:
         `Batch`es of batch_size / world samples.
 
     Raises:
-        ValueError: there are no frames; or, when its turn comes, a frame that cannot be used: the
-            message names it.
-        OSError: a frame that cannot be read; or a worker died (ChildProcessError).
+        ValueError: there are no frames; or, in its turn, a frame cannot be used: it is named.
+        OSError: a frame cannot be read; or a worker died (ChildProcessError).
     """
     if len(dataset) == 0:
         raise ValueError("the data set has no frames; there is nothing to train on")
-    order = _Order(len(dataset), batch_size, seed, start, stop, rank, world)
+    share = batch_size // world
+    positions = range(rank * share, (rank + 1) * share)
     augmented = _Augmented(dataset, transform, seed, workers)
     loader: DataLoader[Batch | _Failure] = DataLoader(
         augmented,
-        batch_sampler=order,
+        batch_sampler=_places(len(dataset), batch_size, seed, range(start, stop), positions),
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
@@ -158,40 +155,18 @@ def training_batches(
     return _batches(loader, augmented)
 
 
-class _Order:
-    """Which frames make which batch: an iterable of the places of each."""
-
-    def __init__(
-        self,
-        frames: int,
-        batch_size: int,
-        seed: int,
-        start: int,
-        stop: int,
-        rank: int,
-        world: int,
-    ) -> None:
-        self._frames = frames
-        self._batch_size = batch_size
-        self._iterations = range(start, stop)
-        share = batch_size // world
-        self._positions = range(rank * share, (rank + 1) * share)
-        # A batch may span two epochs, or more where there are few frames.
-        self._permutation = lru_cache(maxsize=2)(lambda epoch: _permutation(frames, seed, epoch))
-
-    def __len__(self) -> int:
-        return len(self._iterations)
-
-    def __iter__(self) -> Iterator[list[_Place]]:
-        for iteration in self._iterations:
-            yield [
-                _Place(self._frame(iteration * self._batch_size + position), iteration, position)
-                for position in self._positions
-            ]
-
-    def _frame(self, count: int) -> int:
-        epoch, place = divmod(count, self._frames)
-        return int(self._permutation(epoch)[place])
+def _places(
+    frames: int, batch_size: int, seed: int, iterations: range, positions: range
+) -> Iterator[list[_Place]]:
+    """Which frames make this process's share of each batch."""
+    # A batch may span two epochs, or more where there are few frames.
+    permutation = lru_cache(maxsize=2)(lambda epoch: _permutation(frames, seed, epoch))
+    for iteration in iterations:
+        places = []
+        for position in positions:
+            epoch, index = divmod(iteration * batch_size + position, frames)
+            places.append(_Place(int(permutation(epoch)[index]), iteration, position))
+        yield places
 
 
 def _permutation(frames: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -205,15 +180,16 @@ def _collate(samples: Sequence[Batch | _Failure]) -> Batch | _Failure:
         if isinstance(sample, _Failure):
             return sample
         batch.append(sample)
-    if len(sizes := sorted({tuple(sample.label.shape) for sample in batch})) > 1:
-        found = " and ".join(f"{width}x{height}" for height, width in sizes)
+    if len(sizes := {tuple(sample.label.shape) for sample in batch}) > 1:
+        found = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
         return _Failure(ValueError, f"samples of one batch differ in size, {found}: set a crop")
-    # It stacks right into the memory that workers share with the process that trains.
+    # It stacks directly into the memory that workers share with the process that trains.
     stacked: Batch = default_collate(batch)
     return stacked
 
 
 def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Iterator[Batch]:
+    others = set(active_children())
     try:
         with warnings.catch_warnings(), _sheltered():
             # PyTorch's advice here is to fork.
@@ -221,32 +197,34 @@ def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Itera
             batches = iter(loader)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
-            f"the data set or the transform cannot be sent to worker processes ({error}): make it"
-            " one that can be pickled, which open files and local functions cannot, or take 0"
-            " workers"
+            f"the data set or the transform cannot be sent to worker processes ({error}): use one"
+            " that can be pickled (without open files and local functions), or 0 workers"
         ) from error
+    workers = set(active_children()) - others
     try:
         for batch in batches:
             if isinstance(batch, _Failure):
                 raise batch.error()
             yield batch
     except RuntimeError as error:
-        if not (died := re.search(r"DataLoader worker \(pid\(?s?\)?:? ?([\d, ]+)\)", str(error))):
+        dead = sorted(process.pid or 0 for process in workers if not process.is_alive())
+        if not dead:
             raise
-        names = dataset.last_read({int(process) for process in re.findall(r"\d+", died[1])})
+        names = dataset.last_read(dead)
         last = f"; the frame it read last is {' or '.join(names)}" if names else ""
         raise ChildProcessError(
-            f"a worker process that reads training data died (process {died[1]}{last}); where it"
-            " said nothing above, memory ran out most likely: use fewer workers (0 reads in this"
-            " process), or give more memory, in a container shared memory too (--shm-size)"
+            f"a worker process that reads training data died (process"
+            f" {', '.join(map(str, dead))}{last}); if it printed no error above, it most likely ran"
+            " out of memory: use fewer workers (0 reads in this process), or give more memory, in a"
+            " container shared memory too (--shm-size)"
         ) from error
     finally:
-        # The workers end with it: now, not when the traceback of an error is let go.
+        # The workers end with it: now, not when the traceback of an error is freed.
         del batches
 
 
 def _start_method() -> str:
-    """A server process, from which workers are forked before it has threads; else new processes."""
+    """A server process without threads that forks the workers; elsewhere, new processes."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return "spawn"
     # The server then imports PyTorch once, not each worker for itself.
@@ -256,12 +234,12 @@ def _start_method() -> str:
 
 @contextmanager
 def _sheltered() -> Iterator[None]:
-    """SIGTERM does not end the processes that are started here; for this one it only waits.
+    """Processes that are started here ignore SIGTERM; this one gets it afterwards.
 
     torchrun, Slurm and systemd send it to all processes of a training, and the one that trains
-    needs its workers to end the running iteration. They end with it.
+    needs its workers until the running iteration ends. They end with it.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, where nobody sends it
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     resource_tracker.ensure_running()  # it would unblock the signal
@@ -273,7 +251,7 @@ def _sheltered() -> Iterator[None]:
 
 
 def _prepare_worker(worker: int) -> None:
-    """One worker, one thread; and Ctrl-C is for the process that trains, which then ends them."""
+    """One thread for each worker; Ctrl-C is for the process that trains, which ends them."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,9 +1,9 @@
-"""The training loop: batches in, a trained network out, whatever interrupts it on the way."""
+"""The training loop: batches in, a trained network out, whatever interrupts it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from fafnet_core.training.resume import LAST, differences, state_to_resume
 from fafnet_core.training.schedule import learning_rate
 from fafnet_core.training.state import TrainingState
 from fafnet_core.training.step import NonFiniteError, Step, Update, check_precision
-from fafnet_core.training.stop import StopRequest
+from fafnet_core.training.stop import StopRequest, stop_request
 from fafnet_core.training.validation import Validation
 from fafnet_core.training.versions import versions
 
@@ -89,14 +89,10 @@ def train(
 
 
 class Trainer:
-    """One training in one process.
+    """One training in one process; arguments and errors as for `train`.
 
     Args:
-        config: all of it.
-        out: folder of the training; only the first process writes there.
         own: this process among the others; None: alone, on the CPU.
-        resume: go on from the folder's newest state.
-        progress: show bars, where standard error is a terminal.
 
     Attributes:
         model: the network, without the wrappers of distribution and compilation.
@@ -104,10 +100,6 @@ class Trainer:
         optimiser: of its parameters.
         iteration: how many iterations are done.
         best: `iteration` and figures of the best validation so far, or None.
-
-    Raises:
-        ValueError: as for `train`.
-        OSError: as for `train`.
     """
 
     def __init__(
@@ -183,20 +175,14 @@ class Trainer:
         return self.averaged.model if self.averaged is not None else self.model
 
     def run(self) -> TrainingResult:
-        """Train to the last iteration, or until a signal stops it.
-
-        Raises:
-            NonFiniteError: the loss is not finite; the batch has been saved.
-            ValueError: a frame cannot be used.
-            OSError: data cannot be read, or the folder not be written.
-        """
+        """Train to the last iteration, or until a signal stops it."""
         with (
-            StopRequest() as request,
-            self._folder.monitor(self.state(), progress=self._progress) as monitor,
+            stop_request() as request,
+            closing(self._folder.monitor(self.state(), progress=self._progress)) as monitor,
             self._state_after_error(),
         ):
             self._folder.complete(self.state(), self.network)
-            # A signal may have come before it: a training that goes on leaves no validation out.
+            # A signal may have prevented it: a resumed training leaves no validation out.
             stopped = not self._validate(monitor, request)
             if not stopped:
                 self._save()
@@ -236,10 +222,10 @@ class Trainer:
             kept = self._folder.keep_batch(batch, self.iteration)
             raise NonFiniteError(
                 f"{error} in iteration {self.iteration} at learning rate {rate:.4g}; training"
-                f" stopped before it changed the weights, and {kept}. To go on"
-                " with a lower rate, train.clip_norm or another train.precision, begin another"
-                f" training from its weights, with model.init={self.out / LAST}; --resume comes to"
-                " the same batch again"
+                f" stopped before the weights changed, and {kept}. --resume would come to the same"
+                " batch again: start another training from these weights"
+                f" (model.init={self.out / LAST}) with a lower rate, train.clip_norm or another"
+                " train.precision"
             ) from error
         self._half_updated = True
         set_learning_rate(self.optimiser, rate)
@@ -260,7 +246,7 @@ class Trainer:
             return True
         if not self._is_due(self._settings.validate_every):
             return True
-        # It reads other frames, and larger ones: whoever is killed there cannot save any more.
+        # It reads other frames, and larger ones: a process that is killed there cannot save.
         self._save()
         found = self._validation(self.network, request)
         if found is None:
@@ -273,7 +259,7 @@ class Trainer:
         monitor.figures(self.iteration, "val", found.scores)
         if found.sheet is not None:
             monitor.picture(self.iteration, found.sheet)
-        # Last: what could not be written is made again when the training goes on.
+        # Last: what could not be written is made again when the training is resumed.
         self._figures = figures
         if is_best:
             self.best = dict(figures)
@@ -284,7 +270,7 @@ class Trainer:
 
     @contextmanager
     def _state_after_error(self) -> Iterator[None]:
-        """After an error, save what is done; the error goes on."""
+        """After an error, save the finished iterations; the error is raised again."""
         try:
             yield
         except BaseException:
@@ -293,7 +279,7 @@ class Trainer:
             raise
 
     def _saved_after_error(self) -> str:
-        """Save without waiting for other processes, which may be dead; return what came of it."""
+        """Save without waiting for other processes, which may be dead; say whether it worked."""
         if self._half_updated:
             return (
                 f"the error came within the update of iteration {self.iteration}: --resume goes on"
@@ -306,7 +292,7 @@ class Trainer:
         return f"{self.iteration} iterations are saved in {self.out}: --resume goes on with them"
 
     def state(self) -> TrainingState:
-        """All that the next iteration depends on; its tensors are the training's own."""
+        """All that the next iteration depends on; the tensors are not copied."""
         return TrainingState(
             iteration=self.iteration,
             model=_tensors(self.model),
@@ -320,7 +306,8 @@ class Trainer:
         )
 
     def _restore(self, state: TrainingState) -> None:
-        self._say(*(f"{self.out} {said}" for said in differences(state.notes, self._notes)))
+        if differ := differences(state.notes, self._notes):
+            self._say(f"{self.out} goes on, maybe with another result: {'; '.join(differ)}")
         _fill(self.model, state.model)
         if self.averaged is not None:
             _fill(self.averaged.model, state.ema)

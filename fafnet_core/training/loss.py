@@ -1,14 +1,13 @@
 """Cross entropy over the labelled pixels, as a sum and a count.
 
 A sum and a count, not a mean: micro-batches and processes hold different numbers of labelled
-pixels, and only the sums over all of them divide to the mean over all pixels. The paper does not
-give its loss. The release's launch file takes focal loss with gamma 0, which is cross entropy, and
-divides by all pixels, the unlabelled ones too (`average_over: all`): a defect, for the less of an
-image is labelled the less it then weighs.
+pixels, so only the sums give the mean over all pixels. The paper does not give its loss. The
+release's launch file takes focal loss with gamma 0, which is cross entropy, and divides by all
+pixels, the unlabelled ones too (`average_over: all`): a defect, because an image with few labels
+then weighs little.
 
-Beside it, where asked for, the Lovász softmax loss (Berman, Triki and Blaschko, CVPR 2018): a
-convex surrogate of 1 - mean IoU, for what is reported is mean IoU, and cross entropy cares little
-about classes of few pixels.
+Optional: the Lovász softmax loss (Berman, Triki and Blaschko, CVPR 2018), a convex surrogate of
+1 - mean IoU. Mean IoU is what is reported, and cross entropy gives rare classes little weight.
 """
 
 from __future__ import annotations
@@ -36,15 +35,10 @@ class LossConfig:
 
     Attributes:
         average_over: "valid", the labelled pixels; "all", every pixel, as the release does.
-        class_weights: one number a class, above 0 for one at least; a pixel then counts as much
-            as its class weighs. None: all the same.
+        class_weights: one number for each class, at least one above 0; None: all the same.
         label_smoothing: share of the target that is spread over all classes, 0 <= share < 1.
-        lovasz: how much the Lovász softmax loss of a micro-batch weighs beside the mean cross
-            entropy; 0 leaves it out. It is of the images of a micro-batch together, so with it a
-            batch in other parts gives another gradient.
-
-    Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
+        lovasz: weight of the Lovász softmax loss beside the mean cross entropy; 0 leaves it out.
+            It is computed over a whole micro-batch, so another split gives another gradient.
     """
 
     average_over: AverageOver = "valid"
@@ -136,7 +130,7 @@ def lovasz_softmax(probabilities: Tensor, label: Tensor) -> Tensor:
     errors = (truth - probabilities.movedim(1, 0)[present][:, labelled]).abs()
     errors, order = errors.sort(dim=1, descending=True)
     truth = truth.gather(1, order)
-    # If the pixels of the largest errors, one more at each place, were the wrong ones:
+    # At place k: the Jaccard loss if exactly the k + 1 pixels of the largest errors were wrong.
     total = truth.sum(1, keepdim=True)
     intersection = total - truth.cumsum(1)
     union = total + (1 - truth).cumsum(1)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +16,13 @@ from tqdm import tqdm
 
 from fafnet_core.files import write_png, written_beside
 
-if TYPE_CHECKING:
-    from typing_extensions import Self  # of typing itself from Python 3.11
-
 LOG = "log.jsonl"
 PICTURES = "pictures"
 _TENSORBOARD = "tensorboard"
 
 
 class Monitor:
-    """Shows nothing: what processes but the first have."""
+    """Shows nothing: for all processes but the first."""
 
     def step(self) -> None:
         """An iteration is done."""
@@ -38,7 +33,7 @@ class Monitor:
         Args:
             iteration: how many are done.
             kind: "train" or "val".
-            figures: by name; None or not finite: not there.
+            figures: by name; None or not finite: unknown.
         """
 
     def picture(self, iteration: int, sheet: NDArray[np.uint8]) -> None:
@@ -47,27 +42,16 @@ class Monitor:
     def close(self) -> None:
         """End what is shown."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 class FolderMonitor(Monitor):
     """Shows the bar, and writes into a training's folder.
 
     Args:
         out: the folder.
-        start: iterations that are done already; what the log has beyond them is of a run that was
-            killed, and goes.
-        validated: the last of them that is validated; 0: none.
-        iterations: all of them.
+        start: iterations that are done; later lines of the log are of a run that was killed, and
+            are removed.
+        validated: the iteration of the last validation; 0: none.
+        iterations: of the whole training.
         progress: show the bar, where standard error is a terminal.
     """
 
@@ -76,7 +60,6 @@ class FolderMonitor(Monitor):
     ) -> None:
         self._out = out
         self._forget_beyond({"train": start, "val": validated})
-        self._log = (out / LOG).open("a", encoding="utf-8")
         self._board = _board(out / _TENSORBOARD, start)
         self._bar = tqdm(
             initial=start,
@@ -98,12 +81,10 @@ class FolderMonitor(Monitor):
         }
         line = {"iteration": iteration, "kind": kind, **finite}
         try:
-            self._log.write(json.dumps(line, allow_nan=False) + "\n")
-            self._log.flush()
+            with (self._out / LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line, allow_nan=False) + "\n")
         except OSError as error:
-            error.filename = str(self._out / LOG)  # a full disk does not say whose
-            with contextlib.suppress(OSError):  # it would try once more, and say it in its place
-                self._log.close()
+            error.filename = str(self._out / LOG)  # of a full disk Python gives no name
             raise
         if self._board is not None:
             for name, value in finite.items():
@@ -123,15 +104,14 @@ class FolderMonitor(Monitor):
             )
 
     def picture(self, iteration: int, sheet: NDArray[np.uint8]) -> None:
-        """Write a sheet of predictions, (H, W, 3) uint8 RGB."""
+        """Write a sheet of predictions."""
         write_png(self._out / PICTURES / f"{iteration:08d}.png", sheet)
         if self._board is not None:
             self._board.add_image("val/predictions", sheet, iteration, dataformats="HWC")
 
     def close(self) -> None:
-        """Close bar and files."""
+        """Close the bar and TensorBoard's file."""
         self._bar.close()
-        self._log.close()
         if self._board is not None:
             self._board.close()
 

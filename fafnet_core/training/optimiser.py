@@ -40,9 +40,6 @@ class OptimiserConfig:
             norm layers and all biases; None: `weight_decay`.
         backbone_rate: the backbones' learning rate, as a multiple of the schedule's; they start
             from ImageNet's weights, the rest from nothing. 0 leaves their weights as they are.
-
-    Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
     """
 
     kind: OptimiserKind = "sgd"

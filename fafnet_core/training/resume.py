@@ -1,4 +1,4 @@
-"""Whether a folder may be trained in: nothing is overwritten, and a resumed run is the same one."""
+"""Checks of a training's folder: nothing is overwritten, and a resumed training is the same one."""
 
 from __future__ import annotations
 
@@ -12,30 +12,15 @@ from fafnet_core.training.state import FOLDER, TrainingState, latest_state, read
 CONFIG = "config.yaml"
 LAST = "last.safetensors"
 
-_FREE = frozenset(
-    {
-        "model.pretrained",
-        "model.init",
-        "data.root",
-        "data.cache",
-        "data.check",
-        "evaluate",
-        "train.save_every",
-        "train.log_every",
-        "train.validate_every",
-        "train.keep",
-        "train.pictures",
-        "train.workers",
-        "train.threads",
-        "train.compile",
-        "train.channels_last",
-        "train.deterministic",
-    }
+_FREE = ("evaluate", "model.pretrained", "model.init", "data.root", "data.cache", "data.check")
+_FREE_OF_TRAIN = (
+    *("save_every", "log_every", "validate_every", "keep", "pictures"),
+    *("workers", "threads", "compile", "channels_last", "deterministic"),
 )
-"""Keys that may differ when a training goes on: where it is read, when it is written, how fast."""
+"""Keys that may differ in a resumed training: where data is, when it writes, how fast it is."""
 
 _NOT_FREE = "evaluate.input_size"
-"""It is stored with the network, and what chooses the best one is found with it."""
+"""It is stored with the network, and the best network is chosen at this size."""
 
 _SHOWN = 5
 
@@ -56,35 +41,31 @@ def state_to_resume(config: Config, out: Path, *, resume: bool) -> TrainingState
 
 
 def _check_folder(out: Path, *, resume: bool) -> Path | None:
-    """The newest state, if it is to be gone on from; refuses to overwrite a training."""
+    """The newest state, if the training is to be resumed; refuses to overwrite a training."""
     state = latest_state(out)
     if state is None and (out / LAST).exists():
         raise FileExistsError(
-            f"{out} holds {LAST} and no state in {out / FOLDER}: there is nothing to go on from,"
-            f" and it is not overwritten; take another folder, with model.init={out / LAST} to"
-            f" begin from its weights, or move {LAST} away to begin anew here"
+            f"{out} holds {LAST} and no state in {out / FOLDER}: there is nothing to resume, and"
+            f" {LAST} is not overwritten; use another folder (model.init={out / LAST} starts from"
+            f" its weights), or move {LAST} away to start anew here"
         )
     if not resume and state is not None:
         raise FileExistsError(
-            f"{out} holds a training of {int(state.stem)} iterations: --resume goes on with it;"
-            " or take another folder"
+            f"{out} holds a training of {int(state.stem)} iterations: go on with --resume, or use"
+            " another folder"
         )
     if resume and state is None and not (out / CONFIG).is_file():
         raise FileNotFoundError(
-            f"{out} holds no training to resume: no state in {out / FOLDER}; leave --resume out to"
-            " begin one"
+            f"{out} holds no training to resume: no state in {out / FOLDER}; leave out --resume to"
+            " start one"
         )
     return state
 
 
 def _check_same(config: Config, state: TrainingState, out: Path) -> None:
     """Refuse to go on with another training than the one that was saved; name the keys."""
-    now, then = dict(_flat(config.to_dict())), dict(_flat(state.config))
-    differ = [
-        f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted(now.keys() | then.keys())
-        if now.get(key) != then.get(key) and not _is_free(key)
-    ]
+    changed = _changes(dict(_flat(state.config)), dict(_flat(config.to_dict())))
+    differ = [said for key, said in changed.items() if not _is_free(key)]
     if differ:
         more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
         raise ValueError(
@@ -94,32 +75,25 @@ def _check_same(config: Config, state: TrainingState, out: Path) -> None:
         )
 
 
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What is not as it was, and may change what is to come, by the notes of two states."""
-    before, versions = then["versions"], now["versions"]
-    changed = [
-        f"{name} was {before.get(name)}, is {versions.get(name)}"
-        for name in sorted(before.keys() | versions.keys())
-        if before.get(name) != versions.get(name)
-    ]
-    if changed:
-        yield f"goes on with other versions: {', '.join(changed)}"
-    if then["processes"] != now["processes"]:
-        yield (
-            f"was trained by {then['processes']} processes, is by {now['processes']}: dropout draws"
-            " other channels"
-        )
-    if then["frames"] != now["frames"]:
-        yield (
-            f"was trained on {then['frames']} frames, and the data set has {now['frames']}: they"
-            " come in another order"
-        )
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between the notes of two states: versions, processes and frames."""
+    before, after = ({**notes, **notes["versions"], "versions": None} for notes in (then, now))
+    return list(_changes(before, after).values())
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    }
 
 
 def _is_free(key: str) -> bool:
-    if key == _NOT_FREE:
-        return False
-    return any(key == free or key.startswith(f"{free}.") for free in _FREE)
+    section, _, name = key.partition(".")
+    if section == "train":
+        return name in _FREE_OF_TRAIN
+    return key != _NOT_FREE and (key in _FREE or section in _FREE)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

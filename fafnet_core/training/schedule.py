@@ -31,9 +31,6 @@ class ScheduleConfig:
         milestones: when "step" steps, in rising order, each between 0 and 1.
         gamma: the factor of one step.
         power: the exponent of "poly".
-
-    Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
     """
 
     kind: ScheduleKind = "step"

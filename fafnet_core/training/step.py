@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +35,12 @@ class NonFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Update:
-    """What one update came to, the same in every process.
+    """The figures of one update, the same in every process.
 
     Attributes:
         loss: mean over the labelled pixels of the whole batch.
-        gradient_norm: before clipping; infinite where float16 overflowed and the update was left
-            out, which its scale then adapts to.
+        gradient_norm: before clipping; infinite where float16 overflowed: the update is then left
+            out and the scale lowered.
         stop: some process was asked to stop.
     """
 
@@ -59,10 +59,7 @@ class Step:
         processes: this process among the others.
 
     Attributes:
-        scaler: of the loss; it does nothing but in float16.
-
-    Raises:
-        ValueError: float16 on a CPU.
+        scaler: of the loss; it only does something in float16.
     """
 
     def __init__(
@@ -72,8 +69,6 @@ class Step:
         config: TrainConfig,
         processes: Processes,
     ) -> None:
-        device = processes.device
-        check_precision(config.precision, device)
         self._network = network
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
         self._optimiser = optimiser
@@ -81,7 +76,9 @@ class Step:
         self._processes = processes
         self._statistics = list(network.buffers())
         self._before = [torch.empty_like(statistic) for statistic in self._statistics]
-        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        self.scaler = torch.amp.GradScaler(
+            processes.device.type, enabled=config.precision == "float16"
+        )
 
     def gradients(self, batch: Batch, iteration: int, *, stop: bool = False) -> Update:
         """Compute one update; after any error the network is as it was before.
@@ -113,9 +110,10 @@ class Step:
 
     def _norm(self, loss: float) -> float:
         """Clip the gradients; return their norm before."""
-        self._check_finite(loss)
+        if not math.isfinite(loss):
+            raise NonFiniteError(f"the loss is {loss}")
         self.scaler.unscale_(self._optimiser)
-        # A limit of infinity clips nothing and still tells the norm.
+        # A limit of infinity clips nothing and still returns the norm.
         limit = self._config.clip_norm or math.inf
         norm = float(nn.utils.clip_grad_norm_(self._parameters, limit))
         if not math.isfinite(norm) and not self.scaler.is_enabled():
@@ -140,11 +138,6 @@ class Step:
         loss_sum, asked = processes.sum(total).tolist()
         return loss_sum, asked > 0
 
-    @staticmethod
-    def _check_finite(loss: float) -> None:
-        if not math.isfinite(loss):
-            raise NonFiniteError(f"the loss is {loss}")
-
     def _loss(self, batch: Batch) -> Tensor:
         precision = self._config.precision
         with torch.autocast(
@@ -155,14 +148,11 @@ class Step:
             logits = self._network(batch.rgb, batch.hha)
         return summed_loss(logits, batch.label, self._config.loss)[0]
 
-    @contextlib.contextmanager
-    def _exchange(self, *, last: bool) -> Iterator[None]:
-        """Let processes exchange gradients once an update, with its last micro-batch."""
+    def _exchange(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Processes exchange their gradients once an update, with its last micro-batch."""
         if last or not isinstance(self._network, DistributedDataParallel):
-            yield
-        else:
-            with self._network.no_sync():
-                yield
+            return contextlib.nullcontext()
+        return self._network.no_sync()
 
     def _on_device(self, batch: Batch) -> Batch:
         device = self._processes.device
@@ -175,15 +165,15 @@ class Step:
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse an arithmetic that the device has not.
+    """Refuse a precision that the device does not have.
 
     Raises:
         ValueError: float16 on a CPU.
     """
     if precision == "float16" and device.type == "cpu":
         raise ValueError(
-            "train.precision float16 needs a GPU; on a CPU take float32, or bfloat16 where it has"
-            " it natively"
+            "train.precision float16 needs a GPU; on a CPU use float32, or bfloat16 where the CPU"
+            " has it"
         )
 
 

@@ -21,11 +21,11 @@ from fafnet_core.training.stop import StopRequest
 
 @dataclass(frozen=True)
 class Validated:
-    """What a validation found.
+    """The result of a validation.
 
     Attributes:
-        scores: as `Scores.to_dict`, over all frames; the same in every process.
-        sheet: (H, W, 3) uint8 RGB, some frames with their predictions; only in the first process.
+        scores: `Scores.to_dict` over all frames; the same in every process.
+        sheet: (H, W, 3) uint8 RGB, some frames with predictions; in the first process only.
     """
 
     scores: dict[str, float | None]
@@ -33,14 +33,7 @@ class Validated:
 
 
 class Validation:
-    """Scores a network on the validation split, at scale 1 and without flips.
-
-    Args:
-        config: of the training; the test split is never opened, for it chooses nothing.
-        normalisation: what the network's inputs go through.
-        own: this process among the others.
-        progress: show a bar, where standard error is a terminal.
-    """
+    """Scores a network on the validation split, at scale 1 and without flips."""
 
     def __init__(
         self, config: Config, normalisation: Normalisation, own: Processes, *, progress: bool

@@ -30,8 +30,7 @@ def versions() -> dict[str, str]:
         found["cuda"] = torch.version.cuda
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
-    commit = _commit()
-    if commit:
+    if commit := _commit():
         found["commit"] = commit
     return found
 

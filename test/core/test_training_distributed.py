@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import largest_difference, tensors
+from tiny_training import largest_difference, state, tensors
 from two_processes import configurations
 
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.evaluation.evaluate import evaluate
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.training.config import Config
 from fafnet_core.training.distributed import Processes
 from fafnet_core.training.loop import Trainer
 from fafnet_core.training.state import latest_state
@@ -27,13 +25,10 @@ TOLERANCE = 5e-6
 """Of weights and momentum after two updates in float32; sums of another order differ by that."""
 
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed"
-)
-
-
-def state(out: Path) -> Path:
-    return out / "states/00000002.safetensors"
+pytestmark = [
+    pytest.mark.usefixtures("torch_threads"),
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="no torch.distributed"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +50,14 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", list(configurations()))
 def test_two_processes_train_as_one_with_the_whole_batch(
     name: str, two: Path, tmp_path: Path
 ) -> None:
-    trainer = Trainer(configurations()[name], tmp_path, progress=False)
+    trainer = Trainer(configurations()[name], tmp_path)
     fresh = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     trainer.run()
-    one, both = (tensors(state(out)) for out in (tmp_path, two / name))
+    one, both = (tensors(state(out, 2)) for out in (tmp_path, two / name))
     assert largest_difference(one, both) < TOLERANCE
     # The tolerance means something: training has moved the weights a thousand times as far.
     assert largest_difference(fresh, dict(trainer.model.state_dict())) > 1000 * TOLERANCE
@@ -93,34 +81,37 @@ def test_every_process_s_frames_are_validated(two: Path, tmp_path: Path) -> None
             assert abs(found - alone.mean_iou) > 2 * tolerance
 
 
+def outcomes(two: Path, name: str) -> list[str]:
+    return [path.read_text() for path in sorted((two / name).glob("outcome-*"))]
+
+
 def test_a_signal_to_one_process_stops_both_after_the_same_iteration(two: Path) -> None:
-    outcomes = [(two / f"stopped/outcome-{rank}").read_text() for rank in (0, 1)]
-    assert outcomes == ["2 another process", "2 SIGTERM"]
-    assert latest_state(two / "stopped") == state(two / "stopped")
+    assert outcomes(two, "stopped") == ["2 another process", "2 SIGTERM"]
+    assert latest_state(two / "stopped") == state(two / "stopped", 2)
 
 
 def test_a_loss_that_is_not_finite_stops_both_and_keeps_both_batches(two: Path) -> None:
-    errors = [(two / f"diverged/error-{rank}").read_text() for rank in (0, 1)]
-    assert all(error.startswith("the loss is ") for error in errors)
+    first, second = outcomes(two, "diverged")
+    assert "the loss is" in first
+    assert "the loss is" in second
     kept = sorted((two / "diverged").glob("nonfinite-*"))
     assert [path.name[-18:] for path in kept] == ["-rank0.safetensors", "-rank1.safetensors"]
     assert all(tensors(path)["rgb"].shape == (2, 3, 33, 33) for path in kept)
 
 
 def test_a_frame_that_one_process_cannot_read_ends_both_and_loses_no_iteration(two: Path) -> None:
-    first, second = ((two / f"damaged/error-{rank}").read_text() for rank in (0, 1))
-    assert first.startswith("another process of this training has no batch")
+    first, second = outcomes(two, "damaged")
+    assert "another process" in first
     assert second.endswith("label/3.png is cut short")
-    assert latest_state(two / "damaged") == two / "damaged/states/00000003.safetensors"
+    assert latest_state(two / "damaged") == state(two / "damaged", 3)
 
 
 def test_the_first_process_saves_though_the_other_is_dead(two: Path) -> None:
-    assert (two / "left/error-0").exists()
-    assert not (two / "left/error-1").exists()
-    assert latest_state(two / "left") == two / "left/states/00000003.safetensors"
+    assert len(outcomes(two, "left")) == 1
+    assert latest_state(two / "left") == state(two / "left", 3)
 
 
 def test_a_batch_that_does_not_divide_over_the_processes_is_refused(tmp_path: Path) -> None:
-    config: Config = configurations()["whole"]
+    own = Processes(torch.device("cpu"), rank=1, world=3)
     with pytest.raises(ValueError, match="3 processes"):
-        Trainer(config, tmp_path, Processes(torch.device("cpu"), rank=1, world=3))
+        Trainer(configurations()["whole"], tmp_path, own)

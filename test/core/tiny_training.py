@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from fafnet_core.augmentation import TransformConfig
+from fafnet_core.checkpoints.checkpoint import read_metadata
 from fafnet_core.evaluation.evaluate import EvaluateConfig
 from fafnet_core.labels import LabelSet
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
@@ -26,6 +27,7 @@ LABELS = LabelSet(
     "tiny", ("red", "green", "blue", "grey"), ((9, 0, 0), (0, 9, 0), (0, 0, 9), (9, 9, 9))
 )
 SIDE = 40
+Event = Callable[[], None]
 
 
 class Squares(RgbdSegmentationDataset):
@@ -33,20 +35,18 @@ class Squares(RgbdSegmentationDataset):
 
     Attributes:
         reads: how many frames were read.
-        signal_at: the read at which this process is asked to stop; None: never.
     """
 
-    def __init__(self, count: int, seed: int, signal_at: int | None = None) -> None:
+    def __init__(self, count: int, seed: int, event: tuple[int, Event] | None = None) -> None:
         self.label_set = LABELS
         self.names = [f"{seed}-{index}" for index in range(count)]
         self.sensors = ["synthetic"] * count
-        self.signal_at = signal_at
         self.reads = 0
-        self._seed = seed
+        self._seed, self._event = seed, event
 
     def read(self, index: int) -> RgbdSample:
-        if self.reads == self.signal_at:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if self._event is not None and self.reads == self._event[0]:
+            self._event[1]()
         self.reads += 1
         rng = np.random.default_rng((self._seed, index))
         label = np.kron(rng.integers(0, 4, (4, 4)), np.ones((10, 10), int)).astype(np.uint8)
@@ -64,27 +64,36 @@ class SquaresData:
     Attributes:
         train: frames to train on.
         val: frames to validate on.
-        signal_at: by split, the read at which the process is asked to stop.
+        events: by split, a read and what happens before it.
         opened: the data sets that were opened, by split.
     """
 
     train: int = 10
     val: int = 5
-    signal_at: dict[str, int] = field(default_factory=dict, init=False, compare=False)
+    events: dict[str, tuple[int, Event]] = field(default_factory=dict, init=False, compare=False)
     opened: dict[str, Squares] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
-    def signalling(cls, split: Split, read: int) -> SquaresData:
-        """The data, with a SIGTERM at a read of a split; nothing else differs."""
+    def at(cls, split: Split, read: int, event: Event) -> SquaresData:
+        """The data, with an event at a read of a split."""
         data = cls()
-        data.signal_at[split] = read
+        data.events[split] = (read, event)
         return data
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
-        count = {"train": self.train, "val": self.val}[split]  # "test" chooses nothing
-        seed = {"train": 1, "val": 2}[split]
-        self.opened[split] = Squares(count, seed, self.signal_at.get(split))
+        count, seed = {"train": (self.train, 1), "val": (self.val, 2)}[split]  # "test" is not read
+        self.opened[split] = Squares(count, seed, self.events.get(split))
         return self.opened[split]
+
+
+def terminate() -> None:
+    """Ask this process to stop, as a scheduler does."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def damaged() -> None:
+    """What a damaged file does to a read."""
+    raise ValueError("label/3.png is cut short")
 
 
 def tiny_config(
@@ -113,6 +122,11 @@ def tiny_config(
     )
 
 
+def state(out: Path, iteration: int) -> Path:
+    """Where the state after so many iterations is."""
+    return out / f"states/{iteration:08d}.safetensors"
+
+
 def tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file."""
     with safe_open(path, framework="pt") as file:
@@ -139,3 +153,13 @@ def same_bits(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool
     return first.keys() == second.keys() and all(
         torch.equal(first[name], second[name]) for name in first
     )
+
+
+def assert_same_training(first: Path, second: Path) -> None:
+    """Both have the same state after 20 iterations, bit for bit, and the same networks."""
+    assert same_bits(tensors(state(first, 20)), tensors(state(second, 20)))
+    assert numbers(state(first, 20)) == numbers(state(second, 20))
+    for name in ("last.safetensors", "best.safetensors"):
+        assert same_bits(tensors(first / name), tensors(second / name))
+        one, other = (read_metadata(out / name).notes for out in (first, second))
+        assert {**one, "versions": None} == {**other, "versions": None}
