@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fafnet_core.models.context import refuse_to_train_on_one_image
-from fafnet_core.models.decoder import conv_bn_relu
+from fafnet_core.models.layers import conv_bn_relu
 from fafnet_core.models.resize import upsample_like
 
 _RATES_AT_16 = (6, 12, 18)
@@ -45,7 +45,7 @@ class AtrousPyramidPooling(nn.Module):
         rates = [rate * 16 // output_stride for rate in _RATES_AT_16]
         self.branches = nn.ModuleList(
             [conv_bn_relu(in_channels, channels, 1)]
-            + [conv_bn_relu(in_channels, channels, 3, rate) for rate in rates]
+            + [conv_bn_relu(in_channels, channels, 3, dilation=rate) for rate in rates]
         )
         self.image = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(in_channels, channels, 1))
         self.bottleneck = nn.Sequential(

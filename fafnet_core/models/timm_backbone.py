@@ -45,8 +45,6 @@ class TimmBackbone(Backbone):
     def __init__(self, name: str, *, output_stride: int = 32) -> None:
         super().__init__()
         network = _create(name, output_stride)
-        self.least = 2 * output_stride
-        """Least height and width of an image: the deepest map then has two pixels a side."""
         strides = tuple(min(stride, output_stride) for stride in _STRIDES)
         parts, taps = _taken_apart(name, network)
         _check_strides(name, [stride for stride, _ in taps.values()], strides)
@@ -70,29 +68,9 @@ class TimmBackbone(Backbone):
         self._check_maps(name, strides)
 
     def stem(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> what `layer1` takes, in the layout of timm's network.
-
-        Raises:
-            ValueError: the image is so small that the deepest map would be a single pixel, or this
-                network cannot take its size.
-        """
-        # A trace records tensors only: this check would be a constant in it, and a warning.
-        if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-            self._check_size(*x.shape[-2:])
+        """(B, 3, H, W) -> what `layer1` takes, in the layout of timm's network."""
         entered: Tensor = self.entry(x)
         return entered
-
-    def _check_size(self, height: int, width: int) -> None:
-        if min(height, width) < self.least:
-            raise ValueError(
-                f"this backbone of timm takes images of at least {self.least} x {self.least}"
-                f" pixels; got {height} x {width} (height x width)"
-            )
-        if height % self.divisor or width % self.divisor:
-            raise ValueError(
-                f"this backbone of timm takes images whose sides are divisible by {self.divisor};"
-                f" got {height} x {width} (height x width): resize or crop them"
-            )
 
     def own_names(self, theirs: Iterable[str]) -> dict[str, str]:
         """Names of timm's whole network -> names here; those that have no part here are left out.
