@@ -1,7 +1,8 @@
 """Networks in folders and repositories of the Hugging Face Hub.
 
 Such a folder holds the checkpoint as `model.safetensors`, what it says of itself as `config.json`,
-and a card, `README.md`. Only what reaches for the Hub needs `huggingface_hub`.
+and a card, `README.md`. Only access to the Hub needs `huggingface_hub`; its variables (`HF_TOKEN`,
+`HF_HOME`, `HF_HUB_OFFLINE`) hold here too.
 """
 
 from __future__ import annotations
@@ -39,15 +40,11 @@ def save_pretrained(
     notes: dict[str, Any] | None = None,
     input_size: Size | None = None,
 ) -> None:
-    """Write checkpoint, configuration and card to a folder; a card that is there stays.
+    """Write checkpoint, configuration and card to a folder; an existing card is kept.
 
     Args:
-        model: the network, in float32.
+        model, label_set, normalisation, notes, input_size: as for `save_checkpoint`.
         folder: made where it does not exist.
-        label_set: as for `save_checkpoint`, like what follows.
-        normalisation: what the inputs went through in training.
-        notes: free entries, plain JSON values.
-        input_size: (height, width) that frames are brought to, or None.
 
     Raises:
         ValueError: as for `save_checkpoint`; the folder is then not made.
@@ -63,7 +60,7 @@ def save_pretrained(
         input_size=input_size,
     )
     metadata = read_metadata(checkpoint)
-    # For people and other programs: the checkpoint says all of it again.
+    # For people and other programs: we read the checkpoint only.
     configuration = json.dumps({"fafnet": json.loads(metadata.to_json())}, indent=2)
     with written_beside(folder / CONFIGURATION) as beside:
         beside.write_text(configuration + "\n", encoding="utf-8")
@@ -71,27 +68,13 @@ def save_pretrained(
         (folder / CARD).write_text(model_card(model, metadata), encoding="utf-8")
 
 
-def load_pretrained(
-    source: str | Path,
-    *,
-    device: str = "cpu",
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-    force_download: bool = False,
-    local_files_only: bool = False,
-) -> FAFNet:
+def load_pretrained(source: str | Path, *, device: str = "cpu") -> FAFNet:
     """Load a network from a folder or from the Hub, in evaluation mode.
 
     Args:
-        source: a folder, or a repository as "owner/name" or "hf://owner/name"; a folder
+        source: a folder, or a repository as "owner/name" or "hf://owner/name@revision"; a folder
             "owner/name" comes before the repository, "hf://" is never a folder.
         device: where to put it.
-        revision: branch, tag or commit of the repository.
-        token: as `huggingface_hub` takes it.
-        cache_dir: where downloads are kept; the library's own place where None.
-        force_download: download again what is kept.
-        local_files_only: use what is kept, and no network.
 
     Raises:
         ValueError: `huggingface_hub` is not installed, it is not a checkpoint, or the device
@@ -102,24 +85,14 @@ def load_pretrained(
     repository = named_repository(source)
     if repository is None:
         if Path(source).is_dir():
-            return load_checkpoint(Path(source) / CHECKPOINT, device)
+            return load_checkpoint(source, device)
         if not _REPOSITORY.fullmatch(str(source)):
             raise FileNotFoundError(
                 f"no folder {source}, and it is no repository's name, owner/name; load_checkpoint"
                 " reads a file"
             )
         repository = str(source), None
-    repo_id, named_revision = repository
-    path = download(
-        repo_id,
-        revision or named_revision,
-        (CHECKPOINT,),
-        token=token,
-        cache_dir=cache_dir,
-        force_download=force_download,
-        local_files_only=local_files_only,
-    )
-    return load_checkpoint(path, device)
+    return load_checkpoint(download(*repository, (CHECKPOINT,)), device)
 
 
 def push_to_hub(
@@ -131,27 +104,17 @@ def push_to_hub(
     notes: dict[str, Any] | None = None,
     input_size: Size | None = None,
     private: bool | None = None,
-    token: str | None = None,
     branch: str | None = None,
-    create_pr: bool | None = None,
-    commit_message: str = "Add a FAFNet",
 ) -> str:
-    """Upload what `save_pretrained` writes to a repository, which is made if need be.
+    """Upload what `save_pretrained` writes to a repository, which is made if needed.
 
-    A card that the repository has stays.
+    An existing card of the repository is kept.
 
     Args:
-        model: the network, in float32.
+        model, label_set, normalisation, notes, input_size: as for `save_checkpoint`.
         repo_id: "owner/name".
-        label_set: as for `save_pretrained`, like the next three.
-        normalisation: what the inputs went through in training.
-        notes: free entries, plain JSON values.
-        input_size: (height, width) that frames are brought to, or None.
         private: of a repository that is made.
-        token: as `huggingface_hub` takes it.
         branch: to commit to.
-        create_pr: open a pull request instead.
-        commit_message: of the commit.
 
     Returns:
         The address of the commit.
@@ -171,16 +134,15 @@ def push_to_hub(
             input_size=input_size,
         )
         with asking_the_hub(repo_id):
-            api = library.HfApi(token=token)
+            api = library.HfApi()
             # The Hub adds the owner where there is none.
             repo_id = api.create_repo(repo_id=repo_id, private=private, exist_ok=True).repo_id
             has_card = api.file_exists(repo_id, CARD, revision=branch)
             commit = api.upload_folder(
                 repo_id=repo_id,
                 folder_path=folder,
-                commit_message=commit_message,
+                commit_message="Add a FAFNet",
                 revision=branch,
-                create_pr=create_pr,
                 ignore_patterns=[CARD] if has_card else None,
             )
     return str(commit)

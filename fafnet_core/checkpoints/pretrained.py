@@ -49,17 +49,20 @@ _COUNTER = "num_batches_tracked"
 
 _SHOWN = 6
 
+Images = Callable[[], Mapping[str, Tensor]]
+"""Gives some normalised images of each modality, "rgb" and "hha", both (B, 3, H, W)."""
+
 
 @dataclass(frozen=True)
 class LoadReport:
     """What `load_backbone` took and what it did not; `str()` of it is for people.
 
     Attributes:
-        source: what was asked for.
+        source: the file, folder or repository.
         streams: the streams that were filled.
         taken: names in each stream that have the file's values now.
-        left: names in the file that the backbone has no place for, such as a classifier's.
-        kept: names in each stream that the file does not have: counters, on which nothing depends.
+        left: names in the file that are not in the backbone, such as a classifier's.
+        kept: names in each stream that are not in the file: counters, on which nothing depends.
     """
 
     source: str
@@ -75,25 +78,21 @@ class LoadReport:
         )
 
 
-Images = Callable[[], Mapping[str, Tensor]]
-"""Gives some normalised images of each modality, "rgb" and "hha", both (B, 3, H, W)."""
-
-
 def load_backbone(model: FAFNet, source: str | Path, images: Images | None = None) -> LoadReport:
-    """Fill the backbone of each stream with the same ImageNet weights; all of it, or nothing.
+    """Fill the backbone of each stream with the same ImageNet weights, or change nothing.
 
     Args:
-        model: the network; all but its backbones stays as it is.
+        model: the network; the rest of it stays as it is.
         source: a safetensors or a PyTorch file, a folder with `model.safetensors` or
             `pytorch_model.bin`, or "hf://owner/name". One or two outer modules before all names
             ("module.", "model.backbone.") do not matter, nor does a classifier.
-        images: what the streams will see. Asked for only by files whose norms are folded into the
-            convolutions: the norms are put back by it (see `load_folded`).
+        images: what the streams will see. Needed only for files whose norms are folded into the
+            convolutions: the new norms take their statistics (see `load_folded`).
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it cannot be read as plain weights, or they are of another network; the message
-            says of which. The model is as it was.
+        ValueError: it cannot be read as plain weights, or is of another network; the message says
+            of which ResNet.
         OSError: the Hub cannot be reached.
     """
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
@@ -256,19 +255,17 @@ def _check_fit(
             f"{source} has {len(match.whole)} such networks, under {_listed(match.whole)}: give a"
             " file with one of them"
         )
-    problems = _problems(stream, match)
-    if not problems:
-        return
-    resnet = _resnet_of(state)
-    if resnet is not None and resnet != backbone:
+    if problems := _problems(stream, match):
+        resnet = _resnet_of(state)
+        if resnet is not None and resnet != backbone:
+            raise ValueError(
+                f"{source} has the weights of {resnet}, but the network has {backbone}: build it"
+                f" with backbone {resnet}, or give a file for {backbone}"
+            )
         raise ValueError(
-            f"{source} has the weights of {resnet}, but the network has {backbone}: build it with"
-            f" backbone {resnet}, or give a file for {backbone}"
+            f"{source} does not fit the backbone {backbone}: {'; '.join(problems)}; its tensors are"
+            f" {_listed(state)}"
         )
-    raise ValueError(
-        f"{source} does not fit the backbone {backbone}: {'; '.join(problems)}; its tensors are"
-        f" {_listed(state)}"
-    )
 
 
 def _problems(stream: nn.Module, match: _Match) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files of the authors' training script, of which nothing is ever run.
+"""Files of the authors' training script; nothing in them is ever run.
 
 Their script writes, with `torch.save`, a dictionary whose `model_state` is the network's state,
 beside the state of its optimiser and scheduler, the number of iterations and the best score.
@@ -62,7 +62,7 @@ def read_release_file(path: str | Path) -> ReleaseFile:
 
 
 class _Unread:
-    """Stands in for a NumPy number of a pickle: it is made from anything, and holds nothing."""
+    """Stands in for a NumPy number of a pickle: it takes any arguments and keeps none."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -71,8 +71,8 @@ class _Unread:
         pass
 
 
-# Their best score is a float64 of NumPy, before and since its version 2. It is not needed, and
-# stand-ins of the same names spare us to call NumPy with what a stranger's file says.
+# Their best score is a float64 of NumPy, under its name before or since version 2. It is not
+# needed: stand-ins of these names take it, so that NumPy is not called with a stranger's values.
 _NUMPY_NUMBER = [
     type(name, (_Unread,), {"__module__": module, "__qualname__": name})
     for module, name in (
@@ -90,7 +90,7 @@ def _read_zip(path: Path) -> Any:
             members = [name.rpartition("/")[2] for name in archive.namelist()]
             stored = all(member.compress_type == zipfile.ZIP_STORED for member in archive.filelist)
         if "data.pkl" not in members or "constants.pkl" in members or not stored:
-            # The second is TorchScript's, which the same PyTorch would load in spite of it.
+            # The second is TorchScript's, which torch.load would load although it is a program.
             # torch.save compresses nothing: what is compressed may be a bomb.
             raise ValueError("not a file of torch.save")
         with nullcontext() if safe_globals is None else safe_globals(_NUMPY_NUMBER):

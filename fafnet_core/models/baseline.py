@@ -24,7 +24,7 @@ class ElementWiseSum(nn.Module):
     """Takes the place of `RGBDFuse`: the sum of both maps, and nothing fed back."""
 
     def forward(self, rgb_feat: Tensor, depth_feat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """RGB_feat, Depth_feat -> their sum, and both as they came; all (B, C, H, W)."""
+        """RGB_feat, Depth_feat -> their sum, and both unchanged; all (B, C, H, W)."""
         return rgb_feat + depth_feat, rgb_feat, depth_feat
 
 

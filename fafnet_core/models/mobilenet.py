@@ -11,9 +11,9 @@ Two of a kind, each a table of inverted residuals:
 Stages end where the size changes. `own_names` maps the names of files, so torchvision's weights of
 ImageNet load as they are, and so do those of files whose norms are folded in.
 
-A stride-2 convolution pads all around, as torchvision does. TensorFlow pads below and on the right
-one more: on a whole image its maps are the same ones, taken one pixel further down and right, so
-its weights keep their meaning.
+A stride-2 convolution pads all around, as in torchvision. TensorFlow pads below and on the right
+only: its maps are the same, taken one pixel further down and right, so its weights keep their
+meaning.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _config_of(model: str | FAFNetConfig | FAFNet) -> FAFNetConfig:
 
 
 class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is entered, follows the memory of the tensors that operations return.
+    """Inside its `with` block, follows the memory of the tensors that operations return.
 
     Views and what is written in place cost nothing; memory is given back when the last tensor that
     refers to it is gone.
@@ -181,7 +181,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Recorder:
-    """Takes down stage after stage, from the difference that each makes."""
+    """Records the stages in their order, each as the difference that it makes."""
 
     def __init__(self, flops: FlopCounterMode) -> None:
         self.stages: list[StageSummary] = []
@@ -231,7 +231,7 @@ def _watch_module(name: str, module: nn.Module, recorder: _Recorder) -> None:
 
 
 def _watch_stem(name: str, backbone: Backbone, recorder: _Recorder) -> None:
-    """The stem is a method, which has no hooks: put another in its place, on this network only."""
+    """A stem is a method, which has no hooks: replace it, on this network only."""
     stem = backbone.stem
     layers = {id(p) for layer in _LAYERS for p in getattr(backbone, layer).parameters()}
     parameters = [p for p in backbone.parameters() if id(p) not in layers]

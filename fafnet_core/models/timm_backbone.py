@@ -20,9 +20,9 @@ from fafnet_core.models.backbone import Backbone
 
 _STRIDES = (4, 8, 16, 32)
 _FOR_EXAMPLE = "such as resnet50d, convnext_tiny or efficientnet_b0"
-# Neither square nor what any network is trained at, divisible by 32; and one that nothing divides.
+# Not square, and no size of a training: one divisible by 32, one with odd sides.
 _EVEN, _ODD = (96, 160), (109, 147)
-# What timm and its networks raise where they are asked for what they have not.
+# What timm and its networks raise when asked for something that they do not have.
 _REFUSALS = (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -93,7 +93,7 @@ class TimmBackbone(Backbone):
         return names
 
     def _run_without_numbers(self, height: int, width: int) -> Sequence[Any]:
-        """The four maps of an image, on the meta device; takes no time, whatever the network."""
+        """The shapes of an image's four maps: run on the meta device, which takes no time."""
         state = dict(self.named_parameters()) | dict(self.named_buffers())
         meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
         self.eval()  # One image would not do for training.
@@ -105,7 +105,7 @@ class TimmBackbone(Backbone):
         return maps
 
     def _check_maps(self, name: str, strides: Sequence[int]) -> None:
-        """Learn now, not in training, what the network cannot do once it is cut."""
+        """Find out now, not in training, what the network cannot do once it is cut."""
         height, width = _EVEN
         try:
             maps = self._run_without_numbers(height, width)
@@ -198,7 +198,7 @@ def _create(name: str, output_stride: int) -> Any:
     options: dict[str, Any] = (
         {} if output_stride == _STRIDES[-1] else {"output_stride": output_stride}
     )
-    # Networks with windows can be told that their images are of any size; others do not know that.
+    # Networks with windows have an option for images of any size; others refuse it.
     for further in ({"strict_img_size": False}, {}):
         try:
             return _build(name, options | further)
@@ -206,7 +206,7 @@ def _create(name: str, output_stride: int) -> Any:
             refusal = error
     if not options:
         raise ValueError(f"timm cannot build '{name}' ({_first_line(refusal)})") from refusal
-    TimmBackbone(name)  # Says so where the network will not do at any output stride.
+    TimmBackbone(name)  # Raises where the network cannot be used at any output stride.
     raise ValueError(
         f"timm network '{name}' has no output stride {output_stride}; set output_stride to 32"
     ) from refusal

@@ -61,7 +61,7 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def use_threads(count: int) -> None:
-    """Let PyTorch use so many processor threads in this process."""
+    """Set how many processor threads PyTorch uses in this process."""
     torch.set_num_threads(count)
 
 
@@ -69,16 +69,15 @@ def keep_memory() -> None:
     """Let this process keep the memory that it frees, for the next frame.
 
     glibc gives large blocks back to the system and asks for them again, and the system clears every
-    page of them each time: a tenth of what a frame of `fafnet-nano` takes on a CPU. Call it when
-    the network is loaded, or what loading took is kept too. Elsewhere than with glibc this does
-    nothing.
+    page of them each time: a tenth of what a frame of `fafnet-nano` takes on a CPU. Call it after
+    the network is loaded, or the memory of loading is kept too. Without glibc this does nothing.
     """
     _glibc("mallopt", _M_TRIM_THRESHOLD, 2**31 - 1)
     _glibc("mallopt", _M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
 
 
 def give_memory_back() -> None:
-    """Give what is free back to the system, as when the network is not needed any more."""
+    """Give free memory back to the system, when the network is no longer needed."""
     _glibc("malloc_trim", 0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +23,7 @@ from fafnet_core.input_size import (
     size_text,
 )
 from fafnet_core.models import FAFNetConfig
-from fafnet_core.resampling import resized_image, sampled
+from fafnet_core.resampling import resized_image
 from fafnet_core.samples import RgbdSample
 
 QVGA = (240, 320)
@@ -114,17 +113,6 @@ def test_depth_and_hha_are_never_mixed() -> None:
     rgb = np.zeros((120, 160, 3), np.uint8)
     for size in ((60, 80), (90, 120), (77, 101), (240, 320)):
         assert set(np.unique(frame(rgb, depth_m).scaled(size).depth_m)) == {1.0, 4.0}
-
-
-def test_an_enlarged_image_has_what_lies_under_each_centre() -> None:
-    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    larger = sampled(image, (4, 5))
-    np.testing.assert_array_equal(larger[0], [0, 1, 2, 2, 3])  # centres -0.1 0.7 1.5 2.3 3.1
-    np.testing.assert_array_equal(larger[:, 0], [0, 4, 4, 8])
-    corners = cv2.resize(image, (5, 4), interpolation=cv2.INTER_NEAREST)
-    np.testing.assert_array_equal(corners[0], [0, 0, 1, 2, 3])  # beside them
-    mirrored = sampled(image[::-1, ::-1], (7, 8))[::-1, ::-1]  # no centre on an edge
-    np.testing.assert_array_equal(mirrored, sampled(image, (7, 8)))
 
 
 # Samples
