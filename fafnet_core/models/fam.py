@@ -22,8 +22,8 @@ class FlowRules:
     """What differs between FAMs; the defaults are those of figure 5.
 
     The paper does not give the width of its 1x1 convolutions: they keep the map's. Small networks
-    take C / reduction and warp X_j itself: to place a thing takes fewer channels than to name it, and
-    X_j keeps the meaning that the next stage's ImageNet weights expect.
+    take C / reduction and warp X_j itself: to place a thing takes fewer channels than to name it,
+    and X_j keeps the meaning that the next stage's ImageNet weights expect.
 
     Attributes:
         reduction: both 1x1 convolutions go from C channels to C / reduction, at least 1; None:

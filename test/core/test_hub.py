@@ -182,6 +182,8 @@ def test_a_scheme_is_never_a_folder(
     Path("me/net").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="me/net"):
         load_pretrained("me/net")
+    with pytest.raises(FileNotFoundError, match="load_checkpoint"):
+        load_pretrained("none")
     assert not repository
     assert same(load_pretrained("hf://me/net@v1"), model)
 
@@ -230,12 +232,6 @@ def test_a_segmenter_of_a_folder_or_a_repository(folder: Path, repository: list[
         assert segmenter.label_set == SUN37
         assert segmenter.input_size == (48, 64)
     assert repository == [("me/net", "model.safetensors", None)]
-
-
-def test_a_folder_that_is_not_there(folder: Path, tmp_path: Path) -> None:
-    for source in (tmp_path / "none", folder / "model.safetensors"):
-        with pytest.raises(FileNotFoundError, match="load_checkpoint"):
-            load_pretrained(source)
 
 
 @pytest.mark.parametrize("name", ["hf://", "hf://net", "hf://a/b/c", "hf-hub:net"])
