@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from fafnet_core.camera import Size
 from fafnet_core.checkpoints.card import model_card
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
@@ -77,11 +75,9 @@ def load_pretrained(source: str | Path, *, device: str = "cpu") -> FAFNet:
         device: where to put it.
 
     Raises:
-        ValueError: `huggingface_hub` is not installed, it is not a checkpoint, or the device
-            cannot be used.
+        ValueError: `huggingface_hub` is not installed, or it is not a checkpoint.
         OSError: no such folder, repository or revision, or it cannot be reached.
     """
-    _check_device(device)
     repository = named_repository(source)
     if repository is None:
         if Path(source).is_dir():
@@ -146,13 +142,3 @@ def push_to_hub(
                 ignore_patterns=[CARD] if has_card else None,
             )
     return str(commit)
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (AssertionError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"device '{device}' cannot be used here; use cpu, cuda or cuda:0 ({reason})"
-        ) from error

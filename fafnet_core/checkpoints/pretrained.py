@@ -7,19 +7,16 @@ pickled file is read as tensors and nothing else.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fafnet_core.checkpoints.folded import FoldedWeights, folded_weights, load_folded
 from fafnet_core.checkpoints.location import CHECKPOINT, resolve
+from fafnet_core.checkpoints.torch_file import read_content
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.config import RESNETS, Modality
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
@@ -30,20 +27,6 @@ from fafnet_core.models.timm_backbone import TimmBackbone
 
 _FILENAMES = (CHECKPOINT, "pytorch_model.bin")
 _WRAPPERS = ("state_dict", "model", "model_state", "state_dict_ema")
-# What torch.load raises for a file that is cut short, foreign, or more than tensors.
-_UNREADABLE = (
-    AttributeError,
-    EOFError,
-    ImportError,
-    IndexError,
-    KeyError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
 _COUNTER = "num_batches_tracked"
 """Of a batch norm; old files lack it, and nothing depends on it."""
 
@@ -156,34 +139,16 @@ def _streams(model: FAFNet) -> dict[str, Backbone]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file; of a pickled one only what torch reads without running anything."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights at {path}")
-    with path.open("rb") as file:
-        # Eight bytes of length, then JSON. What a file is called says less.
-        is_safetensors = file.read(9)[8:] == b"{"
-    try:
-        content: Any
-        if is_safetensors:
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{path} cannot be read as plain weights, and nothing else in it was run"
-            f" ({type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''});"
-            " take a safetensors file, or a .pth that holds a state_dict only"
-        ) from error
+    """The tensors of a file, by name."""
+    content = read_content(path, before_zip=True)
     for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    tensors = dict(content) if isinstance(content, Mapping) else {}
-    tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    tensors = content if isinstance(content, dict) else {}
+    tensors = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path} holds no weights: wanted a state_dict, names with their tensors")
-    return {str(name): value for name, value in tensors.items()}
+    return tensors
 
 
 @dataclass

@@ -198,13 +198,6 @@ def test_the_configuration_beside_the_checkpoint_is_not_needed(
     assert same(load_pretrained(folder), model)
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
-def test_devices_that_are_not_there(repository: list[Any], device: str) -> None:
-    with pytest.raises(ValueError, match=device):
-        load_pretrained("me/net", device=device)
-    assert not repository
-
-
 def test_without_a_network(repository: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     level = logging.getLogger("huggingface_hub").level
     for ask in (resolve, load_pretrained):

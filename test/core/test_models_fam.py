@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
@@ -165,26 +163,6 @@ def test_a_narrow_flow_warps_the_map_itself() -> None:
     torch.nn.init.normal_(module.conv_flow.weight)
     seen = upsample_like(module.conv_j(x_j), x_i)
     torch.testing.assert_close(module(x_i, x_j), moved(x_j, module.flow(x_i, seen)))
-
-
-@pytest.mark.parametrize("size", [(6, 8), (9, 5)])
-def test_the_released_sampling_is_that_of_its_formula(size: tuple[int, int]) -> None:
-    # Places between -0.5 and W - 0.5 for a flow of zero, W pixels for a flow of 2 W; zeros outside.
-    height, width = size
-    features = torch.rand(1, 2, height, width, dtype=torch.float64)
-    flow = torch.randn(1, 2, height, width, dtype=torch.float64) * 3
-    padded = torch.nn.functional.pad(features, (1, 1, 1, 1))
-    warped = moved(features, flow, RELEASED_SAMPLING)
-    for v, u in [(0, 0), (0, width - 1), (2, 3), (height - 1, 1)]:
-        x = ((2 * u / (width - 1) - 1 + float(flow[0, 0, v, u]) / width + 1) * width - 1) / 2
-        y = ((2 * v / (height - 1) - 1 + float(flow[0, 1, v, u]) / height + 1) * height - 1) / 2
-        x0, y0 = math.floor(x), math.floor(y)
-        expected = torch.zeros(2, dtype=torch.float64)
-        for row, share_y in ((y0, 1 - (y - y0)), (y0 + 1, y - y0)):
-            for column, share_x in ((x0, 1 - (x - x0)), (x0 + 1, x - x0)):
-                if -1 <= row <= height and -1 <= column <= width:
-                    expected += share_y * share_x * padded[0, :, row + 1, column + 1]
-        torch.testing.assert_close(warped[0, :, v, u], expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("sampling", "pixels"), [(PIXELS, 1.0), (RELEASED_SAMPLING, 0.5)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 from fafnet_core.models.config import RESNETS
 from fafnet_core.models.resnet import ResNet
@@ -94,27 +93,3 @@ def test_a_deep_stem_has_the_names_of_v1c_files() -> None:
     ]
     assert state["bn1.weight"].shape == (128,)
     assert convolutions["layer1.0.conv1.weight"] == (64, 128, 1, 1)
-
-
-def test_the_released_dilation_doubles_from_block_to_block() -> None:
-    with torch.device("meta"):
-        network = ResNet("resnet50", output_stride=16, released_dilation=True)
-    blocks = [network.get_submodule(f"layer4.{index}.conv2") for index in range(3)]
-    assert [conv.dilation for conv in blocks] == [(2, 2), (4, 4), (8, 8)]
-    assert [conv.stride for conv in blocks] == [(1, 1)] * 3
-    assert network(torch.rand(1, 3, 64, 96, device="meta"))[3].shape[-2:] == (4, 6)
-
-
-def test_shared_shortcuts_are_one_module_with_one_set_of_statistics() -> None:
-    first, second = (
-        ResNet("resnet50", width_multiplier=1 / 16),
-        ResNet("resnet50", width_multiplier=1 / 16),
-    )
-    separate = sum(p.numel() for p in nn.ModuleList([first, second]).parameters())
-    second.share_shortcuts(first)
-    for stage in (1, 2, 3, 4):
-        name = f"layer{stage}.0.downsample"
-        assert second.get_submodule(name) is first.get_submodule(name)
-    shortcuts = sum(p.numel() for n, p in first.named_parameters() if "downsample" in n)
-    both = sum(p.numel() for p in nn.ModuleList([first, second]).parameters())
-    assert separate - both == shortcuts

@@ -81,14 +81,6 @@ def test_both_streams_start_from_the_same_weights(state: State, tmp_path: Path, 
     assert "kept as they were: nothing" in str(report)
 
 
-def test_the_streams_stay_separate(state: State, tmp_path: Path) -> None:
-    torch.save(state, tmp_path / "w.pth")
-    model = network()
-    load_backbone(model, tmp_path / "w.pth")
-    rgb, depth = streams(model)
-    assert not {p.data_ptr() for p in rgb.parameters()} & {p.data_ptr() for p in depth.parameters()}
-
-
 def test_a_stream_alone_and_half_precision(state: State, tmp_path: Path) -> None:
     save_file(
         {n: t.half() if t.is_floating_point() else t for n, t in state.items()}, tmp_path / "w"
@@ -107,14 +99,6 @@ def test_files_from_before_batch_norms_counted(state: State, tmp_path: Path) -> 
     assert (len(report.taken), len(report.kept)) == (100, 20)
     assert "bn1.num_batches_tracked" in report.kept
     assert "and 14 more" in str(report)
-
-
-@pytest.mark.parametrize("output_stride", [8, 16])
-def test_dilation_changes_no_weight(state: State, tmp_path: Path, output_stride: int) -> None:
-    torch.save(state, tmp_path / "w.pth")
-    model = network(output_stride=output_stride)
-    load_backbone(model, tmp_path / "w.pth")
-    assert holds(model, state)
 
 
 def test_the_release_with_its_shared_shortcuts(tmp_path: Path) -> None:
@@ -192,7 +176,7 @@ def test_what_would_run_is_refused_unrun(
         torch.save(
             {"conv1.weight": Malicious()}, path, _use_new_zipfile_serialization=form == "zip"
         )
-    with pytest.raises(ValueError, match="plain weights"):
+    with pytest.raises(ValueError, match="no part of a checkpoint|cannot be read"):
         load_backbone(network(), path)
     assert not (tmp_path / "pwned").exists()
 
@@ -230,12 +214,9 @@ def test_broken_and_missing_files(state: State, tmp_path: Path) -> None:
     save_file(state, tmp_path / "w.safetensors")
     for path in list(tmp_path.iterdir()):
         path.write_bytes(path.read_bytes()[:5000])
-        with pytest.raises(ValueError, match=r"plain|whole"):
+        with pytest.raises(ValueError, match="cut short"):
             load_backbone(model, path)
-    (tmp_path / "empty").touch()
-    with pytest.raises(ValueError, match="plain weights"):
-        load_backbone(model, tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match="no weights"):
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
         load_backbone(model, tmp_path / "none.pth")
 
 

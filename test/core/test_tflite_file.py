@@ -131,20 +131,12 @@ def take_any_size(network: build.Network) -> None:
     network.tensors[0].shape = (1, 1, 1, 3)
 
 
-def one_scale_for_all(network: build.Network) -> None:
-    kernel = network.tensors[network.operations[STEM].inputs[1]]
-    bias = network.tensors[network.operations[STEM].inputs[2]]
-    kernel.scale, kernel.zero = [0.5], [3]
-    bias.scale, bias.zero = [0.5 * 2 / 255], [0]
-
-
 @pytest.mark.parametrize(
     ("change", "stride", "size"),
     [
         (dilate, 16, (224, 192)),
         (add_a_branch, 32, (224, 192)),
         (take_any_size, 32, None),
-        (one_scale_for_all, 32, (224, 192)),
     ],
 )
 def test_other_files_of_the_same_network(
