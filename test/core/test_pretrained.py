@@ -176,7 +176,7 @@ def test_what_would_run_is_refused_unrun(
         torch.save(
             {"conv1.weight": Malicious()}, path, _use_new_zipfile_serialization=form == "zip"
         )
-    with pytest.raises(ValueError, match="no part of a checkpoint|cannot be read"):
+    with pytest.raises(ValueError, match=r"no part of a checkpoint|cannot be read"):
         load_backbone(network(), path)
     assert not (tmp_path / "pwned").exists()
 

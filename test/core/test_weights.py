@@ -17,20 +17,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_networks import TINY, streams
 
-from fafnet_core import FAFNetConfig, build_model, load_checkpoint, save_checkpoint
+from fafnet_core import build_model, load_checkpoint, save_checkpoint
 from fafnet_core.checkpoints.checkpoint import read_metadata
 from fafnet_core.labels import NYU40, SUN37
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
 
 CONFIG = replace(TINY, num_classes=37)
-SHARING = FAFNetConfig(
-    variant="release",
-    backbone="resnet18",
-    width_multiplier=0.125,
-    num_classes=37,
-    decoder_channels=16,
-)
+SHARING = replace(CONFIG, variant="release", warp="depth_only", output_stride=16)
 
 
 @pytest.fixture
