@@ -8,7 +8,6 @@ and a card, `README.md`. Only access to the Hub needs `huggingface_hub`; its var
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from fafnet_core.camera import Size
 from fafnet_core.checkpoints.card import model_card
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from fafnet_core.checkpoints.download import asking_the_hub, download, hub_library
+from fafnet_core.checkpoints.download import SCHEME, asking_the_hub, download, hub_library
 from fafnet_core.checkpoints.location import CHECKPOINT, named_repository
 from fafnet_core.files import written_beside
 from fafnet_core.labels import NYU40, LabelSet
@@ -25,8 +24,6 @@ from fafnet_core.normalisation import Normalisation
 
 CONFIGURATION = "config.json"
 CARD = "README.md"
-
-_REPOSITORY = re.compile(r"[^/@\s]+/[^/@\s]+")
 
 
 def save_pretrained(
@@ -75,19 +72,15 @@ def load_pretrained(source: str | Path, *, device: str = "cpu") -> FAFNet:
         device: where to put it.
 
     Raises:
-        ValueError: `huggingface_hub` is not installed, or it is not a checkpoint.
-        OSError: no such folder, repository or revision, or it cannot be reached.
+        ValueError: neither a folder nor the name of a repository, not a checkpoint, or
+            `huggingface_hub` is not installed.
+        OSError: no such repository or revision, or it cannot be reached.
     """
     repository = named_repository(source)
-    if repository is None:
-        if Path(source).is_dir():
-            return load_checkpoint(source, device)
-        if not _REPOSITORY.fullmatch(str(source)):
-            raise FileNotFoundError(
-                f"no folder {source}, and it is no repository's name, owner/name; load_checkpoint"
-                " reads a file"
-            )
-        repository = str(source), None
+    if repository is None and Path(source).is_dir():
+        return load_checkpoint(source, device)
+    repository = repository or named_repository(f"{SCHEME}{source}")
+    assert repository is not None
     return load_checkpoint(download(*repository, (CHECKPOINT,)), device)
 
 

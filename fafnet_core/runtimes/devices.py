@@ -17,8 +17,6 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def choose_device(name: str) -> torch.device:
     """Return the device of this name; "auto" is CUDA where there is one, otherwise the CPU.
@@ -57,7 +55,8 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if _has_native_bfloat16(device) else torch.float32
     if precision == "float16" and device.type == "cpu":
         raise ValueError("precision float16 needs a GPU; on a CPU use auto, float32 or bfloat16")
-    return _DTYPES[precision]
+    dtype: torch.dtype = getattr(torch, precision)
+    return dtype
 
 
 def use_threads(count: int) -> None:
