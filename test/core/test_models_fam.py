@@ -93,16 +93,6 @@ def test_both_layouts_are_warped_alike(dtype: torch.dtype, size: tuple[int, int]
     torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
 
 
-def test_gradients_are_those_of_the_other_layout() -> None:
-    features = torch.rand(2, 3, 6, 7, requires_grad=True)
-    flow = torch.rand(2, 2, 6, 7, requires_grad=True)
-    expected = torch.autograd.grad(moved(features, flow).square().sum(), (features, flow))
-    nhwc = features.to(memory_format=torch.channels_last)
-    got = torch.autograd.grad(moved(nhwc, flow).square().sum(), (features, flow))
-    for ours, theirs in zip(got, expected, strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
 @pytest.fixture
 def small_flow_module() -> FlowAlignment:
     """A FAM 640 pixels wide will use: X''_j is X_j, flows are some tenths of a pixel."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from functools import cache
 from typing import Any
 
@@ -152,19 +150,6 @@ def test_model_and_random_numbers_are_left_alone() -> None:
     assert model.training
     assert not any(module._forward_hooks for module in model.modules())
     assert "stem" not in vars(model.get_submodule("encoder.rgb_stream"))
-
-
-def test_to_json_and_back() -> None:
-    summary = cost("all-fams")
-    values = json.loads(json.dumps(summary.to_dict()))
-    assert FAFNetConfig.from_dict(values["config"]) == summary.config
-    assert values["stages"][-1] == {
-        "name": "upsampling",
-        "shape": [1, 5, 64, 96],
-        "parameters": 0,
-        "multiply_adds": 0,
-    }
-    assert set(values) == {field.name for field in dataclasses.fields(ModelSummary)}
 
 
 @pytest.mark.parametrize(

@@ -256,12 +256,6 @@ def test_settings_that_do_not_fit_are_refused_and_nothing_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_stands_for_the_checkpoint_in_it(model: FAFNet, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "model.safetensors", model, label_set=SUN37)
-    assert load_checkpoint(tmp_path).config == model.config
-    assert read_metadata(tmp_path).label_set == SUN37
-
-
 def test_half_storage_rounds_weights_once_and_keeps_norms(model: FAFNet, tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
     save_checkpoint(whole, model, label_set=SUN37)
