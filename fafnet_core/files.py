@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: beside their place first, then renamed."""
+"""Writing files so that nothing is lost: first under another name, then renamed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def written_beside(path: str | Path) -> Iterator[Path]:
         beside.replace(path)
     except OSError as error:
         if error.errno is not None and error.filename is None:
-            error.filename = str(path)  # a full disk does not say whose
+            error.filename = str(path)  # the error of a full disk names no file
         raise
     finally:
         beside.unlink(missing_ok=True)

@@ -55,15 +55,15 @@ def check_size(input_size: object) -> Size | None:
 
 
 def check_input_size(config: FAFNetConfig, input_size: object, *, divisor: int = 1) -> Size | None:
-    """Return an input size as (height, width), or None for none, once it suits the network.
+    """Return an input size that the network takes as (height, width), or None for none.
 
     Args:
         config: the network's.
-        input_size: what was asked for.
+        input_size: the size to check.
         divisor: what the network's sides have to be divisible by (`FAFNet.input_divisor`).
 
     Raises:
-        ValueError: no size, one too small for the network, or one that it does not take.
+        ValueError: not a size, or not one that the network takes.
     """
     size = check_size(input_size)
     if size is None:

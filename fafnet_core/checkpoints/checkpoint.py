@@ -39,10 +39,10 @@ class CheckpointMetadata:
     Attributes:
         config: the network's configuration.
         label_set: the classes of its outputs.
-        normalisation: what its inputs went through in training.
+        normalisation: of its inputs in training.
         notes: free entries (how it was trained, versions, figures); plain JSON values.
-        input_size: (height, width) that frames are brought to, the size of its training; None:
-            every frame keeps its own, as of files that do not say.
+        input_size: (height, width) of its training, which frames are brought to; None, as where a
+            file has none: every frame keeps its own.
 
     Raises:
         ValueError: the label set or the input size is not one for this network.
@@ -111,25 +111,20 @@ def save_checkpoint(
 ) -> None:
     """Write weights, configuration, label set and what belongs to the input to a safetensors file.
 
-    The file is written beside its place and renamed, so an interrupted save loses nothing.
+    The file is written under another name and renamed, so an interrupted save loses nothing.
 
     Args:
         path: the file.
         model: the network, in float32.
-        label_set: the classes of its outputs.
-        normalisation: what its inputs went through in training.
-        notes: free entries; plain JSON values.
+        label_set, normalisation, notes, input_size: as of `CheckpointMetadata`.
         half: store the weights of convolutions and linear layers in float16, which halves the
-            file; they are float32 again when it is loaded. Norms stay float32: a variance may lie
-            outside of what float16 holds.
-        input_size: (height, width) of the frames that it was trained at, which others are brought
-            to; None: every frame keeps its own size.
+            file; they are float32 again when it is loaded. Norms stay float32: a variance may be
+            outside the range of float16.
 
     Raises:
-        ValueError: not a FAFNet, or one that is not as its configuration would build it (in half
-            precision, with modules of its own), the label set has not its number of classes, a
-            weight is too large for float16, the notes are not plain JSON values, or the network
-            does not take images of the input size.
+        ValueError: not a FAFNet, or one that its configuration would not build (in half precision,
+            with other modules); a weight is too large for float16; or the label set, the notes or
+            the input size do not fit.
     """
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper renames every tensor
     if not isinstance(model, FAFNet):

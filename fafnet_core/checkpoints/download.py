@@ -28,22 +28,13 @@ def hub_library() -> Any:
     return huggingface_hub
 
 
-def download(
-    repo_id: str,
-    revision: str | None,
-    filenames: Sequence[str],
-    *,
-    local_files_only: bool = False,
-    **options: Any,
-) -> Path:
+def download(repo_id: str, revision: str | None, filenames: Sequence[str]) -> Path:
     """Download the first of these files that the repository has; return where it is.
 
     Args:
         repo_id: "owner/name".
         revision: branch, tag or commit; None, the main one.
         filenames: what to look for.
-        local_files_only: use what is kept, and no network.
-        options: others of `hf_hub_download`.
 
     Raises:
         FileNotFoundError: it has none of them.
@@ -56,19 +47,13 @@ def download(
     for filename in filenames:
         try:
             with asking_the_hub(repo_id):
-                path = library.hf_hub_download(
-                    repo_id,
-                    filename,
-                    revision=revision,
-                    local_files_only=local_files_only,
-                    **options,
-                )
-                return Path(path)
+                return Path(library.hf_hub_download(repo_id, filename, revision=revision))
         except EntryNotFoundError as error:
             missing = error
     if isinstance(missing, LocalEntryNotFoundError):
-        reached = "" if local_files_only else "cannot be reached, and "
-        raise OSError(f"{SCHEME}{repo_id} {reached}is not kept here") from missing
+        raise OSError(
+            f"{SCHEME}{repo_id} cannot be reached, and was not downloaded before"
+        ) from missing
     raise FileNotFoundError(
         f"no {' or '.join(filenames)} of {SCHEME}{repo_id}: {_one_line(missing)}"
     ) from missing
@@ -76,7 +61,7 @@ def download(
 
 @contextmanager
 def asking_the_hub(repo_id: str) -> Iterator[None]:
-    """Around a request: retries are not logged, and failures are OSErrors of one line."""
+    """For a request: retries are not logged, and failures become OSErrors of one line."""
     from huggingface_hub.utils import EntryNotFoundError
 
     logger = logging.getLogger("huggingface_hub")

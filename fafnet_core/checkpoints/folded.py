@@ -1,15 +1,16 @@
 """Backbone weights whose batch norms are folded into the convolutions, as inference files are.
 
 Such a file has a weight and a bias for each convolution and no norm. To be trained again a network
-needs its norms back: each gets the statistics of what really arrives there, and the scale and shift
-that undo them, so that the output stays what the file says and batch statistics begin near the
-running ones.
+needs its norms back: each gets the statistics of its input on some images, and the scale and shift
+that undo them. So the output stays that of the file, and batch statistics begin near the running
+ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -76,7 +77,7 @@ def load_folded(network: nn.Module, folded: FoldedWeights, images: Tensor) -> No
     for name, shift in folded.shifts.items():
         norm = norms[name]
         assert isinstance(norm, nn.BatchNorm2d)
-        hooks.append(norm.register_forward_pre_hook(_Calibration(shift)))
+        hooks.append(norm.register_forward_pre_hook(partial(_calibrate, shift)))
     mode = network.training
     try:
         # One pass: a norm has its values before anything behind it runs.
@@ -87,18 +88,12 @@ def load_folded(network: nn.Module, folded: FoldedWeights, images: Tensor) -> No
             hook.remove()
 
 
-class _Calibration:
-    """Sets a norm, when its input arrives, to add `shift` and nothing else."""
-
-    def __init__(self, shift: Tensor) -> None:
-        self._shift = shift
-
-    def __call__(self, norm: nn.Module, inputs: tuple[Tensor]) -> None:
-        assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        var, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(var)
-        norm.weight.copy_((var + norm.eps).sqrt())
-        norm.bias.copy_(mean + self._shift)
+def _calibrate(shift: Tensor, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+    """Set a norm, when its input arrives, to add `shift` and nothing else."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    var, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(var)
+    norm.weight.copy_((var + norm.eps).sqrt())
+    norm.bias.copy_(mean + shift)

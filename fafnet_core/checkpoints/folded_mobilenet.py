@@ -23,7 +23,7 @@ _SAME_RANGE = 0.02
 
 @dataclass(frozen=True)
 class FoldedMobileNet:
-    """A MobileNet's weights, and what whoever uses them has to know.
+    """A MobileNet's weights, and what their user has to know.
 
     Attributes:
         backbone: which one, by its name in `ARCHITECTURES`.
@@ -57,7 +57,7 @@ class FoldedMobileNet:
 
 
 def save_folded_mobilenet(path: str | Path, network: FoldedMobileNet, source: str | Path) -> None:
-    """Write a safetensors file in float16, with what its user has to know in its metadata.
+    """Write a safetensors file in float16, with what its user has to know as metadata.
 
     Args:
         path: the file; written beside its place and renamed.

@@ -1,23 +1,21 @@
 """Networks in folders and repositories of the Hugging Face Hub.
 
 Such a folder holds the checkpoint as `model.safetensors`, what it says of itself as `config.json`,
-and a card, `README.md`. Only what reaches for the Hub needs `huggingface_hub`.
+and a card, `README.md`. Only access to the Hub needs `huggingface_hub`; its variables (`HF_TOKEN`,
+`HF_HOME`, `HF_HUB_OFFLINE`) hold here too.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from fafnet_core.camera import Size
 from fafnet_core.checkpoints.card import model_card
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from fafnet_core.checkpoints.download import asking_the_hub, download, hub_library
+from fafnet_core.checkpoints.download import SCHEME, asking_the_hub, download, hub_library
 from fafnet_core.checkpoints.location import CHECKPOINT, named_repository
 from fafnet_core.files import written_beside
 from fafnet_core.labels import NYU40, LabelSet
@@ -26,8 +24,6 @@ from fafnet_core.normalisation import Normalisation
 
 CONFIGURATION = "config.json"
 CARD = "README.md"
-
-_REPOSITORY = re.compile(r"[^/@\s]+/[^/@\s]+")
 
 
 def save_pretrained(
@@ -39,15 +35,11 @@ def save_pretrained(
     notes: dict[str, Any] | None = None,
     input_size: Size | None = None,
 ) -> None:
-    """Write checkpoint, configuration and card to a folder; a card that is there stays.
+    """Write checkpoint, configuration and card to a folder; an existing card is kept.
 
     Args:
-        model: the network, in float32.
+        model, label_set, normalisation, notes, input_size: as for `save_checkpoint`.
         folder: made where it does not exist.
-        label_set: as for `save_checkpoint`, like what follows.
-        normalisation: what the inputs went through in training.
-        notes: free entries, plain JSON values.
-        input_size: (height, width) that frames are brought to, or None.
 
     Raises:
         ValueError: as for `save_checkpoint`; the folder is then not made.
@@ -63,7 +55,7 @@ def save_pretrained(
         input_size=input_size,
     )
     metadata = read_metadata(checkpoint)
-    # For people and other programs: the checkpoint says all of it again.
+    # For people and other programs: we read the checkpoint only.
     configuration = json.dumps({"fafnet": json.loads(metadata.to_json())}, indent=2)
     with written_beside(folder / CONFIGURATION) as beside:
         beside.write_text(configuration + "\n", encoding="utf-8")
@@ -71,55 +63,25 @@ def save_pretrained(
         (folder / CARD).write_text(model_card(model, metadata), encoding="utf-8")
 
 
-def load_pretrained(
-    source: str | Path,
-    *,
-    device: str = "cpu",
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-    force_download: bool = False,
-    local_files_only: bool = False,
-) -> FAFNet:
+def load_pretrained(source: str | Path, *, device: str = "cpu") -> FAFNet:
     """Load a network from a folder or from the Hub, in evaluation mode.
 
     Args:
-        source: a folder, or a repository as "owner/name" or "hf://owner/name"; a folder
+        source: a folder, or a repository as "owner/name" or "hf://owner/name@revision"; a folder
             "owner/name" comes before the repository, "hf://" is never a folder.
         device: where to put it.
-        revision: branch, tag or commit of the repository.
-        token: as `huggingface_hub` takes it.
-        cache_dir: where downloads are kept; the library's own place where None.
-        force_download: download again what is kept.
-        local_files_only: use what is kept, and no network.
 
     Raises:
-        ValueError: `huggingface_hub` is not installed, it is not a checkpoint, or the device
-            cannot be used.
-        OSError: no such folder, repository or revision, or it cannot be reached.
+        ValueError: neither a folder nor the name of a repository, not a checkpoint, or
+            `huggingface_hub` is not installed.
+        OSError: no such repository or revision, or it cannot be reached.
     """
-    _check_device(device)
     repository = named_repository(source)
-    if repository is None:
-        if Path(source).is_dir():
-            return load_checkpoint(Path(source) / CHECKPOINT, device)
-        if not _REPOSITORY.fullmatch(str(source)):
-            raise FileNotFoundError(
-                f"no folder {source}, and it is no repository's name, owner/name; load_checkpoint"
-                " reads a file"
-            )
-        repository = str(source), None
-    repo_id, named_revision = repository
-    path = download(
-        repo_id,
-        revision or named_revision,
-        (CHECKPOINT,),
-        token=token,
-        cache_dir=cache_dir,
-        force_download=force_download,
-        local_files_only=local_files_only,
-    )
-    return load_checkpoint(path, device)
+    if repository is None and Path(source).is_dir():
+        return load_checkpoint(source, device)
+    repository = repository or named_repository(f"{SCHEME}{source}")
+    assert repository is not None
+    return load_checkpoint(download(*repository, (CHECKPOINT,)), device)
 
 
 def push_to_hub(
@@ -131,27 +93,17 @@ def push_to_hub(
     notes: dict[str, Any] | None = None,
     input_size: Size | None = None,
     private: bool | None = None,
-    token: str | None = None,
     branch: str | None = None,
-    create_pr: bool | None = None,
-    commit_message: str = "Add a FAFNet",
 ) -> str:
-    """Upload what `save_pretrained` writes to a repository, which is made if need be.
+    """Upload what `save_pretrained` writes to a repository, which is made if needed.
 
-    A card that the repository has stays.
+    An existing card of the repository is kept.
 
     Args:
-        model: the network, in float32.
+        model, label_set, normalisation, notes, input_size: as for `save_checkpoint`.
         repo_id: "owner/name".
-        label_set: as for `save_pretrained`, like the next three.
-        normalisation: what the inputs went through in training.
-        notes: free entries, plain JSON values.
-        input_size: (height, width) that frames are brought to, or None.
         private: of a repository that is made.
-        token: as `huggingface_hub` takes it.
         branch: to commit to.
-        create_pr: open a pull request instead.
-        commit_message: of the commit.
 
     Returns:
         The address of the commit.
@@ -171,26 +123,15 @@ def push_to_hub(
             input_size=input_size,
         )
         with asking_the_hub(repo_id):
-            api = library.HfApi(token=token)
+            api = library.HfApi()
             # The Hub adds the owner where there is none.
             repo_id = api.create_repo(repo_id=repo_id, private=private, exist_ok=True).repo_id
             has_card = api.file_exists(repo_id, CARD, revision=branch)
             commit = api.upload_folder(
                 repo_id=repo_id,
                 folder_path=folder,
-                commit_message=commit_message,
+                commit_message="Add a FAFNet",
                 revision=branch,
-                create_pr=create_pr,
                 ignore_patterns=[CARD] if has_card else None,
             )
     return str(commit)
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (AssertionError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"device '{device}' cannot be used here; use cpu, cuda or cuda:0 ({reason})"
-        ) from error

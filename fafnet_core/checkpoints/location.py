@@ -1,4 +1,4 @@
-"""Where a checkpoint is: what its name stands for, a file, a folder or a repository of the Hub."""
+"""Find a checkpoint by its name: a file, a folder or a repository of the Hub."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ANY_SCHEME = re.compile(r"hf:/|hf[-_]hub:")
 
 
 def resolve(source: str | Path, filenames: Sequence[str] = (CHECKPOINT,)) -> Path:
-    """Where a file is that is named by itself, by its folder, or by a repository of the Hub.
+    """Find a file by its own path, its folder, or a repository of the Hub.
 
     Args:
         source: a file, a folder, or "hf://owner/name", with "@revision" behind it for another
@@ -27,8 +27,8 @@ def resolve(source: str | Path, filenames: Sequence[str] = (CHECKPOINT,)) -> Pat
         filenames: what to look for in a folder or a repository; the first that is there counts.
 
     Returns:
-        The file; of a repository, the downloaded copy. A path that does not exist comes back as it
-        is: its reader knows what it wanted.
+        The file; of a repository, the downloaded copy. A path that does not exist is returned: its
+        reader says what it wanted.
 
     Raises:
         FileNotFoundError: the folder or the repository has none of these files.
@@ -51,7 +51,7 @@ def named_repository(source: str | Path) -> tuple[str, str | None] | None:
     """Identifier and revision of what is "hf://owner/name@revision"; None for anything else.
 
     Raises:
-        ValueError: it begins so, and names no repository.
+        ValueError: it begins with hf:// and does not name a repository.
     """
     text = str(source)
     if not _ANY_SCHEME.match(text):

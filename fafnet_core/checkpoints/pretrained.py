@@ -7,19 +7,16 @@ pickled file is read as tensors and nothing else.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fafnet_core.checkpoints.folded import FoldedWeights, folded_weights, load_folded
 from fafnet_core.checkpoints.location import CHECKPOINT, resolve
+from fafnet_core.checkpoints.torch_file import read_content
 from fafnet_core.models.backbone import Backbone
 from fafnet_core.models.config import RESNETS, Modality
 from fafnet_core.models.encoder import OneStreamEncoder, TwoStreamEncoder
@@ -30,24 +27,13 @@ from fafnet_core.models.timm_backbone import TimmBackbone
 
 _FILENAMES = (CHECKPOINT, "pytorch_model.bin")
 _WRAPPERS = ("state_dict", "model", "model_state", "state_dict_ema")
-# What torch.load raises for a file that is cut short, foreign, or more than tensors.
-_UNREADABLE = (
-    AttributeError,
-    EOFError,
-    ImportError,
-    IndexError,
-    KeyError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
 _COUNTER = "num_batches_tracked"
 """Of a batch norm; old files lack it, and nothing depends on it."""
 
 _SHOWN = 6
+
+Images = Callable[[], Mapping[str, Tensor]]
+"""Gives some normalised images of each modality, "rgb" and "hha", both (B, 3, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +41,11 @@ class LoadReport:
     """What `load_backbone` took and what it did not; `str()` of it is for people.
 
     Attributes:
-        source: what was asked for.
+        source: the file, folder or repository.
         streams: the streams that were filled.
         taken: names in each stream that have the file's values now.
-        left: names in the file that the backbone has no place for, such as a classifier's.
-        kept: names in each stream that the file does not have: counters, on which nothing depends.
+        left: names in the file that are not in the backbone, such as a classifier's.
+        kept: names in each stream that are not in the file: counters, on which nothing depends.
     """
 
     source: str
@@ -75,25 +61,21 @@ class LoadReport:
         )
 
 
-Images = Callable[[], Mapping[str, Tensor]]
-"""Gives some normalised images of each modality, "rgb" and "hha", both (B, 3, H, W)."""
-
-
 def load_backbone(model: FAFNet, source: str | Path, images: Images | None = None) -> LoadReport:
-    """Fill the backbone of each stream with the same ImageNet weights; all of it, or nothing.
+    """Fill the backbone of each stream with the same ImageNet weights, or change nothing.
 
     Args:
-        model: the network; all but its backbones stays as it is.
+        model: the network; the rest of it stays as it is.
         source: a safetensors or a PyTorch file, a folder with `model.safetensors` or
             `pytorch_model.bin`, or "hf://owner/name". One or two outer modules before all names
             ("module.", "model.backbone.") do not matter, nor does a classifier.
-        images: what the streams will see. Asked for only by files whose norms are folded into the
-            convolutions: the norms are put back by it (see `load_folded`).
+        images: what the streams will see. Needed only for files whose norms are folded into the
+            convolutions: the new norms take their statistics (see `load_folded`).
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it cannot be read as plain weights, or they are of another network; the message
-            says of which. The model is as it was.
+        ValueError: it cannot be read as plain weights, or is of another network; the message says
+            of which ResNet.
         OSError: the Hub cannot be reached.
     """
     model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
@@ -157,34 +139,16 @@ def _streams(model: FAFNet) -> dict[str, Backbone]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file; of a pickled one only what torch reads without running anything."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights at {path}")
-    with path.open("rb") as file:
-        # Eight bytes of length, then JSON. What a file is called says less.
-        is_safetensors = file.read(9)[8:] == b"{"
-    try:
-        content: Any
-        if is_safetensors:
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{path} cannot be read as plain weights, and nothing else in it was run"
-            f" ({type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''});"
-            " take a safetensors file, or a .pth that holds a state_dict only"
-        ) from error
+    """The tensors of a file, by name."""
+    content = read_content(path, before_zip=True)
     for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    tensors = dict(content) if isinstance(content, Mapping) else {}
-    tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    tensors = content if isinstance(content, dict) else {}
+    tensors = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path} holds no weights: wanted a state_dict, names with their tensors")
-    return {str(name): value for name, value in tensors.items()}
+    return tensors
 
 
 @dataclass
@@ -256,19 +220,17 @@ def _check_fit(
             f"{source} has {len(match.whole)} such networks, under {_listed(match.whole)}: give a"
             " file with one of them"
         )
-    problems = _problems(stream, match)
-    if not problems:
-        return
-    resnet = _resnet_of(state)
-    if resnet is not None and resnet != backbone:
+    if problems := _problems(stream, match):
+        resnet = _resnet_of(state)
+        if resnet is not None and resnet != backbone:
+            raise ValueError(
+                f"{source} has the weights of {resnet}, but the network has {backbone}: build it"
+                f" with backbone {resnet}, or give a file for {backbone}"
+            )
         raise ValueError(
-            f"{source} has the weights of {resnet}, but the network has {backbone}: build it with"
-            f" backbone {resnet}, or give a file for {backbone}"
+            f"{source} does not fit the backbone {backbone}: {'; '.join(problems)}; its tensors are"
+            f" {_listed(state)}"
         )
-    raise ValueError(
-        f"{source} does not fit the backbone {backbone}: {'; '.join(problems)}; its tensors are"
-        f" {_listed(state)}"
-    )
 
 
 def _problems(stream: nn.Module, match: _Match) -> list[str]:

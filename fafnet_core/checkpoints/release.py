@@ -1,8 +1,8 @@
 """Networks of the authors' code: their names and tensors become ours.
 
-`release_file.py` reads their files, `variants.py` has what their network computes. Two things are
-told apart here only: their lateral convolutions have a bias in front of a batch norm, and their
-decoder's flow convolutions see the coarse map first.
+`release_file.py` reads their files, `variants.py` has what their network computes. Two differences
+are handled here only: their lateral convolutions have a bias in front of a batch norm, and their
+decoder's flow convolutions take the coarse map first.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Converted:
 def convert_release(state: Mapping[str, Tensor], label_set: LabelSet | None = None) -> Converted:
     """Build `FAFNetConfig(variant="release")` with the weights of the authors' code.
 
-    Depth of the backbone and number of classes are told from the state. Names may begin with
+    The state tells the depth of the backbone and the number of classes. Names may begin with
     `module.`, as a network in `DataParallel` has them. The tensors are copied.
 
     Args:
@@ -219,5 +219,5 @@ def _check_kind(name: str, tensor: Tensor, wanted: Tensor) -> None:
 def _copied(name: str, tensor: Tensor, like: Tensor) -> Tensor:
     tensor = tensor.detach().to("cpu", like.dtype, copy=True, memory_format=torch.contiguous_format)
     if not tensor.isfinite().all():
-        raise ValueError(f"{name} has values that are not finite; such a network answers nothing")
+        raise ValueError(f"{name} has values that are not finite")
     return tensor

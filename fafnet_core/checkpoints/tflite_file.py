@@ -1,7 +1,7 @@
-"""TensorFlow Lite files (flatbuffers): operators and constant tensors, nothing of them is run.
+"""TensorFlow Lite files (flatbuffers): operators and constant tensors; nothing in them is run.
 
-The library `tflite` knows the schema; it checks no length and no index, so that is done here: what
-is read is bounded by the bytes that are there. Schema: tensorflow/lite/schema/schema.fbs.
+The library `tflite` knows the schema (tensorflow/lite/schema/schema.fbs) and reads whatever an
+offset or a length leads to. So lists are cut here, and a constant needs exactly its own bytes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ LARGEST_FILE = 256 * 2**20
 """Bytes; MobileNetV2 in float32 has 14 MB."""
 
 _MOST_OPERATORS = 4096
-_MOST_INPUTS = 16
-"""Of an operator; the rest of a long list (of a concatenation) is not looked at."""
-_MOST_AXES = 8
+_MOST_NUMBERS = 16
+"""Of a shape, or of the tensors that an operator takes: what follows is not read."""
 _DTYPES = {0: "<f4", 2: "<i4", 3: "u1", 9: "i1"}
 """By the schema's TensorType, as stored: little endian on every machine."""
 # What the library, struct and NumPy raise for an offset or a length that leads out of the file.
@@ -43,8 +42,8 @@ class Operator:
     Attributes:
         place: its number in execution order, from 0.
         kind: the schema's name, such as CONV_2D.
-        inputs: numbers of tensors, at most 16; -1 stands for one that is left out.
-        outputs: numbers of tensors, at most 16.
+        inputs: numbers of tensors; -1 stands for one that is left out.
+        outputs: numbers of tensors.
     """
 
     place: int
@@ -116,7 +115,7 @@ def read_content(path: str | Path) -> bytes:
 
 @contextmanager
 def errors_of(path: str | Path) -> Iterator[None]:
-    """Whatever is wrong with what is read inside becomes a ValueError about this file."""
+    """Turn what goes wrong while reading into a ValueError that names the file."""
     try:
         yield
     except _RefusedError as error:
@@ -128,7 +127,7 @@ def errors_of(path: str | Path) -> Iterator[None]:
 
 
 def refuse(came: str, wanted: str) -> _RefusedError:
-    """The error for something else than was wanted, to be raised inside `errors_of`."""
+    """The error to raise inside `errors_of`: what came, and what was wanted."""
     return _RefusedError(f"{came}; wanted {wanted}")
 
 
@@ -139,13 +138,12 @@ class Graph:
         content: the whole file.
 
     Attributes:
-        input: number of the one tensor that goes in.
+        input: number of the one input tensor.
         operators: in execution order.
     """
 
     def __init__(self, content: bytes) -> None:
-        schema = _library()
-        self._schema = schema
+        self._schema = schema = _library()
         self._model = schema.Model.GetRootAs(content, 0)
         if self._model.SubgraphsLength() < 1:
             raise refuse("it has no graph", "a network")
@@ -154,41 +152,27 @@ class Graph:
         if len(inputs) != 1:
             raise refuse(f"its graph has {len(inputs)} inputs", "one image")
         self.input = inputs[0]
-        count = self._graph.OperatorsLength()
-        if count > _MOST_OPERATORS:
-            raise refuse(f"its graph has {count} operators", f"at most {_MOST_OPERATORS}")
         self._kinds = _names(schema.BuiltinOperator)
+        count = min(self._graph.OperatorsLength(), _MOST_OPERATORS)
         self.operators = [self._operator(place) for place in range(count)]
 
     def _operator(self, place: int) -> Operator:
         operator = self._graph.Operators(place)
-        index, count = operator.OpcodeIndex(), self._model.OperatorCodesLength()
-        if index >= count:
-            raise refuse(f"operator {place} is of kind {index}", f"one of the {count} listed")
-        code = self._model.OperatorCodes(index)
+        code = self._model.OperatorCodes(operator.OpcodeIndex())
         # Kinds above 127 have a field of their own, which old files lack.
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        return Operator(
-            place,
-            self._kinds.get(number, f"kind {number}"),
-            tuple(_numbers(operator.InputsAsNumpy())),
-            tuple(_numbers(operator.OutputsAsNumpy())),
-        )
+        kind = self._kinds.get(number, f"kind {number}")
+        inputs, outputs = operator.InputsAsNumpy(), operator.OutputsAsNumpy()
+        return Operator(place, kind, _numbers(inputs), _numbers(outputs))
 
     def convolution(self, operator: Operator) -> Convolution:
-        """The options of a convolution."""
-        schema = self._schema
-        kind, options = {
-            "CONV_2D": (schema.BuiltinOptions.Conv2DOptions, schema.Conv2DOptions()),
-            "DEPTHWISE_CONV_2D": (
-                schema.BuiltinOptions.DepthwiseConv2DOptions,
-                schema.DepthwiseConv2DOptions(),
-            ),
-        }[operator.kind]
-        stored = self._graph.Operators(operator.place)
-        table = stored.BuiltinOptions()
-        if stored.BuiltinOptionsType() != kind or table is None:
+        """The options of a CONV_2D or DEPTHWISE_CONV_2D."""
+        table = self._graph.Operators(operator.place).BuiltinOptions()
+        if table is None:
             raise refuse(f"operator {operator.place} has no options", "those of a convolution")
+        schema = self._schema
+        is_plain = operator.kind == "CONV_2D"
+        options = schema.Conv2DOptions() if is_plain else schema.DepthwiseConv2DOptions()
         options.Init(table.Bytes, table.Pos)
         padding, activation = options.Padding(), options.FusedActivationFunction()
         return Convolution(
@@ -204,11 +188,8 @@ class Graph:
         return self._graph.Tensors(number)
 
     def shape(self, tensor: int) -> tuple[int, ...]:
-        """The shape that a tensor says it has; numbers may be anything."""
-        found = self._tensor(tensor)
-        if found.ShapeLength() > _MOST_AXES:
-            raise refuse(f"tensor {tensor} has {found.ShapeLength()} axes", f"up to {_MOST_AXES}")
-        return tuple(_numbers(found.ShapeAsNumpy()))
+        """The shape that a tensor says it has; its numbers may be anything."""
+        return _numbers(self._tensor(tensor).ShapeAsNumpy())
 
     def dtype(self, tensor: int) -> np.dtype[Any]:
         """float32, int32, uint8 or int8."""
@@ -219,20 +200,15 @@ class Graph:
         return np.dtype(_DTYPES[number])
 
     def stored(self, tensor: int, shape: tuple[int, ...]) -> NDArray[Any]:
-        """A constant tensor as it is stored, which has to have this shape and all of its bytes."""
-        found, came, dtype = self._tensor(tensor), self.shape(tensor), self.dtype(tensor)
+        """A constant tensor as it is stored; it must have this shape and all of its bytes."""
+        came, dtype = self.shape(tensor), self.dtype(tensor)
         if came != shape:
             raise refuse(f"tensor {tensor} is {written(came)}", written(shape))
-        if found.Sparsity() is not None:
-            raise refuse(f"tensor {tensor} is sparse", "all of its values")
-        buffers = self._model.BuffersLength()
-        if found.Buffer() >= buffers:
-            raise refuse(f"tensor {tensor} is in buffer {found.Buffer()}", f"below {buffers}")
-        data = self._model.Buffers(found.Buffer()).DataAsNumpy()
-        there, needed = (0 if isinstance(data, int) else data.size), math.prod(shape)
-        if there != needed * dtype.itemsize:
+        data = self._model.Buffers(self._tensor(tensor).Buffer()).DataAsNumpy()
+        size, needed = (0 if isinstance(data, int) else data.size), math.prod(shape)
+        if size != needed * dtype.itemsize:
             raise refuse(
-                f"tensor {tensor} has {there} bytes in the file",
+                f"tensor {tensor} has {size} bytes in the file",
                 f"{needed * dtype.itemsize} ({written(shape)}, {dtype.name})",
             )
         return np.frombuffer(data, dtype).reshape(shape)
@@ -240,32 +216,16 @@ class Graph:
     def quantisation(self, tensor: int, channels: int = 1, axis: int = 0) -> Quantisation:
         """How a tensor is quantised: with one scale, or one for each channel along an axis."""
         found, came = self._tensor(tensor).Quantization(), f"tensor {tensor}"
-        dtype = self.dtype(tensor)
-        if dtype.kind == "f":
-            raise refuse(f"{came} is {dtype}", "a quantised one")
-        scales = 0 if found is None else found.ScaleLength()
-        if found is None or scales == 0 or found.DetailsType() != 0:
-            raise refuse(f"{came} does not say its scale", "one for all, or one for each channel")
-        # Before anything as long as they are is made.
-        if scales not in (1, channels):
-            raise refuse(
-                f"{came} has {scales} scales", " or ".join(map(str, sorted({1, channels})))
-            )
+        scales, zeros = (found.ScaleLength(), found.ZeroPointLength()) if found else (0, 0)
+        if scales not in (1, channels) or zeros != scales:
+            wanted = " or ".join(map(str, sorted({1, channels})))
+            raise refuse(f"{came} has {scales} scales and {zeros} zero points", f"{wanted} of each")
         if scales > 1 and found.QuantizedDimension() != axis:
             raise refuse(f"{came} has its scales on axis {found.QuantizedDimension()}", f"{axis}")
-        if found.ZeroPointLength() != scales:
-            zeros = found.ZeroPointLength()
-            raise refuse(f"{came} has {scales} scales and {zeros} zero points", "as many")
         scale = found.ScaleAsNumpy().astype(np.float32)
         if not (np.isfinite(scale) & (scale > 0)).all():
             raise refuse(f"{came} has a scale that is not finite or not above 0", "positive ones")
-        zero, limits = found.ZeroPointAsNumpy().astype(np.int64), np.iinfo(dtype)
-        if zero.min() < limits.min or zero.max() > limits.max:
-            raise refuse(
-                f"{came} has zero points from {zero.min()} to {zero.max()}",
-                f"{limits.min} to {limits.max}, as {limits.dtype} holds them",
-            )
-        return Quantisation(scale, zero, axis)
+        return Quantisation(scale, found.ZeroPointAsNumpy().astype(np.int64), axis)
 
 
 def written(shape: tuple[int, ...]) -> str:
@@ -273,9 +233,9 @@ def written(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def _numbers(vector: Any) -> list[int]:
+def _numbers(vector: Any) -> tuple[int, ...]:
     """The first numbers of a vector; the library has 0 for one that is not there."""
-    return [] if isinstance(vector, int) else [int(number) for number in vector[:_MOST_INPUTS]]
+    return () if isinstance(vector, int) else tuple(map(int, vector[:_MOST_NUMBERS]))
 
 
 def _names(enumeration: type) -> dict[int, str]:

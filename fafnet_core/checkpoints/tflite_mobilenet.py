@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,6 @@ from fafnet_core.checkpoints.tflite_file import (
     written,
 )
 from fafnet_core.models.mobilenet import ARCHITECTURES, Architecture
-
-_SAME_SCALE = 1e-3
-"""How far, in parts, a stated scale of a bias may be from input scale x weight scale."""
 
 
 @dataclass(frozen=True)
@@ -137,30 +133,20 @@ def _name(graph: Graph) -> str:
 
 def _walk(graph: Graph, network: Architecture) -> Iterator[tuple[_Layer, Operator]]:
     """Follow the image through the table's convolutions; a branch off the way does not matter."""
-    current, last, passed = graph.input, -1, {graph.input}
-
-    def step(operator: Operator) -> None:
-        nonlocal current, last
-        if len(operator.outputs) != 1 or operator.outputs[0] in passed:
-            raise refuse(
-                f"operator {operator.place} writes to tensors {list(operator.outputs)}",
-                "a new one: a graph without loops",
-            )
-        current, last = operator.outputs[0], operator.place
-        passed.add(current)
-
+    current, last = graph.input, -1
     first = next((found for found in graph.operators if current in found.inputs), None)
     if first is not None and first.kind == "QUANTIZE":
-        step(first)
-    joint = current
+        current, last = first.outputs[0], first.place
+    block_input = current
     for layer in _layers(network):
         operator = _convolution(graph, network, layer, current, last)
-        step(operator)
         yield layer, operator
+        current, last = operator.outputs[0], operator.place
         if layer.residual:
-            step(_sum(graph, network, layer, {current, joint}, last))
+            operator = _sum(graph, network, layer, {current, block_input}, last)
+            current, last = operator.outputs[0], operator.place
         if layer.linear:
-            joint = current
+            block_input = current
 
 
 def _convolution(
@@ -172,21 +158,17 @@ def _convolution(
         if tensor not in operator.inputs:
             continue
         came = operator.kind
-        if operator.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            if len(operator.inputs) != 3 or operator.inputs[0] != tensor:
-                raise refuse(
-                    f"{layer.name}: operator {operator.place} has inputs {list(operator.inputs)}",
-                    "a map, a kernel and a bias",
-                )
+        is_convolution = came in ("CONV_2D", "DEPTHWISE_CONV_2D")
+        if is_convolution and len(operator.inputs) == 3 and operator.inputs[0] == tensor:
             kernel = graph.shape(operator.inputs[1])
             if operator.kind == layer.kind and kernel == layer.kernel:
                 return operator
             came = f"{came} {written(kernel)}"
         others.append(f"{came} (operator {operator.place})")
-    came = " and ".join(others[:3]) or "nothing"
     raise refuse(
-        f"it is not {network.title} of width 1: at {layer.name} it has {came}",
-        f"{layer.kind} {written(layer.kernel)}",
+        f"it is not {network.title} of width 1: at {layer.name} it has"
+        f" {' and '.join(others[:3]) or 'nothing'}",
+        f"{layer.kind} {written(layer.kernel)} and a bias",
     )
 
 
@@ -224,49 +206,23 @@ def _values(
     image, kernel, bias = operator.inputs
     channels = layer.kernel[layer.axis]
     weight, shift = graph.stored(kernel, layer.kernel), graph.stored(bias, (channels,))
-    quantised = None
     if weight.dtype != np.float32:
-        if weight.dtype == np.int32:
-            raise refuse(f"{layer.name} has a kernel in int32", "int8, uint8 or float32")
-        quantised = graph.quantisation(kernel, channels, layer.axis)
-        weight = quantised.real(weight)
+        weight = graph.quantisation(kernel, channels, layer.axis).real(weight)
     if shift.dtype != np.float32:
-        if shift.dtype != np.int32 or quantised is None:
-            raise refuse(
-                f"{layer.name} has a bias in {shift.dtype} beside a kernel in"
-                f" {graph.dtype(kernel)}",
-                "int32 beside int8 or uint8, or float32",
-            )
-        shift = _bias_scale(graph, layer, image, bias, quantised).real(shift)
+        # TensorFlow Lite's definition: input scale x weight scale, and no zero point.
+        scale = graph.quantisation(kernel, channels, layer.axis).scale
+        with np.errstate(over="ignore", under="ignore"):
+            scale = graph.quantisation(image).scale * scale
+        shift = Quantisation(scale, np.zeros(scale.shape, np.int64), axis=0).real(shift)
     if not (np.isfinite(weight).all() and np.isfinite(shift).all()):
         raise refuse(f"{layer.name} has values that are not finite", "finite ones")
     return weight, shift
-
-
-def _bias_scale(
-    graph: Graph, layer: _Layer, image: int, bias: int, kernel: Quantisation
-) -> Quantisation:
-    """Input scale x weight scale, TensorFlow Lite's definition; what the bias says has to agree."""
-    stated = graph.quantisation(bias, layer.kernel[layer.axis])
-    with np.errstate(over="ignore", under="ignore"):
-        scale = graph.quantisation(image).scale * kernel.scale
-    if stated.zero.any() or not np.allclose(stated.scale, scale, rtol=_SAME_SCALE, atol=0):
-        raise refuse(
-            f"the bias of {layer.name} has another scale or zero point than its operator",
-            "input scale x weight scale, and 0",
-        )
-    return Quantisation(scale, np.zeros(scale.shape, np.int64), axis=0)
 
 
 def _input_range(graph: Graph) -> tuple[float, float] | None:
     dtype = graph.dtype(graph.input)
     if dtype == np.float32:
         return None
-    if dtype == np.int32:
-        raise refuse("its input is int32", "uint8, int8 or float32")
     limits = np.iinfo(dtype)
-    ends = graph.quantisation(graph.input).real(np.array([limits.min, limits.max]))
-    low, high = (float(end) for end in ends)
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise refuse("its input has a range that is not finite", "a finite one")
-    return low, high
+    low, high = graph.quantisation(graph.input).real(np.array([limits.min, limits.max]))
+    return float(low), float(high)

@@ -33,7 +33,7 @@ class Arm:
 
     Attributes:
         description: which row of the paper it is, or what it controls for; one line.
-        changes: fields of `FAFNetConfig` that are other than in the whole network.
+        changes: fields of `FAFNetConfig` that differ from the whole network's.
     """
 
     description: str
@@ -70,8 +70,8 @@ ABLATION: Mapping[str, Arm] = MappingProxyType(
         "hha-only": _arm("control: HHA alone, same decoder as all-fams", modality="hha"),
     }
 )
-"""What to compare, by name. Fields that an arm leaves nothing to do for have no effect in it: the
-baseline has no ACFM and no FAM, one modality alone has no RGBDFuse."""
+"""What to compare, by name. Some fields have no effect in an arm: the baseline has no ACFM and no
+FAM, one modality alone has no RGBDFuse."""
 
 
 def ablation(base: str | FAFNetConfig, arm: str) -> FAFNetConfig:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fafnet_core.models.context import refuse_to_train_on_one_image
-from fafnet_core.models.decoder import conv_bn_relu
+from fafnet_core.models.layers import conv_bn_relu
 from fafnet_core.models.resize import upsample_like
 
 _RATES_AT_16 = (6, 12, 18)
@@ -24,7 +24,7 @@ class ElementWiseSum(nn.Module):
     """Takes the place of `RGBDFuse`: the sum of both maps, and nothing fed back."""
 
     def forward(self, rgb_feat: Tensor, depth_feat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """RGB_feat, Depth_feat -> their sum, and both as they came; all (B, C, H, W)."""
+        """RGB_feat, Depth_feat -> their sum, and both unchanged; all (B, C, H, W)."""
         return rgb_feat + depth_feat, rgb_feat, depth_feat
 
 
@@ -45,7 +45,7 @@ class AtrousPyramidPooling(nn.Module):
         rates = [rate * 16 // output_stride for rate in _RATES_AT_16]
         self.branches = nn.ModuleList(
             [conv_bn_relu(in_channels, channels, 1)]
-            + [conv_bn_relu(in_channels, channels, 3, rate) for rate in rates]
+            + [conv_bn_relu(in_channels, channels, 3, dilation=rate) for rate in rates]
         )
         self.image = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(in_channels, channels, 1))
         self.bottleneck = nn.Sequential(

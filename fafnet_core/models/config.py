@@ -7,14 +7,13 @@ switches of its ablation (section 4.3, table 1) are `fusion_alignment`, `decoder
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from fafnet_core.nearest import unknown_name
-from fafnet_core.settings import FieldError
+from fafnet_core.settings import FieldError, check_fields, field_types, plain_values
 
 Variant = Literal["paper", "release"]
 Modality = Literal["rgbd", "rgb", "hha"]
@@ -31,31 +30,30 @@ OWN_BACKBONES = RESNETS + MOBILENETS
 TIMM = "timm/"
 """What the name of a backbone from timm begins with."""
 
-# A configuration may come from a stranger's file: what no machine could build is refused at once.
-_WIDEST = 4096
-_LARGEST_GRID = 64
+# A configuration may come from a stranger's file: what no machine could build is refused.
+_Count = Annotated[int, "1 <= x <= 4096"]
 _MOST_GRIDS = 16
 
 _VARIANT: Any = None
 """Default of a field whose value is the variant's own."""
 
-_CHOICES: Mapping[str, Any] = MappingProxyType(
-    {
-        "modality": Modality,
-        "output_stride": OutputStride,
-        "fusion": Fusion,
-        "fusion_alignment": Alignment,
-        "warp": Warp,
-        "decoder": Decoder,
-        "decoder_alignment": Alignment,
-        "join": Join,
-    }
-)
-
 _OF_VARIANT: Mapping[Variant, Mapping[str, str]] = MappingProxyType(
     {
         "paper": {"backbone": "resnet101", "warp": "both"},
         "release": {"backbone": "resnet101_v1c", "warp": "depth_only"},
+    }
+)
+# The release is the authors' network and no other; its ablation is the paper's.
+_RELEASE: Mapping[str, Any] = MappingProxyType(
+    {
+        "output_stride": 16,
+        "warp": "depth_only",
+        "fusion": "rgbd_fuse",
+        "decoder": "aligned",
+        "modality": "rgbd",
+        "acfm": True,
+        "flow_reduction": None,
+        "join": "concatenate",
     }
 )
 
@@ -87,7 +85,7 @@ class FAFNetConfig:
         decoder_alignment: the FAMs of the aligned decoder; "none" upsamples bilinearly.
         flow_reduction: None, the FAMs of the paper: their 1x1 convolutions keep the width C, and
             what is warped is X''_j. A number: they go to C / flow_reduction, the flow alone sees
-            them, and X_j is warped as it came.
+            them, and X_j itself is warped.
         join: how the decoder's levels come together: "concatenate", then one convolution, as the
             release does; "sum", of one convolution a level, which is cheaper.
         decoder_channels: width of the context and of every decoder level.
@@ -102,89 +100,54 @@ class FAFNetConfig:
     """
 
     variant: Variant = "paper"
-    num_classes: int = 40
+    num_classes: Annotated[int, "1 <= x <= 255"] = 40
     modality: Modality = "rgbd"
     backbone: str = _VARIANT
-    width_multiplier: float = 1.0
+    width_multiplier: Annotated[float, "0.0625 <= x <= 4"] = 1.0
     output_stride: OutputStride = 16
     fusion: Fusion = "rgbd_fuse"
     acfm: bool = True
-    mlp_reduction: int | None = 16
+    mlp_reduction: _Count | None = 16
     fusion_alignment: Alignment = "flow"
     warp: Warp = _VARIANT
     decoder: Decoder = "aligned"
     decoder_alignment: Alignment = "flow"
-    flow_reduction: int | None = None
+    flow_reduction: _Count | None = None
     join: Join = "concatenate"
-    decoder_channels: int = 256
-    pooling_sizes: tuple[int, ...] = (1, 2, 3, 6)
-    dropout: float = 0.1
+    decoder_channels: _Count = 256
+    pooling_sizes: tuple[Annotated[int, "1 <= x <= 64"], ...] = (1, 2, 3, 6)
+    dropout: Annotated[float, "0 <= x < 1"] = 0.1
 
     def __post_init__(self) -> None:
-        self._check_choice("variant", Variant)
+        check_fields(self)
         for name, value in _OF_VARIANT[self.variant].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        for name, choices in _CHOICES.items():
-            self._check_choice(name, choices)
         self._check(
             "backbone",
-            isinstance(self.backbone, str)
-            and (self.backbone in OWN_BACKBONES or (self._is_timm and self.backbone != TIMM)),
+            self.backbone in OWN_BACKBONES or (self._is_timm and self.backbone != TIMM),
             f"one of {', '.join(OWN_BACKBONES)}, or {TIMM}<name of a timm network>",
         )
-        for name, most in (("num_classes", 255), ("decoder_channels", _WIDEST)):
-            self._check(name, _is_int(getattr(self, name), most), f"a whole number, 1 to {most}")
-        for name, none in (
-            ("mlp_reduction", "a single layer"),
-            ("flow_reduction", "the FAMs of the paper"),
-        ):
-            value = getattr(self, name)
-            wanted = f"a whole number, 1 to {_WIDEST}, or null for {none}"
-            self._check(name, value is None or _is_int(value, _WIDEST), wanted)
+        sizes = len(self.pooling_sizes)
+        self._check("pooling_sizes", 0 < sizes <= _MOST_GRIDS, f"a list of 1 to {_MOST_GRIDS}")
         self._check(
-            "width_multiplier", _is_number(self.width_multiplier, 1 / 16, 4), "a number, 1/16 to 4"
+            "width_multiplier",
+            not self._is_timm or self.width_multiplier == 1,
+            "1: a timm network has widths of its own",
         )
-        self._check("acfm", isinstance(self.acfm, bool), "true or false")
-        self._check(
-            "pooling_sizes",
-            isinstance(self.pooling_sizes, (tuple, list))
-            and 0 < len(self.pooling_sizes) <= _MOST_GRIDS
-            and all(_is_int(size, _LARGEST_GRID) for size in self.pooling_sizes),
-            f"a list of one to {_MOST_GRIDS} whole numbers, 1 to {_LARGEST_GRID}",
-        )
-        self._check(
-            "dropout", _is_number(self.dropout, 0, 1) and self.dropout < 1, "a number, 0 <= p < 1"
-        )
-        self._check_together()
-        # JSON and YAML know no tuples and write 1.0 as 1: equal meanings become equal values.
-        object.__setattr__(self, "pooling_sizes", tuple(self.pooling_sizes))
-        object.__setattr__(self, "width_multiplier", float(self.width_multiplier))
-        object.__setattr__(self, "dropout", float(self.dropout))
+        if self.variant == "release":
+            for name, value in _RELEASE.items():
+                wanted = f"{value!r} in variant release (null: the variant's own)"
+                self._check(name, getattr(self, name) == value, wanted)
+            self._check("backbone", self.backbone in RESNETS, "a ResNet in variant release")
+
+    def _check(self, name: str, right: bool, wanted: str) -> None:
+        if not right:
+            raise FieldError(name, f"{name} is {getattr(self, name)!r:.100}; wanted {wanted}")
 
     @property
     def _is_timm(self) -> bool:
         return self.backbone.startswith(TIMM)
-
-    def _check_together(self) -> None:
-        """Refuse what each field allows and all of them together do not."""
-        if self._is_timm and self.width_multiplier != 1:
-            raise ValueError(
-                "width_multiplier is for our own backbones; a timm network has its own"
-            )
-        if self.variant == "release":
-            # The point of the release is to be the authors' network; its ablation is the paper's.
-            fixed = {"output_stride": 16, "warp": "depth_only", "fusion": "rgbd_fuse"}
-            fixed |= {"decoder": "aligned", "modality": "rgbd", "acfm": True}
-            fixed |= {"flow_reduction": None, "join": "concatenate"}
-            for name, value in fixed.items():
-                if getattr(self, name) != value:
-                    raise ValueError(
-                        f"{name} of variant release must be {value}; got {getattr(self, name)!r}"
-                        " (leave it out, or give None or null for the variant's own)"
-                    )
-            if self.backbone not in RESNETS:
-                raise ValueError(f"variant release takes a ResNet as backbone, not {self.backbone}")
 
     @property
     def smallest_input(self) -> int:
@@ -198,8 +161,7 @@ class FAFNetConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values that JSON and YAML can hold; see `from_dict`."""
-        values = dataclasses.asdict(self)
-        values["pooling_sizes"] = list(self.pooling_sizes)
+        values: dict[str, Any] = plain_values(self)
         return values
 
     @classmethod
@@ -214,37 +176,16 @@ class FAFNetConfig:
             raise ValueError(
                 f"a FAFNet configuration is keys with values; got {type(values).__name__}"
             )
-        known = [field.name for field in dataclasses.fields(cls)]
+        known = field_types(cls)
         for key in values:
             if key not in known:
                 raise ValueError(unknown_name("FAFNet configuration key", str(key), known))
         return cls(**values)
 
-    def _check_choice(self, name: str, choices: Any) -> None:
-        allowed = get_args(choices)
-        value = getattr(self, name)
-        # A list is not hashable and True equals 1: compare type and value, one by one.
-        found = any(type(value) is type(choice) and value == choice for choice in allowed)
-        self._check(name, found, "one of " + ", ".join(map(str, allowed)))
-
-    def _check(self, name: str, right: bool, wanted: str) -> None:
-        if not right:
-            raise FieldError(name, f"{name} must be {wanted}; got {getattr(self, name)!r:.100}")
-
-
-def _is_int(value: object, most: int) -> bool:
-    # bool is an int to Python, not to a reader of a configuration.
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
-
-
-def _is_number(value: object, least: float, most: float) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and least <= value <= most  # type: ignore[operator]
-
 
 @dataclass(frozen=True)
 class NetworkPreset:
-    """A configuration with a name's worth of explanation."""
+    """A configuration, and what it is for in one line."""
 
     description: str
     config: FAFNetConfig

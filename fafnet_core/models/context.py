@@ -63,13 +63,13 @@ class PyramidPooling(nn.Module):
 
 
 def refuse_to_train_on_one_image(pooled: nn.Module, x: Tensor) -> None:
-    """Say what to do where `pooled`, behind a 1x1 pooling, would train on a single value a channel.
+    """Refuse to train `pooled`, behind a 1x1 pooling, on a single value a channel.
 
     Raises:
         ValueError: `x` (B, C, H, W) is one image, and plain batch norms inside are in training.
     """
     norms = (m for m in pooled.modules() if isinstance(m, nn.BatchNorm2d))
-    # The batch last: a trace must not see it compared.
+    # The batch comes last: a trace must not record the comparison.
     if any(norm.training for norm in norms) and x.shape[0] == 1:
         raise ValueError(
             "FAFNet cannot train on a batch of one image: batch normalisation behind the 1x1 "

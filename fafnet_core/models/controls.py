@@ -1,4 +1,4 @@
-"""What the ablation puts in the place of a part (section 4.3, table 1, and controls of our own)."""
+"""What replaces a part in the ablation (section 4.3, table 1, and controls of our own)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class IdentityFusion(nn.Module):
     """The ablation's "without ACFM": X_fused is X_feat."""
 
     def forward(self, rgb_feat: Tensor, depth_feat: Tensor) -> tuple[Tensor, Tensor]:
-        """Both maps, (B, C, H, W), as they came."""
+        """Both maps, (B, C, H, W), unchanged."""
         return rgb_feat, depth_feat
 
 
@@ -31,7 +31,7 @@ class PassThrough(nn.Module):
 class ZeroFlowAlignment(FlowAlignment):
     """A `FlowAlignment` whose flow is zero: the ablation's control for the parameters it adds.
 
-    It has the same parameters and warps, by nothing. X_i is not read: `conv_i` and `conv_flow`
+    It has the same parameters and still warps, by zero. X_i is not read: `conv_i` and `conv_flow`
     get no gradient, nor does `conv_j` where what is warped is not its result.
     """
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fafnet_core.models.inplace import added_to
+from fafnet_core.models.layers import added_to, conv_bn_relu
 from fafnet_core.models.resize import upsample_like
 
 
@@ -113,22 +113,3 @@ class SummedLevels(nn.Module):
             finest = added_to(finest, upsample_like(x, finest))
         logits: Tensor = self.classifier(finest)
         return logits
-
-
-def conv_bn_relu(
-    in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1
-) -> nn.Sequential:
-    """A convolution that keeps the size of its map, batch norm, ReLU."""
-    padding = dilation * (kernel_size // 2)
-    return nn.Sequential(
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            padding=padding,
-            dilation=dilation,
-            bias=False,
-        ),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )

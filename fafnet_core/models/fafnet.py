@@ -40,7 +40,12 @@ class FAFNet(nn.Module):
     result, except, under "zero_flow", the convolutions that would make the flow.
 
     Args:
-        config: what to build; kept as `config`.
+        config: what to build.
+
+    Attributes:
+        config: what was built.
+        input_divisor: what height and width of the images have to be divisible by: 1, except for
+            some networks of timm.
     """
 
     def __init__(self, config: FAFNetConfig) -> None:
@@ -48,11 +53,8 @@ class FAFNet(nn.Module):
         self.config = config
         self.encoder, channels = _encoder(config)
         self.decoder = _decoder(config, channels)
-
-    @property
-    def input_divisor(self) -> int:
-        """What height and width of the images have to be divisible by: 1, but for some of timm."""
-        return max(module.divisor for module in self.modules() if isinstance(module, Backbone))
+        backbones = (module for module in self.modules() if isinstance(module, Backbone))
+        self.input_divisor = max(backbone.divisor for backbone in backbones)
 
     def forward(self, rgb: Tensor, hha: Tensor) -> Tensor:
         """Scores of every class at every pixel.
@@ -99,6 +101,12 @@ class FAFNet(nn.Module):
                 f"FAFNet at output stride {self.config.output_stride} takes images of at least "
                 f"{least} x {least} pixels; got {rgb.shape[-2]} x {rgb.shape[-1]} (height x "
                 "width): enlarge or pad the images, or build with a smaller output_stride"
+            )
+        if any(side % self.input_divisor for side in rgb.shape[-2:]):
+            raise ValueError(
+                f"the backbone {self.config.backbone} takes images whose sides are divisible by"
+                f" {self.input_divisor}; got {rgb.shape[-2]} x {rgb.shape[-1]} (height x width):"
+                " resize or crop them"
             )
 
 

@@ -19,18 +19,18 @@ from fafnet_core.models.warp import PIXELS, Grid, Sampling, warp
 
 @dataclass(frozen=True)
 class FlowRules:
-    """What is not the same in all FAMs; by default as in figure 5.
+    """What differs between FAMs; the defaults are those of figure 5.
 
     The paper does not give the width of its 1x1 convolutions: they keep the map's. Small networks
-    take C / reduction and warp X_j as it came: the place of a thing needs fewer channels than its
-    class, and such a map keeps the meaning that the next stage's ImageNet weights expect.
+    take C / reduction and warp X_j itself: to place a thing takes fewer channels than to name it,
+    and X_j keeps the meaning that the next stage's ImageNet weights expect.
 
     Attributes:
         reduction: both 1x1 convolutions go from C channels to C / reduction, at least 1; None:
             there are none, and the flow sees the maps themselves.
-        warps_projection: what is warped is X''_j (fig. 5), or X_j as it came.
+        warps_projection: what is warped is X''_j (fig. 5), or X_j itself.
         sampling: where the flow leads.
-        starts_at_zero: Conv_flow starts at zero, or as PyTorch does it.
+        starts_at_zero: Conv_flow starts at zero, or with PyTorch's initialisation.
     """
 
     reduction: int | None = 1

@@ -11,9 +11,9 @@ Two of a kind, each a table of inverted residuals:
 Stages end where the size changes. `own_names` maps the names of files, so torchvision's weights of
 ImageNet load as they are, and so do those of files whose norms are folded in.
 
-A stride-2 convolution pads all around, as torchvision does. TensorFlow pads below and on the right
-one more: on a whole image its maps are the same ones, taken one pixel further down and right, so
-its weights keep their meaning.
+A stride-2 convolution pads all around, as in torchvision. TensorFlow pads below and on the right
+only: its maps are the same, taken one pixel further down and right, so its weights keep their
+meaning.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from typing import Literal
 from torch import Tensor, nn
 
 from fafnet_core.models.backbone import Backbone
-from fafnet_core.models.inplace import added_to
+from fafnet_core.models.layers import added_to, conv_bn_relu, initialise_convolutions
 
 Activation = Literal["ReLU", "ReLU6"]
+_ACTIVATIONS: Mapping[Activation, type[nn.ReLU | nn.ReLU6]] = {"ReLU": nn.ReLU, "ReLU6": nn.ReLU6}
 
 _STAGES = 4
 
@@ -143,9 +144,10 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         wide = in_channels * expansion
-        expand = [] if expansion == 1 else [_conv_bn(in_channels, wide, 1, activation)]
-        filtered = _conv_bn(
-            wide, wide, kernel, activation, stride=stride, dilation=dilation, groups=wide
+        relu = _ACTIVATIONS[activation]
+        expand = [] if expansion == 1 else [conv_bn_relu(in_channels, wide, 1, relu=relu)]
+        filtered = conv_bn_relu(
+            wide, wide, kernel, stride=stride, dilation=dilation, groups=wide, relu=relu
         )
         self.conv = nn.Sequential(
             *expand,
@@ -179,7 +181,8 @@ class MobileNet(Backbone):
         super().__init__()
         table = ARCHITECTURES[name]
         in_channels = _rounded(table.stem * width_multiplier)
-        self.first = _conv_bn(3, in_channels, 3, table.activation, stride=2)
+        relu = _ACTIVATIONS[table.activation]
+        self.first = conv_bn_relu(3, in_channels, 3, stride=2, relu=relu)
         stages: list[list[nn.Module]] = [[] for _ in range(_STAGES)]
         channels = [0] * _STAGES
         for block, stride, dilation in _placed(table.blocks, output_stride):
@@ -198,11 +201,11 @@ class MobileNet(Backbone):
             channels[block.stage - 1] = in_channels = width
         if table.last is not None:
             channels[-1] = _rounded(table.last * width_multiplier)
-            stages[-1].append(_conv_bn(in_channels, channels[-1], 1, table.activation))
+            stages[-1].append(conv_bn_relu(in_channels, channels[-1], 1, relu=relu))
         self._blocks = [len(stage) for stage in stages]
         self.layer1, self.layer2, self.layer3, self.layer4 = (nn.Sequential(*s) for s in stages)
         self.channels: tuple[int, int, int, int] = (*channels,)  # type: ignore[assignment]
-        self._initialise()
+        initialise_convolutions(self)
 
     def stem(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> the map at half of the size that `layer1` takes."""
@@ -228,12 +231,6 @@ class MobileNet(Backbone):
                 places[name] = name
         return places
 
-    def _initialise(self) -> None:
-        """Kaiming's normal initialisation of the convolutions, as in torchvision."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
-
 
 def _placed(blocks: Iterable[Block], output_stride: int) -> Iterator[tuple[Block, int, int]]:
     """Each block with its stride and its dilation at an output stride."""
@@ -245,33 +242,6 @@ def _placed(blocks: Iterable[Block], output_stride: int) -> Iterator[tuple[Block
             dilation, stride = dilation * stride, 1
         total *= stride
         yield block, stride, own
-
-
-def _conv_bn(
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    activation: Activation,
-    *,
-    stride: int = 1,
-    dilation: int = 1,
-    groups: int = 1,
-) -> nn.Sequential:
-    """Convolution, batch norm, activation."""
-    return nn.Sequential(
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel,
-            stride=stride,
-            padding=dilation * (kernel // 2),
-            dilation=dilation,
-            groups=groups,
-            bias=False,
-        ),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU6(inplace=True) if activation == "ReLU6" else nn.ReLU(inplace=True),
-    )
 
 
 def _rounded(width: float) -> int:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fafnet_core.models.backbone import Backbone
-from fafnet_core.models.inplace import added_to
+from fafnet_core.models.layers import added_to, initialise_convolutions
 
 DEEP_STEM = "_v1c"
 """What a name ends with when its stem is three 3x3 convolutions in place of one 7x7."""
@@ -25,16 +25,15 @@ DEEP_STEM = "_v1c"
 class _Block(nn.Module, ABC):
     """Convolutions around a shortcut.
 
-    `first_dilation` belongs to the convolution that carries the stride, `dilation` to those behind
-    it: see `ResNet`.
+    Args:
+        in_channels: of the map that comes in.
+        width: of the convolutions; `expansion` times as many channels go out.
+        stride: of the block.
+        dilations: of the convolution that has the stride, and of those behind it: see `ResNet`.
     """
 
     expansion: int
-
-    def __init__(self, downsample: nn.Module | None) -> None:
-        super().__init__()
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = downsample
+    downsample: nn.Module | None
 
     @abstractmethod
     def residual(self, x: Tensor) -> Tensor:
@@ -52,23 +51,18 @@ class BasicBlock(_Block):
     expansion = 1
 
     def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int,
-        first_dilation: int,
-        dilation: int,
-        downsample: nn.Module | None,
+        self, in_channels: int, width: int, stride: int, dilations: tuple[int, int]
     ) -> None:
-        super().__init__(downsample)
-        self.conv1 = _conv3x3(in_channels, width, stride, first_dilation)
+        super().__init__()
+        self.conv1 = _conv3x3(in_channels, width, stride, dilations[0])
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3x3(width, width, 1, dilation)
+        self.conv2 = _conv3x3(width, width, 1, dilations[1])
         self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = _downsample(in_channels, width, stride)
 
     def residual(self, x: Tensor) -> Tensor:
         """conv, norm, ReLU, conv, norm."""
-        x = self.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         added: Tensor = self.bn2(self.conv2(x))
         return added
 
@@ -79,27 +73,22 @@ class Bottleneck(_Block):
     expansion = 4
 
     def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int,
-        first_dilation: int,
-        dilation: int,
-        downsample: nn.Module | None,
+        self, in_channels: int, width: int, stride: int, dilations: tuple[int, int]
     ) -> None:
-        super().__init__(downsample)
-        del dilation  # Nothing behind the convolution with the stride is wider than 1x1.
+        super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3x3(width, width, stride, first_dilation)
+        # Behind the convolution with the stride there is only a 1x1 one.
+        self.conv2 = _conv3x3(width, width, stride, dilations[0])
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
+        self.downsample = _downsample(in_channels, width * self.expansion, stride)
 
     def residual(self, x: Tensor) -> Tensor:
         """1x1, norm, ReLU, 3x3, norm, ReLU, 1x1, norm."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = F.relu(self.bn2(self.conv2(x)), inplace=True)
         added: Tensor = self.bn3(self.conv3(x))
         return added
 
@@ -172,7 +161,7 @@ class ResNet(Backbone):
             8 * expanded,
         )
         """Channels of the maps of layer1 to layer4."""
-        self._initialise()
+        initialise_convolutions(self)
 
     def stem(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> the map at a quarter of the size that `layer1` takes."""
@@ -189,12 +178,6 @@ class ResNet(Backbone):
         for ours, theirs in zip(list(self.modules()), list(other.modules()), strict=True):
             if isinstance(ours, _Block) and isinstance(theirs, _Block):
                 ours.downsample = theirs.downsample
-
-    def _initialise(self) -> None:
-        """Kaiming's normal initialisation of the convolutions, as in torchvision."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _deep_stem(width: int) -> nn.Sequential:
@@ -217,25 +200,19 @@ def _stage(
     stride: int,
     dilations: Sequence[tuple[int, int]],
 ) -> nn.Sequential:
-    out_channels = width * block.expansion
-    downsample = None
-    if stride != 1 or in_channels != out_channels:
-        downsample = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
-            nn.BatchNorm2d(out_channels),
-        )
-    first = block(in_channels, width, stride, *dilations[0], downsample)
-    rest = [block(out_channels, width, 1, *dilation, None) for dilation in dilations[1:]]
+    first = block(in_channels, width, stride, dilations[0])
+    rest = [block(width * block.expansion, width, 1, pair) for pair in dilations[1:]]
     return nn.Sequential(first, *rest)
 
 
-def _conv3x3(in_channels: int, out_channels: int, stride: int, dilation: int) -> nn.Conv2d:
-    return nn.Conv2d(
-        in_channels,
-        out_channels,
-        3,
-        stride=stride,
-        padding=dilation,
-        dilation=dilation,
-        bias=False,
+def _downsample(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """What a shortcut needs where the shape of the map changes."""
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
     )
+
+
+def _conv3x3(in_channels: int, out_channels: int, stride: int, dilation: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, stride, dilation, dilation, bias=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -87,8 +88,8 @@ def summarise(
     """Measure a network in evaluation mode, without computing anything.
 
     Args:
-        model: the name of a preset, a configuration, or a network, which is left alone: another of
-            its configuration is measured.
+        model: the name of a preset, a configuration, or a network, of which another one is built
+            and measured.
         size: height and width of the images, in pixels.
         batch: images of each modality.
 
@@ -97,7 +98,9 @@ def summarise(
     """
     if batch < 1:
         raise ValueError(f"batch is {batch}; wanted at least one image")
-    network = build_empty(_config_of(model))
+    if isinstance(model, str):
+        model = preset_config(model)
+    network = build_empty(model.config if isinstance(model, FAFNet) else model)
     # Tables that some networks of timm fill when they are built are not on that device yet.
     network = network.eval().to("meta")
     weights = {id(tensor): tensor for tensor in network.state_dict(keep_vars=True).values()}
@@ -122,14 +125,8 @@ def summarise(
     )
 
 
-def _config_of(model: str | FAFNetConfig | FAFNet) -> FAFNetConfig:
-    if isinstance(model, str):
-        return preset_config(model)
-    return model.config if isinstance(model, FAFNet) else model
-
-
 class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is entered, follows the memory of the tensors that operations return.
+    """Inside its `with` block, follows the memory of the tensors that operations return.
 
     Views and what is written in place cost nothing; memory is given back when the last tensor that
     refers to it is gone.
@@ -181,7 +178,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Recorder:
-    """Takes down stage after stage, from the difference that each makes."""
+    """Records the stages in their order, each as the difference that it makes."""
 
     def __init__(self, flops: FlopCounterMode) -> None:
         self.stages: list[StageSummary] = []
@@ -203,12 +200,17 @@ class _Recorder:
 
 def _watch(network: FAFNet, recorder: _Recorder) -> None:
     """Have every stage of `network` reported to `recorder`."""
-    for name, module in (("encoder", network.encoder), ("decoder", network.decoder)):
-        for stage_name, stage in _stages(name, module):
-            _watch_module(stage_name, stage, recorder)
+    for part in ("encoder", "decoder"):
+        for name, stage in _stages(part, network.get_submodule(part)):
+            stage.register_forward_pre_hook(lambda *_: recorder.enter())
+            stage.register_forward_hook(partial(_leave, recorder, name))
     for name, module in network.named_modules():
         if isinstance(module, Backbone):
             _watch_stem(name, module, recorder)
+
+
+def _leave(recorder: _Recorder, name: str, stage: nn.Module, _: Any, output: Any) -> None:
+    recorder.leave(name, stage.parameters(), output)
 
 
 def _stages(name: str, parent: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -223,15 +225,8 @@ def _stages(name: str, parent: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield path, child
 
 
-def _watch_module(name: str, module: nn.Module, recorder: _Recorder) -> None:
-    module.register_forward_pre_hook(lambda *_: recorder.enter())
-    module.register_forward_hook(
-        lambda module, _, output: recorder.leave(name, module.parameters(), output)
-    )
-
-
 def _watch_stem(name: str, backbone: Backbone, recorder: _Recorder) -> None:
-    """The stem is a method, which has no hooks: put another in its place, on this network only."""
+    """A stem is a method, which has no hooks: replace it, on this network only."""
     stem = backbone.stem
     layers = {id(p) for layer in _LAYERS for p in getattr(backbone, layer).parameters()}
     parameters = [p for p in backbone.parameters() if id(p) not in layers]

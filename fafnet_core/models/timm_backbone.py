@@ -20,9 +20,9 @@ from fafnet_core.models.backbone import Backbone
 
 _STRIDES = (4, 8, 16, 32)
 _FOR_EXAMPLE = "such as resnet50d, convnext_tiny or efficientnet_b0"
-# Neither square nor what any network is trained at, divisible by 32; and one that nothing divides.
+# Not square, and no size of a training: one divisible by 32, one with odd sides.
 _EVEN, _ODD = (96, 160), (109, 147)
-# What timm and its networks raise where they are asked for what they have not.
+# What timm and its networks raise when asked for something that they do not have.
 _REFUSALS = (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
@@ -45,8 +45,6 @@ class TimmBackbone(Backbone):
     def __init__(self, name: str, *, output_stride: int = 32) -> None:
         super().__init__()
         network = _create(name, output_stride)
-        self.least = 2 * output_stride
-        """Least height and width of an image: the deepest map then has two pixels a side."""
         strides = tuple(min(stride, output_stride) for stride in _STRIDES)
         parts, taps = _taken_apart(name, network)
         _check_strides(name, [stride for stride, _ in taps.values()], strides)
@@ -70,29 +68,9 @@ class TimmBackbone(Backbone):
         self._check_maps(name, strides)
 
     def stem(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> what `layer1` takes, in the layout of timm's network.
-
-        Raises:
-            ValueError: the image is so small that the deepest map would be a single pixel, or this
-                network cannot take its size.
-        """
-        # A trace records tensors only: this check would be a constant in it, and a warning.
-        if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-            self._check_size(*x.shape[-2:])
+        """(B, 3, H, W) -> what `layer1` takes, in the layout of timm's network."""
         entered: Tensor = self.entry(x)
         return entered
-
-    def _check_size(self, height: int, width: int) -> None:
-        if min(height, width) < self.least:
-            raise ValueError(
-                f"this backbone of timm takes images of at least {self.least} x {self.least}"
-                f" pixels; got {height} x {width} (height x width)"
-            )
-        if height % self.divisor or width % self.divisor:
-            raise ValueError(
-                f"this backbone of timm takes images whose sides are divisible by {self.divisor};"
-                f" got {height} x {width} (height x width): resize or crop them"
-            )
 
     def own_names(self, theirs: Iterable[str]) -> dict[str, str]:
         """Names of timm's whole network -> names here; those that have no part here are left out.
@@ -115,7 +93,7 @@ class TimmBackbone(Backbone):
         return names
 
     def _run_without_numbers(self, height: int, width: int) -> Sequence[Any]:
-        """The four maps of an image, on the meta device; takes no time, whatever the network."""
+        """The shapes of an image's four maps: run on the meta device, which takes no time."""
         state = dict(self.named_parameters()) | dict(self.named_buffers())
         meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
         self.eval()  # One image would not do for training.
@@ -127,7 +105,7 @@ class TimmBackbone(Backbone):
         return maps
 
     def _check_maps(self, name: str, strides: Sequence[int]) -> None:
-        """Learn now, not in training, what the network cannot do once it is cut."""
+        """Find out now, not in training, what the network cannot do once it is cut."""
         height, width = _EVEN
         try:
             maps = self._run_without_numbers(height, width)
@@ -220,7 +198,7 @@ def _create(name: str, output_stride: int) -> Any:
     options: dict[str, Any] = (
         {} if output_stride == _STRIDES[-1] else {"output_stride": output_stride}
     )
-    # Networks with windows can be told that their images are of any size; others do not know that.
+    # Networks with windows have an option for images of any size; others refuse it.
     for further in ({"strict_img_size": False}, {}):
         try:
             return _build(name, options | further)
@@ -228,7 +206,7 @@ def _create(name: str, output_stride: int) -> Any:
             refusal = error
     if not options:
         raise ValueError(f"timm cannot build '{name}' ({_first_line(refusal)})") from refusal
-    TimmBackbone(name)  # Says so where the network will not do at any output stride.
+    TimmBackbone(name)  # Raises where the network cannot be used at any output stride.
     raise ValueError(
         f"timm network '{name}' has no output stride {output_stride}; set output_stride to 32"
     ) from refusal

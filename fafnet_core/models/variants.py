@@ -1,8 +1,8 @@
 """The network as the paper's equations say, and as its authors' code computes it.
 
-Both are built from the same blocks. All that differs, beside the defaults of the configuration, is
-here; one thing more is left to the conversion of their checkpoints: biases in front of a batch
-norm, which the norm takes away again.
+Both are built from the same blocks. All differences but the defaults of the configuration are here;
+biases in front of a batch norm, which the norm takes away, are left to the conversion of their
+checkpoints.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fafnet_core.models.rgbd_fuse import Feedback, add_feedback
 
 @dataclass(frozen=True)
 class VariantRules:
-    """What tells one variant from another.
+    """What differs between the variants.
 
     Attributes:
         cross_fuse: equations 6-9.

@@ -17,8 +17,6 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def choose_device(name: str) -> torch.device:
     """Return the device of this name; "auto" is CUDA where there is one, otherwise the CPU.
@@ -57,11 +55,12 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if _has_native_bfloat16(device) else torch.float32
     if precision == "float16" and device.type == "cpu":
         raise ValueError("precision float16 needs a GPU; on a CPU use auto, float32 or bfloat16")
-    return _DTYPES[precision]
+    dtype: torch.dtype = getattr(torch, precision)
+    return dtype
 
 
 def use_threads(count: int) -> None:
-    """Let PyTorch use so many processor threads in this process."""
+    """Set how many processor threads PyTorch uses in this process."""
     torch.set_num_threads(count)
 
 
@@ -69,16 +68,15 @@ def keep_memory() -> None:
     """Let this process keep the memory that it frees, for the next frame.
 
     glibc gives large blocks back to the system and asks for them again, and the system clears every
-    page of them each time: a tenth of what a frame of `fafnet-nano` takes on a CPU. Call it when
-    the network is loaded, or what loading took is kept too. Elsewhere than with glibc this does
-    nothing.
+    page of them each time: a tenth of what a frame of `fafnet-nano` takes on a CPU. Call it after
+    the network is loaded, or the memory of loading is kept too. Without glibc this does nothing.
     """
     _glibc("mallopt", _M_TRIM_THRESHOLD, 2**31 - 1)
     _glibc("mallopt", _M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
 
 
 def give_memory_back() -> None:
-    """Give what is free back to the system, as when the network is not needed any more."""
+    """Give free memory back to the system, when the network is no longer needed."""
     _glibc("malloc_trim", 0)
 
 

@@ -25,8 +25,7 @@ class TorchRuntime:
 
     Attributes:
         model: the copy.
-        device: where it runs.
-        precision: the arithmetic in use.
+        device, precision: as of `Runtime`.
 
     Raises:
         ValueError: no such device or precision here.
@@ -63,8 +62,7 @@ class Normaliser:
     Args:
         normalisation: of both streams.
         stream: which of them.
-        device: of the tensors.
-        dtype: of the tensors.
+        device, dtype: of the tensors.
     """
 
     def __init__(

@@ -115,15 +115,10 @@ def _matlab_text(file: h5py.File, text: str) -> h5py.Reference:
     return dataset.ref
 
 
-def write_hdf5_header(path: Path) -> None:
+def _write_hdf5_header(path: Path) -> None:
     """Write MATLAB's own 512 bytes into the user block that the file was made with."""
     with path.open("r+b") as file:
         file.write(MATLAB_73.ljust(116) + b"\0" * 8 + b"\x00\x02IM")
-
-
-def class_mapping() -> NDArray[np.uint8]:
-    """The 894 classes' places among the 40; here class i goes to 1 + (i * 7) % 40."""
-    return (1 + (np.arange(1, 895) * 7) % 40).astype(np.uint8)
 
 
 def write_nyuv2(
@@ -149,7 +144,8 @@ def write_nyuv2(
     train = list(train or [i for i in range(1, frames + 1) if i not in test])
     scenes = list(scenes or [f"kitchen_{i // 2:04d}" for i in range(frames)])
     written = WrittenNYUv2(root, train, test, scenes)
-    mapping = class_mapping()
+    # The 894 classes' places among the 40.
+    mapping = (1 + (np.arange(1, 895) * 7) % 40).astype(np.uint8)
     first_of = {int(to): i + 1 for i, to in reversed(list(enumerate(mapping)))}
     back = np.zeros(256, np.uint16)
     for place in range(40):
@@ -186,7 +182,7 @@ def write_nyuv2(
         for i, scene in enumerate(scenes):
             references[0, i] = _matlab_text(file, scene)
         file.create_dataset("scenes", data=references, dtype=h5py.ref_dtype)
-    write_hdf5_header(path)
+    _write_hdf5_header(path)
     columns: dict[str, Any] = {
         "trainNdxs": np.array([[i] for i in train], np.uint16),
         "testNdxs": np.array([[i] for i in test], np.uint16),
@@ -244,8 +240,7 @@ _SCENES = (
 
 def rotate_bits(counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Store millimetres as SUN RGB-D does: bits rotated left by three."""
-    rotated: NDArray[np.uint16] = (counts << np.uint16(3)) | (counts >> np.uint16(13))
-    return rotated
+    return (counts << np.uint16(3)) | (counts >> np.uint16(13))
 
 
 def write_gray16(path: Path, counts: NDArray[np.uint16]) -> None:
@@ -290,7 +285,6 @@ def write_sunrgbd(
     *,
     frames: int = 8,
     test: Sequence[int] | None = None,
-    meta: bool = True,
 ) -> WrittenSUNRGBD:
     """Write the folder tree and the toolbox's files of SUN RGB-D into `root`.
 
@@ -298,19 +292,17 @@ def write_sunrgbd(
         root: folder, made if need be.
         frames: number of scene folders; the four sensors take turns. Images are small.
         test: places (from 0) of the test split's scenes, by default every third.
-        meta: write SUNRGBDMeta.mat too.
     """
     scenes = [_write_scene(root, number) for number in range(frames)]
     test = list(range(2, frames, 3)) if test is None else list(test)
     train = [i for i in range(frames) if i not in test]
-    if meta:
-        write_sun_meta(root, scenes)
+    _write_sun_meta(root, scenes)
     write_sun_labels(root, [scene.label for scene in scenes])
     write_sun_splits(root, [scenes[i].folder for i in train], [scenes[i].folder for i in test])
     return WrittenSUNRGBD(root, scenes, train, test)
 
 
-def write_sun_meta(root: Path, scenes: Sequence[WrittenScene]) -> None:
+def _write_sun_meta(root: Path, scenes: Sequence[WrittenScene]) -> None:
     """Write SUNRGBDMeta.mat: a struct array with the paths, K and Rtilt of each scene."""
     kinds = [(name, object) for name in (
         "sequenceName", "rgbpath", "rgbname", "depthpath", "depthname", "sensorType", "K", "Rtilt",
@@ -346,7 +338,7 @@ def write_sun_labels(root: Path, labels: Sequence[NDArray[np.uint8]]) -> None:
             references[i, 0] = stored.create_dataset(f"s{i}", data=from_one.T).ref
         group = file.create_group("SUNRGBD2Dseg")
         group.create_dataset("seglabel", data=references, dtype=h5py.ref_dtype)
-    write_hdf5_header(path)
+    _write_hdf5_header(path)
 
 
 def write_sun_splits(root: Path, train: Sequence[str], test: Sequence[str]) -> None:

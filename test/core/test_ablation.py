@@ -9,34 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tiny_networks import TINY, images, randomise_flows
 
 from fafnet_core.models import ABLATION, PRESETS, FAFNet, FAFNetConfig, ablation, ablation_arms
 from fafnet_core.models.fam import FlowAlignment
 
-TINY = FAFNetConfig(
-    num_classes=5,
-    backbone="resnet18",
-    width_multiplier=1 / 16,
-    output_stride=32,
-    mlp_reduction=2,
-    decoder_channels=8,
-)
-
 
 def build(arm: str) -> FAFNet:
     torch.manual_seed(0)
-    model = FAFNet(ablation(TINY, arm))
-    for module in model.modules():
-        if isinstance(module, FlowAlignment):  # Conv_flow starts at zero and lets no gradient by
-            nn.init.normal_(module.conv_flow.weight, std=0.05)
-    return model
-
-
-def images(batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    both = torch.randn(2, batch, 3, height, width, generator=generator)
-    return both[0], both[1]
+    return randomise_flows(FAFNet(ablation(TINY, arm)))
 
 
 @cache
@@ -45,22 +26,11 @@ def shapes(arm: str) -> Mapping[str, torch.Size]:
 
 
 def test_the_arms() -> None:
-    assert list(ABLATION) == [
-        "all-fams",
-        "no-fam",
-        "decoder-fam",
-        "fusion-fam",
-        "zero-flow",
-        "depth-only",
-        "without-acfm",
-        "baseline",
-        "rgb-only",
-        "hha-only",
-    ]
     for arm in ABLATION.values():
         assert arm.description
         assert "\n" not in arm.description
     assert list(ablation_arms(TINY)) == list(ABLATION)
+    assert len(set(ablation_arms(TINY).values())) == len(ABLATION)
 
 
 @pytest.mark.parametrize("arm", ABLATION)
@@ -76,11 +46,6 @@ def test_an_arm_is_the_whole_network_with_its_changes(arm: str) -> None:
 
 def test_all_of_the_papers_network_is_the_papers_network() -> None:
     assert ablation("fafnet-r101", "all-fams") == PRESETS["fafnet-r101"].config
-
-
-def test_no_two_arms_are_the_same() -> None:
-    arms = list(ablation_arms(TINY).values())
-    assert all(arms.count(config) == 1 for config in arms)
 
 
 @pytest.mark.parametrize("arm", ABLATION)
@@ -137,23 +102,13 @@ def test_one_modality_ignores_the_other(arm: str) -> None:
     assert not torch.equal(model(-rgb, -hha), expected)
 
 
-@pytest.mark.parametrize("arm", ["baseline", "rgb-only", "hha-only"])
-def test_a_gradient_reaches_every_parameter(arm: str) -> None:
-    model = build(arm).train()
-    model(*images(3, 64, 96)).square().mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().max() > 0, name
-
-
 @pytest.mark.parametrize(
     ("base", "arm", "message"),
     [
         ("fafnet-nanno", "no-fam", r"'fafnet-nanno'.*'fafnet-nano'"),
         ("fafnet-nano", "no-fams", r"'no-fams': did you mean 'no-fam'"),
         ("fafnet-nano", "x", r"known: all-fams, baseline"),
-        ("fafnet-release", "baseline", r"arm baseline.*fusion of variant release must be"),
+        ("fafnet-release", "baseline", "arm baseline.*fusion"),
     ],
 )
 def test_errors_help(base: str, arm: str, message: str) -> None:

@@ -244,7 +244,7 @@ def test_a_configuration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     [
         ("broken.safetensors", "nothing", "not a safetensors file"),
         ("wrong.yaml", "bakbone: resnet18", "did you mean 'backbone'"),
-        ("wrong.yaml", "backbone: resnet19", "line 1: backbone must be one of"),
+        ("wrong.yaml", "backbone: resnet19", "line 1: backbone is"),
         ("wrong.yaml", "- resnet18", "wanted keys with values"),
         ("wrong.yaml", "{", "wrong.yaml, line 1: not YAML"),
         ("wrong.yaml", "[" * 20_000, "wrong.yaml: nested"),
@@ -291,7 +291,7 @@ def test_a_folder_without_a_checkpoint_fails(
         (["nano", "--set", f"acfm={'[' * 20_000}"], "nested"),
         (["nano", "--set", "acmf=false"], "did you mean 'acfm'?"),
         (["nano", "--set", "acfm=7"], "acfm is 7; wanted true or false"),
-        (["nano", "--classes", "256"], "num_classes must be a whole number, 1 to 255"),
+        (["nano", "--classes", "256"], "num_classes is 256"),
         (["release", "--ablation"], "variant release"),
         (["--ablation"], "which network?"),
         (["--set", "acfm=false"], "which network?"),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from tiny_networks import TINY
+from tiny_training import same_bits
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model, load_checkpoint
 from fafnet_core.checkpoints.checkpoint import read_metadata
@@ -22,14 +24,8 @@ from fafnet_core.inference import Segmenter
 from fafnet_core.labels import NYU40, SUN37
 from fafnet_core.normalisation import Normalisation
 
-CONFIG = FAFNetConfig(
-    backbone="resnet18",
-    width_multiplier=0.0625,
-    output_stride=32,
-    num_classes=37,
-    decoder_channels=8,
-    mlp_reduction=4,
-)
+CONFIG = replace(TINY, num_classes=37)
+FILES = {"README.md", "config.json", "model.safetensors"}
 NORMALISATION = Normalisation(hha_mean=(0.5, 0.25, 0.125))
 
 
@@ -54,16 +50,11 @@ def folder(model: FAFNet, tmp_path: Path) -> Path:
 
 
 def same(one: FAFNet, other: FAFNet) -> bool:
-    theirs = other.state_dict()
-    return all(torch.equal(tensor, theirs[name]) for name, tensor in one.state_dict().items())
+    return same_bits(one.state_dict(), other.state_dict())
 
 
 def test_a_folder_brings_everything_back(model: FAFNet, folder: Path) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md",
-        "config.json",
-        "model.safetensors",
-    ]
+    assert {path.name for path in folder.iterdir()} == FILES
     loaded = load_pretrained(folder)
     assert loaded.config == CONFIG
     assert same(loaded, model)
@@ -87,7 +78,7 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
         "label set `sun37`",
         "| 36 | bag |",
         "| hha | 0.5, 0.25, 0.125 | 0.229, 0.224, 0.225 |",
-        "| width_multiplier | 0.0625 |",
+        "| width_multiplier | 0.125 |",
         "| trained on | a/b |",
         "Trained at 64x48 (width x height)",
     ):
@@ -112,61 +103,32 @@ def test_a_label_set_of_another_size_writes_nothing(model: FAFNet, tmp_path: Pat
     assert not (tmp_path / "net").exists()
 
 
-def test_what_no_checkpoint_can_hold_makes_no_folder(model: FAFNet, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="notes"):
-        save_pretrained(model, tmp_path / "a", label_set=SUN37, notes={"path": tmp_path})
-    with pytest.raises(ValueError, match="float16"):
-        save_pretrained(copy.deepcopy(model).half(), tmp_path / "b", label_set=SUN37)
-    with pytest.raises(ValueError, match="33"):
-        save_pretrained(model, tmp_path / "c", label_set=SUN37, input_size=(32, 32))
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("has_card", [False, True])
 def test_what_would_be_uploaded(
     model: FAFNet, has_card: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
-    calls: list[tuple[str, Any]] = []
 
     class Api:
-        def __init__(self, token: str | None = None) -> None:
-            calls.append(("token", token))
-
         def create_repo(self, repo_id: str, private: bool | None, exist_ok: bool) -> Any:
-            calls.append(("repository", (repo_id, private, exist_ok)))
+            assert (repo_id, private, exist_ok) == ("me/net", True, True)
             return SimpleNamespace(repo_id=repo_id)
 
-        def file_exists(self, repo_id: str, filename: str, *, revision: str | None) -> bool:
-            calls.append(("asked", (repo_id, filename, revision)))
+        def file_exists(self, *asked: str, revision: str | None) -> bool:
+            assert (*asked, revision) == ("me/net", "README.md", "next")
             return has_card
 
         def upload_folder(self, *, folder_path: str, **told: Any) -> str:
             folder = Path(folder_path)
-            calls.append(("files", sorted(path.name for path in folder.iterdir())))
-            assert read_metadata(folder / "model.safetensors").label_set == SUN37
+            assert {path.name for path in folder.iterdir()} == FILES
             assert same(load_checkpoint(folder / "model.safetensors"), model)
-            calls.append(("told", {key: value for key, value in told.items() if value is not None}))
+            assert (told["repo_id"], told["revision"]) == ("me/net", "next")
+            assert told["ignore_patterns"] == (["README.md"] if has_card else None)
             return "hub/commit/1"
 
     monkeypatch.setattr("huggingface_hub.HfApi", Api)
     address = push_to_hub(model, "me/net", label_set=SUN37, private=True, branch="next")
     assert address == "hub/commit/1"
-    assert calls == [
-        ("token", None),
-        ("repository", ("me/net", True, True)),
-        ("asked", ("me/net", "README.md", "next")),
-        ("files", ["README.md", "config.json", "model.safetensors"]),
-        (
-            "told",
-            {
-                "repo_id": "me/net",
-                "commit_message": "Add a FAFNet",
-                "revision": "next",
-                **({"ignore_patterns": ["README.md"]} if has_card else {}),
-            },
-        ),
-    ]
 
 
 def test_uploading_without_a_network(model: FAFNet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,14 +137,10 @@ def test_uploading_without_a_network(model: FAFNet, monkeypatch: pytest.MonkeyPa
     class UnreachableError(Exception):
         """As that of httpx, which is no OSError."""
 
-    class Api:
-        def __init__(self, token: str | None = None) -> None:
-            pass
+    def unreachable(**_: Any) -> Any:
+        raise UnreachableError("no such host\n\nsee the manual")
 
-        def create_repo(self, **_: Any) -> Any:
-            raise UnreachableError("no such host\n\nsee the manual")
-
-    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda _, **kw: unreachable(**kw))
     with pytest.raises(OSError, match="no such host see the manual"):
         push_to_hub(model, "me/net", label_set=SUN37)
 
@@ -195,7 +153,7 @@ def repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any,
 
     asked: list[tuple[Any, ...]] = []
 
-    def download(repo_id: str, filename: str, revision: str | None = None, **_: Any) -> str:
+    def download(repo_id: str, filename: str, revision: str | None = None) -> str:
         asked.append((repo_id, filename, revision))
         if repo_id == "far/away":
             logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s")
@@ -224,6 +182,8 @@ def test_a_scheme_is_never_a_folder(
     Path("me/net").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="me/net"):
         load_pretrained("me/net")
+    with pytest.raises(ValueError, match="hf://owner/name"):
+        load_pretrained("none")
     assert not repository
     assert same(load_pretrained("hf://me/net@v1"), model)
 
@@ -238,20 +198,11 @@ def test_the_configuration_beside_the_checkpoint_is_not_needed(
     assert same(load_pretrained(folder), model)
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
-def test_devices_that_are_not_there(repository: list[Any], device: str) -> None:
-    with pytest.raises(ValueError, match=device):
-        load_pretrained("me/net", device=device)
-    assert not repository
-
-
 def test_without_a_network(repository: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     level = logging.getLogger("huggingface_hub").level
     for ask in (resolve, load_pretrained):
         with pytest.raises(OSError, match="cannot be reached"):
             ask("hf://far/away")
-    with pytest.raises(OSError, match="not kept"):
-        load_pretrained("far/away", local_files_only=True)
     assert not caplog.records
     assert logging.getLogger("huggingface_hub").level == level
 
@@ -274,12 +225,6 @@ def test_a_segmenter_of_a_folder_or_a_repository(folder: Path, repository: list[
         assert segmenter.label_set == SUN37
         assert segmenter.input_size == (48, 64)
     assert repository == [("me/net", "model.safetensors", None)]
-
-
-def test_a_folder_that_is_not_there(folder: Path, tmp_path: Path) -> None:
-    for source in (tmp_path / "none", folder / "model.safetensors"):
-        with pytest.raises(FileNotFoundError, match="load_checkpoint"):
-            load_pretrained(source)
 
 
 @pytest.mark.parametrize("name", ["hf://", "hf://net", "hf://a/b/c", "hf-hub:net"])

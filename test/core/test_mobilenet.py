@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_networks import streams
 from torch import Tensor, nn
 
-from fafnet_core import FAFNetConfig, build_model
+from fafnet_core import build_model
 from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.models.config import preset_config
-from fafnet_core.models.encoder import TwoStreamEncoder
-from fafnet_core.models.mobilenet import InvertedResidual, MobileNet
+from fafnet_core.models.mobilenet import MobileNet
+from fafnet_core.models.resnet import ResNet
 
 FIRST = (1, 4, 7, 14)
 """Torchvision's number of the first block of each stage."""
@@ -63,19 +64,6 @@ def test_dilation_gives_the_strided_map_at_every_second_pixel(name: str) -> None
     torch.testing.assert_close(dense(image)[3][..., ::2, ::2], strided(image)[3])
 
 
-def test_a_block_adds_its_input_only_where_the_shape_stays() -> None:
-    same = InvertedResidual(8, 8, expansion=6).eval()
-    for parameter in same.parameters():
-        torch.nn.init.zeros_(parameter)
-    x = torch.randn(1, 8, 5, 7)
-    with torch.inference_mode():
-        assert torch.equal(same(x.clone()), x)
-        wider = InvertedResidual(8, 16, expansion=6).eval()
-        for parameter in wider.parameters():
-            torch.nn.init.zeros_(parameter)
-        assert torch.equal(wider(x), torch.zeros(1, 16, 5, 7))
-
-
 def test_torchvisions_names_have_a_place_each() -> None:
     network = MobileNet()
     theirs = ["features.0.0.weight", "features.1.conv.1.weight", "features.2.conv.0.0.weight"]
@@ -93,19 +81,6 @@ def test_torchvisions_names_have_a_place_each() -> None:
 def test_widths_are_multiples_of_eight() -> None:
     assert MobileNet(width_multiplier=0.35).channels == (8, 16, 32, 112)
     assert MobileNet(width_multiplier=1.4).channels == (32, 48, 136, 448)
-
-
-def test_the_preset_is_small_and_has_every_block_of_the_paper() -> None:
-    model = build_model("fafnet-mobile")
-    assert sum(parameter.numel() for parameter in model.parameters()) < 7e6
-    config = model.config
-    assert (config.fusion, config.acfm, config.warp) == ("rgbd_fuse", True, "both")
-    assert config.fusion_alignment == config.decoder_alignment == "flow"
-
-
-def test_the_release_takes_no_mobilenet() -> None:
-    with pytest.raises(ValueError, match="ResNet"):
-        FAFNetConfig(variant="release", backbone="mobilenet_v2")
 
 
 def torchvisions() -> dict[str, Tensor]:
@@ -128,8 +103,7 @@ def test_torchvisions_file_fills_both_streams(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "mobilenet_v2.pth")
     model = build_model(replace(preset_config("fafnet-mobile"), backbone="mobilenet_v2"))
     report = load_backbone(model, tmp_path / "mobilenet_v2.pth")
-    assert isinstance(model.encoder, TwoStreamEncoder)
-    for stream in (model.encoder.rgb_stream, model.encoder.depth_stream):
+    for stream in streams(model):
         assert isinstance(stream, MobileNet)
         own = stream.state_dict()
         places = stream.own_names(state)
@@ -139,9 +113,6 @@ def test_torchvisions_file_fills_both_streams(tmp_path: Path) -> None:
 
 
 def test_another_networks_file_is_refused_by_its_name(tmp_path: Path) -> None:
-    encoder = build_model("fafnet-nano").encoder
-    assert isinstance(encoder, TwoStreamEncoder)
-    state = encoder.rgb_stream.state_dict()
-    torch.save(state, tmp_path / "resnet.pth")
+    torch.save(ResNet("resnet18").state_dict(), tmp_path / "resnet.pth")
     with pytest.raises(ValueError, match="mobilenet_multi_avg"):
         load_backbone(build_model("fafnet-mobile"), tmp_path / "resnet.pth")

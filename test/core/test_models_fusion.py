@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from fafnet_core.models.acfm import AttentionCrossFusion
 from fafnet_core.models.controls import IdentityFusion, PassThrough
-from fafnet_core.models.fam import FlowAlignment
 from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
 
 Array = NDArray[np.float64]
@@ -85,15 +84,3 @@ def test_without_feedback_the_streams_go_on_as_they_are() -> None:
     assert torch.equal(feat_fused, rgb_feat + depth_feat)
     assert rgb is rgb_feat
     assert depth is depth_feat
-
-
-def test_depth_only_leaves_the_rgb_map_unwarped() -> None:
-    torch.manual_seed(0)
-    align_depth = FlowAlignment(4)
-    nn.init.normal_(align_depth.conv_flow.weight)
-    fuse = RGBDFuse(AttentionCrossFusion(4), PassThrough(), align_depth)
-    rgb_feat, depth_feat = torch.rand(2, 1, 4, 6, 8)
-    rgb_fused, depth_fused = fuse.acfm(rgb_feat, depth_feat)
-    feat_fused, rgb, _ = fuse(rgb_feat, depth_feat)
-    assert torch.equal(rgb, rgb_feat + rgb_fused)
-    assert torch.equal(feat_fused, rgb_fused + align_depth(rgb_fused, depth_fused))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_networks import streams, unchanged
 from torch import Tensor
 
 from fafnet_core import FAFNet, FAFNetConfig, build_model
 from fafnet_core.checkpoints.pretrained import load_backbone
-from fafnet_core.models.encoder import TwoStreamEncoder
 from fafnet_core.models.resnet import ResNet
 
 State = dict[str, Tensor]
@@ -48,15 +48,9 @@ def state(narrow: None) -> State:
     return weights()
 
 
-def streams(model: FAFNet) -> list[State]:
-    assert isinstance(model.encoder, TwoStreamEncoder)
-    return [model.encoder.rgb_stream.state_dict(), model.encoder.depth_stream.state_dict()]
-
-
 def holds(model: FAFNet, state: State) -> bool:
-    return all(
-        torch.equal(tensor, state[name]) for own in streams(model) for name, tensor in own.items()
-    )
+    own = [item for stream in streams(model) for item in stream.state_dict().items()]
+    return all(torch.equal(tensor, state[name]) for name, tensor in own)
 
 
 WRITERS: dict[str, Callable[[State, Path], None]] = {
@@ -77,24 +71,14 @@ def test_both_streams_start_from_the_same_weights(state: State, tmp_path: Path, 
     path = tmp_path / "weights"  # What a file is, its name need not say.
     WRITERS[form](state, path)
     model = network()
-    decoder = {name: t.clone() for name, t in model.decoder.state_dict().items()}
-    report = load_backbone(model, path)
+    with unchanged(model.decoder):
+        report = load_backbone(model, path)
     assert holds(model, state)
-    assert all(torch.equal(t, decoder[name]) for name, t in model.decoder.state_dict().items())
     assert (len(report.taken), report.kept) == (120, ())
     assert {name.split(".")[-2] for name in report.left} == {"fc"}
     assert report.streams == ("rgb_stream", "depth_stream")
     assert f"{path}: 120 tensors taken into rgb_stream and depth_stream" in str(report)
     assert "kept as they were: nothing" in str(report)
-
-
-def test_the_streams_stay_separate(state: State, tmp_path: Path) -> None:
-    torch.save(state, tmp_path / "w.pth")
-    model = network()
-    load_backbone(model, tmp_path / "w.pth")
-    assert isinstance(model.encoder, TwoStreamEncoder)
-    rgb, depth = model.encoder.rgb_stream.parameters(), model.encoder.depth_stream.parameters()
-    assert not {p.data_ptr() for p in rgb} & {p.data_ptr() for p in depth}
 
 
 def test_a_stream_alone_and_half_precision(state: State, tmp_path: Path) -> None:
@@ -117,14 +101,6 @@ def test_files_from_before_batch_norms_counted(state: State, tmp_path: Path) -> 
     assert "and 14 more" in str(report)
 
 
-@pytest.mark.parametrize("output_stride", [8, 16])
-def test_dilation_changes_no_weight(state: State, tmp_path: Path, output_stride: int) -> None:
-    torch.save(state, tmp_path / "w.pth")
-    model = network(output_stride=output_stride)
-    load_backbone(model, tmp_path / "w.pth")
-    assert holds(model, state)
-
-
 def test_the_release_with_its_shared_shortcuts(tmp_path: Path) -> None:
     deep = weights("resnet18_v1c")
     torch.save({"model": deep}, tmp_path / "w.pth")
@@ -132,9 +108,8 @@ def test_the_release_with_its_shared_shortcuts(tmp_path: Path) -> None:
     report = load_backbone(model, tmp_path / "w.pth")
     assert holds(model, deep)
     assert "conv1.0.weight" in report.taken
-    assert isinstance(model.encoder, TwoStreamEncoder)
     name = "layer2.0.downsample.0"
-    rgb, depth = model.encoder.rgb_stream, model.encoder.depth_stream
+    rgb, depth = streams(model)
     assert rgb.get_submodule(name) is depth.get_submodule(name)
 
 
@@ -153,30 +128,29 @@ def test_another_resnet_is_named_and_nothing_is_taken(
 ) -> None:
     torch.save(weights(came), tmp_path / "w.pth")
     model = network(wanted)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(ValueError, match=f"{came}.*{wanted}"):
+    with unchanged(model), pytest.raises(ValueError, match=f"{came}.*{wanted}"):
         load_backbone(model, tmp_path / "w.pth")
-    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
 
 
-def test_other_weights_are_refused_with_what_they_are(state: State, tmp_path: Path) -> None:
-    path = tmp_path / "w.pth"
-    model = network()
-    torch.save({name: t for name, t in state.items() if "layer4.1" not in name}, path)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"blocks.0.attn.qkv.weight": torch.zeros(3)}, "qkv"),
+        ([1, 2], "no weights"),
+    ],
+)
+def test_other_content_is_refused_with_what_it_is(
+    tmp_path: Path, content: object, message: str
+) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=message):
+        load_backbone(network(), tmp_path / "w.pth")
+
+
+def test_missing_tensors_are_counted(state: State, tmp_path: Path) -> None:
+    torch.save({name: t for name, t in state.items() if "layer4.1" not in name}, tmp_path / "w.pth")
     with pytest.raises(ValueError, match="10 of 120"):
-        load_backbone(model, path)
-    torch.save(state | {"bn1.bias": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match=r"bn1\.bias"):
-        load_backbone(model, path)
-    torch.save(state | {"bn1.bias": torch.zeros(8, dtype=torch.int8)}, path)
-    with pytest.raises(ValueError, match="int8"):
-        load_backbone(model, path)
-    torch.save({"blocks.0.attn.qkv.weight": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match="qkv"):
-        load_backbone(model, path)
-    torch.save([1, 2], path)
-    with pytest.raises(ValueError, match="no weights"):
-        load_backbone(model, path)
+        load_backbone(network(), tmp_path / "w.pth")
 
 
 def test_a_network_of_another_width_says_so(tmp_path: Path) -> None:
@@ -202,7 +176,7 @@ def test_what_would_run_is_refused_unrun(
         torch.save(
             {"conv1.weight": Malicious()}, path, _use_new_zipfile_serialization=form == "zip"
         )
-    with pytest.raises(ValueError, match="plain weights"):
+    with pytest.raises(ValueError, match=r"no part of a checkpoint|cannot be read"):
         load_backbone(network(), path)
     assert not (tmp_path / "pwned").exists()
 
@@ -213,7 +187,8 @@ def test_what_would_run_is_refused_unrun(
         (lambda x: x.to_sparse(), "sparse, nested or empty"),
         (lambda x: x.to("meta"), "sparse, nested or empty"),
         (lambda x: torch.full_like(x, float("nan")), "not finite"),
-        (lambda x: x[..., :2], "another shape"),
+        (lambda x: x[..., :2], r"layer4\.1\.conv2\.weight is"),
+        (lambda x: x.to(torch.int8), "int8"),
     ],
 )
 def test_a_file_with_one_bad_tensor_leaves_the_network_as_it_was(
@@ -222,10 +197,8 @@ def test_a_file_with_one_bad_tensor_leaves_the_network_as_it_was(
     name = "layer4.1.conv2.weight"
     torch.save(state | {name: change(state[name])}, tmp_path / "w.pth")
     model = network()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(ValueError, match=message):
+    with unchanged(model), pytest.raises(ValueError, match=message):
         load_backbone(model, tmp_path / "w.pth")
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_a_file_with_two_such_networks_is_refused(tmp_path: Path) -> None:
@@ -241,12 +214,9 @@ def test_broken_and_missing_files(state: State, tmp_path: Path) -> None:
     save_file(state, tmp_path / "w.safetensors")
     for path in list(tmp_path.iterdir()):
         path.write_bytes(path.read_bytes()[:5000])
-        with pytest.raises(ValueError, match=r"plain|whole"):
+        with pytest.raises(ValueError, match="cut short"):
             load_backbone(model, path)
-    (tmp_path / "empty").touch()
-    with pytest.raises(ValueError, match="plain weights"):
-        load_backbone(model, tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match="no weights"):
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
         load_backbone(model, tmp_path / "none.pth")
 
 

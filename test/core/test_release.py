@@ -17,15 +17,16 @@ import pytest
 import torch
 from release_state import R50, random_images, random_state, shapes
 from safetensors.torch import save_file
+from tiny_networks import streams
+from tiny_training import same_bits
 from torch import Tensor
 
-from fafnet_core import FAFNet, load_checkpoint
+from fafnet_core import load_checkpoint
 from fafnet_core.checkpoints.checkpoint import read_metadata
 from fafnet_core.checkpoints.release import NORMALISATION, Converted, convert_release
 from fafnet_core.checkpoints.release_file import read_release_file
 from fafnet_core.cli.main import main
-from fafnet_core.labels import NYU40, SUN37
-from fafnet_core.models.fam import FlowAlignment
+from fafnet_core.labels import SUN37
 
 State = dict[str, Tensor]
 REFERENCE = json.loads((Path(__file__).parent / "data" / "release_logits.json").read_text())
@@ -68,70 +69,15 @@ def write(path: Path, state: State, **others: Any) -> Path:
     return path
 
 
-def distance(model: FAFNet) -> float:
-    """From the logits of the authors' code, as a part of the largest of them."""
+def test_the_logits_are_those_of_the_authors_code(converted: Converted) -> None:
     height, width = REFERENCE["size"]
     with torch.inference_mode():
-        logits = model(*random_images(1, height, width, REFERENCE["seed"]))[0]
+        logits = converted.model(*random_images(1, height, width, REFERENCE["seed"]))[0]
     found = logits[tuple(torch.tensor(REFERENCE["places"]).unbind(1))]
-    difference = (found - torch.tensor(REFERENCE["logits"])).abs().max()
-    return float(difference) / float(REFERENCE["largest"])
-
-
-def test_the_logits_are_those_of_the_authors_code(converted: Converted) -> None:
-    assert distance(converted.model) < 1e-5
+    # A part of the conversion undone is off by hundredths.
+    atol = 1e-5 * REFERENCE["largest"]
+    torch.testing.assert_close(found, torch.tensor(REFERENCE["logits"]), rtol=0, atol=atol)
     assert converted.label_set == SUN37
-
-
-def turn_halves(model: FAFNet, _: State) -> None:
-    for module in model.decoder.modules():
-        if isinstance(module, FlowAlignment):
-            module.conv_flow.weight.copy_(module.conv_flow.weight.roll(128, dims=1))
-
-
-def take_no_bias(model: FAFNet, state: State) -> None:
-    norm: Any = model.get_submodule("decoder.laterals.1.1")
-    norm.running_mean += state["head.fpn_in.1.0.bias"]
-
-
-def take_no_flow(model: FAFNet, _: State) -> None:
-    for module in model.encoder.modules():
-        if isinstance(module, FlowAlignment):
-            module.conv_flow.weight.zero_()
-
-
-def take_the_unused_flow(model: FAFNet, state: State) -> None:
-    align: Any = model.get_submodule("encoder.fuse1.align_depth")
-    align.conv_flow.weight.copy_(state["backbone.sagates.0.flow_make.weight"])
-
-
-def exchange_mlps(model: FAFNet, state: State) -> None:
-    acfm: Any = model.get_submodule("encoder.fuse2.acfm")
-    acfm.mlp_rgb[2].bias.copy_(state["backbone.sagates.1.fsp2.filter.fc.2.bias"])
-    acfm.mlp_depth[2].bias.copy_(state["backbone.sagates.1.fsp1.filter.fc.2.bias"])
-
-
-@pytest.mark.parametrize(
-    "spoil", [turn_halves, take_no_bias, take_no_flow, take_the_unused_flow, exchange_mlps]
-)
-def test_the_comparison_would_see_a_mistake(
-    state: State, converted: Converted, spoil: Callable[[FAFNet, State], None]
-) -> None:
-    before = {name: tensor.clone() for name, tensor in converted.model.state_dict().items()}
-    with torch.no_grad():
-        spoil(converted.model, state)
-    assert distance(converted.model) > 1e-3
-    converted.model.load_state_dict(before)
-
-
-def check_sharing(model: FAFNet) -> None:
-    encoder: Any = model.encoder
-    for layer in ("layer1", "layer2", "layer3", "layer4"):
-        first, again = (
-            getattr(stream, layer)[0].downsample
-            for stream in (encoder.rgb_stream, encoder.depth_stream)
-        )
-        assert first is again
 
 
 @pytest.mark.parametrize("depths", [R50, (3, 4, 23, 3), (3, 8, 36, 3)])
@@ -164,7 +110,7 @@ def test_other_ways_to_write_the_same_state(
 ) -> None:
     found = convert_release(change(flat_state())).model.state_dict()
     wanted = flat_converted.model.state_dict()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert same_bits(found, wanted)
 
 
 def test_a_state_of_its_own_and_safetensors_are_read(tmp_path: Path) -> None:
@@ -217,7 +163,6 @@ NAN = torch.full((256,), torch.nan)
         ({"head.conv_last.0.1.bias": torch.zeros(255)}, r"\(255,\), wanted \(256,\)"),
         ({"head.fpn_in.0.0.bias": torch.zeros(255)}, r"\(255,\), wanted \(256,\)"),
         ({"head.conv_last.0.1.bias": torch.zeros(256).int()}, "int32, wanted torch.float32"),
-        ({"head.conv_last.0.1.bias": NAN.to(torch.complex64)}, "complex64, wanted"),
         ({"head.conv_last.0.1.num_batches_tracked": torch.tensor(0.5)}, "wanted torch.int64"),
         ({"head.conv_last.0.1.bias": torch.zeros(256).to_sparse()}, "sparse"),
         ({"head.conv_last.0.1.bias": torch.zeros(256, device="meta")}, "empty kind"),
@@ -235,13 +180,6 @@ def test_a_state_that_does_not_fit_is_refused(change: dict[Any, Any], message: s
     state: dict[Any, Any] = {**flat_state(), **change}
     with pytest.raises(ValueError, match=message):
         convert_release({name: tensor for name, tensor in state.items() if tensor is not None})
-
-
-def test_other_classes_than_expected_are_refused() -> None:
-    with pytest.raises(ValueError, match="sun37"):
-        convert_release(flat_state(), NYU40)
-    with pytest.raises(ValueError, match="no head"):
-        convert_release({})
 
 
 class Malicious:
@@ -265,7 +203,6 @@ def bad_files(folder: Path, marker: Path) -> dict[str, tuple[Path, str]]:
     torch.save([1, 2], folder / "list")
     for name, written in {
         "half": content[: len(content) // 2],
-        "empty": b"",
         "text": b"no checkpoint at all",
         "pickle": pickle.dumps(Malicious(marker)),
         "safetensors": (20).to_bytes(8, "little") + b"{",
@@ -276,7 +213,6 @@ def bad_files(folder: Path, marker: Path) -> dict[str, tuple[Path, str]]:
     write(folder / "state", [1, 2])  # type: ignore[arg-type]
     said = {
         "half": "cut short",
-        "empty": "neither a file of torch.save",
         "text": "neither a file of torch.save",
         "pickle": "neither a file of torch.save",
         "old": "neither a file of torch.save",
@@ -302,12 +238,6 @@ def test_bad_files_are_refused_with_nothing_run_and_nothing_written(
         assert error.count("\n") == 1, name
         assert not marker.exists(), name
     assert not out.parent.exists()
-
-
-def test_the_malicious_file_would_have_run(tmp_path: Path) -> None:
-    path = write(tmp_path / "code", {}, best_score=Malicious(tmp_path / "marker"))
-    torch.load(path, weights_only=False)
-    assert (tmp_path / "marker").exists()
 
 
 def test_where_pytorch_cannot_read_a_numpy_number_it_says_what_to_do(
@@ -389,9 +319,11 @@ def test_what_was_taken_is_said(
     assert metadata.label_set == SUN37
     assert metadata.normalisation == NORMALISATION
     assert metadata.notes["iterations"] == 41000
-    found, wanted = model.state_dict(), flat_converted.model.state_dict()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-    check_sharing(model)
+    assert same_bits(model.state_dict(), flat_converted.model.state_dict())
+    rgb_stream, depth_stream = streams(model)
+    for layer in ("layer1", "layer2", "layer3", "layer4"):
+        name = f"{layer}.0.downsample"
+        assert rgb_stream.get_submodule(name) is depth_stream.get_submodule(name)
 
     monkeypatch.setattr("fafnet_core.save_checkpoint", lambda *_, **__: None, raising=False)
     assert main(arguments) == 0

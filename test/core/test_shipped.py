@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from fafnet_core.checkpoints.checkpoint import read_metadata
 from fafnet_core.checkpoints.shipped import checkpoint_file
@@ -17,7 +16,7 @@ from fafnet_core.inference import DEFAULT_CHECKPOINT, Segmenter
 from fafnet_core.labels import NYU40
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.rooms.sensor import SensorConfig
-from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
+from fafnet_core.samples import RgbdSegmentationDataset
 
 # Rooms of a seed that nothing was trained with, fewer than docs/results.md has.
 ROOMS = SyntheticData(
@@ -34,19 +33,13 @@ def pixel_accuracy(dataset: RgbdSegmentationDataset, frames: range, lost: str = 
     confusion = ConfusionMatrix(len(NYU40))
     for index in frames:
         sample = dataset.read(index)
-        rgb, depth_m = images(sample, lost)
+        assert sample.depth_m is not None
         assert sample.camera is not None
+        rgb = np.zeros_like(sample.rgb) if lost == "colour" else sample.rgb
+        depth_m = np.zeros_like(sample.depth_m) if lost == "depth" else sample.depth_m
         labels = segmenter().segment(rgb, depth_m, sample.camera.matrix).labels
         confusion.update(labels, sample.label)
     return confusion.compute().pixel_accuracy
-
-
-def images(sample: RgbdSample, lost: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    assert sample.depth_m is not None
-    return (
-        np.zeros_like(sample.rgb) if lost == "colour" else sample.rgb,
-        np.zeros_like(sample.depth_m) if lost == "depth" else sample.depth_m,
-    )
 
 
 def test_it_is_small_and_says_what_it_is() -> None:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
+from tiny_networks import TINY
 from torch import Tensor, nn
 
 from fafnet_core.models import FAFNet, FAFNetConfig, ablation
 from fafnet_core.models.summary import LiveTensors, ModelSummary, summarise
-
-TINY = FAFNetConfig(
-    num_classes=5,
-    backbone="resnet18",
-    width_multiplier=1 / 8,
-    output_stride=32,
-    mlp_reduction=2,
-    decoder_channels=16,
-)
 
 
 @cache
@@ -122,26 +112,6 @@ def test_cost_grows_with_the_images() -> None:
     assert twice.stages[0].shape == (2, 8, 16, 24)
 
 
-def test_live_tensors_by_hand() -> None:
-    with LiveTensors() as live:
-        x = torch.empty(1000)
-        assert live.alive == 4000
-        y = x + 1
-        assert live.alive == 8000
-        x.view(10, 100)[0].add_(1)  # a view, and in place
-        assert (live.alive, live.peak) == (8000, 8000)
-        part = y[:10]
-        del y
-        assert live.alive == 8000  # a part keeps all of it
-        del part
-        assert live.alive == 4000
-        x = torch.cat((x, x, x)).double()
-        assert live.alive == 24000
-    assert live.peak == 4000 + 12000 + 24000
-    _ = x + 1
-    assert live.peak == 40000  # after it is left, nothing counts
-
-
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @torch.no_grad()
 def test_the_peak_of_a_small_network_by_hand(device: str) -> None:
@@ -180,19 +150,6 @@ def test_model_and_random_numbers_are_left_alone() -> None:
     assert model.training
     assert not any(module._forward_hooks for module in model.modules())
     assert "stem" not in vars(model.get_submodule("encoder.rgb_stream"))
-
-
-def test_to_json_and_back() -> None:
-    summary = cost("all-fams")
-    values = json.loads(json.dumps(summary.to_dict()))
-    assert FAFNetConfig.from_dict(values["config"]) == summary.config
-    assert values["stages"][-1] == {
-        "name": "upsampling",
-        "shape": [1, 5, 64, 96],
-        "parameters": 0,
-        "multiply_adds": 0,
-    }
-    assert set(values) == {field.name for field in dataclasses.fields(ModelSummary)}
 
 
 @pytest.mark.parametrize(

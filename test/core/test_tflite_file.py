@@ -1,11 +1,10 @@
-"""MobileNetV2 out of TensorFlow Lite files: the right numbers, or an error that says why not."""
+"""MobileNets out of TensorFlow Lite files: the right numbers, or an error that says why not."""
 
 from __future__ import annotations
 
 import json
 import random
 import sys
-import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,7 @@ Spoil = Callable[[build.Network], None]
 ORIGINAL = "deeplabv3_mnv2_ade20k_int8.tflite"
 """Of mlcommons/mobile_models, v0_7/tflite."""
 ORIGINAL_SHA256 = "3960571f5e2de1cec771a8f7a15b86f31b94cceccac8d993addbc1e29829de6a"
-STEM, FIRST_DEPTHWISE, FIRST_LINEAR, FIRST_SUM = 1, 2, 3, 10
+QUANTIZE, STEM, FIRST_DEPTHWISE, FIRST_LINEAR, FIRST_SUM = 0, 1, 2, 3, 10
 """Places of operators in the network that is written with QUANTIZE in front."""
 
 
@@ -73,30 +72,40 @@ def test_all_numbers_come_out(
     assert found.input_range == (range_in and pytest.approx(range_in, abs=1e-6))
 
 
-def test_the_table_is_mobilenets(tmp_path: Path, written: bytes) -> None:
-    tensors = network_in(tmp_path, written).tensors
-    assert len(tensors) == 2 * 51
-    shapes = {name: values.shape for name, values in tensors.items()}
-    assert shapes["features.0.0.weight"] == (32, 3, 3, 3)
-    assert shapes["features.1.conv.0.0.weight"] == (32, 1, 3, 3)
-    assert shapes["features.1.conv.1.weight"] == (16, 32, 1, 1)
-    assert shapes["features.14.conv.0.0.weight"] == (576, 96, 1, 1)
-    assert shapes["features.17.conv.1.0.weight"] == (960, 1, 3, 3)
-    assert shapes["features.17.conv.2.bias"] == (320,)
-
-
-def test_the_table_is_multi_avgs(tmp_path: Path) -> None:
-    """Shapes as MLCommons' MOSAIC has them, up to the convolution that its head reads."""
-    source = build.mobilenet(build.UINT8, name="mobilenet_multi_avg")
-    tensors = network_in(tmp_path, build.write(source)).tensors
-    assert len(tensors) == 2 * 50
-    shapes = {name: values.shape for name, values in tensors.items()}
-    assert shapes["features.1.conv.0.0.weight"] == (96, 32, 1, 1)
-    assert shapes["features.3.conv.1.0.weight"] == (160, 1, 5, 5)
-    assert shapes["features.11.conv.1.0.weight"] == (768, 1, 3, 3)
-    assert shapes["features.13.conv.2.weight"] == (192, 960, 1, 1)
-    assert shapes["features.16.conv.1.0.weight"] == (384, 1, 5, 5)
-    assert shapes["features.17.0.weight"] == (448, 96, 1, 1)
+@pytest.mark.parametrize(
+    ("name", "count", "shapes"),
+    [
+        (
+            "mobilenet_v2",
+            51,
+            {
+                "0.0": (32, 3, 3, 3),
+                "1.conv.0.0": (32, 1, 3, 3),
+                "1.conv.1": (16, 32, 1, 1),
+                "14.conv.0.0": (576, 96, 1, 1),
+                "17.conv.1.0": (960, 1, 3, 3),
+            },
+        ),
+        # As MLCommons' MOSAIC has them, up to the convolution that its head reads.
+        (
+            "mobilenet_multi_avg",
+            50,
+            {
+                "1.conv.0.0": (96, 32, 1, 1),
+                "3.conv.1.0": (160, 1, 5, 5),
+                "11.conv.1.0": (768, 1, 3, 3),
+                "13.conv.2": (192, 960, 1, 1),
+                "17.0": (448, 96, 1, 1),
+            },
+        ),
+    ],
+)
+def test_the_tables_are_the_published_ones(
+    tmp_path: Path, name: str, count: int, shapes: dict[str, tuple[int, ...]]
+) -> None:
+    tensors = network_in(tmp_path, build.write(build.mobilenet(name=name))).tensors
+    assert len(tensors) == 2 * count
+    assert {layer: tensors[f"features.{layer}.weight"].shape for layer in shapes} == shapes
 
 
 def test_a_depthwise_kernel_is_turned_the_right_way(tmp_path: Path) -> None:
@@ -132,20 +141,12 @@ def take_any_size(network: build.Network) -> None:
     network.tensors[0].shape = (1, 1, 1, 3)
 
 
-def one_scale_for_all(network: build.Network) -> None:
-    kernel = network.tensors[network.operations[STEM].inputs[1]]
-    bias = network.tensors[network.operations[STEM].inputs[2]]
-    kernel.scale, kernel.zero = [0.5], [3]
-    bias.scale, bias.zero = [0.5 * 2 / 255], [0]
-
-
 @pytest.mark.parametrize(
     ("change", "stride", "size"),
     [
         (dilate, 16, (224, 192)),
         (add_a_branch, 32, (224, 192)),
         (take_any_size, 32, None),
-        (one_scale_for_all, 32, (224, 192)),
     ],
 )
 def test_other_files_of_the_same_network(
@@ -178,35 +179,12 @@ def tensor(place: int, index: int, **changes: Any) -> Spoil:
     return spoil
 
 
-def image(**changes: Any) -> Spoil:
-    def spoil(network: build.Network) -> None:
-        network.tensors[0] = replace(network.tensors[0], **changes)
-
-    return spoil
-
-
-def without_bias(network: build.Network) -> None:
-    network.operations[STEM].inputs.pop()
-
-
-def turn_around(network: build.Network) -> None:
-    network.operations.reverse()
-
-
-def loop_back(network: build.Network) -> None:
-    network.operations[FIRST_LINEAR].outputs = [network.operations[STEM].outputs[0]]
-
-
 def cut_short(network: build.Network) -> None:
     del network.operations[30:]
 
 
 def add_nothing(network: build.Network) -> None:
     del network.operations[FIRST_SUM]
-
-
-def repeat_many(network: build.Network) -> None:
-    network.operations += [network.operations[-1]] * 5000
 
 
 def take_two(network: build.Network) -> None:
@@ -226,61 +204,43 @@ GIANT = 2**31 - 1
         ),
         (operator(FIRST_DEPTHWISE, code=build.CONV), "has CONV_2D 1x3x3x32 .* wanted DEPTHWISE"),
         (operator(STEM, code=build.SOFTMAX), r"features.0.0 it has SOFTMAX \(operator 1\)"),
-        (operator(STEM, code=99), r"features.0.0 it has \w+ \(operator 1\)"),
-        (operator(STEM, stride=1), "features.0.0 has stride 1x1; wanted 2"),
+        (operator(STEM, stride=1), "stride 1x1; wanted 2"),
         (operator(FIRST_DEPTHWISE, stride=2), "stride 2x2; wanted 1"),
-        (operator(STEM, padding=build.VALID), "has padding VALID; wanted SAME"),
-        (operator(STEM, activation=build.RELU), "has activation RELU; wanted RELU6"),
-        (operator(FIRST_LINEAR, activation=build.RELU6), "has activation RELU6; wanted NONE"),
-        (operator(STEM, options=False), "operator 1 has no options"),
+        (operator(STEM, padding=build.VALID), "padding VALID"),
+        (operator(STEM, activation=build.RELU), "activation RELU; wanted RELU6"),
+        (operator(FIRST_LINEAR, activation=build.RELU6), "activation RELU6; wanted NONE"),
         (add_nothing, "no ADD follows features.3.conv.2"),
-        (take_two, "its graph has 2 inputs; wanted one image"),
-        (image(shape=(1, 224, 224, 4)), "its input is 1x224x224x4"),
-        (image(shape=(224,)), "its input is 224;"),
+        (lambda network: network.operations.reverse(), "features.0.0 it has nothing"),
+        (cut_short, "it has nothing"),
+        (take_two, "2 inputs"),
+        (tensor(QUANTIZE, 0, shape=(1, 224, 224, 4)), "its input is 1x224x224x4"),
+        (operator(STEM, inputs=[1, 2]), "and a bias"),
         # Other quantisation.
-        (without_bias, "wanted a map, a kernel and a bias"),
         (tensor(STEM, 1, dtype=build.FLOAT16), "is FLOAT16; wanted float32"),
-        (tensor(STEM, 1, dtype=77), "is type 77; wanted float32"),
-        (tensor(STEM, 2, dtype=build.INT8, data=bytes(32)), "has a bias in int8"),
-        (tensor(STEM, 1, scale=None), "does not say its scale"),
-        (tensor(STEM, 1, scale=[], zero=[]), "does not say its scale"),
-        (tensor(STEM, 1, scale=[0.1] * 31), "has 31 scales; wanted 1 or 32"),
-        (tensor(STEM, 1, scale=[0.1] * 100_000), "has 100000 scales; wanted 1 or 32"),
-        (tensor(STEM, 1, zero=[0] * 31), "has 32 scales and 31 zero points"),
-        (tensor(STEM, 1, zero=[]), "has 32 scales and 0 zero points"),
-        (tensor(STEM, 1, zero=[-129] * 32), "zero points from -129 to -129; wanted -128 to 127"),
-        (tensor(STEM, 1, scale=[float("nan")] * 32), "scale that is not finite or not above 0"),
-        (tensor(STEM, 1, scale=[float("inf")] * 32), "scale that is not finite or not above 0"),
-        (tensor(STEM, 1, scale=[0.0] * 32), "scale that is not finite or not above 0"),
-        (tensor(STEM, 1, axis=3), "has its scales on axis 3; wanted 0"),
-        (tensor(FIRST_DEPTHWISE, 1, axis=0), "has its scales on axis 0; wanted 3"),
-        (tensor(STEM, 2, scale=[0.5] * 32), "the bias of features.0.0 has another scale"),
-        (tensor(STEM, 2, zero=[1] * 32), "the bias of features.0.0 has another scale or zero"),
-        (tensor(STEM, 0, scale=[0.1, 0.1], zero=[0, 0]), "has 2 scales; wanted 1"),
-        (tensor(STEM, 0, scale=[3e38]), "the bias of features.0.0 has another scale"),
-        (tensor(STEM, 0, dtype=build.FLOAT32), "is float32; wanted a quantised one"),
-        (tensor(STEM, 1, scale=[3e38] * 32), "features.0.0"),
-        (image(scale=None), "does not say its scale"),
-        (image(scale=[3e38]), "range that is not finite"),
+        (tensor(STEM, 1, scale=None), "0 scales"),
+        (tensor(STEM, 0, scale=None), "0 scales"),
+        (tensor(STEM, 1, scale=[0.1] * 100_000), "100000 scales .* wanted 1 or 32"),
+        (tensor(STEM, 1, zero=[0] * 31), "32 scales and 31 zero points"),
+        (tensor(STEM, 1, scale=[float("nan")] * 32), "finite"),
+        (tensor(STEM, 1, scale=[0.0] * 32), "above 0"),
+        (tensor(STEM, 1, scale=[3e38] * 32), "features.0.0 has values that are not finite"),
+        (tensor(STEM, 1, axis=3), "axis 3; wanted 0"),
+        (tensor(FIRST_DEPTHWISE, 1, axis=0), "axis 0; wanted 3"),
         # Hostile.
-        (tensor(STEM, 1, data=bytes(863)), "has 863 bytes in the file; wanted 864"),
-        (tensor(STEM, 1, data=b""), "has 0 bytes in the file; wanted 864"),
-        (tensor(STEM, 1, data=None), "has 0 bytes in the file; wanted 864"),
-        (tensor(STEM, 1, buffer=10**9), "is in buffer 1000000000; wanted below"),
-        (tensor(STEM, 1, sparse=True), "is sparse"),
+        (operator(STEM, code=99), r"features.0.0 it has \w+ \(operator 1\)"),
+        (operator(STEM, options=False), "no options"),
+        (operator(STEM, inputs=[1, 10**6, 3]), "tensor 1000000"),
+        (operator(STEM, inputs=[1, -1, 3]), "tensor -1"),
+        (operator(STEM, inputs=list(range(100_000))), "CONV_2D"),
+        (operator(STEM, outputs=[]), "damaged"),
+        (tensor(STEM, 1, dtype=77), "type 77"),
+        (tensor(STEM, 1, data=bytes(863)), "863 bytes in the file; wanted 864"),
+        (tensor(STEM, 1, data=None), "0 bytes in the file; wanted 864"),
         (tensor(STEM, 1, shape=(GIANT,) * 4), "wanted CONV_2D 32x3x3x3"),
-        (tensor(STEM, 1, shape=(-32, -3, 3, 3)), "has CONV_2D -32x-3x3x3"),
-        (tensor(STEM, 1, shape=(1,) * 1000), "has 1000 axes"),
+        (tensor(STEM, 1, shape=(-32, -3, 3, 3)), "CONV_2D -32x-3x3x3"),
+        (tensor(STEM, 1, shape=(1,) * 1000), "wanted CONV_2D"),
         (tensor(STEM, 2, shape=(GIANT,)), "is 2147483647; wanted 32"),
-        (tensor(STEM, 2, shape=()), "is a single number; wanted 32"),
-        (operator(STEM, inputs=[1, 10**6, 3]), "names tensor 1000000"),
-        (operator(STEM, inputs=[1, -1, 3]), "names tensor -1"),
-        (operator(STEM, inputs=list(range(100_000))), "has inputs"),
-        (operator(STEM, outputs=[]), r"writes to tensors \[\]"),
-        (loop_back, "operator 3 writes to tensors .* a graph without loops"),
-        (turn_around, "features.0.0 it has nothing; wanted CONV_2D 32x3x3x3"),
-        (cut_short, r"it has nothing; wanted"),
-        (repeat_many, "operators; wanted at most 4096"),
+        (tensor(STEM, 2, shape=()), "a single number; wanted 32"),
     ],
 )
 def test_what_is_not_the_network_is_refused(tmp_path: Path, spoil: Spoil, message: str) -> None:
@@ -291,19 +251,13 @@ def test_what_is_not_the_network_is_refused(tmp_path: Path, spoil: Spoil, messag
     assert str(refused.value).startswith(str(tmp_path / "network.tflite"))
 
 
-def test_a_value_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
-    source = build.mobilenet(build.FLOAT32)
-    kernel = source.tensors[source.operations[0].inputs[1]]
-    kernel.data = np.full(kernel.shape, np.nan, np.float32).tobytes()
-    with pytest.raises(ValueError, match="finite"):
-        network_in(tmp_path, build.write(source))
-
-
 def test_every_cut_is_noticed(tmp_path: Path, written: bytes) -> None:
     # Up to where the first thing that was written lies, an empty buffer.
-    for length in [*range(0, 300, 7), *range(300, len(written) - 16, len(written) // 60)]:
+    lengths = [*range(0, 300, 7), *range(300, len(written) - 16, len(written) // 60)]
+    of_little = [b"\xff\xff\xff\xffTFL3" + b"\xff" * 99, b"\x08\0\0\0TFL3" + bytes(99)]
+    for content in [*(written[:length] for length in lengths), *of_little]:
         with pytest.raises(ValueError, match="network"):
-            network_in(tmp_path, written[:length])
+            network_in(tmp_path, content)
 
 
 def test_flipped_bytes_end_in_a_network_or_in_a_value_error(tmp_path: Path, written: bytes) -> None:
@@ -322,15 +276,6 @@ def test_flipped_bytes_end_in_a_network_or_in_a_value_error(tmp_path: Path, writ
     assert not any("\n" in line for line in said)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"\x08\0\0\0TFL3", b"\xff\xff\xff\xffTFL3" + b"\xff" * 99, b"\x08\0\0\0TFL3" + bytes(99)],
-)
-def test_a_file_of_little_more_than_its_name(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(ValueError, match="network"):
-        network_in(tmp_path, content)
-
-
 def test_other_files_and_too_large_ones_are_refused(
     tmp_path: Path, written: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,19 +287,6 @@ def test_other_files_and_too_large_ones_are_refused(
     monkeypatch.setattr(tflite_file, "LARGEST_FILE", 2**20)
     with pytest.raises(ValueError, match="1 MiB"):
         network_in(tmp_path, written)
-
-
-def test_giant_numbers_take_no_memory(tmp_path: Path) -> None:
-    source = build.mobilenet()
-    tensor(FIRST_DEPTHWISE, 2, shape=(GIANT,))(source)
-    content = build.write(source)
-    tracemalloc.start()
-    try:
-        with pytest.raises(ValueError, match="2147483647"):
-            network_in(tmp_path, content)
-        assert tracemalloc.get_traced_memory()[1] < 3 * len(content)
-    finally:
-        tracemalloc.stop()
 
 
 def convert(folder: Path, content: bytes, *options: str) -> tuple[int, Path]:
@@ -392,6 +324,17 @@ def test_the_command_writes_what_the_backbone_starts_from(
     assert "taken: 102 tensors (mobilenet_v2, 1,795,936 parameters, int8, output stride 32" in said
     assert metadata["sha256"] in said
     assert f"written: {out}" in said
+    convert(tmp_path, build.write(source), "--json")
+    assert json.loads(capsys.readouterr().out) == {
+        "tensors": 102,
+        "parameters": 1795936,
+        "backbone": "mobilenet_v2",
+        "stored_as": "int8",
+        "input": "RGB in [-1, 1]",
+        "output_stride": 32,
+        "sha256": metadata["sha256"],
+        "out": str(out),
+    }
 
 
 def test_the_backbone_takes_what_the_command_wrote(tmp_path: Path, written: bytes) -> None:
@@ -407,46 +350,13 @@ def test_the_backbone_takes_what_the_command_wrote(tmp_path: Path, written: byte
     assert all(np.array_equal(values.numpy(), stem) for values in held)
 
 
-def test_the_command_reports_as_json(
+def test_a_bad_file_is_status_1_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], written: bytes
 ) -> None:
-    status, out = convert(tmp_path, written, "--json")
-    assert status == 0
-    report = json.loads(capsys.readouterr().out)
-    assert len(report.pop("sha256")) == 64
-    assert report == {
-        "tensors": 102,
-        "parameters": 1795936,
-        "backbone": "mobilenet_v2",
-        "stored_as": "int8",
-        "input": "RGB in [-1, 1]",
-        "output_stride": 32,
-        "out": str(out),
-    }
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (lambda whole: whole[: len(whole) // 2], "network.tflite is damaged or cut short"),
-        (lambda whole: whole[:7], "neither a file of torch.save"),
-        (
-            lambda _: build.write(build.Network(inputs=[])),
-            "its graph has 0 inputs; wanted one image",
-        ),
-    ],
-)
-def test_a_bad_file_is_status_1_and_writes_nothing(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    written: bytes,
-    content: Callable[[bytes], bytes],
-    message: str,
-) -> None:
-    status, out = convert(tmp_path, content(written))
+    status, out = convert(tmp_path, written[: len(written) // 2])
     error = capsys.readouterr().err
     assert status == 1
-    assert message in error
+    assert "network.tflite is damaged or cut short" in error
     assert error.count("\n") == 1
     assert not out.parent.exists()
 
@@ -486,22 +396,7 @@ def test_without_the_library_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "tflite", None)
     status, _ = convert(tmp_path, written)
     assert status == 1
-    assert "pip install tflite, which is what this package's extra 'tflite'" in (
-        capsys.readouterr().err
-    )
-
-
-def test_names_and_shapes_are_those_of_the_shared_weights(
-    shared_data: Path, tmp_path: Path, written: bytes
-) -> None:
-    _, out = convert(tmp_path, written)
-    ours, shared = (
-        load_file(out),
-        load_file(shared_data / "weights" / "mobilenetv2-ade20k.safetensors"),
-    )
-    assert {name: (values.dtype, values.shape) for name, values in ours.items()} == {
-        name: (values.dtype, values.shape) for name, values in shared.items()
-    }
+    assert "pip install tflite" in capsys.readouterr().err
 
 
 def test_the_original_gives_the_shared_weights_to_the_bit(

@@ -74,7 +74,7 @@ def test_data_chooses_the_section_s_type_by_name(path: Path) -> None:
         ("dat: {name: synthetic}", "line 1: unknown section 'dat': did you mean 'data'?"),
         ("model: {presett: x}", "unknown model key 'presett': did you mean 'preset'?"),
         ("model: {preset: fafnet-nanno}", "did you mean 'fafnet-nano'?"),
-        ("model:\n  preset: fafnet-nano\n  dropout: 2", "line 3: model: dropout"),
+        ("model:\n  preset: fafnet-nano\n  dropout: 2", "line 3: model.dropout"),
         ("model: {pretrained: a, init: b}", "leave pretrained out"),
         ("train: {batch_size: 6, accumulate: 4}", "take a multiple of 4"),
         ("train: {ema: 1.0}", "train.ema is 1.0; wanted a number x with 0 < x < 1, or null"),

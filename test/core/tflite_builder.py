@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,24 +11,13 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
+from fafnet_core.models.mobilenet import ARCHITECTURES, Block
+
 CONV, DEPTHWISE, ADD, QUANTIZE, SOFTMAX = 3, 4, 0, 114, 25
 SAME, VALID = 0, 1
 NONE, RELU, RELU6 = 0, 1, 3
 FLOAT32, FLOAT16, INT32, UINT8, INT8 = 0, 1, 2, 3, 9
-
-# The networks, block by block; written out here once more, and not taken from what is tested.
-# Expansion, kernel, channels, stride of every block, and what is behind them.
-_V2 = [(1, 3, 16, 1), (6, 3, 24, 2), (6, 3, 24, 1), (6, 3, 32, 2), *[(6, 3, 32, 1)] * 2]
-_V2 += [(6, 3, 64, 2), *[(6, 3, 64, 1)] * 3, *[(6, 3, 96, 1)] * 3]
-_V2 += [(6, 3, 160, 2), *[(6, 3, 160, 1)] * 2, (6, 3, 320, 1)]
-_MULTI_AVG = [(3, 3, 32, 2), (2, 3, 32, 1)]
-_MULTI_AVG += [(5, 5, 64, 2), (3, 3, 64, 1), (2, 3, 64, 1), (3, 3, 64, 1)]
-_MULTI_AVG += [(6, 5, 128, 2), *[(3, 3, 128, 1)] * 3, (6, 3, 160, 1), (4, 3, 160, 1)]
-_MULTI_AVG += [(6, 3, 192, 2), (2, 5, 96, 1), *[(4, 5, 96, 1)] * 2]
-_TABLES: dict[str, tuple[list[tuple[int, int, int, int]], int, int | None]] = {
-    "mobilenet_v2": (_V2, RELU6, None),
-    "mobilenet_multi_avg": (_MULTI_AVG, RELU, 448),
-}
+_OPTIONS = {CONV: (1, "Conv2DOptions"), DEPTHWISE: (2, "DepthwiseConv2DOptions")}
 
 
 @dataclass
@@ -41,8 +30,6 @@ class Values:
     scale: list[float] | None = None
     zero: list[int] | None = None
     axis: int = 0
-    buffer: int | None = None
-    sparse: bool = False
 
 
 @dataclass
@@ -124,18 +111,17 @@ class _Convolutions:
             Operation(code, inputs, [self.last], stride=stride, activation=activation)
         )
 
-    def block(self, number: int, width: int, row: tuple[int, int, int, int], relu: int) -> None:
-        expansion, kernel, channels, stride = row
+    def block(self, number: int, width: int, block: Block, relu: int) -> None:
         name, begin, part = f"features.{number}.conv", self.last, 0
-        inner = expansion * width
-        if expansion > 1:
+        inner = block.expansion * width
+        if block.expansion > 1:
             self.convolution(f"{name}.0.0", inner, width, 1, 1, relu)
             part = 1
-        self.convolution(f"{name}.{part}.0", inner, 1, kernel, stride, relu)
-        self.convolution(f"{name}.{part + 1}", channels, inner, 1, 1, NONE)
-        if stride == 1 and width == channels:
+        self.convolution(f"{name}.{part}.0", inner, 1, block.kernel, block.stride, relu)
+        self.convolution(f"{name}.{part + 1}", block.channels, inner, 1, 1, NONE)
+        if block.stride == 1 and width == block.channels:
             pair = [begin, self.last] if number % 2 else [self.last, begin]
-            self.last = self.image((1, 8, 8, channels), 0.03, 3)
+            self.last = self.image((1, 8, 8, width), 0.03, 3)
             self.network.operations.append(Operation(ADD, pair, [self.last]))
 
 
@@ -153,15 +139,17 @@ def mobilenet(dtype: int = INT8, seed: int = 0, name: str = "mobilenet_v2") -> N
         network.operations.append(Operation(QUANTIZE, [0], [1]))
     else:
         convolutions.image(size, 1 / 128, 128)
-    rows, relu, end = _TABLES[name]
+    table = ARCHITECTURES[name]
+    relu = RELU6 if table.activation == "ReLU6" else RELU
     convolutions.convolution("features.0.0", 32, 3, 3, 2, relu)
     width = 32
-    for number, row in enumerate(rows, start=1):
-        convolutions.block(number, width, row, relu)
-        width = row[2]
-    if end is not None:
-        convolutions.convolution(f"features.{len(rows) + 1}.0", end, width, 1, 1, relu)
-        width = end
+    for number, block in enumerate(table.blocks, start=1):
+        convolutions.block(number, width, block, relu)
+        width = block.channels
+    if table.last is not None:
+        name = f"features.{len(table.blocks) + 1}.0"
+        convolutions.convolution(name, table.last, width, 1, 1, relu)
+        width = table.last
     convolutions.convolution("classifier", 5, width, 1, 1, NONE)
     for part in ("weight", "bias"):
         del network.wanted[f"classifier.{part}"]
@@ -179,36 +167,34 @@ def write(network: Network) -> bytes:
         places.append(len(data) if values.data is not None else 0)
         if values.data is not None:
             data.append(builder.CreateByteVector(values.data))
-    buffers = _list(builder, [_buffer(builder, place) for place in data])
-    tensors = _list(
-        builder,
-        [
-            _tensor(builder, values, place)
-            for values, place in zip(network.tensors, places, strict=True)
-        ],
-    )
+    buffers = _list(builder, [_table(builder, "Buffer", Data=place) for place in data])
+    pairs = zip(network.tensors, places, strict=True)
+    tensors = _list(builder, [_tensor(builder, values, place) for values, place in pairs])
     codes = sorted({operation.code for operation in network.operations})
-    operators = _list(
+    operators = _list(builder, [_operator(builder, one, codes) for one in network.operations])
+    inputs = _numbers(builder, network.inputs, np.int32)
+    graph = _table(builder, "SubGraph", Tensors=tensors, Inputs=inputs, Operators=operators)
+    graphs = _list(builder, [graph])
+    # Files of before 2020 have the deprecated field alone.
+    both = [(code, code if code > 4 else None) for code in codes]
+    kinds = _list(
         builder,
-        [
-            _operator(builder, operation, codes.index(operation.code))
-            for operation in network.operations
-        ],
+        [_table(builder, "OperatorCode", DeprecatedBuiltinCode=a, BuiltinCode=b) for a, b in both],
     )
-    inputs = builder.CreateNumpyVector(np.array(network.inputs, np.int32))
-    tflite.SubGraphStart(builder)
-    tflite.SubGraphAddTensors(builder, tensors)
-    tflite.SubGraphAddInputs(builder, inputs)
-    tflite.SubGraphAddOperators(builder, operators)
-    graphs = _list(builder, [tflite.SubGraphEnd(builder)])
-    kinds = _list(builder, list(_codes(builder, codes)))
-    tflite.ModelStart(builder)
-    tflite.ModelAddVersion(builder, 3)
-    tflite.ModelAddOperatorCodes(builder, kinds)
-    tflite.ModelAddSubgraphs(builder, graphs)
-    tflite.ModelAddBuffers(builder, buffers)
-    builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
+    model = _table(
+        builder, "Model", Version=3, OperatorCodes=kinds, Subgraphs=graphs, Buffers=buffers
+    )
+    builder.Finish(model, file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _table(builder: Any, kind: str, **fields: int | None) -> int:
+    """Write a table of the schema; a field that is None is left out."""
+    getattr(tflite, f"{kind}Start")(builder)
+    for name, value in fields.items():
+        if value is not None:
+            getattr(tflite, f"{kind}Add{name}")(builder, value)
+    return int(getattr(tflite, f"{kind}End")(builder))
 
 
 def _list(builder: Any, places: list[int]) -> int:
@@ -218,68 +204,50 @@ def _list(builder: Any, places: list[int]) -> int:
     return int(builder.EndVector())
 
 
-def _codes(builder: Any, codes: list[int]) -> Iterator[int]:
-    for code in codes:
-        tflite.OperatorCodeStart(builder)
-        # Both ways that files of today and of before 2020 have.
-        tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, code)
-        if code > 4:
-            tflite.OperatorCodeAddBuiltinCode(builder, code)
-        yield int(tflite.OperatorCodeEnd(builder))
-
-
-def _buffer(builder: Any, data: int) -> int:
-    tflite.BufferStart(builder)
-    tflite.BufferAddData(builder, data)
-    return int(tflite.BufferEnd(builder))
+def _numbers(builder: Any, values: Sequence[float], dtype: type) -> int:
+    return int(builder.CreateNumpyVector(np.array(values, dtype)))
 
 
 def _tensor(builder: Any, values: Values, place: int) -> int:
-    shape = builder.CreateNumpyVector(np.array(values.shape, np.int32))
-    quantisation = sparsity = None
+    quantisation = None
     if values.scale is not None:
-        scale = builder.CreateNumpyVector(np.array(values.scale, np.float32))
-        zero = builder.CreateNumpyVector(np.array(values.zero, np.int64))
-        tflite.QuantizationParametersStart(builder)
-        tflite.QuantizationParametersAddScale(builder, scale)
-        tflite.QuantizationParametersAddZeroPoint(builder, zero)
-        tflite.QuantizationParametersAddQuantizedDimension(builder, values.axis)
-        quantisation = tflite.QuantizationParametersEnd(builder)
-    if values.sparse:
-        tflite.SparsityParametersStart(builder)
-        sparsity = tflite.SparsityParametersEnd(builder)
-    tflite.TensorStart(builder)
-    tflite.TensorAddShape(builder, shape)
-    tflite.TensorAddType(builder, values.dtype)
-    tflite.TensorAddBuffer(builder, place if values.buffer is None else values.buffer)
-    if quantisation is not None:
-        tflite.TensorAddQuantization(builder, quantisation)
-    if sparsity is not None:
-        tflite.TensorAddSparsity(builder, sparsity)
-    return int(tflite.TensorEnd(builder))
+        assert values.zero is not None
+        quantisation = _table(
+            builder,
+            "QuantizationParameters",
+            Scale=_numbers(builder, values.scale, np.float32),
+            ZeroPoint=_numbers(builder, values.zero, np.int64),
+            QuantizedDimension=values.axis,
+        )
+    shape = _numbers(builder, values.shape, np.int32)
+    return _table(
+        builder,
+        "Tensor",
+        Shape=shape,
+        Type=values.dtype,
+        Buffer=place,
+        Quantization=quantisation,
+    )
 
 
-def _operator(builder: Any, operation: Operation, code: int) -> int:
-    inputs = builder.CreateNumpyVector(np.array(operation.inputs, np.int32))
-    outputs = builder.CreateNumpyVector(np.array(operation.outputs, np.int32))
-    options = None
-    kinds = {CONV: (1, "Conv2DOptions"), DEPTHWISE: (2, "DepthwiseConv2DOptions")}
-    if operation.code in kinds and operation.options:
-        name = kinds[operation.code][1]
-        getattr(tflite, f"{name}Start")(builder)
-        for key, value in {
-            "Padding": operation.padding,
-            "StrideW": operation.stride,
-            "StrideH": operation.stride,
-            "FusedActivationFunction": operation.activation,
-        }.items():
-            getattr(tflite, f"{name}Add{key}")(builder, value)
-        options = getattr(tflite, f"{name}End")(builder)
-    tflite.OperatorStart(builder)
-    tflite.OperatorAddOpcodeIndex(builder, code)
-    tflite.OperatorAddInputs(builder, inputs)
-    tflite.OperatorAddOutputs(builder, outputs)
-    if options is not None:
-        tflite.OperatorAddBuiltinOptionsType(builder, kinds[operation.code][0])
-        tflite.OperatorAddBuiltinOptions(builder, options)
-    return int(tflite.OperatorEnd(builder))
+def _operator(builder: Any, operation: Operation, codes: list[int]) -> int:
+    kind, options = None, None
+    if operation.code in _OPTIONS and operation.options:
+        kind, name = _OPTIONS[operation.code]
+        options = _table(
+            builder,
+            name,
+            Padding=operation.padding,
+            StrideW=operation.stride,
+            StrideH=operation.stride,
+            FusedActivationFunction=operation.activation,
+        )
+    return _table(
+        builder,
+        "Operator",
+        Inputs=_numbers(builder, operation.inputs, np.int32),
+        Outputs=_numbers(builder, operation.outputs, np.int32),
+        OpcodeIndex=codes.index(operation.code),
+        BuiltinOptionsType=kind,
+        BuiltinOptions=options,
+    )

@@ -1,0 +1,105 @@
+"""Files of `torch.save` and safetensors from a stranger; nothing in them is ever run."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+_ZIP = b"PK\3\4"
+
+
+def read_content(path: str | Path, *, before_zip: bool = False) -> Any:
+    """Read a file of `torch.save`, or a safetensors file.
+
+    Of a pickle, only tensors, numbers, text and their containers are read.
+
+    Args:
+        path: the file; its content says what it is, not its name.
+        before_zip: read files of PyTorch before 1.6 too, which are no zip archives. There
+            weights_only does not hold in PyTorch before 2.6 (CVE-2025-32434).
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: neither of these files, a damaged one, or one that holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    with path.open("rb") as file:
+        head = file.read(9)
+    # Safetensors begins with eight bytes of length, then JSON.
+    if head.startswith(_ZIP) or (before_zip and head[8:] != b"{"):
+        return _read_pickle(path, is_zip=head.startswith(_ZIP))
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is neither a file of torch.save (PyTorch 1.6 or newer) nor of safetensors, or"
+            f" it is cut short ({error})"
+        ) from error
+
+
+class _Unread:
+    """Stands in for a NumPy number of a pickle: it takes any arguments and keeps none."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+# The authors' best score is a float64 of NumPy, under its name before or since version 2. It is not
+# needed: stand-ins of these names take it, so that NumPy is not called with a stranger's values.
+_NUMPY_NUMBER = [
+    type(name, (_Unread,), {"__module__": module, "__qualname__": name})
+    for module, name in (
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.multiarray", "scalar"),
+    )
+]
+
+
+def _read_pickle(path: Path, *, is_zip: bool) -> Any:
+    safe_globals = getattr(torch.serialization, "safe_globals", None)  # since PyTorch 2.5
+    try:
+        if is_zip:
+            _check_archive(path)
+        with nullcontext() if safe_globals is None else safe_globals(_NUMPY_NUMBER):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged or hostile file can end in any exception of the unpickler.
+    except Exception as error:
+        found = re.search(r"[Uu]nsupported (?:global: )?(?:GLOBAL|class) (\S+)", str(error))
+        if found is None:
+            # Without PyTorch's own words, which recommend to switch the protection off.
+            raise ValueError(
+                f"{path} cannot be read as a checkpoint of torch.save: it is damaged, cut short, or"
+                " holds something else than tensors, numbers and text"
+            ) from error
+        if safe_globals is None and found[1].startswith("numpy"):
+            raise ValueError(
+                f"{path} holds a NumPy number, which PyTorch {torch.__version__} cannot read"
+                " safely; use PyTorch 2.5 or newer"
+            ) from error
+        raise ValueError(
+            f"{path} asks for {found[1]!r:.100}, which is no part of a checkpoint of weights;"
+            " nothing of it was run"
+        ) from error
+
+
+def _check_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = [name.rpartition("/")[2] for name in archive.namelist()]
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in archive.filelist)
+    if "data.pkl" not in members or "constants.pkl" in members or not stored:
+        # The second is TorchScript's, which torch.load would load although it is a program.
+        # torch.save compresses nothing: what is compressed may be a bomb.
+        raise ValueError("not a file of torch.save")
