@@ -20,11 +20,7 @@ class MissingLibraryError(OSError):
 
 
 def read_matlab5(path: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Read some variables of a MATLAB 5 file; nested cells and structs come squeezed.
-
-    Args:
-        path: the file.
-        names: the variables that have to be in it.
+    """Read some variables of a MATLAB 5 file; nested cells and structs are squeezed.
 
     Raises:
         FileNotFoundError: no such file.
@@ -42,20 +38,20 @@ def read_matlab5(path: Path, names: Iterable[str]) -> dict[str, Any]:
     except Exception as error:  # SciPy raises what it meets: zlib.error, TypeError, IndexError
         raise ValueError(f"{path} is damaged: {error}; download it again") from error
     if absent := [name for name in wanted if name not in values]:
-        raise ValueError(f"{path} has no variable {', '.join(absent)}; is it another file?")
+        raise ValueError(f"{path} has no variable {', '.join(absent)}; take the original download")
     return {name: values[name] for name in wanted}
 
 
 class MatlabFile73:
-    """A MATLAB 7.3 file, opened for reading when it is first read.
+    """A MATLAB 7.3 file that is opened when it is first read.
 
-    Each process opens it for itself: a handle that crossed a fork would share its position in the
-    file. Threads may share it, and it can be pickled, as workers that are spawned need.
+    Each process opens its own handle: one from before a fork would share its position in the file.
+    Threads may share a handle. The object can be pickled, for workers that are spawned.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Process and handle in one: a thread never sees one of them without the other.
+        # Process and handle in one value: a thread never sees one without the other.
         self._opened: tuple[int, Any] | None = None
         self._inherited: list[Any] = []
 
@@ -72,7 +68,7 @@ class MatlabFile73:
             process, file = opened
             if process == here:
                 return file
-            # Let go of it without closing: closing belongs to the process that opened it.
+            # Keep it open: only the process that opened it may close it.
             self._inherited.append(file)
         _check_version(self.path, wanted=7)
         try:
@@ -83,8 +79,7 @@ class MatlabFile73:
             file = h5py.File(self.path, "r")
         except OSError as error:
             raise ValueError(
-                f"{self.path} cannot be opened: {error}; a file that is cut short has to be"
-                " downloaded again"
+                f"{self.path} cannot be opened: {error}; if it is cut short, download it again"
             ) from error
         self._opened = here, file
         return file
@@ -113,14 +108,14 @@ def _check_version(path: Path, *, wanted: int) -> None:
         version = 5
     else:
         raise ValueError(
-            f"{path} is no MATLAB file (it begins with {begin[:16]!r} and has"
+            f"{path} is not a MATLAB file (it begins with {begin[:16]!r} and has"
             f" {path.stat().st_size} bytes); download it again"
         )
     if version != wanted:
         names = {5: "MATLAB 5", 7: "MATLAB 7.3 (HDF5)"}
         raise ValueError(
-            f"{path} has the wrong .mat version: {names[version]}, but the original is"
-            f" {names[wanted]}; it was saved anew, so take the original download"
+            f"{path} has the wrong .mat version: {names[version]}, but the original has"
+            f" {names[wanted]}; take the original download"
         )
 
 

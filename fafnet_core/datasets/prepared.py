@@ -5,6 +5,7 @@ The layout is described in `fafnet_core.datasets.prepare.layout` and docs/datase
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,6 @@ from fafnet_core.datasets.prepare.layout import (
     MANIFEST_FILE,
     MISSING,
     RGB,
-    list_file,
-    picture_path,
-    read_list,
 )
 from fafnet_core.datasets.prepare.records import FrameRecord, Manifest
 from fafnet_core.datasets.specification import FixedLayout
@@ -43,8 +41,8 @@ class PreparedFolder(RgbdSegmentationDataset):
         split: "train", "val" or "test".
         validation: fraction of the official training split that becomes "val"; scenes stay whole
             where they are known.
-        depth: read depth and the in-painted pixels too; without, a frame is read in half the time,
-            and has HHA alone.
+        depth: read depth and the mask of in-painted pixels too. Without them a frame is read in
+            half the time.
 
     Attributes:
         scenes: the scene of each frame, "" where not known.
@@ -52,8 +50,8 @@ class PreparedFolder(RgbdSegmentationDataset):
 
     Raises:
         FileNotFoundError: no folder, no manifest, no list, or a picture that is not there.
-        ValueError: a list that does not fit the manifest, a picture of another size than it says, a
-            damaged manifest, or one of another version.
+        ValueError: a list that does not fit the manifest, pictures of different sizes, a damaged
+            manifest, or one of another version.
     """
 
     def __init__(
@@ -68,10 +66,9 @@ class PreparedFolder(RgbdSegmentationDataset):
             split, train, test, groups=_groups(train), validation=validation
         )
         check_images(
-            [[Path(picture_path(self._root, kind, record.name)) for kind in record.files]
-             for record in self._records],
+            [list(record.paths(self._root).values()) for record in self._records],
             remedy="run the `fafnet prepare` that made the folder again, it makes them anew",
-        )  # fmt: skip
+        )
         self.names = [record.name for record in self._records]
         self.sensors = [record.sensor for record in self._records]
         self.scenes = [record.scene for record in self._records]
@@ -79,7 +76,7 @@ class PreparedFolder(RgbdSegmentationDataset):
     def read(self, index: int) -> RgbdSample:
         """Read one frame; see `RgbdSegmentationDataset.read`."""
         record = self._records[index]
-        paths = {kind: Path(picture_path(self._root, kind, record.name)) for kind in record.files}
+        paths = record.paths(self._root)
         depth_m: NDArray[np.float32] | None = None
         missing: NDArray[np.bool_] | None = None
         if self._depth:
@@ -102,29 +99,24 @@ class PreparedFolder(RgbdSegmentationDataset):
 
 
 def _listed(root: Path, manifest: Manifest, split: str) -> list[FrameRecord]:
-    """The records of a split; its list has to name these and no others."""
-    path = root / list_file(split)
+    """Return the records of a split; its list has to name each of them once, and no others."""
+    path = root / f"{split}.txt"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is gone: run `fafnet prepare` again, it writes it anew")
-    records = {record.name: record for record in manifest.of_split(split)}
-    names = read_list(path)
-    for what, strange in (
-        (
-            "names {}, which its manifest does not have there",
-            [n for n in names if n not in records],
-        ),
-        ("lacks {}, which its manifest has there", sorted(records.keys() - set(names))),
-    ):
-        if strange:
-            raise ValueError(
-                f"{path} {what.format(name_some(strange))}: run `fafnet prepare` again, it writes"
-                " the list anew"
-            )
-    return [records[name] for name in names]
+        raise FileNotFoundError(f"{path} is not there: run `fafnet prepare` again, it writes it")
+    records = manifest.of_split(split)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    names = Counter(name for line in lines if (name := line.strip()))
+    names.subtract(record.name for record in records)
+    if differing := [name for name, count in names.items() if count]:
+        raise ValueError(
+            f"{path} and {MANIFEST_FILE} differ in {name_some(differing)}: run `fafnet prepare`"
+            " again, it writes the list"
+        )
+    return records
 
 
 def _groups(records: Sequence[FrameRecord]) -> Sequence[Hashable]:
-    """What validation must not part: scenes, or frames that were recorded one after another."""
+    """Return the groups that validation keeps whole: scenes, or runs of numbers."""
     if all(record.scene for record in records):
         return [record.scene for record in records]
     return runs_of_numbers([record.name for record in records])
@@ -134,8 +126,8 @@ def _sized(picture: NDArray[Any], record: FrameRecord, path: Path) -> NDArray[An
     if picture.shape[:2] != record.size:
         height, width = record.size
         raise ValueError(
-            f"{path} is {describe(picture)}, the manifest says {width}x{height}: the pictures of a"
-            " prepared folder are not to be resized"
+            f"{path} is {describe(picture)}, but the manifest says {width}x{height}: pictures of a"
+            " prepared folder must not be resized"
         )
     return picture
 

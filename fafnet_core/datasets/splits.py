@@ -1,10 +1,10 @@
 """Training, validation and test frames.
 
-The test split is the official one and is used to choose nothing. The validation split is carved
-from the official training split: whole scenes where the scene is known, else blocks of frames that
-were recorded one after another, so that validation does not see what training saw from a step
-aside. It depends on the list and the fraction alone; with the fraction 0, training has every frame.
-Short lists have shorter blocks, so that a tenth of them is some blocks too.
+The test split is the official one; nothing is chosen by it. The validation split is a part of the
+official training split: whole scenes where they are known, else blocks of frames that were recorded
+one after another, so that validation has no near copies of training frames. It depends on the list
+and the fraction alone; with the fraction 0, training has every frame. Short lists have shorter
+blocks, so that a tenth of them is some blocks too.
 """
 
 from __future__ import annotations
@@ -40,15 +40,19 @@ def choose_frames(
         split: "train", "val" or "test".
         train: the official training frames.
         test: the official test frames.
-        groups: for each training frame, what it must not be parted from.
+        groups: a group for each training frame; groups stay whole.
         validation: fraction of the training frames that becomes "val", 0 <= validation < 1.
 
     Raises:
-        ValueError: no such split, a fraction that cannot be, or a split without frames.
+        ValueError: no such split, a fraction out of range, or a split without frames.
     """
     if split not in get_args(Split):
         raise ValueError(unknown_name("split", str(split), get_args(Split)))
-    check_fraction(validation)
+    if not 0 <= validation < 1:
+        raise ValueError(
+            f"validation is {validation!r}; wanted the fraction of the training split that becomes"
+            " the validation split, 0 <= validation < 1"
+        )
     if split == "test":
         chosen = list(test)
     else:
@@ -64,8 +68,8 @@ def choose_frames(
             "with that fraction training has every frame: train without validation"
             " (train.validate_every: 0), or choose another fraction"
             if split == "val" and validation == 0
-            else "these are one scene or block, which is never parted: train on all of them with"
-            " validation: 0, and validate nothing (train.validate_every: 0)"
+            else "one scene or block is never divided: train on all frames with validation: 0,"
+            " without validation (train.validate_every: 0)"
             if parts == 1 and split != "test"
             else "choose another fraction"
         )
@@ -76,23 +80,13 @@ def choose_frames(
     return chosen
 
 
-def check_fraction(validation: object) -> None:
-    """Refuse what is no fraction of the training split (ValueError)."""
-    number = isinstance(validation, (int, float)) and not isinstance(validation, bool)
-    if not number or not 0 <= validation < 1:  # type: ignore[operator]
-        raise ValueError(
-            f"validation is {validation!r}; wanted the fraction of the training split that becomes"
-            " the validation split, 0 <= validation < 1"
-        )
-
-
 def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable]:
     """Choose whole groups that hold about `fraction` of the frames, evenly through the list.
 
-    In the order of their first frames, a group is taken whenever that brings the frames taken so
-    far nearer to the fraction of those passed. Evenly also means by sensor, where a list has one
-    sensor after another. Where that takes none of several groups, as each is too large, the one
-    whose size is nearest to the fraction is taken.
+    In the order of their first frames, a group is taken if that brings the frames taken so far
+    nearer to the fraction of those passed. So each sensor has its share where a list has one sensor
+    after another. If each of several groups is too large for that, the one whose size is nearest to
+    the fraction is taken.
     """
     sizes: dict[Hashable, int] = {}
     for group in groups:
@@ -112,10 +106,9 @@ def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable
 def runs_of_numbers(names: Sequence[str]) -> list[str]:
     """Group names whose last numbers follow one another without a gap.
 
-    In NYUv2 the frames of a scene follow one another and a scene is in one split as a whole: where
-    the training list has a gap, a test scene lies, and a run between gaps is made of whole scenes.
-    Runs longer than 50, or than a tenth of a shorter list, are cut there. Names without numbers:
-    `blocks`.
+    In NYUv2 the frames of a scene follow one another, and each scene is in one split: a gap in the
+    training list is a test scene, and a run between gaps consists of whole scenes. Runs are cut
+    after 50 names, in a list of less than 500 after a tenth of it. Names without numbers: `blocks`.
     """
     matches = [_LAST_NUMBER.search(name) for name in names]
     numbers = [int(match.group()) for match in matches if match]

@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import cv2
 import numpy as np
@@ -28,12 +28,16 @@ from fafnet_core.rooms.room import make_room
 from fafnet_core.rooms.sensor import SensorConfig, calibration_error, expose, measure_depth
 from fafnet_core.rooms.views import choose_view
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
+from fafnet_core.settings import check_fields
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 _VERSION = 2
 """Counts changes after which the same seed gives other frames, HHA included: caches of other
 versions are left alone. `test/core/synthetic_reference.py` notices where it was forgotten."""
 _FOV_DEG = (55.0, 68.0)
+
+_Count = Annotated[int, "1 <= x"]
+_Side = Annotated[int, "32 <= x"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,41 +47,35 @@ class SyntheticData:
     Attributes:
         seed: which rooms.
         frames: frames of the split that is opened.
-        held_out: val and test have at most so many.
+        held_out: most frames of val and of test.
         width: of the images, in pixels.
-        height: of the images.
+        height: of the images, in pixels.
         reduce: frames, with the HHA made of them, are reduced by this whole factor.
-        lies: share of the surfaces, 0 to 1, whose texture says nothing about what they are.
+        lies: share of the surfaces whose texture says nothing about what they are.
         sensor: the faults of the cameras.
         cache: folder in which frames are kept once they are made; None: they are made each time.
 
     Raises:
-        ValueError: a value that cannot be.
+        ValueError: a value is not allowed.
     """
 
-    seed: int = 0
-    frames: int = 1000
-    held_out: int = 500
-    width: int = 320
-    height: int = 240
-    reduce: int = 1
-    lies: float = 0.5
+    seed: Annotated[int, "0 <= x"] = 0
+    frames: _Count = 1000
+    held_out: _Count = 500
+    width: _Side = 320
+    height: _Side = 240
+    reduce: _Count = 1
+    lies: Annotated[float, "0 <= x <= 1"] = 0.5
     sensor: SensorConfig = field(default_factory=SensorConfig)
     cache: str | None = None
 
     def __post_init__(self) -> None:
-        for name, low in (("seed", 0), ("frames", 1), ("held_out", 1), ("reduce", 1)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}; it has to be {low} or more")
-        if min(self.width, self.height) < 32:
-            raise ValueError(f"{self.width}x{self.height} is too small; at least 32x32 pixels")
+        check_fields(self)
         if self.width % self.reduce or self.height % self.reduce:
             raise ValueError(
                 f"{self.width}x{self.height} cannot be reduced by {self.reduce}: both sides have to"
                 " be multiples of it"
             )
-        if not 0 <= self.lies <= 1:
-            raise ValueError(f"lies is {self.lies}; it has to be a share, 0 <= lies <= 1")
 
     def open(self, split: Split) -> SyntheticRooms:
         """Return the frames of a split."""

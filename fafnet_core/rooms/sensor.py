@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
 from fafnet_core.rooms.solids import Array
+from fafnet_core.settings import FieldError, check_fields
 
 _REFERENCE_WIDTH = 640
 """Image width at which errors in pixels are meant."""
@@ -27,6 +29,9 @@ _DISPARITY_STEP = 0.125
 _DISPARITY_NOISE = 0.07
 _GRAZING = 7.0
 """Depth lost per pixel's width from which a surface is too slanted to be seen."""
+
+_Factor = Annotated[float, "0 <= x"]
+_ErrorPx = Annotated[float, "0 <= x <= 640"]  # more than the image's width leaves no depth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,34 +50,26 @@ class SensorConfig:
         colour_blur: deviation of its blur, in pixels.
 
     Raises:
-        ValueError: a negative value, or a pair that is not in order.
+        FieldError: a value is out of its range, or a pair is not in order.
     """
 
-    baseline_m: float = 0.05
-    calibration_error_px: tuple[float, float] = (0.0, 0.0)
-    depth_noise: float = 1.0
-    quantisation: float = 1.0
-    dropout: float = 1.0
-    range_m: tuple[float, float] = (0.4, 8.0)
-    colour_noise: float = 1.0
-    colour_blur: float = 0.4
+    baseline_m: Annotated[float, "-1 <= x <= 1"] = 0.05
+    calibration_error_px: tuple[_ErrorPx, _ErrorPx] = (0.0, 0.0)
+    depth_noise: _Factor = 1.0
+    quantisation: _Factor = 1.0
+    dropout: _Factor = 1.0
+    range_m: tuple[_Factor, _Factor] = (0.4, 8.0)
+    colour_noise: _Factor = 1.0
+    colour_blur: _Factor = 0.4
 
     def __post_init__(self) -> None:
-        for name in ("depth_noise", "quantisation", "dropout", "colour_noise", "colour_blur"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; it has to be 0 (none) or more")
+        check_fields(self)
         for name in ("calibration_error_px", "range_m"):
-            pair = getattr(self, name)
-            if len(pair) != 2 or not 0 <= pair[0] <= pair[1]:
-                raise ValueError(f"{name} is {pair}; it takes two numbers, 0 <= least <= greatest")
-        if self.calibration_error_px[1] > _REFERENCE_WIDTH:
-            raise ValueError(
-                f"calibration_error_px is {self.calibration_error_px}; more than the image's width,"
-                f" {_REFERENCE_WIDTH}, leaves no depth"
-            )
-        if not math.isfinite(self.baseline_m) or abs(self.baseline_m) > 1:
-            raise ValueError(f"baseline_m is {self.baseline_m}; it has to be within 1 m")
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise FieldError(
+                    name, f"{name} is {least:g}, {greatest:g}; wanted the smaller number first"
+                )
 
     @classmethod
     def perfect(cls) -> SensorConfig:

@@ -8,6 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 MISMATCH: Any = object()
@@ -57,6 +58,11 @@ def check_fields(settings: Any) -> None:
 
 def field_types(kind: type) -> Mapping[str, Any]:
     """The types of a dataclass's fields, by name; a field whose default is None may be null."""
+    return _field_types(kind)  # type: ignore[arg-type]  # mypy does not see that a class is hashable
+
+
+@cache  # a prepared folder has ten thousand records
+def _field_types(kind: Any) -> Mapping[str, Any]:
     hints = get_type_hints(kind, include_extras=True)
     return {
         field.name: hints[field.name] | None if field.default is None else hints[field.name]

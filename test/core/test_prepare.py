@@ -264,7 +264,7 @@ def test_room_on_the_disk_is_looked_at_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: _Usage(10**6, 9 * 10**5, 10**5))
-    with pytest.raises(OSError, match=r"20 frames need about 4\d\d kB, but .* has 100 kB free"):
+    with pytest.raises(OSError, match=r"20 frames need about 4\d\dkB, but .* has 100kB free"):
         run(tmp_path, train=15, test=5)
     assert files(tmp_path) == {}
 
