@@ -376,7 +376,7 @@ def bag(kit: Kit) -> Piece:
 
 
 def person(kit: Kit) -> Piece:
-    """Someone who stands there."""
+    """A standing person."""
     tall = kit.uniform(1.55, 1.9)
     trousers, shirt, hair = kit.colour(), kit.colour(), kit.colour()
     skin_shade = kit.uniform(0.35, 1.0)

@@ -1,8 +1,8 @@
-"""The faults of real cameras, each of them adjustable down to none.
+"""The faults of real cameras; each can be changed and switched off.
 
-Depth comes from a camera of its own, beside the colour camera. It is noisy in disparity, so that
-the noise in metres grows with the square of the range; it is quantised, has holes at edges, on
-glass and at grazing angles, and is registered to colour with a calibration that is a little off.
+The depth camera stands beside the colour camera. Its disparity is noisy, so that the noise in
+metres grows with the square of the range, and quantised. It has holes at edges, on glass and at
+grazing angles, and is registered to colour with a calibration that is a little off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fafnet_core.rooms.solids import Array
 from fafnet_core.settings import FieldError, check_fields
 
 _REFERENCE_WIDTH = 640
-"""Image width at which errors in pixels are meant."""
+"""Image width to which errors in pixels refer."""
 
 _DISPARITY_M = 43.5
 """Focal length times base of a Kinect: its disparity in pixels (640 wide) at one metre."""
@@ -36,12 +36,12 @@ _ErrorPx = Annotated[float, "0 <= x <= 640"]  # more than the image's width leav
 
 @dataclass(frozen=True, kw_only=True)
 class SensorConfig:
-    """What the pair of cameras does to a room; `perfect()` has no faults.
+    """The faults of the two cameras; `perfect()` has none.
 
     Attributes:
         baseline_m: metres from the colour camera to the depth camera, which is to its right.
         calibration_error_px: least and greatest error of the registration in the middle of the
-            image, in pixels of one 640 wide; each frame has one error, in any direction.
+            image, in pixels of an image 640 wide; each frame has one error, in any direction.
         depth_noise: factor on a Kinect's noise.
         quantisation: factor on a Kinect's steps of disparity, 1/8 pixel.
         dropout: factor on the holes at edges, on glass, at grazing angles and in patches.
@@ -73,7 +73,7 @@ class SensorConfig:
 
     @classmethod
     def perfect(cls) -> SensorConfig:
-        """No faults at all, both cameras in one place."""
+        """Return no faults, with both cameras in one place."""
         return cls(
             baseline_m=0.0,
             depth_noise=0.0,
@@ -91,10 +91,10 @@ def calibration_error(
     """Draw the error of a frame's registration.
 
     Returns:
-        The rotation (3, 3) by which the calibration is wrong, and the displacement (2,) that it
+        The rotation (3, 3) by which the calibration is off, and the displacement (2,) that it
         causes in the middle of the image, in pixels of this camera: registered depth lies at
-        x + dx, y + dy instead of x, y. Towards the edges the displacement grows, by
-        1 + tan^2 of the angle from the optical axis along it.
+        x + dx, y + dy instead of x, y. Along an axis the displacement grows by 1 + tan^2 of the
+        angle from the optical axis.
     """
     amount, direction = rng.uniform(*config.calibration_error_px), rng.uniform(0, 2 * math.pi)
     amount *= camera.width / _REFERENCE_WIDTH
@@ -107,14 +107,14 @@ def calibration_error(
 def measure_depth(
     depth_m: Array, glass: Array, config: SensorConfig, focal: float, rng: np.random.Generator
 ) -> Array:
-    """Return what a depth camera measures where the truth is `depth_m` (H, W); 0: nothing.
+    """Return the depth (H, W) that a depth camera measures; 0: none.
 
     Args:
-        depth_m: (H, W) float32 metres; 0: nothing there.
+        depth_m: (H, W) float32 metres, the true depth; 0: nothing there.
         glass: (H, W) float32, the share that is not seen.
         config: the faults.
         focal: focal length in pixels of this image.
-        rng: decides the noise; the same draws whatever the configuration.
+        rng: decides the noise; the draws do not depend on the configuration.
     """
     shape = depth_m.shape
     patches, fine = _field(rng, shape, 24), rng.random(shape, np.float32)
@@ -142,7 +142,7 @@ def measure_depth(
 def expose(
     rgb: NDArray[np.uint8], config: SensorConfig, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Return what a colour camera makes of `rgb` (H, W, 3): a little blur, noise in the dark."""
+    """Return the colour image (H, W, 3) that a colour camera makes of `rgb`: blur and noise."""
     noise = rng.standard_normal(rgb.shape, np.float32)
     if config.colour_blur:
         rgb = cv2.GaussianBlur(rgb, (0, 0), config.colour_blur)  # type: ignore[assignment]
@@ -154,7 +154,7 @@ def expose(
 
 
 def _slant(depth_m: Array, focal: float) -> Array:
-    """Return how much deeper the next pixel is, in widths of a pixel there."""
+    """Return how much deeper the next pixel is, in pixel widths at that depth."""
     across = np.abs(cv2.Sobel(depth_m, cv2.CV_32F, 1, 0, ksize=3)) / 8
     down = np.abs(cv2.Sobel(depth_m, cv2.CV_32F, 0, 1, ksize=3)) / 8
     slant: Array = np.maximum(across, down) * np.float32(focal) / depth_m
@@ -162,10 +162,10 @@ def _slant(depth_m: Array, focal: float) -> Array:
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, ...], cell: int) -> Array:
-    """Return smooth patches (H, W), every value between 0 and 1 about equally common."""
+    """Return smooth patches (H, W) whose values are about uniform between 0 and 1."""
     height, width = shape[0] // cell + 3, shape[1] // cell + 3
     coarse = rng.standard_normal((height, width), np.float32)
     smooth = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    # Near enough to the normal distribution's own for holes: a logistic curve.
+    # A logistic curve is near enough to the normal distribution function.
     field: Array = 1 / (1 + np.exp(np.float32(-2.1) * smooth.astype(np.float32)))
     return field

@@ -37,11 +37,12 @@ def copy(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "copy"))
 
 
-@pytest.mark.parametrize(("split", "expected"), [("train", TRAIN), ("test", 3)])
-def test_samples_are_those_of_the_data_set(whole: Path, split: Split, expected: int) -> None:
-    folder = PreparedFolder(whole, split, validation=0)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_samples_are_those_of_the_data_set(whole: Path, split: Split) -> None:
+    # As it goes to a worker process.
+    folder = pickle.loads(pickle.dumps(PreparedFolder(whole, split, validation=0)))
     dataset = tiny_splits(TRAIN, 3)[split]
-    assert len(folder) == expected
+    assert len(folder) == len(dataset)
     assert folder.names == dataset.names
     assert folder.sensors == dataset.sensors
     assert folder.scenes == dataset.scenes
@@ -54,11 +55,8 @@ def test_samples_are_those_of_the_data_set(whole: Path, split: Split, expected: 
         np.testing.assert_array_equal(ours.hha, theirs.with_hha().hha)
         np.testing.assert_allclose(ours.depth_m, theirs.depth_m, rtol=0, atol=0.000_501)
         assert ours.camera == theirs.camera
-        for name in ("missing", "gravity"):
-            if getattr(theirs, name) is None:
-                assert getattr(ours, name) is None
-            else:
-                np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        np.testing.assert_equal(ours.missing, theirs.missing)
+        np.testing.assert_equal(ours.gravity, theirs.gravity)
         assert (ours.sensor, ours.name) == (theirs.sensor, theirs.name)
 
 
@@ -77,11 +75,6 @@ def test_validation_takes_whole_scenes_from_training_as_the_data_set_would(whole
     assert not set(train.scenes) & set(val.scenes)
     names: list[str] = list(dataset.names)
     assert val.names == choose_frames("val", names, [], groups=dataset.scenes, validation=0.25)
-
-
-def test_it_goes_to_worker_processes(whole: Path) -> None:
-    folder = pickle.loads(pickle.dumps(PreparedFolder(whole, "test")))
-    np.testing.assert_array_equal(folder[1].rgb, TinyRooms([TRAIN + 1])[0].rgb)
 
 
 def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -> None:
@@ -116,7 +109,7 @@ def test_a_list_that_does_not_match_is_refused(copy: Path, change: Any, message:
 
 def test_a_picture_that_is_not_there_is_named_up_front(copy: Path) -> None:
     (copy / "hha/kv1/0002.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"not there: .*hha/kv1/0002.png.* anew"):
+    with pytest.raises(FileNotFoundError, match=r"hha/kv1/0002.png"):
         PreparedFolder(copy, "train", validation=0)
     shutil.rmtree(copy / "labels")
     with pytest.raises(FileNotFoundError, match=r"labels/kv1/0024.png"):
