@@ -121,17 +121,8 @@ def test_the_real_scene(shared_data: Path) -> None:
     assert np.degrees(np.arccos(estimated @ camera.gravity)) < 2
 
 
-def test_the_real_lists_have_the_official_numbers(shared_data: Path) -> None:
-    path = shared_data / "sunrgbd" / "Metadata" / "allsplit.mat"
-    lists = read_matlab5(path, ("alltrain", "alltest"))
-    train, test = (
-        {str(name).rstrip("/") for name in lists[key]} for key in ("alltrain", "alltest")
-    )
-    assert (len(train), len(test), len(train & test)) == (5285, 5050, 0)
-
-
-def test_the_real_lists_split_a_tree(shared_data: Path, tmp_path: Path) -> None:
-    """Their prefix is another than SUNRGBDMeta's, and validation keeps SUN3D's places whole."""
+def test_the_real_lists_split_a_tree(shared_data: Path) -> None:
+    """Their prefix differs from SUNRGBDMeta's; validation keeps SUN3D's places whole."""
     from fafnet_core.datasets import sunrgbd
 
     path = shared_data / "sunrgbd" / "Metadata" / "allsplit.mat"
@@ -219,9 +210,8 @@ def test_missing_files_of_the_toolbox_are_all_named(copy: WrittenSUNRGBD) -> Non
 def test_missing_images_are_named(copy: WrittenSUNRGBD) -> None:
     scene = copy.scenes[copy.test[1]]
     (copy.root / scene.folder / "image" / scene.image).unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 of 4 images are not there") as error:
+    with pytest.raises(FileNotFoundError, match=rf"1 of 4 .*{scene.folder}/image/{scene.image}"):
         SUNRGBD(copy.root, "test")
-    assert f"{scene.folder}/image/{scene.image}" in str(error.value)
     SUNRGBD(copy.root, "train")  # not its scene
 
 
@@ -230,38 +220,34 @@ def _depth_file(copy: WrittenSUNRGBD) -> Path:
     return copy.root / scene.folder / "depth_bfx" / scene.image.replace(".jpg", ".png")
 
 
-def test_depth_bits_that_were_turned_back_already(copy: WrittenSUNRGBD) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda counts: (counts >> np.uint16(3)) | (counts << np.uint16(13)), "rotated"),
+        (lambda counts: (counts >> 8).astype(np.uint8), "uint8"),
+    ],
+)
+def test_depth_that_is_not_of_the_original_download(
+    copy: WrittenSUNRGBD, change: Any, message: str
+) -> None:
     path = _depth_file(copy)
-    counts = read_counts(path)
-    write_gray16(path, (counts >> np.uint16(3)) | (counts << np.uint16(13)))
-    with pytest.raises(ValueError, match="rotated") as error:
+    cv2.imwrite(str(path), change(read_counts(path)))
+    with pytest.raises(ValueError, match=f"{path} .*{message}"):
         SUNRGBD(copy.root, "test")
-    assert str(path) in str(error.value)
-
-
-def test_depth_of_8_bits(copy: WrittenSUNRGBD) -> None:
-    path = _depth_file(copy)
-    cv2.imwrite(str(path), (read_counts(path) >> 8).astype(np.uint8))
-    with pytest.raises(ValueError, match="uint8") as error:
-        SUNRGBD(copy.root, "test")
-    assert str(path) in str(error.value)
 
 
 def test_depth_that_is_cut_short(copy: WrittenSUNRGBD) -> None:
     path = _depth_file(copy)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ValueError, match="cut short") as error:
+    with pytest.raises(ValueError, match=f"{path} .*cut short"):
         SUNRGBD(copy.root, "test")
-    assert str(path) in str(error.value)
 
 
 def test_labels_over_37_are_named(copy: WrittenSUNRGBD) -> None:
     with h5py.File(copy.root / LABEL_FILE, "r+") as file:
         reference = file["SUNRGBD2Dseg/seglabel"][copy.test[0], 0]
         file[reference][40, 30] = 41
-    with pytest.raises(
-        ValueError, match=r"entry 3 \(realsense/.*\) has label 41 \(row 30, column 40\)"
-    ):
+    with pytest.raises(ValueError, match=r"entry 3 .*realsense.* label 41 .*row 30, column 40"):
         SUNRGBD(copy.root, "test")
 
 
@@ -289,18 +275,13 @@ def test_fewer_labels_than_scenes(copy: WrittenSUNRGBD) -> None:
         SUNRGBD(copy.root, "test")
 
 
-def test_lists_that_name_unknown_scenes(copy: WrittenSUNRGBD) -> None:
+def test_lists_that_overlap_or_name_unknown_scenes(copy: WrittenSUNRGBD) -> None:
     folders = [scene.folder for scene in copy.scenes]
-    write_sun_splits(copy.root, folders[:5], [*folders[5:], "SUNRGBD/kv1/NYUdata/NYU9999"])
-    with pytest.raises(ValueError, match="NYU9999"):
-        SUNRGBD(copy.root, "train")
-
-
-def test_lists_that_overlap(copy: WrittenSUNRGBD) -> None:
-    folders = [scene.folder for scene in copy.scenes]
-    write_sun_splits(copy.root, folders[:5], folders[4:])
-    with pytest.raises(ValueError, match="exactly one"):
-        SUNRGBD(copy.root, "train")
+    unknown = "SUNRGBD/kv1/NYUdata/NYU9999"
+    for test, message in ((folders[4:], "exactly one"), ([*folders[5:], unknown], "NYU9999")):
+        write_sun_splits(copy.root, folders[:5], test)
+        with pytest.raises(ValueError, match=message):
+            SUNRGBD(copy.root, "train")
 
 
 def test_paths_that_leave_the_tree_are_refused(copy: WrittenSUNRGBD) -> None:
