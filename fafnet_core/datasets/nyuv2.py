@@ -24,7 +24,7 @@ from fafnet_core.datasets.folder import published_layouts
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
 from fafnet_core.datasets.prepared import PREPARED
 from fafnet_core.datasets.specification import DataSetSpecification, FixedLayout
-from fafnet_core.datasets.splits import choose_frames
+from fafnet_core.datasets.splits import check_official_split, choose_frames
 from fafnet_core.labels import NYU40, UNLABELLED
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
@@ -195,20 +195,14 @@ def _read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:
     """Return the training and test frames, counted from 0."""
     values = read_matlab5(path, ("trainNdxs", "testNdxs"))
     train, test = (np.atleast_1d(values[name]).astype(int) for name in ("trainNdxs", "testNdxs"))
-    both = np.concatenate([train, test])
-    if outside := [int(i) for i in both if not 1 <= i <= count]:
+    if outside := [int(i) for i in (*train, *test) if not 1 <= i <= count]:
         raise ValueError(
             f"{path} names frame {name_some(outside)}, but {LABELED_FILE} has {count} frames;"
             " the two do not belong together"
         )
-    times = np.bincount(both, minlength=count + 1)[1:]
-    if (times != 1).any():
-        wrong = (np.flatnonzero(times != 1) + 1).tolist()
-        raise ValueError(
-            f"{path}: frame {name_some(wrong)} is not in exactly one of trainNdxs and testNdxs;"
-            " take the official split"
-        )
-    return (train - 1).tolist(), (test - 1).tolist()
+    frames: tuple[list[int], list[int]] = (train - 1).tolist(), (test - 1).tolist()
+    check_official_split(path, [f"{i + 1:04d}" for i in range(count)], *frames)
+    return frames
 
 
 def _read_mapping(path: Path) -> NDArray[np.uint8]:

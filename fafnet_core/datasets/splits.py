@@ -10,9 +10,12 @@ blocks, so that a tenth of them is some blocks too.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import TypeVar, get_args
 
+from fafnet_core.datasets.checks import name_some
 from fafnet_core.nearest import unknown_name
 from fafnet_core.samples import Split
 
@@ -80,6 +83,22 @@ def choose_frames(
     return chosen
 
 
+def check_official_split(
+    path: Path, names: Sequence[str], train: Sequence[int], test: Sequence[int]
+) -> None:
+    """Refuse official lists (`path`) that do not have each frame of a data set exactly once.
+
+    Raises:
+        ValueError: the message names the frames.
+    """
+    times = Counter([*train, *test])
+    if wrong := [name for index, name in enumerate(names) if times[index] != 1]:
+        raise ValueError(
+            f"{path}: {len(wrong)} frames are not in exactly one of the training and test lists:"
+            f" {name_some(wrong)}; take the official split"
+        )
+
+
 def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable]:
     """Choose whole groups that hold about `fraction` of the frames, evenly through the list.
 
@@ -88,9 +107,7 @@ def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable
     after another. If each of several groups is too large for that, the one whose size is nearest to
     the fraction is taken.
     """
-    sizes: dict[Hashable, int] = {}
-    for group in groups:
-        sizes[group] = sizes.get(group, 0) + 1
+    sizes = Counter(groups)
     taken: set[Hashable] = set()
     frames_taken = frames_passed = 0
     for group, size in sizes.items():
@@ -131,13 +148,12 @@ def blocks(names: Sequence[str]) -> list[str]:
     In a list of less than 200 a tenth of them.
     """
     longest = _cut(_LONGEST_BLOCK, names)
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     groups = []
     for name in names:
         folder = name.rpartition("/")[0]
-        place = seen.get(folder, 0)
-        seen[folder] = place + 1
-        groups.append(f"{folder}, block {place // longest}")
+        groups.append(f"{folder}, block {seen[folder] // longest}")
+        seen[folder] += 1
     return groups
 
 

@@ -19,19 +19,6 @@ _ROTATION_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class SceneCamera:
-    """The camera in a scene folder.
-
-    Attributes:
-        camera_matrix: (3, 3) float64, counted from 0.
-        gravity: (3,) float64, the downward direction; None where there are no extrinsics.
-    """
-
-    camera_matrix: NDArray[np.float64]
-    gravity: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True)
 class SunScene:
     """A scene as SUNRGBDMeta.mat describes it.
 
@@ -145,8 +132,12 @@ def gravity_from_extrinsics(extrinsics: Any) -> NDArray[np.float64]:
     return down
 
 
-def scene_camera(folder: Path) -> SceneCamera:
+def scene_camera(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Read a scene's own `intrinsics.txt` and the newest file of its `extrinsics/`.
+
+    Returns:
+        The camera matrix (3, 3) float64, counted from 0; and the downward direction (3,) float64,
+        None if there are no extrinsics.
 
     Raises:
         FileNotFoundError: no `intrinsics.txt`.
@@ -159,11 +150,11 @@ def scene_camera(folder: Path) -> SceneCamera:
     # Named by the time of the annotation: the last one is valid.
     newest = max((folder / "extrinsics").glob("*.txt"), default=None)
     if newest is None:
-        return SceneCamera(matrix, None)
+        return matrix, None
     extrinsics = _read_numbers(newest, 12).reshape(3, 4)
     if not is_rotation(extrinsics[:, :3]):
         raise ValueError(f"{newest} holds no rotation in its first three columns")
-    return SceneCamera(matrix, gravity_from_extrinsics(extrinsics))
+    return matrix, gravity_from_extrinsics(extrinsics)
 
 
 def _read_numbers(path: Path, count: int) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from fafnet_core.datasets.label_images import to_class_ids
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
 from fafnet_core.datasets.prepared import PREPARED
 from fafnet_core.datasets.specification import DataSetSpecification, FixedLayout
-from fafnet_core.datasets.splits import blocks, choose_frames
+from fafnet_core.datasets.splits import blocks, check_official_split, choose_frames
 from fafnet_core.datasets.sun_scene import (
     SunScene,
     camera_from_one,
@@ -135,9 +135,9 @@ class SUNRGBD(RgbdSegmentationDataset):
         check_one_size([(rgb_path, rgb), (depth_path, depth_m), (source, stored)])
         matrix, gravity = scene.camera_matrix, scene.gravity
         if matrix is None or gravity is None:
-            of_folder = scene_camera(folder)
-            matrix = of_folder.camera_matrix if matrix is None else matrix
-            gravity = of_folder.gravity if gravity is None else gravity
+            own_matrix, own_gravity = scene_camera(folder)
+            matrix = own_matrix if matrix is None else matrix
+            gravity = own_gravity if gravity is None else gravity
         return RgbdSample(
             rgb=rgb,
             label=to_class_ids(stored, SUN37, 1, source),
@@ -220,13 +220,7 @@ def _read_splits(path: Path, names: Sequence[str]) -> tuple[list[int], list[int]
             )
         splits.append([places[name] for name in listed])
     train, test = splits
-    times = np.bincount(train + test, minlength=len(names))
-    if (times != 1).any():
-        wrong = [names[i] for i in np.flatnonzero(times != 1)]
-        raise ValueError(
-            f"{path}: {len(wrong)} scenes are not in exactly one of alltrain and alltest:"
-            f" {name_some(wrong)}; take the official split"
-        )
+    check_official_split(path, names, train, test)
     return train, test
 
 

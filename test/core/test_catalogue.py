@@ -93,14 +93,6 @@ def test_every_frame_of_an_original_is_read_if_the_user_wants_that(tmp_path: Pat
     assert len(every.open("test")) == 2
 
 
-def test_the_original_sunrgbd_is_found(tmp_path: Path) -> None:
-    written = write_sunrgbd(tmp_path / "sun")
-    dataset = SUNRGBDData(root=str(written.root)).open("test")
-    assert dataset.label_set is SUN37
-    assert len(dataset) == len(written.test)
-    assert np.linalg.norm(dataset[0].gravity) == pytest.approx(1)  # type: ignore[arg-type]
-
-
 def test_a_prepared_folder_has_the_same_splits_as_the_original(tmp_path: Path) -> None:
     original = SUNRGBDData(root=str(write_sunrgbd(tmp_path / "sun", frames=60).root))
     whole = dataclasses.replace(original, validation=0)

@@ -54,32 +54,6 @@ def test_nyuv2_from_its_original_files(
     assert "crop nothing, now True" in capsys.readouterr().err
 
 
-def test_sunrgbd_from_its_original_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written = write_sunrgbd(tmp_path / "original", frames=8)
-    out = tmp_path / "out"
-    command = ["prepare", "sunrgbd", str(tmp_path / "original"), "--out", str(out), "--jobs", "2"]
-    assert main(command) == 0
-    seen = 0
-    splits: list[tuple[Split, list[int]]] = [("train", written.train), ("test", written.test)]
-    for split, places in splits:
-        folder = PreparedFolder(out, split, validation=0)
-        for place, sample in zip(places, folder, strict=True):
-            scene = written.scenes[place]
-            assert sample.sensor == scene.sensor
-            assert sample.depth_m is not None
-            assert sample.camera is not None
-            assert sample.gravity is not None
-            assert np.abs(sample.depth_m - scene.depth_m).max() < 1e-6
-            assert np.abs(sample.camera.matrix - scene.camera_matrix).max() < 1e-5
-            assert np.abs(sample.gravity - scene.gravity).max() < 1e-5
-            np.testing.assert_array_equal(sample.missing, scene.missing)
-            seen += 1
-    assert seen == 8
-    assert "8 frames" in capsys.readouterr().out
-
-
 def test_a_broken_frame_is_named_and_mended_by_a_second_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,7 +28,6 @@ from originals import (
 
 from fafnet_core.datasets.frames import read_rgb
 from fafnet_core.datasets.matlab import read_matlab5
-from fafnet_core.datasets.splits import choose_frames
 from fafnet_core.datasets.sun_scene import (
     decode_depth,
     gravity_from_extrinsics,
@@ -107,45 +106,31 @@ def test_rtilt_and_extrinsics_say_the_same() -> None:
 
 def test_the_real_scene(shared_data: Path) -> None:
     folder = shared_data / "sunrgbd" / "SUNRGBD" / "kv2" / "sample" / "scene"
-    camera = scene_camera(folder)
-    np.testing.assert_array_equal(
-        camera.camera_matrix, [[529.5, 0, 364], [0, 529.5, 264], [0, 0, 1]]
-    )
+    matrix, gravity = scene_camera(folder)
+    np.testing.assert_array_equal(matrix, [[529.5, 0, 364], [0, 529.5, 264], [0, 0, 1]])
     raw = decode_depth(read_counts(folder / "depth" / "0000144.png"))
     depth_m = decode_depth(read_counts(folder / "depth_bfx" / "0000144.png"))
     assert depth_m.shape == (530, 730)
     assert (depth_m > 0).all()
     assert (raw == 0).mean() == pytest.approx(0.134, abs=0.001)
-    assert camera.gravity is not None
-    estimated = estimate_gravity(depth_m, camera.camera_matrix)
-    assert np.degrees(np.arccos(estimated @ camera.gravity)) < 2
+    assert gravity is not None
+    estimated = estimate_gravity(depth_m, matrix)
+    assert np.degrees(np.arccos(estimated @ gravity)) < 2
 
 
-def test_the_real_lists_split_a_tree(shared_data: Path) -> None:
-    """Their prefix differs from SUNRGBDMeta's; validation keeps SUN3D's places whole."""
-    from fafnet_core.datasets import sunrgbd
-
+def test_the_real_lists_have_the_official_numbers(shared_data: Path) -> None:
     path = shared_data / "sunrgbd" / "Metadata" / "allsplit.mat"
     lists = read_matlab5(path, ("alltrain", "alltest"))
-    names = [
-        sunrgbd._scene_name(text, path) for key in ("alltrain", "alltest") for text in lists[key]
-    ]
-    train, test = sunrgbd._read_splits(path, names)
-    assert (train, test) == (list(range(5285)), list(range(5285, 10335)))
-    places = sunrgbd._places(names[:5285])
-    val = choose_frames("val", train, test, groups=places, validation=0.1)
-    assert 515 <= len(val) <= 542
-    rest = set(train) - set(val)
-    sun3d = {places[i] for i in val if "sun3ddata" in names[i]}
-    assert len(sun3d) > 3
-    assert not sun3d & {places[i] for i in rest}
-    by_sensor = {
-        sensor: sum(names[i].startswith(sensor) for i in val) / sum(
-            names[i].startswith(sensor) for i in train
-        )
-        for sensor in ("kv1", "kv2", "realsense", "xtion")
-    }  # fmt: skip
-    assert all(0.06 < fraction < 0.14 for fraction in by_sensor.values()), by_sensor
+    assert (len(set(lists["alltrain"])), len(set(lists["alltest"]))) == (5285, 5050)
+    assert not set(lists["alltrain"]) & set(lists["alltest"])
+
+
+def test_validation_keeps_places_whole(tmp_path: Path) -> None:
+    root = write_sunrgbd(tmp_path, frames=40, test=[0]).root
+    train, val = (SUNRGBD(root, split, validation=0.3) for split in ("train", "val"))
+    assert not set(train.scenes) & set(val.scenes)
+    sun3d = {scene for scene in (*train.scenes, *val.scenes) if "sun3ddata" in scene}
+    assert sun3d == {"xtion/sun3ddata/hotel_m"}
 
 
 def test_a_scene_without_camera_in_the_meta_file_has_its_own(copy: WrittenSUNRGBD) -> None:

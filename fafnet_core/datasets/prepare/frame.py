@@ -41,10 +41,9 @@ _MOST_MILLIMETRES = np.iinfo(np.uint16).max - 1
 class EncodedFrame:
     """A frame's files in memory, and the seconds that HHA and PNG took."""
 
-    pictures: Mapping[str, bytes]
-    size: tuple[int, int]
+    sample: RgbdSample
     camera: Camera
-    gravity: NDArray[np.float64] | None
+    pictures: Mapping[str, bytes]
     hha_seconds: float
     png_seconds: float
 
@@ -82,10 +81,7 @@ class FrameEncoder:
         if sample.missing is not None:
             arrays[MISSING] = np.where(sample.missing, np.uint8(255), np.uint8(0))
         pictures = {kind: _encode_png(array) for kind, array in arrays.items()}
-        ended = time.perf_counter()
-        return EncodedFrame(
-            pictures, sample.size, camera, sample.gravity, made - begun, ended - made
-        )
+        return EncodedFrame(sample, camera, pictures, made - begun, time.perf_counter() - made)
 
 
 def write_frame(
@@ -105,14 +101,15 @@ def write_frame(
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         raise
+    gravity = frame.sample.gravity
     return FrameRecord(
         name=name,
         split=split,
         sensor=sensor,
         scene=scene,
-        size=frame.size,
+        size=frame.sample.size,
         camera_matrix=frame.camera.matrix.tolist(),
-        gravity=None if frame.gravity is None else frame.gravity.tolist(),
+        gravity=None if gravity is None else tuple(gravity.tolist()),
         files={kind: len(content) for kind, content in frame.pictures.items()},
     )
 

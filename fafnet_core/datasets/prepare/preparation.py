@@ -201,7 +201,7 @@ def _makers(root: Path, before: Mapping[str, str], kept: int, todo: int) -> Mapp
     Another NumPy or OpenCV is not: the equations are the same, only rounding may differ. The
     manifest then names both.
     """
-    now = _versions()
+    now = {_PROGRAM: __version__, "numpy": np.__version__, "opencv": cv2.__version__}
     if not kept:
         return now
     if not todo:
@@ -213,13 +213,7 @@ def _makers(root: Path, before: Mapping[str, str], kept: int, todo: int) -> Mapp
             f" be made, and this is version {ours}, whose frames may differ: go on with version"
             f" {theirs}, or give another folder, or delete this one"
         )
-    return {library: _both(before.get(library), version) for library, version in now.items()}
-
-
-def _both(before: str | None, now: str) -> str:
-    versions = before.split(", ") if before else []
-    return ", ".join(dict.fromkeys([*versions, now]))
-
-
-def _versions() -> dict[str, str]:
-    return {_PROGRAM: __version__, "numpy": np.__version__, "opencv": cv2.__version__}
+    return {
+        library: ", ".join(dict.fromkeys([*before.get(library, version).split(", "), version]))
+        for library, version in now.items()
+    }

@@ -73,52 +73,15 @@ class PreparationTask:
     label_set: LabelSet
 
 
-class _Worker:
-    """The state of a worker process."""
-
-    def __init__(self, task: PreparationTask) -> None:
-        self._task = task
-        self._encoder = FrameEncoder(task.label_set)
-
-    def make(self, job: FrameToMake, *, trial: bool) -> FrameOutcome:
-        """Read and encode one frame, and write it unless this is a trial."""
-        begun = time.perf_counter()
-        try:
-            sample = self._task.datasets[job.split].read(job.index)
-            read = time.perf_counter()
-            frame = self._encoder.encode(sample)
-        except _READING_ERRORS as error:
-            return FrameOutcome(job, error=str(error) or type(error).__name__)
-        except Exception as error:
-            raise RuntimeError(f"a bug, at frame {job.name}: {error!r}") from error
-        encoded = time.perf_counter()
-        if trial:
-            return FrameOutcome(job, sizes=tuple(map(len, frame.pictures.values())))
-        try:
-            record = write_frame(
-                self._task.root, frame,
-                name=job.name, split=job.split, sensor=job.sensor, scene=job.scene,
-            )  # fmt: skip
-        except OSError as error:
-            return FrameOutcome(job, write_error=str(error))
-        seconds = {
-            "read": read - begun,
-            "hha": frame.hha_seconds,
-            "png": frame.png_seconds,
-            "write": time.perf_counter() - encoded,
-        }
-        return FrameOutcome(job, record, seconds=seconds)
-
-
-_worker: _Worker | None = None  # set by `_start` in each worker process
+_worker: tuple[PreparationTask, FrameEncoder] | None = None  # set by `_start` in each worker
 
 
 def _start(task: PreparationTask) -> None:
     global _worker
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = _Worker(task)
+    _worker = task, FrameEncoder(task.label_set)
 
 
 def _end_with_parent() -> None:
@@ -130,8 +93,34 @@ def _end_with_parent() -> None:
 
 
 def _make(job: FrameToMake, trial: bool) -> FrameOutcome:
+    """Read and encode one frame, and write it unless this is a trial."""
     assert _worker is not None
-    return _worker.make(job, trial=trial)
+    task, encoder = _worker
+    begun = time.perf_counter()
+    try:
+        sample = task.datasets[job.split].read(job.index)
+        read = time.perf_counter()
+        frame = encoder.encode(sample)
+    except _READING_ERRORS as error:
+        return FrameOutcome(job, error=str(error) or type(error).__name__)
+    except Exception as error:
+        raise RuntimeError(f"a bug, at frame {job.name}: {error!r}") from error
+    encoded = time.perf_counter()
+    if trial:
+        return FrameOutcome(job, sizes=tuple(map(len, frame.pictures.values())))
+    try:
+        record = write_frame(
+            task.root, frame, name=job.name, split=job.split, sensor=job.sensor, scene=job.scene
+        )
+    except OSError as error:
+        return FrameOutcome(job, write_error=str(error))
+    seconds = {
+        "read": read - begun,
+        "hha": frame.hha_seconds,
+        "png": frame.png_seconds,
+        "write": time.perf_counter() - encoded,
+    }
+    return FrameOutcome(job, record, seconds=seconds)
 
 
 def run_jobs(
