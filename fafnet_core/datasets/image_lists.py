@@ -96,18 +96,10 @@ def check_list_fits(
         ValueError: the message names the first such images and their lines.
     """
     for folder, images in folders.items():
-        absent = [frame for frame in frames if frame.name not in images]
-        if not absent:
-            continue
-        first = absent[0]
-        unlisted = sorted(images.keys() - every_name)
-        other_side = (
-            f"; it has {len(unlisted)} that no list names: {name_some(unlisted)}"
-            if unlisted
-            else ""
-        )
-        raise ValueError(
-            f"{first.place} names {first.name}, but {folder} has no such image ({len(absent)} of"
-            f" {len(frames)} listed are not there: {name_some([f.name for f in absent])})"
-            f"{other_side}; take the list that belongs to this folder"
-        )
+        if absent := [frame for frame in frames if frame.name not in images]:
+            unlisted = sorted(images.keys() - every_name)
+            raise ValueError(
+                f"{absent[0].place} names {absent[0].name}, but {folder} has no such image"
+                f" ({len(absent)} of {len(frames)} listed are not there; in no list:"
+                f" {name_some(unlisted) or 'none'}); take the list that belongs to this folder"
+            )

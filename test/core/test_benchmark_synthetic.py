@@ -46,7 +46,7 @@ def test_the_sheet_is_a_picture_of_six_rooms(synthetic: ModuleType, tmp_path: Pa
     [
         (["--jobs", "0"], "--jobs: wanted at least 1"),
         (["--frames", "1", "--jobs", "2"], "at least one for each process"),
-        (["--size", "16", "16"], "16x16 is too small"),
+        (["--size", "16", "16"], "width is 16"),
         (["--seed", "-1"], "seed is -1"),
     ],
 )

@@ -172,7 +172,7 @@ def test_a_checkpoint_tells_what_it_holds(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_checkpoint_is_known_by_its_content(
+def test_a_checkpoint_is_known_by_its_content_and_a_preset_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "net.yaml"
@@ -185,6 +185,8 @@ def test_a_checkpoint_is_known_by_its_content(
         assert FAFNetConfig.from_dict(report["config"]) == TINY
     (report,) = reports(["nano"], capsys)
     assert report["name"] == "fafnet-nano"
+    assert main(["info", str(tmp_path)]) == 1
+    assert "no model.safetensors" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("quick")
@@ -241,13 +243,6 @@ def test_a_file_that_does_not_fit_fails(
     assert str(path) in error
     assert message in error
     assert error.count("\n") == 1
-
-
-def test_a_folder_without_a_checkpoint_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["info", str(tmp_path)]) == 1
-    assert f"no model.safetensors in the folder {tmp_path}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -198,17 +198,6 @@ def test_a_journal_without_its_first_line_is_refused(begun: Path) -> None:
         run(begun)
 
 
-def test_a_damaged_frame_is_named_and_the_others_are_done(whole: Path, begun: Path) -> None:
-    done, warnings = run(begun, damaged={"kv1/0002": "rooms.mat, frame 2 is cut short"})
-    assert done.failed == {"kv1/0002": "rooms.mat, frame 2 is cut short"}
-    assert warnings == ["kv1/0002: rooms.mat, frame 2 is cut short"]
-    assert (done.written, done.kept) == (3, 5)
-    assert not (begun / MANIFEST_FILE).exists()
-    done, _ = run(begun)
-    assert (done.written, done.kept) == (1, 8)
-    assert files(begun) == files(whole)
-
-
 def test_a_worker_that_dies_costs_only_the_frame_that_killed_it(whole: Path, begun: Path) -> None:
     done, warnings = run(begun, jobs=2, deadly=["kv2/0003"])
     assert done.failed.keys() == {"kv2/0003"}

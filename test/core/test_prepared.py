@@ -17,7 +17,6 @@ from fafnet_core.datasets.prepare import prepare
 from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, is_prepared
 from fafnet_core.datasets.prepare.layout import MANIFEST_FILE
 from fafnet_core.datasets.prepared import PreparedFolder
-from fafnet_core.datasets.splits import choose_frames
 from fafnet_core.samples import Split
 
 TRAIN = 24
@@ -65,16 +64,6 @@ def test_without_depth_there_is_hha_alone(whole: Path) -> None:
     assert sample.depth_m is None
     assert sample.missing is None
     np.testing.assert_array_equal(sample.hha, TinyRooms([TRAIN])[0].with_hha().hha)
-
-
-def test_validation_takes_whole_scenes_from_training_as_the_data_set_would(whole: Path) -> None:
-    train, val = (PreparedFolder(whole, split, validation=0.25) for split in ("train", "val"))
-    dataset = tiny_splits(TRAIN, 3)["train"]
-    assert 3 <= len(val) <= 9
-    assert sorted([*train.names, *val.names]) == sorted(dataset.names)
-    assert not set(train.scenes) & set(val.scenes)
-    names: list[str] = list(dataset.names)
-    assert val.names == choose_frames("val", names, [], groups=dataset.scenes, validation=0.25)
 
 
 def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from originals import (
     SPLIT_FILE,
     SUN_PREFIX,
     WrittenSUNRGBD,
-    rotate_bits,
     write_gray16,
     write_sun_labels,
     write_sun_splits,
@@ -75,21 +74,6 @@ def test_every_frame_comes_back_as_it_was_written(written: WrittenSUNRGBD, split
         np.testing.assert_allclose(sample.camera.matrix, scene.camera_matrix, atol=1e-9)
         np.testing.assert_allclose(sample.gravity, scene.gravity, atol=1e-9)  # type: ignore[arg-type]
         assert sample.sensor == scene.sensor
-
-
-def test_gravity_is_what_hha_would_have_estimated(written: WrittenSUNRGBD) -> None:
-    for sample in SUNRGBD(written.root, "train", validation=0):
-        assert sample.depth_m is not None
-        assert sample.gravity is not None
-        assert sample.camera is not None
-        estimated = estimate_gravity(sample.depth_m, sample.camera.matrix)
-        assert np.degrees(np.arccos(estimated @ sample.gravity)) < 1.5
-
-
-def test_decoding_turns_the_bits_back_and_cuts_at_8_m() -> None:
-    millimetres = np.array([[0, 1, 7, 2236, 8000, 8001, 8192, 65535]], np.uint16)
-    wanted = np.minimum(millimetres / 1000, 8)
-    np.testing.assert_allclose(decode_depth(rotate_bits(millimetres)), wanted, atol=1e-6)
 
 
 def test_rtilt_and_extrinsics_say_the_same() -> None:
