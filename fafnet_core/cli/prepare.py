@@ -51,13 +51,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     sunrgbd = _add(kinds, "sunrgbd", "SUN RGB-D: SUNRGBD/ and SUNRGBDtoolbox/")
     sunrgbd.add_argument("originals", type=Path, help="folder of the unpacked downloads")
-    synthetic = _add(kinds, "synthetic", "made-up rooms, for trials")
+    synthetic = _add(kinds, "synthetic", "synthetic rooms, for trials")
     synthetic.add_argument("--frames", type=int, help="training frames")
     synthetic.add_argument("--seed", type=int, help="another seed, other rooms")
-    for kind in (nyuv2, sunrgbd, synthetic):
-        kind.add_argument("--out", type=Path, required=True, help="folder to make or go on with")
-        kind.add_argument("--jobs", type=int, help="processes (default: one for each core)")
-        kind.set_defaults(run=run)
 
 
 def _add(
@@ -70,8 +66,10 @@ def _add(
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--out", type=Path, required=True, help="folder to make or go on with")
+    parser.add_argument("--jobs", type=int, help="processes (default: one for each core)")
     parser.add_argument("--json", action="store_true", help="print counts as JSON")
-    parser.set_defaults(parser=parser, what=name)
+    parser.set_defaults(parser=parser, what=name, run=run)
     return parser
 
 

@@ -1,14 +1,4 @@
-"""Folders of image files: your own, and those that people have prepared for other projects.
-
-| made for | files | labels on disk |
-|---|---|---|
-| SA-Gate, CMX | RGB/ HHA/ Label/, sometimes Depth/ (.npy in metres) | 0 = void, 1..C |
-| DFormer | RGB/ Depth/ Label/ (or labels/) | 0 = void, 1..C |
-| ESANet | {train,test}/ with rgb/ depth/ depth_raw/ labels_40/, depth in mm | 0 = void, 1..C |
-| FAFNet's release | rgb/ hha/ label/ | 0..C-1, 255 = void |
-
-Each has `train.txt` and `test.txt`; ESANet's may lack them.
-"""
+"""Folders of image files: your own, and those made for other projects (docs/datasets.md)."""
 
 from __future__ import annotations
 

@@ -10,10 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_HDF5_OFFSETS = (0, 512, 1024, 2048)
-_VERSION_5 = b"MATLAB 5.0 MAT-file"
-
 
 class MissingLibraryError(OSError):
     """A library of an extra is not installed; the message says which."""
@@ -23,11 +19,9 @@ def read_matlab5(path: Path, names: Iterable[str]) -> dict[str, Any]:
     """Read some variables of a MATLAB 5 file; nested cells and structs are squeezed.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: version 7.3, no MATLAB file, a damaged one, or a variable is not there.
+        ValueError: another version, no MATLAB file, a damaged one, or a variable is not there.
         MissingLibraryError: SciPy is not installed.
     """
-    _check_version(path, wanted=5)
     try:
         from scipy.io import loadmat
     except ImportError as error:
@@ -35,8 +29,8 @@ def read_matlab5(path: Path, names: Iterable[str]) -> dict[str, Any]:
     wanted = list(names)
     try:
         values: Any = loadmat(path, variable_names=wanted, squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # SciPy raises what it meets: zlib.error, TypeError, IndexError
-        raise ValueError(f"{path} is damaged: {error}; download it again") from error
+    except Exception as error:  # SciPy raises many types: zlib.error, TypeError, IndexError
+        raise _unreadable(path, error) from error
     if absent := [name for name in wanted if name not in values]:
         raise ValueError(f"{path} has no variable {', '.join(absent)}; take the original download")
     return {name: values[name] for name in wanted}
@@ -59,8 +53,7 @@ class MatlabFile73:
         """Return the `h5py.File` of this process.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: version 5, no MATLAB file, or one that is cut short.
+            ValueError: another version, no MATLAB file, or a damaged one.
             MissingLibraryError: h5py is not installed.
         """
         opened, here = self._opened, os.getpid()
@@ -70,7 +63,6 @@ class MatlabFile73:
                 return file
             # Keep it open: only the process that opened it may close it.
             self._inherited.append(file)
-        _check_version(self.path, wanted=7)
         try:
             import h5py
         except ImportError as error:
@@ -78,9 +70,7 @@ class MatlabFile73:
         try:
             file = h5py.File(self.path, "r")
         except OSError as error:
-            raise ValueError(
-                f"{self.path} cannot be opened: {error}; if it is cut short, download it again"
-            ) from error
+            raise _unreadable(self.path, error) from error
         self._opened = here, file
         return file
 
@@ -95,28 +85,8 @@ class MatlabFile73:
         return {"path": self.path, "_opened": None, "_inherited": []}
 
 
-def _check_version(path: Path, *, wanted: int) -> None:
-    """Refuse a file of the other version, or one that MATLAB did not write."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    with path.open("rb") as file:
-        begin = file.read(max(_HDF5_OFFSETS) + len(_HDF5_SIGNATURE))
-    signature = len(_HDF5_SIGNATURE)
-    if any(begin[offset : offset + signature] == _HDF5_SIGNATURE for offset in _HDF5_OFFSETS):
-        version = 7
-    elif begin.startswith(_VERSION_5):
-        version = 5
-    else:
-        raise ValueError(
-            f"{path} is not a MATLAB file (it begins with {begin[:16]!r} and has"
-            f" {path.stat().st_size} bytes); download it again"
-        )
-    if version != wanted:
-        names = {5: "MATLAB 5", 7: "MATLAB 7.3 (HDF5)"}
-        raise ValueError(
-            f"{path} has the wrong .mat version: {names[version]}, but the original has"
-            f" {names[wanted]}; take the original download"
-        )
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} cannot be read: {error}; take the original download")
 
 
 def _missing(path: Path, library: str) -> MissingLibraryError:

@@ -1,6 +1,6 @@
 """Folders that `fafnet prepare` made: ready HHA, metric depth, labels and cameras, quick to read.
 
-The layout is described in `fafnet_core.datasets.prepare.layout` and docs/datasets.md.
+docs/datasets.md describes the layout.
 """
 
 from __future__ import annotations

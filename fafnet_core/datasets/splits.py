@@ -67,18 +67,11 @@ def choose_frames(
         ]
     if not chosen:
         parts = len(set(groups))
-        remedy = (
-            "with that fraction training has every frame: train without validation"
-            " (train.validate_every: 0), or choose another fraction"
-            if split == "val" and validation == 0
-            else "one scene or block is never divided: train on all frames with validation: 0,"
-            " without validation (train.validate_every: 0)"
-            if parts == 1 and split != "test"
-            else "choose another fraction"
-        )
         raise ValueError(
             f"the {split} split has no frame: {len(train)} training frames in {parts} scenes or"
-            f" blocks, validation {validation}, {len(test)} test frames; {remedy}"
+            f" blocks, validation {validation}, {len(test)} test frames. Choose another fraction,"
+            " or train on all frames without validation: validation: 0, train.validate_every: 0 (a"
+            " single scene or block is never divided)"
         )
     return chosen
 

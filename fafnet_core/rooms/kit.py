@@ -102,6 +102,18 @@ def box(
     return Box(label(name), colour, *_middle(foot, size), **surface)
 
 
+def pair(
+    name: str,
+    colour: Colour,
+    foot: tuple[float, float, float],
+    size: ArrayLike,
+    **surface: Unpack[Surface],
+) -> list[Solid]:
+    """Two boxes side by side: on `foot`, and on its mirror image at -x, which comes first."""
+    x, y, z = foot
+    return [box(name, colour, (side * x, y, z), size, **surface) for side in (-1, 1)]
+
+
 def tube(
     name: str,
     colour: Colour,

@@ -58,7 +58,7 @@ def check_fields(settings: Any) -> None:
 
 def field_types(kind: type) -> Mapping[str, Any]:
     """The types of a dataclass's fields, by name; a field whose default is None may be null."""
-    return _field_types(kind)  # type: ignore[arg-type]  # mypy does not see that a class is hashable
+    return _field_types(kind)
 
 
 @cache  # a prepared folder has ten thousand records

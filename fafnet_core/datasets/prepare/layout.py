@@ -1,15 +1,4 @@
-"""The layout of a prepared folder: which files there are, and how lists and names look.
-
-    rgb/NAME.png          8-bit colour
-    depth/NAME.png        16-bit millimetres, 0 = none
-    missing/NAME.png      8-bit, 255 where the depth is in-painted; only where that is known
-    hha/NAME.png          8-bit disparity, height, angle in red, green, blue
-    labels/NAME.png       8-bit class ids, 255 = unlabelled
-    train.txt, test.txt   names of the official splits, a line each
-    manifest.json         what it was made from, label set, and each frame's camera
-
-`NAME` may hold slashes. The manifest is written last: a folder without one is not complete.
-"""
+"""The layout of a prepared folder, as docs/datasets.md describes it: files, names and lists."""
 
 from __future__ import annotations
 
