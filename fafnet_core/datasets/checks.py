@@ -17,9 +17,7 @@ from tqdm import tqdm
 
 from fafnet_core.samples import RgbdSegmentationDataset
 
-MOST_SAMPLED = 7
-"""Frames of a split that are read and checked when it is opened."""
-
+_SAMPLED = 7
 _READING_ERRORS = (ValueError, OSError, cv2.error)
 _NAMED = 4
 _STRIDE = 4
@@ -31,9 +29,9 @@ _TIMES_BETTER = 3.0
 _SUSPICIOUSLY_FAR_MM = 8192  # 13 bits: rotated by three, smaller depths lose no bit to the front
 
 
-def spread(count: int, most: int = MOST_SAMPLED) -> list[int]:
-    """Return up to `most` indices of `count`: the first, the last and some between."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+def spread(count: int) -> list[int]:
+    """Return the indices of the frames that are checked when a split is opened: at most seven."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, _SAMPLED))})
 
 
 def name_some(names: Sequence[object]) -> str:

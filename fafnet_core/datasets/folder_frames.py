@@ -89,9 +89,10 @@ class FolderFrames(RgbdSegmentationDataset):
         self.names = [frame.name for frame in self._files]
         self.sensors = [specification.sensor] * len(self._files)
         check_images([frame.images for frame in self._files], remedy="correct list or folder")
-        sampled = [self._files[i] for i in spread(len(self._files))]
+        indices = spread(len(self._files))
+        sampled = [self._files[index] for index in indices]
         _check_depth([frame.depth for frame in sampled if frame.depth is not None])
-        for index in spread(len(self._files)):
+        for index in indices:
             self.read(index)
         if self._first_label == 0 and options.first_label is None:
             _check_unlabelled([frame.label for frame in sampled])

@@ -41,8 +41,6 @@ class PreparedFolder(RgbdSegmentationDataset):
         split: "train", "val" or "test".
         validation: fraction of the official training split that becomes "val"; scenes stay whole
             where they are known.
-        depth: read depth and the mask of in-painted pixels too. Without them a frame is read in
-            half the time.
 
     Attributes:
         scenes: the scene of each frame, "" where not known.
@@ -54,11 +52,8 @@ class PreparedFolder(RgbdSegmentationDataset):
             manifest, or one of another version.
     """
 
-    def __init__(
-        self, root: str | Path, split: Split, validation: float = 0.1, *, depth: bool = True
-    ) -> None:
+    def __init__(self, root: str | Path, split: Split, validation: float = 0.1) -> None:
         self._root = Path(root)
-        self._depth = depth
         self.manifest = read_manifest(self._root)
         self.label_set: LabelSet = self.manifest.label_set
         train, test = (_listed(self._root, self.manifest, name) for name in ("train", "test"))
@@ -77,18 +72,14 @@ class PreparedFolder(RgbdSegmentationDataset):
         """Read one frame; see `RgbdSegmentationDataset.read`."""
         record = self._records[index]
         paths = record.paths(self._root)
-        depth_m: NDArray[np.float32] | None = None
         missing: NDArray[np.bool_] | None = None
-        if self._depth:
-            depth_m = _sized(read_depth(paths[DEPTH]), record, paths[DEPTH])
-            if MISSING in paths:
-                mask = read_label_counts(paths[MISSING])
-                missing = _sized(mask, record, paths[MISSING]) > 0
+        if MISSING in paths:
+            missing = _sized(read_label_counts(paths[MISSING]), record, paths[MISSING]) > 0
         counts = _sized(read_label_counts(paths[LABELS]), record, paths[LABELS])
         return RgbdSample(
             rgb=_sized(read_rgb(paths[RGB]), record, paths[RGB]),
             label=to_class_ids(counts, self.label_set, 0, paths[LABELS]),
-            depth_m=depth_m,
+            depth_m=_sized(read_depth(paths[DEPTH]), record, paths[DEPTH]),
             missing=missing,
             camera=record.camera,
             hha=_sized(read_rgb(paths[HHA]), record, paths[HHA]),

@@ -117,20 +117,16 @@ def test_a_table_of_the_ablation(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    ("name", "full", "config"),
-    [
-        ("nano", "fafnet-nano", PRESETS["fafnet-nano"].config),
-        ("release", "fafnet-release", FAFNetConfig(variant="release")),
-        ("nano/zero-flow", "fafnet-nano/zero-flow", ablation("fafnet-nano", "zero-flow")),
-    ],
-)
-def test_names(
-    name: str, full: str, config: FAFNetConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (report,) = reports([name], capsys)
-    assert report["name"] == full
-    assert FAFNetConfig.from_dict(report["config"]) == config
+def test_the_prefix_of_names_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        report["name"]: FAFNetConfig.from_dict(report["config"])
+        for report in reports(["nano", "release", "nano/zero-flow"], capsys)
+    }
+    assert found == {
+        "fafnet-nano": PRESETS["fafnet-nano"].config,
+        "fafnet-release": FAFNetConfig(variant="release"),
+        "fafnet-nano/zero-flow": ablation("fafnet-nano", "zero-flow"),
+    }
 
 
 @pytest.mark.usefixtures("quick")
