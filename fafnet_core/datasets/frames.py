@@ -1,8 +1,8 @@
-"""RGB-D frames in files: a camera file, colour and depth images, and folders of them.
+"""RGB-D frames in files: images, camera files, and folders of frames.
 
-A folder is what most tools write: `color/` (or `colour/`, `rgb/`, `image/`) and `depth/` with
-images of the same names, and a `camera.yaml` with `fx fy cx cy` (pixels, counted from 0),
-`width height`, and `depth_unit_m`, the metres of one depth count.
+A folder has `color/` (or `colour/`, `rgb/`, `image/`) and `depth/` with images of the same names,
+and a `camera.yaml` with `fx fy cx cy` (pixels, counted from 0), `width height`, and `depth_unit_m`,
+the metres of one depth count.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class CameraFile:
         """Return the camera of an image.
 
         Raises:
-            ValueError: the image has another size than the file states: its matrix would be wrong.
+            ValueError: the image does not have the size that the file states.
         """
         height, width = image.shape[:2]
         if (self.width or width, self.height or height) != (width, height):
@@ -116,7 +116,7 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not one channel of 16 bits; an 8-bit image has lost its metres for good.
+        ValueError: not one channel of 16 bits, or not an array of floats.
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
@@ -132,7 +132,7 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
     if counts.dtype != np.uint16 or counts.ndim != 2:
         raise ValueError(
             f"{path} is {counts.dtype} with shape {counts.shape}; a depth image has one channel"
-            " of 16 bits. An 8-bit or coloured one was made for looking at: take the original"
+            " of 16 bits. 8-bit and coloured images are for display: take the original"
         )
     depth_m = counts.astype(np.float32)
     depth_m *= np.float32(depth_unit_m)
@@ -175,8 +175,8 @@ class FrameFolder:
 
     Attributes:
         camera: the folder's camera file.
-        names: the names (without suffix) that have both colour and depth.
-        unpaired: names that have only one of them, for the caller to report.
+        names: names (without suffix) with both colour and depth.
+        unpaired: names with only one of them.
 
     Raises:
         FileNotFoundError: a colour folder, a depth folder or a camera file is not there.
@@ -231,7 +231,7 @@ def find_camera_file(path: Path) -> Path:
 def read_frame(
     rgb_path: Path, depth_path: Path, camera: CameraFile, *, frame_id: str = ""
 ) -> RgbdFrame:
-    """Read one pair of images; each has to have the camera file's size where it states one."""
+    """Read one pair of images; both need the size of the camera file, if it states one."""
     rgb = read_rgb(rgb_path)
     depth_m = read_depth(depth_path, camera.depth_unit_m)
     camera.camera(depth_m, depth_path)

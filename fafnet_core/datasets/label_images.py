@@ -80,4 +80,4 @@ def _what_is_wrong(value: int, label_set: LabelSet, first_label: FirstLabel) -> 
         wanted = f"wanted 0..{classes - 1} ({label_set.name}) and 255 (unlabelled)"
         if value == classes:
             return f"{wanted}. If its classes count from 1 with 0 = unlabelled: first_label: 1"
-    return f"{wanted}. Are these labels of another label set?"
+    return f"{wanted}. Take the labels of this label set"

@@ -124,8 +124,8 @@ def to_millimetres(depth_m: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
     millimetres = np.rint(np.where(valid, depth_m, 0) * 1000.0)
     if (most := millimetres.max()) > _MOST_MILLIMETRES:
         raise ValueError(
-            f"its depth goes up to {most / 1000:.6g} m; a 16-bit picture holds up to"
-            f" {_MOST_MILLIMETRES / 1000} m. Is it in metres?"
+            f"its depth goes up to {most / 1000:.6g} m; 16 bits hold up to"
+            f" {_MOST_MILLIMETRES / 1000} m. Give depth in metres"
         )
     counts: NDArray[np.uint16] = millimetres.astype(np.uint16)
     return counts
@@ -146,7 +146,7 @@ def _check_sample(
 ) -> tuple[NDArray[np.floating[Any]], Camera]:
     """Check a sample of any data set; return its depth and camera."""
     if sample.depth_m is None or sample.camera is None:
-        raise ValueError("it has no metric depth with a camera; HHA is made from these")
+        raise ValueError("it has no metric depth with a camera; wanted both, HHA is made of them")
     size = sample.size
     for what, array, shape in (
         ("colour", sample.rgb, (*size, 3)),
