@@ -25,7 +25,7 @@ _SEED = 20_000
 _BLOB = 1 / 12
 """Size of the blobs, in widths of the image."""
 
-_NOISE_ONLY = SensorConfig(dropout=0.0, range_m=(0.0, math.inf))
+_NOISE_ONLY = SensorConfig(dropout=0.0, range_m=(0.0, 1000.0))
 _SENSOR = SensorConfig()
 
 

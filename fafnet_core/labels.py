@@ -1,4 +1,4 @@
-"""Label sets: the class names, colours and ignore value that belong to a network's outputs.
+"""Label sets: the names, colours and ignore index of a network's classes.
 
 NYU40 is the 40-class set of NYU-Depth V2 (Gupta et al., CVPR 2013) in its published order; SUN37
 is the set of SUN RGB-D (Song et al., CVPR 2015), the first 37 of the same list.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ UNLABELLED = 255
 
 _UNLABELLED_COLOUR = (0, 0, 0)
 
-# Large surfaces are pale and cool, furniture is saturated, small things are bright: neighbours in
-# a room are far apart in hue, and no class is black, which is the unlabelled colour.
+# Large surfaces are pale, furniture is saturated, small things are bright: neighbours in a room
+# differ much in hue. No class is black, the colour of unlabelled pixels.
 _NYU40 = (
     ("wall", 0xA3B4C4),
     ("floor", 0xC9A77C),
@@ -80,30 +81,31 @@ class LabelSet:
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     ignore_index: int = UNLABELLED
-    _lookup: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.palette):
             raise ValueError(
                 f"label set '{self.name}': {len(self.names)} names but {len(self.palette)} colours;"
-                " give each class one colour"
+                " wanted one for each class"
             )
         if not 1 <= len(self.names) <= UNLABELLED:
             raise ValueError(
-                f"label set '{self.name}' has {len(self.names)} classes; labels are 8-bit images"
-                f" with {UNLABELLED} for unlabelled pixels, so 1 to {UNLABELLED} can be told apart"
+                f"label set '{self.name}' has {len(self.names)} classes; wanted 1 to {UNLABELLED}:"
+                f" labels are 8-bit images, and {UNLABELLED} means unlabelled"
             )
         if not all(len(c) == 3 and all(0 <= v <= 255 for v in c) for c in self.palette):
             raise ValueError(f"label set '{self.name}': a colour is three numbers from 0 to 255")
         if not len(self.names) <= self.ignore_index <= UNLABELLED:
             raise ValueError(
-                f"label set '{self.name}': ignore_index is {self.ignore_index}; it has to be"
-                f" {len(self.names)} to {UNLABELLED}, so that it is no class"
+                f"label set '{self.name}': ignore_index is {self.ignore_index}; wanted"
+                f" {len(self.names)} to {UNLABELLED}, which are no classes"
             )
+
+    @cached_property
+    def _lookup(self) -> NDArray[np.uint8]:
         lookup = np.full((256, 3), _UNLABELLED_COLOUR, np.uint8)
         lookup[: len(self.palette)] = self.palette
-        lookup.setflags(write=False)
-        object.__setattr__(self, "_lookup", lookup)
+        return lookup
 
     def __len__(self) -> int:
         return len(self.names)

@@ -32,8 +32,9 @@ examples:
   fafnet info hf://owner/name                  a checkpoint on the Hugging Face Hub
   fafnet info fafnet-r50 --set output_stride=8 --set decoder_channels=128 --json
 
-Multiply-adds are those of convolutions and linear layers. Peak memory is the most that the tensors
-of one float32 inference hold at one time, without weights and workspaces. A MB is 1,000,000 bytes.
+Multiply-adds are those of convolutions and linear layers. Peak memory is the largest total size of
+the tensors at one time of a float32 inference, without weights and workspaces. 1 MB is 1,000,000
+bytes.
 """
 
 _CHECKPOINT = ".safetensors"
@@ -77,7 +78,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "a configuration, or a checkpoint: a file, a folder or hf://owner/name (none: list presets "
         "and arms)",
     )
-    parser.add_argument("--compare", action="store_true", help="print a table, a line a network")
+    parser.add_argument("--compare", action="store_true", help="print a table of the networks")
     parser.add_argument("--ablation", action="store_true", help="compare all arms of each network")
     parser.add_argument(
         "--size",
@@ -94,7 +95,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Report on what was asked for."""
+    """Print the report."""
     if not arguments.model and not arguments.compare:
         return _list(arguments)
     from fafnet_core.models.summary import summarise  # imports PyTorch
@@ -119,16 +120,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]+)x([0-9]+)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size; wanted HEIGHTxWIDTH, as 480x640")
-    if max(len(match[1]), len(match[2])) > 9 or max(map(int, match.groups())) > _LARGEST:
-        raise argparse.ArgumentTypeError(f"too large: wanted at most {_LARGEST}x{_LARGEST}")
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None or max(map(int, match.groups())) > _LARGEST:
+        raise argparse.ArgumentTypeError(
+            f"'{text:.20}' is not a size; wanted HEIGHTxWIDTH, as 480x640, at most {_LARGEST} each"
+        )
     return int(match[1]), int(match[2])
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    """Print the names that may be asked about."""
+    """Print the presets and the arms of the ablation."""
     from fafnet_core.models import ABLATION, PRESETS
 
     asked = (arguments.size, arguments.classes)
@@ -153,7 +154,7 @@ def _arms() -> str:
 
 
 def _models(arguments: argparse.Namespace) -> list[_Model]:
-    """Return what to report on; ends with exit status 2 if that cannot be told."""
+    """Return the networks to report on; exit status 2 if a name or a setting is wrong."""
     from fafnet_core.models import ABLATION, PRESETS, ablation
 
     models = []
@@ -176,7 +177,7 @@ def _models(arguments: argparse.Namespace) -> list[_Model]:
 
 
 def _find(name: str, arguments: argparse.Namespace) -> _Model:
-    """The network of that name, file or repository, before `--set`."""
+    """Return the network of that name, file or repository, before `--set`."""
     from fafnet_core.checkpoints.location import named_repository
 
     parser: argparse.ArgumentParser = arguments.parser
@@ -215,7 +216,7 @@ def _read_configuration(path: Path) -> _Model:
 
 
 def _look_up(preset: str, arm: str | None = None) -> _Model:
-    """A preset, or an arm of its ablation; ValueError where there is no such thing."""
+    """Return a preset, or an arm of its ablation (ValueError: no such name)."""
     from fafnet_core.models import ABLATION, PRESETS, ablation
     from fafnet_core.models.config import preset_config
 
@@ -229,7 +230,7 @@ def _look_up(preset: str, arm: str | None = None) -> _Model:
 
 
 def _changed(model: _Model, arguments: argparse.Namespace) -> _Model:
-    """The same with what `--set` and `--classes` say; ValueError where that is not allowed."""
+    """Return the network with `--set` and `--classes` (ValueError: not allowed)."""
     from fafnet_core.models import FAFNetConfig
 
     changes = read_values(field_types(FAFNetConfig), read_settings(None, arguments.overrides), "")
@@ -238,14 +239,14 @@ def _changed(model: _Model, arguments: argparse.Namespace) -> _Model:
     if not changes:
         return model
     if model.metadata is not None and "num_classes" in changes:
-        raise ValueError("the classes of a checkpoint are those of its label set; leave them")
+        raise ValueError("the classes of a checkpoint are those of its label set; leave them out")
     config = dataclasses.replace(model.config, **changes)
     description = f"{model.description}; changed: {_assignments(changes)}"
     return dataclasses.replace(model, description=description, config=config)
 
 
 def _json(values: Any) -> str:
-    """As JSON; NaN and infinities, which JSON has not and an old file's notes may, as null."""
+    """As JSON; NaN and infinities, which old notes may hold and JSON lacks, become null."""
     return json.dumps(json.loads(json.dumps(values), parse_constant=lambda _: None))
 
 
@@ -260,7 +261,7 @@ def _report(model: _Model, summary: ModelSummary) -> dict[str, Any]:
 
 
 def _text(model: _Model, summary: ModelSummary) -> str:
-    """One network: what it is, a line for each stage, and the sums."""
+    """One network: its settings, a line for each stage, and the sums."""
     rows = [["stage", "output", "parameters", "multiply-adds (M)"]]
     rows += [
         [
@@ -331,7 +332,7 @@ def _comparison(models: Sequence[_Model], summaries: Sequence[ModelSummary]) -> 
 
 
 def _table(rows: Sequence[Sequence[str]], columns: str) -> str:
-    """Columns side by side: "<" in `columns` is one flush left, ">" one flush right."""
+    """Columns side by side; "<" in `columns` aligns one left, ">" right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     formats = [f"{{:{side}{width}}}" for side, width in zip(columns, widths, strict=True)]
     return "\n".join("  ".join(formats).format(*row).rstrip() for row in rows)

@@ -27,14 +27,11 @@ examples:
 
 Writes rgb/, depth/ (16 bits, millimetres), hha/, labels/ (255 = unlabelled) and, where it is known
 which depth is in-painted, missing/, all as NAME.png; train.txt, test.txt, and manifest.json with
-cameras. Run again after any interruption, it goes on where it was.
+cameras. After any interruption the same command goes on.
 """
 
-_NO_CONTENT = {"root", "validation", "cache"}
+_NO_CONTENT = {"validation", "cache"}
 """Settings of a data set that do not change what its official splits hold."""
-
-_NAMED = 5
-_PRINTED = 20
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,13 +51,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     sunrgbd = _add(kinds, "sunrgbd", "SUN RGB-D: SUNRGBD/ and SUNRGBDtoolbox/")
     sunrgbd.add_argument("originals", type=Path, help="folder of the unpacked downloads")
-    synthetic = _add(kinds, "synthetic", "made-up rooms, for trials")
+    synthetic = _add(kinds, "synthetic", "synthetic rooms, for trials")
     synthetic.add_argument("--frames", type=int, help="training frames")
     synthetic.add_argument("--seed", type=int, help="another seed, other rooms")
-    for kind in (nyuv2, sunrgbd, synthetic):
-        kind.add_argument("--out", type=Path, required=True, help="folder to make or go on with")
-        kind.add_argument("--jobs", type=int, help="processes (default: one for each core)")
-        kind.set_defaults(run=run)
 
 
 def _add(
@@ -73,8 +66,10 @@ def _add(
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--out", type=Path, required=True, help="folder to make or go on with")
+    parser.add_argument("--jobs", type=int, help="processes (default: one for each core)")
     parser.add_argument("--json", action="store_true", help="print counts as JSON")
-    parser.set_defaults(parser=parser, what=name)
+    parser.set_defaults(parser=parser, what=name, run=run)
     return parser
 
 
@@ -96,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
                 source=_source(arguments.what, config),
                 jobs=arguments.jobs,
                 progress=sys.stderr.isatty(),
-                warn=_Warnings(),
+                warn=lambda text: tqdm.write(f"fafnet prepare: {text}", file=sys.stderr),
             )
     except KeyboardInterrupt:
         print(
@@ -108,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> Any:
-    """The data set's settings, whole official splits; ends with exit status 2 if they cannot be."""
+    """Return the data set's settings; exit status 2 if they are not allowed."""
     from fafnet_core.datasets.catalogue import DATA_SETS
 
     values: dict[str, Any] = {}
@@ -129,25 +124,23 @@ def _config(arguments: argparse.Namespace) -> Any:
 
 
 def _source(name: str, config: Any) -> dict[str, Any]:
-    """What tells one way to read a data set from another: only what is not the default.
+    """Return the settings that differ from their defaults.
 
-    So a setting that a later version adds does not part it from folders made before.
+    Not all: folders that were made before a later version adds a setting still fit then.
     """
-    values: dict[str, Any] = {"data": name}
-    for field in fields(config):
-        factory = field.default_factory
-        default = field.default if factory is MISSING else factory()
-        value = getattr(config, field.name)
-        if field.name not in _NO_CONTENT and value != default:
-            values[field.name] = value
-    plain: dict[str, Any] = json.loads(json.dumps(values, default=repr))
-    return plain
+    return {"data": name} | {
+        field.name: value
+        for field in fields(config)
+        if field.default is not MISSING and field.name not in _NO_CONTENT
+        if (value := getattr(config, field.name)) != field.default
+    }
 
 
 def _report(arguments: argparse.Namespace, result: Preparation) -> None:
-    from fafnet_core.datasets.prepare.space import in_units
+    from fafnet_core.datasets.checks import name_some
 
     out: Path = arguments.out
+    size = tqdm.format_sizeof(result.bytes, "B")
     if arguments.json:
         report = {
             "frames": result.frames,
@@ -161,40 +154,22 @@ def _report(arguments: argparse.Namespace, result: Preparation) -> None:
         print(json.dumps(report))
         return
     if result.failed:
-        some = ", ".join(list(result.failed)[:_NAMED])
-        more = f" and {len(result.failed) - _NAMED} more" if len(result.failed) > _NAMED else ""
         print(
             f"{out} is not complete: {len(result.failed)} of {result.frames} frames failed"
-            f" ({some}{more}). The others are kept: mend these and run it again",
+            f" ({name_some(list(result.failed))}). The others are kept: repair these originals and"
+            " run it again",
             file=sys.stderr,
         )
     elif not result.written:
-        print(f"{out} is complete, nothing to do: {result.frames} frames, {in_units(result.bytes)}")
+        print(f"{out} is complete, nothing to do: {result.frames} frames, {size}")
     else:
         kept = f", {result.kept} of them there already" if result.kept else ""
-        print(
-            f"{out}: {result.frames} frames{kept}, {in_units(result.bytes)},"
-            f" in {result.seconds:.0f} s"
-        )
-
-
-class _Warnings:
-    """Prints a line about each of the first frames that fail, above the bar."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __call__(self, message: str) -> None:
-        self._count += 1
-        if self._count <= _PRINTED:
-            tqdm.write(f"fafnet prepare: {message}", file=sys.stderr)
-        elif self._count == _PRINTED + 1:
-            tqdm.write("fafnet prepare: and more; --json has them all", file=sys.stderr)
+        print(f"{out}: {result.frames} frames{kept}, {size}, in {result.seconds:.0f} s")
 
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does: half written files go, what is done stays."""
+    """Let SIGTERM end the work as Ctrl-C does, without half-written files."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,9 +1,9 @@
 """Labelled RGB-D frames to train and to evaluate with.
 
 specification   what a data set states: classes, splits, layouts, cameras, and how to read it
-nyuv2           NYU-Depth V2: what it states, its download, its official crop
-sunrgbd         SUN RGB-D: what it states, its download
-sun_scene       one scene folder of that: depth bits, camera, gravity
+nyuv2           NYU-Depth V2: specification, download, official crop
+sunrgbd         SUN RGB-D: specification, download
+sun_scene       one scene folder of SUN RGB-D: depth bits, camera, gravity
 folder          folders of image files: your own, and those made for other projects
 folder_frames   the frames in them
 prepared        folders that `fafnet prepare` wrote
@@ -11,12 +11,12 @@ catalogue       the data sets by name, as the `data:` section of a configuration
 mixed           frames of two data sets in one training
 
 splits          training, validation and test frames
-images          images as they are stored, and their sizes
+images          sizes of images
 label_images    label images, and what their numbers mean
 image_lists     lists of images
-checks          what goes wrong with data sets
+checks          common faults of data sets
 matlab          MATLAB's two file formats
-frames          frames without labels: camera files, folders, pairs of images
+frames          images, camera files, and folders of frames without labels
 
 prepare/        from any data set to a prepared folder
 """

@@ -1,7 +1,7 @@
-"""The `data:` section of a configuration: the data sets by name, and what can be set of each.
+"""The `data:` section of a configuration: the data sets by name, and the settings of each.
 
-`name` chooses a data set, the other keys are the fields of its dataclass. Nothing is read, and no
-library of the extra "data" is imported, before `open`.
+`name` chooses a data set, the other keys are the fields of its dataclass. Before `open`, nothing is
+read and no library of the extra "data" is imported.
 """
 
 from __future__ import annotations
@@ -18,51 +18,41 @@ from fafnet_core.datasets.checks import check_every_frame
 from fafnet_core.datasets.folder import FolderLayout
 from fafnet_core.datasets.nyuv2 import NYUV2, OfficialCrop
 from fafnet_core.datasets.prepared import PREPARED
-from fafnet_core.datasets.specification import (
-    DataSetSpecification,
-    ReadingOptions,
-    check_choices,
-)
+from fafnet_core.datasets.specification import DataSetSpecification, ReadingOptions
 from fafnet_core.datasets.sunrgbd import SUN_RGBD
 from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.samples import RgbdSegmentationDataset, Split
+from fafnet_core.settings import FieldError
 
 LayoutName = Literal["auto", "original", "prepared", "sa-gate", "dformer", "esanet", "fafnet"]
 
-Check = Literal["some", "all"]
-"""How many frames a data set reads before it says that all is well."""
-
 
 class DataConfig(Protocol):
-    """What can be set of a data set; a frozen dataclass."""
+    """The settings of a data set; a frozen dataclass."""
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
-        """Return a split of the data set, having checked it."""
+        """Return a split of the data set, once it is checked."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FolderSettings(ReadingOptions):
-    """What can be set of any data set in a folder, besides `ReadingOptions`.
+    """The settings of any data set in a folder, besides `ReadingOptions`.
 
     Attributes:
         root: the folder, relative to the working directory; `~` is the home folder.
         check: frames that are read when a split is opened: "some", seven of them, or "all", which
-            finds every label that is no class and every damaged image before training begins.
-
-    Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
+            finds every wrong label and every damaged image before training begins.
     """
 
     root: str
-    check: Check = "some"
+    check: Literal["some", "all"] = "some"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.root, str) or not self.root:
-            raise ValueError(f"root is {self.root!r}; wanted the data set's folder")
-        check_choices(self, {"check": Check})
+        if not self.root:
+            raise FieldError("root", "root is empty; wanted the data set's folder")
 
     @property
     def folder(self) -> Path:
@@ -77,18 +67,14 @@ class _FolderSettings(ReadingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class _PublishedData(_FolderSettings):
-    """What can be set of a published data set.
+    """The settings of a published data set.
 
     Attributes:
-        layout: how its files lie: "original" (the download), "prepared" (by `fafnet prepare`),
-            "sa-gate", "dformer", "esanet", "fafnet", or "auto", which finds out.
+        layout: of its files: "original" (the download), "prepared" (by `fafnet prepare`),
+            "sa-gate", "dformer", "esanet", "fafnet"; or "auto", the first that fits.
     """
 
     layout: LayoutName = "auto"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choices(self, {"layout": LayoutName})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +82,10 @@ class NYUv2Data(_PublishedData):
     """NYU-Depth V2, 40 classes.
 
     Attributes:
-        crop: read the official crop, 561x427, and not the whole frames of 640x480.
+        crop: read the official crop, 561x427, instead of the whole frames of 640x480.
     """
 
     crop: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.crop, bool):
-            raise ValueError(f"crop is {self.crop!r}; wanted true or false")
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
         """Return a split; see `DataSetSpecification.open`."""
@@ -128,7 +109,7 @@ class OwnData(_FolderSettings):
     Attributes:
         labels: its classes: "nyu40", "sun37", or a YAML or JSON file with the keys of
             `LabelSet.to_dict`: name, names, palette, ignore_index.
-        layout: where its images lie. `camera.yaml` in the folder states the camera.
+        layout: where its images are. `camera.yaml` in the folder states the camera.
     """
 
     labels: str = NYU40.name
@@ -150,8 +131,8 @@ def _label_set(labels: str) -> LabelSet:
     path = Path(labels).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f"labels is '{labels}', and there is no such file; wanted {NYU40.name}, {SUN37.name} or"
-            " a file of a label set"
+            f"labels is '{labels}', but there is no such file; wanted {NYU40.name}, {SUN37.name} or"
+            " the file of a label set"
         )
     try:
         return LabelSet.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""What goes wrong with data sets, checked up front: on a few frames, or on all.
+"""Common faults of data sets, looked for when one is opened: in a few frames, or in all.
 
 Label numbers are checked in `label_images`, for every frame that is read.
 """
@@ -17,37 +17,35 @@ from tqdm import tqdm
 
 from fafnet_core.samples import RgbdSegmentationDataset
 
-MOST_SAMPLED = 7
-"""Frames of a split that a loader looks into before it says that all is well."""
-
+_SAMPLED = 7
 _READING_ERRORS = (ValueError, OSError, cv2.error)
 _NAMED = 4
 _STRIDE = 4
-_FARTHEST_LEVEL = 31  # disparity of 10 m: what lies beyond is noise, or a hole that JPEG smeared
-_MARGIN = 10  # levels that clipping and JPEG leave at both ends of a channel
+_FARTHEST_LEVEL = 31  # disparity of 10 m; beyond is noise, or a hole that JPEG blurred
+_MARGIN = 10  # levels at both ends of a channel that clipping and JPEG change
 _FEWEST_PIXELS = 200
 _FITS = 3.0  # levels
 _TIMES_BETTER = 3.0
-_SUSPICIOUSLY_FAR_MM = 8192  # beyond what fits into 13 bits, which rotating by three keeps whole
+_SUSPICIOUSLY_FAR_MM = 8192  # 13 bits: rotated by three, smaller depths lose no bit to the front
 
 
-def spread(count: int, most: int = MOST_SAMPLED) -> list[int]:
-    """Return up to `most` places of 0..count-1: the first, the last and some between."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+def spread(count: int) -> list[int]:
+    """Return the indices of the frames that are checked when a split is opened: at most seven."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, _SAMPLED))})
 
 
 def name_some(names: Sequence[object]) -> str:
-    """Return the first few names, and how many more there are."""
+    """Return the first four names as text, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(str(name) for name in names[:_NAMED]) + more
 
 
 def hha_misfit(hha: NDArray[np.uint8], disparity: int) -> float | None:
-    """Tell how badly an HHA image fits its own geometry, if that channel is its disparity.
+    """Return how badly an HHA image fits its own geometry, if `disparity` is its disparity channel.
 
     Height above ground is -g . p up to a constant for the point p = Z (x - cx, y - cy, f) / f, so
-    it is a linear function of Z x, Z y, Z and 1 whatever the camera and the direction of gravity g
-    are, and Z is 310 / disparity. The wrong channel makes no such plane, save in views of one flat
+    it is a linear function of Z x, Z y, Z and 1 for any camera and direction of gravity g, and Z is
+    310 / disparity. With the wrong channel there is no such function, except in views of one flat
     wall.
 
     Args:
@@ -73,7 +71,7 @@ def hha_misfit(hha: NDArray[np.uint8], disparity: int) -> float | None:
 
 
 def hha_is_swapped(hha: NDArray[np.uint8]) -> bool | None:
-    """Tell whether an HHA image has disparity in blue and not in red; None: it cannot be told."""
+    """Tell whether an HHA image has disparity in blue instead of red; None: not known."""
     straight, swapped = hha_misfit(hha, 0), hha_misfit(hha, 2)
     if straight is None or swapped is None or min(straight, swapped) > _FITS:
         return None
@@ -94,16 +92,15 @@ def check_hha_order(images: Sequence[tuple[Path, NDArray[np.uint8]]]) -> None:
     if len(swapped) > len(straight):
         raise ValueError(
             f"{swapped[0]} probably has its HHA channels swapped: height fits the disparity in the"
-            f" blue channel, not in the red one ({len(swapped)} of {len(images)} images looked at)."
-            " Set hha_order: bgr to read them so, or hha_order: rgb if they are right as they are"
+            f" blue channel, not in the red one (in {len(swapped)} of {len(images)} images that are"
+            " checked). Set hha_order: bgr to swap them back, or hha_order: rgb if they are right"
         )
 
 
 def looks_rotated(counts: NDArray[np.uint16]) -> bool:
     """Tell whether counts that should be millimetres have SUN RGB-D's rotated bits.
 
-    Rotating a depth under 8.192 m left by three leaves the lowest three bits zero, and the values
-    too large by eight.
+    Rotated left by three, a depth under 8.192 m is eight times as large: its lowest bits are zero.
     """
     valid = counts[counts > 0]
     if valid.size < _FEWEST_PIXELS or np.unique(valid).size < 16:
@@ -115,16 +112,14 @@ def looks_rotated(counts: NDArray[np.uint16]) -> bool:
 def looks_decoded(counts: NDArray[np.uint16]) -> bool:
     """Tell whether counts that should have SUN RGB-D's rotated bits are millimetres already.
 
-    Turned back once more, most of them would lie beyond 8.192 m.
+    Rotated back once more, most of them would lie beyond 8.192 m.
     """
     valid = counts[counts > 0]
     return valid.size >= _FEWEST_PIXELS and float(((valid & 7) != 0).mean()) > 0.5
 
 
 def check_every_frame(dataset: RgbdSegmentationDataset) -> None:
-    """Read all frames, and refuse a data set some of which cannot be used.
-
-    On a thread for each core; a bar on a terminal.
+    """Read all frames, on all cores, and refuse a data set with frames that cannot be used.
 
     Raises:
         ValueError: the message names the frames, and says what is wrong with the first.

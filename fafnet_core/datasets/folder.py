@@ -1,28 +1,18 @@
-"""Folders of image files: your own, and those that people have prepared for other projects.
-
-| made for | files | labels on disk |
-|---|---|---|
-| SA-Gate, CMX | RGB/ HHA/ Label/, sometimes Depth/ (.npy in metres) | 0 = void, 1..C |
-| DFormer | RGB/ Depth/ Label/ (or labels/) | 0 = void, 1..C |
-| ESANet | {train,test}/ with rgb/ depth/ depth_raw/ labels_40/, depth in mm | 0 = void, 1..C |
-| FAFNet's release | rgb/ hha/ label/ | 0..C-1, 255 = void |
-
-Each has `train.txt` and `test.txt`; ESANet's folders say the same.
-"""
+"""Folders of image files: your own, and those made for other projects (docs/datasets.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from fafnet_core.datasets.folder_frames import FolderFrames, FrameFiles
-from fafnet_core.datasets.frames import CAMERA_FILE, read_camera_file
+from fafnet_core.datasets.frames import CAMERA_FILE, images_of, read_camera_file
 from fafnet_core.datasets.image_lists import (
     Listed,
     check_list_fits,
     check_no_overlap,
-    images_of,
     read_image_list,
     unlisted_notice,
 )
@@ -34,30 +24,29 @@ from fafnet_core.datasets.specification import (
 )
 from fafnet_core.datasets.splits import choose_frames, runs_of_numbers
 from fafnet_core.samples import Split
+from fafnet_core.settings import check_fields
 
 _LISTS = ("train.txt", "test.txt")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderLayout:
-    """Where a folder keeps its images, and in what they are counted.
+    """Where a folder keeps its images, and what their numbers mean.
 
     Attributes:
         name: what a configuration calls it.
-        description: whose it is.
+        description: what people call it.
         rgb: folder of the colour images.
         label: folder of the labels; several names are alternatives.
-        first_label: value of the first class in label images: 1 (0 = unlabelled) or 0 (255 =
-            unlabelled).
+        first_label: see `FirstLabel`.
         hha: folder of ready HHA; empty: there is none.
-        depth: folder of the depth, 16-bit images or `.npy` in metres. Beside ready HHA it may be
-            absent.
-        raw_depth: folder of the depth before in-painting; it may be absent.
-        depth_unit_m: metres of one count of depth; None: what `camera.yaml` says, else 0.001.
+        depth: folder of the depth, 16-bit images or `.npy` in metres; optional beside ready HHA.
+        raw_depth: folder of the depth before in-painting; optional.
+        depth_unit_m: metres of one depth count; None: what `camera.yaml` says, else 0.001.
         by_split: the folders are in `train/` and `test/`, and lists are not needed.
 
     Raises:
-        ValueError: neither HHA nor depth, or a depth unit that is not above 0.
+        ValueError: a field has a value that is not allowed, or neither HHA nor depth is given.
     """
 
     name: str = "own"
@@ -68,21 +57,20 @@ class FolderLayout:
     hha: str = ""
     depth: str = "depth"
     raw_depth: str = ""
-    depth_unit_m: float | None = None
+    depth_unit_m: Annotated[float, "0 < x"] | None = None
     by_split: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.hha and not self.depth:
-            raise ValueError("depth is empty, and hha too; a layout has one of them")
-        if self.depth_unit_m is not None and not self.depth_unit_m > 0:
-            raise ValueError(f"depth_unit_m is {self.depth_unit_m}; it has to be above 0")
+            raise ValueError("hha and depth are both empty; wanted the folder of one of them")
 
     @property
     def _labels(self) -> tuple[str, ...]:
         return (self.label,) if isinstance(self.label, str) else self.label
 
     def missing(self, root: Path) -> list[str]:
-        """Return what of the layout this folder lacks."""
+        """Return the files and folders of the layout that `root` lacks."""
         absent = []
         for place in ("train", "test") if self.by_split else (".",):
             there = _folders(root / place)
@@ -105,13 +93,11 @@ class FolderLayout:
     ) -> FolderFrames:
         """Return a split of such a folder.
 
-        Its frames have ready HHA, or depth where the layout has no HHA or `options.hha` says so;
-        never both, so that HHA is of one kind in training, validation and test.
+        Its frames have ready HHA; or depth, if the layout has no HHA or `options.hha` is "depth".
 
         Raises:
             FileNotFoundError: a file is not there.
-            ValueError: lists and folders do not fit, or the first checks fail; the message names
-                the file.
+            ValueError: lists and folders do not fit, or see `FolderFrames`.
         """
         train, test = (self._list(root, name) for name in _LISTS)
         check_no_overlap(train, test)
@@ -123,11 +109,10 @@ class FolderLayout:
             validation=options.validation,
         )
         place = root / ("test" if split == "test" else "train") if self.by_split else root
-        # A folder of its own for each split holds nothing of the other's list.
         every_name = {frame.name for frame in (*train, *test)}
         notices = (
             unlisted_notice(place / self.rgb, images_of(place / self.rgb), every_name),
-            official_notice(specification, root, len(train), len(test)),
+            _official_notice(specification, root, len(train), len(test)),
         )
         camera_file = root / CAMERA_FILE
         return FolderFrames(
@@ -149,7 +134,7 @@ class FolderLayout:
     def _files(
         self, root: Path, frames: Sequence[Listed], every_name: set[str], source: HhaSource
     ) -> list[FrameFiles]:
-        """Return each frame's files, having made sure that they are there."""
+        """Return the files of each frame, once they are known to be there."""
         there = _folders(root)
         label = next(name for name in self._labels if name in there)
         ready = self.hha and source == "ready"
@@ -180,18 +165,18 @@ class FolderLayout:
     def _check_has_depth(self, root: Path, there: set[str]) -> None:
         if not self.depth:
             raise ValueError(
-                f"{root}: the layout '{self.name}' has no depth that HHA could be made of; leave"
-                " hha: depth out"
+                f"{root}: the layout '{self.name}' has no depth to make HHA of; leave hha: depth"
+                " out"
             )
         if self.depth not in there:
             raise FileNotFoundError(
-                f"{root} has no {self.depth}/: hha: depth makes HHA of metric depth there, .npy in"
-                " metres or 16-bit images in millimetres; leave it out to take the ready HHA"
+                f"{root} has no {self.depth}/: hha: depth makes HHA of the metric depth there, .npy"
+                " in metres or 16-bit images in millimetres; leave it out to read the ready HHA"
             )
 
 
 def published_layouts(classes: int) -> tuple[FolderLayout, ...]:
-    """Return the layouts of other projects' folders, the more telling ones first."""
+    """Return the layouts of other projects' folders, those that are easier to tell first."""
     label = ("Label", "Labels", "labels")
     return (
         FolderLayout(
@@ -213,14 +198,13 @@ def published_layouts(classes: int) -> tuple[FolderLayout, ...]:
     )  # fmt: skip
 
 
-def official_notice(
+def _official_notice(
     specification: DataSetSpecification, root: Path, train: int, test: int
 ) -> str | None:
-    """Say that a folder lists other numbers of frames than its data set has; None: the same."""
+    """Return a notice that the lists do not have the official numbers of frames, or None."""
     official = specification.frames
-    if official in (None, (train, test)):
+    if official is None or official == (train, test):
         return None
-    assert official is not None
     return (
         f"{root} lists {train} frames to train and {test} to test; the official split of"
         f" {specification.name} has {official[0]} and {official[1]}"
@@ -228,6 +212,6 @@ def official_notice(
 
 
 def _folders(root: Path) -> set[str]:
-    """Return the names of the folders in `root`, in the case that they have on disk."""
-    # Not is_dir() on a wanted name: where a file system ignores case, RGB/ is rgb/ too.
+    """Return the names of the folders in `root`, upper and lower case as on disk."""
+    # Not is_dir() on a wanted name: some file systems take RGB/ for rgb/.
     return {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()

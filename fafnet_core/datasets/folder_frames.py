@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
 from fafnet_core.datasets.checks import check_hha_order, looks_rotated, spread
-from fafnet_core.datasets.frames import CAMERA_FILE, CameraFile, read_depth, read_rgb
-from fafnet_core.datasets.images import check_images, check_one_size, describe, read_stored
+from fafnet_core.datasets.frames import (
+    CAMERA_FILE,
+    CameraFile,
+    read_depth,
+    read_rgb,
+    read_stored,
+)
+from fafnet_core.datasets.images import check_images, check_one_size, describe
 from fafnet_core.datasets.label_images import read_label_counts, to_class_ids
 from fafnet_core.datasets.specification import DataSetSpecification, FirstLabel, ReadingOptions
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
-_MILLIMETRE = 0.001
-
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """The files of one frame; it has either ready HHA or depth.
+    """The files of one frame; it has either ready HHA or depth, never both.
 
-    Not both: where faults befall the depth in training, HHA is made from it, and that of another
-    encoder beside it would be of another kind.
+    Augmentation that changes the depth has HHA made of it anew. If other frames kept the folder's
+    HHA, training would see HHA of two encoders.
     """
 
     name: str
@@ -50,15 +53,16 @@ class FolderFrames(RgbdSegmentationDataset):
     Args:
         files: the files of each frame.
         specification: of their data set.
-        options: how to read them; its `first_label` goes before this one.
-        first_label: see `FolderLayout`, and `depth_unit_m`.
+        options: how to read them; its `first_label`, if set, replaces this one.
+        first_label: see `FolderLayout`.
+        depth_unit_m: see `FolderLayout`.
         camera: the folder's camera file; None: the data set's own camera, where it has one.
         notices: see `RgbdSegmentationDataset`.
 
     Raises:
         FileNotFoundError: a file is not there.
-        ValueError: what a few frames hold contradicts the layout, or is not usable; the message
-            names the file.
+        ValueError: some of the first frames that are read contradict the layout or cannot be used;
+            the message names the file.
     """
 
     def __init__(
@@ -75,18 +79,20 @@ class FolderFrames(RgbdSegmentationDataset):
         self._files = list(files)
         self._known_cameras = {camera.size: camera for camera in specification.cameras}
         self._camera_file = camera
-        of_camera = _MILLIMETRE if camera is None else camera.depth_unit_m
-        self._depth_unit_m = of_camera if depth_unit_m is None else depth_unit_m
+        if depth_unit_m is None:
+            depth_unit_m = 0.001 if camera is None else camera.depth_unit_m
+        self._depth_unit_m = depth_unit_m
         self._swapped = options.hha_order == "bgr"
         self._first_label = first_label if options.first_label is None else options.first_label
         self.notices = list(notices)
         self.label_set = specification.label_set
         self.names = [frame.name for frame in self._files]
         self.sensors = [specification.sensor] * len(self._files)
-        check_images([frame.images for frame in self._files], remedy="mend the list or the folder")
-        sampled = [self._files[i] for i in spread(len(self._files))]
+        check_images([frame.images for frame in self._files], remedy="correct list or folder")
+        indices = spread(len(self._files))
+        sampled = [self._files[index] for index in indices]
         _check_depth([frame.depth for frame in sampled if frame.depth is not None])
-        for index in spread(len(self._files)):
+        for index in indices:
             self.read(index)
         if self._first_label == 0 and options.first_label is None:
             _check_unlabelled([frame.label for frame in sampled])
@@ -100,14 +106,10 @@ class FolderFrames(RgbdSegmentationDataset):
         stored = read_label_counts(files.label)
         hha = None if files.hha is None else read_rgb(files.hha)
         depth_m, raw_m = self._depth(files.depth), self._depth(files.raw_depth)
-        images: list[tuple[Path | None, NDArray[Any] | None]] = [
-            (files.rgb, rgb),
-            (files.label, stored),
-            (files.hha, hha),
-            (files.depth, depth_m),
+        check_one_size([
+            (files.rgb, rgb), (files.label, stored), (files.hha, hha), (files.depth, depth_m),
             (files.raw_depth, raw_m),
-        ]
-        check_one_size([(path, image) for path, image in images if path is not None])
+        ])  # fmt: skip
         if hha is not None and self._swapped:
             hha = np.ascontiguousarray(hha[..., ::-1])
         return RgbdSample(
@@ -125,7 +127,7 @@ class FolderFrames(RgbdSegmentationDataset):
         return None if path is None else read_depth(path, self._depth_unit_m)
 
     def _camera(self, files: FrameFiles, rgb: NDArray[np.uint8]) -> Camera:
-        """Return the frame's camera; without ready HHA there has to be one."""
+        """Return the camera of a frame that has depth."""
         if self._camera_file is not None:
             return self._camera_file.camera(rgb, files.rgb)
         known = self._known_cameras.get((rgb.shape[0], rgb.shape[1]))
@@ -147,23 +149,23 @@ def _check_depth(paths: Sequence[Path]) -> None:
         counts = read_stored(path)
         if counts.dtype == np.uint8:
             raise ValueError(
-                f"{path} has 8 bits: depth stretched to 0-255 for each image, as folders made for"
-                " DFormer have it. Its metres are gone, so HHA cannot be made of it: put ready HHA"
+                f"{path} has 8 bits: depth was stretched to 0-255 for each image, as in folders"
+                " made for DFormer. Its metres are lost, so HHA cannot be made of it: put ready HHA"
                 " into a folder HHA/ beside it, or take the original download"
             )
         if counts.dtype == np.uint16 and looks_rotated(counts):
             raise ValueError(
                 f"{path} probably has the rotated bits of SUN RGB-D's originals: every value is a"
-                " multiple of 8. Millimetres are ((d >> 3) | (d << 13)); take the original"
-                " download, whose loader turns them back"
+                " multiple of 8. Millimetres are ((d >> 3) | (d << 13)); convert it, or take the"
+                " original download"
             )
 
 
 def _check_unlabelled(paths: Sequence[Path]) -> None:
-    """Refuse labels from 0 none of which is 255: they probably count from 1."""
+    """Refuse labels that should count from 0 if none is 255: they probably count from 1."""
     if not any((read_label_counts(path) == UNLABELLED).any() for path in paths):
         raise ValueError(
-            f"no pixel of {len(paths)} label images (the first is {paths[0]}) is 255 ="
-            " unlabelled, as folders of this layout have it. Set first_label: 1 if 0 means"
-            " unlabelled and classes count from 1, or first_label: 0 if every pixel is labelled"
+            f"no pixel of {len(paths)} label images (the first is {paths[0]}) is 255, which means"
+            " unlabelled in this layout. Set first_label: 1 if 0 means unlabelled and classes count"
+            " from 1, or first_label: 0 if every pixel is labelled"
         )

@@ -1,8 +1,8 @@
-"""RGB-D frames in files: a camera file, colour and depth images, and folders of them.
+"""RGB-D frames in files: images, camera files, and folders of frames.
 
-A folder is what most tools write: `color/` (or `colour/`, `rgb/`, `image/`) and `depth/` with
-images of the same names, and a `camera.yaml` with `fx fy cx cy` (pixels, counted from 0),
-`width height`, and `depth_unit_m`, the metres of one depth count.
+A folder has `color/` (or `colour/`, `rgb/`, `image/`) and `depth/` with images of the same names,
+and a `camera.yaml` with `fx fy cx cy` (pixels, counted from 0), `width height`, and `depth_unit_m`,
+the metres of one depth count.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ Pixels = Annotated[int, "1 <= x"]
 COLOUR_FOLDERS = ("color", "colour", "rgb", "image")
 DEPTH_FOLDERS = ("depth",)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
+"""Of images, and of depth in metres."""
 CAMERA_FILE = "camera.yaml"
 
 _SATURATED = np.iinfo(np.uint16).max
-"""What a 16-bit depth image holds where the sensor gave up: no depth, not 65.535 m."""
+"""Count of a 16-bit depth image that means no depth, not 65.535 m."""
 
 
 @dataclass(frozen=True)
 class CameraFile:
-    """A pinhole camera as a `camera.yaml` states it; sizes are None where it is silent.
+    """A pinhole camera as a `camera.yaml` states it; sizes are None where it has none.
 
     Raises:
-        ValueError: a value is not a number, or one that no camera has.
+        FieldError: a value is not a number, or is out of range.
     """
 
     fx: Positive
@@ -60,7 +62,7 @@ class CameraFile:
         """Return the camera of an image.
 
         Raises:
-            ValueError: the image has another size than the file states: its matrix would be wrong.
+            ValueError: the image does not have the size that the file states.
         """
         height, width = image.shape[:2]
         if (self.width or width, self.height or height) != (width, height):
@@ -81,7 +83,13 @@ def read_camera_file(path: str | Path) -> CameraFile:
     return read_section(CameraFile, read_settings(path), "")
 
 
-def _decode(path: Path, flags: int) -> NDArray[Any]:
+def read_stored(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+    """Read an image as it is on disk: its own type and channels, colours as blue, green, red.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or no image.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
     # imdecode, not imread: imread prints its own warnings and follows EXIF rotation by default.
@@ -96,7 +104,7 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
 
 def read_rgb(path: str | Path) -> NDArray[np.uint8]:
     """Read a colour image as (H, W, 3) uint8 RGB; a grey one is repeated in each channel."""
-    bgr = _decode(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    bgr = read_stored(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
     return rgb
 
@@ -108,7 +116,7 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not one channel of 16 bits; an 8-bit image has lost its metres for good.
+        ValueError: not one channel of 16 bits, or not an array of floats.
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
@@ -120,11 +128,11 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
                 " floats in metres"
             )
         return np.ascontiguousarray(values, np.float32)
-    counts = _decode(path, cv2.IMREAD_UNCHANGED)
+    counts = read_stored(path)
     if counts.dtype != np.uint16 or counts.ndim != 2:
         raise ValueError(
             f"{path} is {counts.dtype} with shape {counts.shape}; a depth image has one channel"
-            " of 16 bits. An 8-bit or coloured one was made for looking at: take the original"
+            " of 16 bits. 8-bit and coloured images are for display: take the original"
         )
     depth_m = counts.astype(np.float32)
     depth_m *= np.float32(depth_unit_m)
@@ -143,16 +151,20 @@ def _read_array(path: Path) -> NDArray[Any]:
     return values
 
 
-def _images_by_stem(folder: Path, *, extra: tuple[str, ...] = ()) -> dict[str, Path]:
-    suffixes = IMAGE_SUFFIXES + extra
+def images_of(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, Path]:
+    """Return the images in a folder by their names without suffix.
+
+    Raises:
+        ValueError: two files have one name.
+    """
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or not path.is_file():
             continue
         if path.stem in images:
             raise ValueError(
-                f"{images[path.stem]} and {path.name} have one name; a frame has one image of"
-                " each kind: move one away"
+                f"{images[path.stem]} and {path.name} have the same name; a frame has one image of"
+                " each kind: remove one of them"
             )
         images[path.stem] = path
     return images
@@ -163,8 +175,8 @@ class FrameFolder:
 
     Attributes:
         camera: the folder's camera file.
-        names: the names (without suffix) that have both colour and depth.
-        unpaired: names that have only one of them, for the caller to report.
+        names: names (without suffix) with both colour and depth.
+        unpaired: names with only one of them.
 
     Raises:
         FileNotFoundError: a colour folder, a depth folder or a camera file is not there.
@@ -173,15 +185,15 @@ class FrameFolder:
 
     def __init__(self, folder: str | Path, camera_file: str | Path | None = None) -> None:
         root = Path(folder)
-        colour = _images_by_stem(self._find(root, COLOUR_FOLDERS, "colour"))
-        depth = _images_by_stem(self._find(root, DEPTH_FOLDERS, "depth"), extra=(".npy",))
+        colour = images_of(self._find(root, COLOUR_FOLDERS, "colour"), IMAGE_SUFFIXES)
+        depth = images_of(self._find(root, DEPTH_FOLDERS, "depth"))
         self.camera = read_camera_file(camera_file or find_camera_file(root))
         self.names = sorted(colour.keys() & depth.keys())
         self.unpaired = sorted(colour.keys() ^ depth.keys())
         if not self.names:
             raise ValueError(
-                f"no image in {root} has both colour and depth: {len(colour)} colour and"
-                f" {len(depth)} depth images share no name (the suffix aside)"
+                f"{len(colour)} colour and {len(depth)} depth images in {root} share no name"
+                " (without suffix); the two images of a frame have the same name"
             )
         self._paths = {name: (colour[name], depth[name]) for name in self.names}
 
@@ -219,7 +231,7 @@ def find_camera_file(path: Path) -> Path:
 def read_frame(
     rgb_path: Path, depth_path: Path, camera: CameraFile, *, frame_id: str = ""
 ) -> RgbdFrame:
-    """Read one pair of images; each has to have the camera file's size where it states one."""
+    """Read one pair of images; both need the size of the camera file, if it states one."""
     rgb = read_rgb(rgb_path)
     depth_m = read_depth(depth_path, camera.depth_unit_m)
     camera.camera(depth_m, depth_path)

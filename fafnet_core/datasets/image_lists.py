@@ -1,4 +1,4 @@
-"""Lists of images, and whether they fit the folders that they are lists of."""
+"""Lists of images, and whether they fit their folders."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fafnet_core.datasets.checks import name_some
-from fafnet_core.datasets.images import SUFFIXES
+from fafnet_core.datasets.frames import SUFFIXES
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A frame's name without folder and suffix, and where it is listed ("train.txt line 3")."""
+    """A frame's name without folder and suffix, and its place, such as "train.txt line 3"."""
 
     name: str
     place: str
@@ -23,12 +23,13 @@ def read_image_list(path: Path) -> list[Listed]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no text, no line, a name twice, or a line whose paths have different names.
+        ValueError: no text, an empty file, a name twice, or a line whose paths have different
+            names.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no list of images: {error}") from error
+        raise ValueError(f"{path} is not a list of images: {error}") from error
     listed: dict[str, Listed] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -38,40 +39,21 @@ def read_image_list(path: Path) -> list[Listed]:
         names = {_bare(column) for column in columns}
         if len(names) > 1:
             raise ValueError(
-                f"{place} names {' and '.join(sorted(names))}; the images of a frame have one name,"
-                " the suffix aside"
+                f"{place} names {' and '.join(sorted(names))}; the images of a frame have the same"
+                " name (without suffix)"
             )
         name = names.pop()
         if name in listed:
-            raise ValueError(f"{place} names {name} again, as {listed[name].place}")
+            raise ValueError(f"{place} names {name} again; first in {listed[name].place}")
         listed[name] = Listed(name, place)
     if not listed:
-        raise ValueError(f"{path} is empty; it lists an image a line")
+        raise ValueError(f"{path} is empty; wanted an image on each line")
     return list(listed.values())
 
 
 def _bare(text: str) -> str:
     path = PurePosixPath(text.strip().replace("\\", "/"))
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
-
-
-def images_of(folder: Path) -> dict[str, Path]:
-    """Return the images and arrays in a folder by their names without suffix.
-
-    Raises:
-        ValueError: two files have one name.
-    """
-    images: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
-        if path.stem in images:
-            raise ValueError(
-                f"{images[path.stem]} and {path.name} have one name; a frame has one image of each"
-                " kind: move one away"
-            )
-        images[path.stem] = path
-    return images
 
 
 def check_no_overlap(train: Sequence[Listed], test: Sequence[Listed]) -> None:
@@ -84,48 +66,40 @@ def check_no_overlap(train: Sequence[Listed], test: Sequence[Listed]) -> None:
     if both := [frame for frame in test if frame.name in trained]:
         first = both[0]
         raise ValueError(
-            f"{len(both)} test frames are training frames too: {first.place} names {first.name}, as"
-            f" {trained[first.name].place}; take the official lists"
+            f"{len(both)} test frames are training frames too: {first.name} is in {first.place} and"
+            f" in {trained[first.name].place}; take the official lists"
         )
 
 
 def unlisted_notice(folder: Path, images: Mapping[str, Path], every_name: set[str]) -> str | None:
-    """Say that a folder has images which no list names; None: all are listed."""
+    """Return a notice that a folder has images that no list names, or None."""
     unlisted = sorted(images.keys() - every_name)
     if not unlisted:
         return None
     return (
-        f"{folder} has {len(unlisted)} images that no list names ({name_some(unlisted)}): they are"
-        " left out; is a list cut short?"
+        f"{folder} has {len(unlisted)} images that no list names ({name_some(unlisted)}); they are"
+        " left out. Is a list cut short?"
     )
 
 
 def check_list_fits(
     frames: Sequence[Listed], every_name: set[str], folders: Mapping[Path, Mapping[str, Path]]
 ) -> None:
-    """Refuse a list that names images which are not in its folders.
+    """Refuse a list that names images that are not in its folders.
 
     Args:
         frames: the frames of a split.
-        every_name: all names that any list has; what a folder has beyond is named too.
+        every_name: the names in all lists; the message names other images of the folder.
         folders: the images of each folder, by name.
 
     Raises:
-        ValueError: the message names the first on both sides, with their lines.
+        ValueError: the message names the first such images and their lines.
     """
     for folder, images in folders.items():
-        absent = [frame for frame in frames if frame.name not in images]
-        if not absent:
-            continue
-        first = absent[0]
-        unlisted = sorted(images.keys() - every_name)
-        other_side = (
-            f"; it has {len(unlisted)} that no list names: {name_some(unlisted)}"
-            if unlisted
-            else ""
-        )
-        raise ValueError(
-            f"{first.place} names {first.name}, but {folder} has no such image ({len(absent)} of"
-            f" {len(frames)} listed are not there: {name_some([f.name for f in absent])})"
-            f"{other_side}; take the list that belongs to this folder"
-        )
+        if absent := [frame for frame in frames if frame.name not in images]:
+            unlisted = sorted(images.keys() - every_name)
+            raise ValueError(
+                f"{absent[0].place} names {absent[0].name}, but {folder} has no such image"
+                f" ({len(absent)} of {len(frames)} listed are not there; in no list:"
+                f" {name_some(unlisted) or 'none'}); take the list that belongs to this folder"
+            )

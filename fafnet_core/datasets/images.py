@@ -1,4 +1,4 @@
-"""Images of data sets as they are stored, and whether those of a frame have one size."""
+"""The sizes of images: those of one frame have to be the same."""
 
 from __future__ import annotations
 
@@ -8,42 +8,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from fafnet_core.camera import Size
 from fafnet_core.datasets.checks import name_some
-from fafnet_core.datasets.frames import IMAGE_SUFFIXES, read_depth
+from fafnet_core.datasets.frames import read_depth, read_stored
+from fafnet_core.input_size import size_text
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
-"""Of images, and of depth in metres."""
-
-Size = tuple[int, int]
-"""(height, width)."""
-
-_ONE_SIZE = "all images of a frame have one size, so one of them was resized or is of another frame"
+_ONE_SIZE = "the images of a frame have the same size: one was resized, or is of another frame"
 _THREADS = 16
 _QUICK_SECONDS = 2.0
-
-
-def read_stored(path: Path) -> NDArray[Any]:
-    """Read an image as it is on disk: its own type and channels, colours as blue, green, red.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: damaged, or no image.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no image at {path}")
-    try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # an empty file
-        image = None
-    if image is None:
-        raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
-    return image
 
 
 def image_size(path: Path) -> Size | None:
@@ -52,9 +29,9 @@ def image_size(path: Path) -> Size | None:
     Raises:
         ValueError: damaged, or no image.
     """
-    array = path.suffix.lower() == ".npy"
+    is_array = path.suffix.lower() == ".npy"
     try:
-        if array:
+        if is_array:
             height, width = np.load(path, mmap_mode="r").shape
         else:
             with Image.open(path) as image:
@@ -62,13 +39,13 @@ def image_size(path: Path) -> Size | None:
     except FileNotFoundError:
         return None
     except (EOFError, OSError, ValueError):
-        # Reading it tells, or says what is wrong.
-        height, width = (read_depth(path) if array else read_stored(path)).shape[:2]
+        # Decoding gives the size too, or the error.
+        height, width = (read_depth(path) if is_array else read_stored(path)).shape[:2]
     return height, width
 
 
 def check_images(frames: Sequence[Sequence[Path]], *, remedy: str) -> None:
-    """Refuse frames whose images are not all there, or differ in size; a bar where it takes long.
+    """Refuse frames whose images are not all there, or differ in size; shows a bar if it is slow.
 
     Args:
         frames: the images of each frame; the others are compared with the first.
@@ -76,40 +53,40 @@ def check_images(frames: Sequence[Sequence[Path]], *, remedy: str) -> None:
 
     Raises:
         FileNotFoundError: images are not there; the message names some, and the remedy.
-        ValueError: an image is damaged or differs; the message names it, and how many frames have
-            such.
+        ValueError: an image is damaged or has another size; the message names it, and says how
+            many frames have such images.
     """
     paths = list(chain.from_iterable(frames))
     # Threads are not for the processor: over a network each file is a wait.
     with ThreadPoolExecutor(_THREADS) as pool:
         sizes = list(tqdm(
-            pool.map(image_size, paths), total=len(paths), unit="image", desc="looking at sizes",
+            pool.map(image_size, paths), total=len(paths), unit="image", desc="checking sizes",
             delay=_QUICK_SECONDS, leave=False, disable=None,
         ))  # fmt: skip
     if absent := [path for path, size in zip(paths, sizes, strict=True) if size is None]:
         raise FileNotFoundError(
             f"{len(absent)} of {len(paths)} images are not there: {name_some(absent)}; {remedy}"
         )
-    of_path = dict(zip(paths, sizes, strict=True))
+    size_of = dict(zip(paths, sizes, strict=True))
     wrong = [
         (path, images[0])
         for images in frames
         for path in images
-        if of_path[path] != of_path[images[0]]
+        if size_of[path] != size_of[images[0]]
     ]
     if wrong:
         (path, first), count = wrong[0], len({first for _, first in wrong})
         raise ValueError(
-            f"{path} is {_text(of_path[path])}, but {first} is {_text(of_path[first])};"
+            f"{path} is {size_text(size_of[path])}, but {first} is {size_text(size_of[first])};"
             f" {_ONE_SIZE} ({count} of {len(frames)} frames have such images)"
         )
 
 
-def check_one_size(sources: Sequence[tuple[str | Path, NDArray[Any] | None]]) -> None:
-    """Refuse images of one frame that differ in size.
+def check_one_size(sources: Sequence[tuple[str | Path | None, NDArray[Any] | None]]) -> None:
+    """Refuse images of one frame that differ in size; None is an image that there is not.
 
     Raises:
-        ValueError: the message names the first and the one that differs.
+        ValueError: the message names the first image and the one that differs.
     """
     (first, image), *others = sources
     assert image is not None
@@ -121,10 +98,5 @@ def check_one_size(sources: Sequence[tuple[str | Path, NDArray[Any] | None]]) ->
 
 
 def describe(image: NDArray[Any]) -> str:
-    """Return an image's size as width x height, as errors say it."""
-    return _text((image.shape[0], image.shape[1]))
-
-
-def _text(size: Size | None) -> str:
-    assert size is not None
-    return f"{size[1]}x{size[0]}"
+    """Return an image's size as width x height."""
+    return size_text((image.shape[0], image.shape[1]))

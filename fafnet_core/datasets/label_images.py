@@ -1,7 +1,7 @@
-"""Label images as data sets store them, and the one form that everything else sees.
+"""Label images as data sets store them, and the one form that the rest of the program uses.
 
-Two conventions are in use, and mixing them up shifts every class by one: classes from 1 with 0 for
-unlabelled, and classes from 0 with 255 for unlabelled. `first_label` says which: 1 or 0.
+Two conventions are in use: classes from 1 with 0 for unlabelled (`first_label` 1), and classes from
+0 with 255 for unlabelled (`first_label` 0). The wrong one shifts every class by one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.images import read_stored
+from fafnet_core.datasets.frames import read_stored
 from fafnet_core.datasets.specification import FirstLabel
 from fafnet_core.labels import UNLABELLED, LabelSet
 
 
 def read_label_counts(path: Path) -> NDArray[np.uint8]:
-    """Read a label image as (H, W) uint8, as it is on disk.
+    """Read a label image as (H, W) uint8 with the numbers on disk.
 
     Raises:
         FileNotFoundError: no such file.
@@ -27,14 +27,14 @@ def read_label_counts(path: Path) -> NDArray[np.uint8]:
     if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
         raise ValueError(
             f"{path} is {image.dtype} with shape {image.shape}; a label image has one channel of"
-            " class numbers. A coloured one was made for looking at, and one with a palette has to"
-            " be saved as grey numbers"
+            " class numbers. Coloured images are for display; save one with a palette as grey"
+            " numbers"
         )
     if image.dtype == np.uint16:
         if image.max(initial=0) > UNLABELLED:
             raise ValueError(
-                f"{path} has label {image.max()}; is it of NYUv2's 894 classes? Map it to the 40"
-                " first, or take the original download"
+                f"{path} has label {image.max()}; if these are NYUv2's 894 classes, map them to the"
+                " 40 first, or take the original download"
             )
         return image.astype(np.uint8)
     return image
@@ -48,23 +48,20 @@ def to_class_ids(
     Args:
         stored: (H, W) uint8 as on disk.
         label_set: the classes.
-        first_label: 1: classes from 1, 0 is unlabelled; 0: classes from 0, 255 is unlabelled.
-        source: what to name in an error.
+        first_label: see above.
+        source: what an error names.
 
     Raises:
-        ValueError: a value that is neither a class nor unlabelled; the message says where and what
-            to do.
+        ValueError: a value that is neither a class nor unlabelled; the message says where.
     """
     classes = len(label_set)
     table = np.full(256, UNLABELLED, np.uint8)
     table[first_label : first_label + classes] = np.arange(classes, dtype=np.uint8)
-    present = np.bincount(stored.ravel(), minlength=256) > 0
-    allowed = np.zeros(256, bool)
-    allowed[first_label : first_label + classes] = True
-    allowed[UNLABELLED if first_label == 0 else 0] = True
-    wrong = np.flatnonzero(present & ~allowed)
-    if wrong.size:
-        value = int(wrong[0])
+    wrong = np.bincount(stored.ravel(), minlength=256) > 0
+    wrong[first_label : first_label + classes] = False
+    wrong[UNLABELLED if first_label == 0 else 0] = False
+    if wrong.any():
+        value = int(wrong.argmax())
         row, column = np.argwhere(stored == value)[0]
         raise ValueError(
             f"{source} has label {value} (row {row}, column {column});"
@@ -83,4 +80,4 @@ def _what_is_wrong(value: int, label_set: LabelSet, first_label: FirstLabel) -> 
         wanted = f"wanted 0..{classes - 1} ({label_set.name}) and 255 (unlabelled)"
         if value == classes:
             return f"{wanted}. If its classes count from 1 with 0 = unlabelled: first_label: 1"
-    return f"{wanted}. Are these labels of another label set?"
+    return f"{wanted}. Take the labels of this label set"

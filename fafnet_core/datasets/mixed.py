@@ -6,15 +6,14 @@ from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 
 class MixedFrames(RgbdSegmentationDataset):
-    """All frames of an auxiliary data set, and as many of the main one as their share asks for.
+    """All frames of an auxiliary data set, and as many of the main one as `share` requires.
 
-    The smaller the main data set, the more often it repeats in one pass over this one; every frame
-    of it comes equally often, give or take one.
+    The frames of the main data set repeat where they are too few, all equally often or once less.
 
     Args:
         main: the data set that the network is for.
         auxiliary: what is mixed in, with the same label set.
-        share: of the frames that come from `auxiliary`, above 0 and below 1.
+        share: of the frames that come from `auxiliary`, 0 < share < 1.
 
     Raises:
         ValueError: the label sets differ, or one has no frames.

@@ -2,9 +2,9 @@
 `classMapping40.mat`.
 
 Silberman, Hoiem, Kohli and Fergus, "Indoor Segmentation and Support Inference from RGBD Images",
-ECCV 2012; the 40 classes: Gupta, Arbelaez and Malik, CVPR 2013. Depth is registered to the colour
-image and in-painted by the authors (`depths`); `rawDepths` says where. The direction of gravity is
-not known.
+ECCV 2012; the 40 classes: Gupta, Arbelaez and Malik, CVPR 2013. `depths` is registered to the
+colour image and in-painted by the authors; `rawDepths`, before in-painting, says where. The
+direction of gravity is not known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from fafnet_core.datasets.folder import published_layouts
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
 from fafnet_core.datasets.prepared import PREPARED
 from fafnet_core.datasets.specification import DataSetSpecification, FixedLayout
-from fafnet_core.datasets.splits import choose_frames
+from fafnet_core.datasets.splits import check_official_split, choose_frames
 from fafnet_core.labels import NYU40, UNLABELLED
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
@@ -47,8 +47,6 @@ _CENTRE = (325.58244941119034 - 1, 253.73616633400465 - 1)
 _ORIGINAL_CLASSES = 894
 _FARTHEST_M = 20.0  # the sensor ends at 10
 
-Kind = TypeVar("Kind", bound=np.generic)
-
 _WHERE_FROM = {
     LABELED_FILE: "horatio.cs.nyu.edu/mit/silberman/nyu_depth_v2, 2.8 GB",
     SPLITS_FILE: "horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup",
@@ -66,7 +64,7 @@ CROPPED_CAMERA = CAMERA.cropped(CROP_ROWS.start, CROP_COLUMNS.start, CROPPED_SHA
 
 
 def missing_files(root: Path) -> list[str]:
-    """Return what the original download lacks in this folder, each with where it comes from."""
+    """Return the files of the download that a folder lacks, each with where it comes from."""
     return [
         f"{name} (from {where})"
         for name, where in _WHERE_FROM.items()
@@ -89,7 +87,7 @@ class NYUv2(RgbdSegmentationDataset):
 
     Raises:
         FileNotFoundError: a file is not there; the message says where it comes from.
-        ValueError: a file is damaged, or the three do not belong together.
+        ValueError: a file is damaged, or the three do not fit together.
     """
 
     def __init__(self, root: Path, split: Split, validation: float = 0.1) -> None:
@@ -111,7 +109,7 @@ class NYUv2(RgbdSegmentationDataset):
             for index in spread(len(self._frames)):
                 self._check_values(self.read(index))
         finally:
-            # A handle that is open now would be inherited by workers that fork.
+            # Workers that fork would inherit an open handle.
             self._file.close()
 
     def read(self, index: int) -> RgbdSample:
@@ -155,7 +153,7 @@ class NYUv2(RgbdSegmentationDataset):
         }
         if absent := [name for name in wanted if name not in file]:
             raise ValueError(
-                f"{self._file.path} has no {', '.join(absent)}; is it the labelled data set?"
+                f"{self._file.path} has no {', '.join(absent)}; wanted the labelled data set"
             )
         count = int(file["images"].shape[0])
         for name, (shape, kind) in wanted.items():
@@ -184,7 +182,7 @@ class NYUv2(RgbdSegmentationDataset):
         assert sample.depth_m is not None
         source = f"{self._file.path}, frame {sample.name}"
         if not sample.rgb.any():
-            raise ValueError(f"{source} is black: the file is not complete, download it again")
+            raise ValueError(f"{source} is black: the file is incomplete, download it again")
         farthest = float(sample.depth_m.max())
         if not 0 < farthest < _FARTHEST_M:
             raise ValueError(
@@ -197,20 +195,14 @@ def _read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:
     """Return the training and test frames, counted from 0."""
     values = read_matlab5(path, ("trainNdxs", "testNdxs"))
     train, test = (np.atleast_1d(values[name]).astype(int) for name in ("trainNdxs", "testNdxs"))
-    both = np.concatenate([train, test])
-    if outside := [int(i) for i in both if not 1 <= i <= count]:
+    if outside := [int(i) for i in (*train, *test) if not 1 <= i <= count]:
         raise ValueError(
             f"{path} names frame {name_some(outside)}, but {LABELED_FILE} has {count} frames;"
             " the two do not belong together"
         )
-    times = np.bincount(both, minlength=count + 1)[1:]
-    if (times != 1).any():
-        wrong = (np.flatnonzero(times != 1) + 1).tolist()
-        raise ValueError(
-            f"{path}: frame {name_some(wrong)} is not in exactly one of trainNdxs and testNdxs;"
-            " take the official split"
-        )
-    return (train - 1).tolist(), (test - 1).tolist()
+    frames: tuple[list[int], list[int]] = (train - 1).tolist(), (test - 1).tolist()
+    check_official_split(path, [f"{i + 1:04d}" for i in range(count)], *frames)
+    return frames
 
 
 def _read_mapping(path: Path) -> NDArray[np.uint8]:
@@ -227,10 +219,9 @@ def _read_mapping(path: Path) -> NDArray[np.uint8]:
 
 
 class OfficialCrop(RgbdSegmentationDataset):
-    """The frames of NYU-Depth V2 in any layout, without their white border (427 rows, 561 columns).
+    """The frames of NYU-Depth V2 in any layout, without their white border: 427 rows, 561 columns.
 
-    HHA is cut out of that of the whole frame, whether it was ready or is made here. Most published
-    figures are of whole frames.
+    HHA is cropped from that of the whole frame. Most published figures are for whole frames.
     """
 
     def __init__(self, whole: RgbdSegmentationDataset) -> None:
@@ -252,22 +243,16 @@ class OfficialCrop(RgbdSegmentationDataset):
                 f"frame {sample.name} is {width}x{height}; the official crop is of whole frames of"
                 " 640x480: set crop: false"
             )
-
         sample = sample.with_hha()
-
-        def cut(image: NDArray[Kind]) -> NDArray[Kind]:
-            return np.ascontiguousarray(image[CROP_ROWS, CROP_COLUMNS])
-
-        return replace(
-            sample,
-            rgb=cut(sample.rgb),
-            label=cut(sample.label),
-            depth_m=None if sample.depth_m is None else cut(sample.depth_m),
-            missing=None if sample.missing is None else cut(sample.missing),
-            hha=None if sample.hha is None else cut(sample.hha),
-            camera=sample.camera
-            and sample.camera.cropped(CROP_ROWS.start, CROP_COLUMNS.start, CROPPED_SHAPE),
-        )
+        camera = sample.camera
+        if camera is not None:
+            camera = camera.cropped(CROP_ROWS.start, CROP_COLUMNS.start, CROPPED_SHAPE)
+        images: dict[str, Any] = {
+            name: np.ascontiguousarray(image[CROP_ROWS, CROP_COLUMNS])
+            for name in ("rgb", "label", "depth_m", "missing", "hha")
+            if (image := getattr(sample, name)) is not None
+        }
+        return replace(sample, camera=camera, **images)
 
 
 NYUV2 = DataSetSpecification(

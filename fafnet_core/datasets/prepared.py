@@ -1,10 +1,11 @@
 """Folders that `fafnet prepare` made: ready HHA, metric depth, labels and cameras, quick to read.
 
-The layout is described in `fafnet_core.datasets.prepare.layout` and docs/datasets.md.
+docs/datasets.md describes the layout.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,6 @@ from fafnet_core.datasets.prepare.layout import (
     MANIFEST_FILE,
     MISSING,
     RGB,
-    list_file,
-    picture_path,
-    read_list,
 )
 from fafnet_core.datasets.prepare.records import FrameRecord, Manifest
 from fafnet_core.datasets.specification import FixedLayout
@@ -43,8 +41,6 @@ class PreparedFolder(RgbdSegmentationDataset):
         split: "train", "val" or "test".
         validation: fraction of the official training split that becomes "val"; scenes stay whole
             where they are known.
-        depth: read depth and the in-painted pixels too; without, a frame is read in half the time,
-            and has HHA alone.
 
     Attributes:
         scenes: the scene of each frame, "" where not known.
@@ -52,15 +48,12 @@ class PreparedFolder(RgbdSegmentationDataset):
 
     Raises:
         FileNotFoundError: no folder, no manifest, no list, or a picture that is not there.
-        ValueError: a list that does not fit the manifest, a picture of another size than it says, a
-            damaged manifest, or one of another version.
+        ValueError: a list that does not fit the manifest, pictures of different sizes, a damaged
+            manifest, or one of another version.
     """
 
-    def __init__(
-        self, root: str | Path, split: Split, validation: float = 0.1, *, depth: bool = True
-    ) -> None:
+    def __init__(self, root: str | Path, split: Split, validation: float = 0.1) -> None:
         self._root = Path(root)
-        self._depth = depth
         self.manifest = read_manifest(self._root)
         self.label_set: LabelSet = self.manifest.label_set
         train, test = (_listed(self._root, self.manifest, name) for name in ("train", "test"))
@@ -68,10 +61,9 @@ class PreparedFolder(RgbdSegmentationDataset):
             split, train, test, groups=_groups(train), validation=validation
         )
         check_images(
-            [[Path(picture_path(self._root, kind, record.name)) for kind in record.files]
-             for record in self._records],
+            [list(record.paths(self._root).values()) for record in self._records],
             remedy="run the `fafnet prepare` that made the folder again, it makes them anew",
-        )  # fmt: skip
+        )
         self.names = [record.name for record in self._records]
         self.sensors = [record.sensor for record in self._records]
         self.scenes = [record.scene for record in self._records]
@@ -79,19 +71,15 @@ class PreparedFolder(RgbdSegmentationDataset):
     def read(self, index: int) -> RgbdSample:
         """Read one frame; see `RgbdSegmentationDataset.read`."""
         record = self._records[index]
-        paths = {kind: Path(picture_path(self._root, kind, record.name)) for kind in record.files}
-        depth_m: NDArray[np.float32] | None = None
+        paths = record.paths(self._root)
         missing: NDArray[np.bool_] | None = None
-        if self._depth:
-            depth_m = _sized(read_depth(paths[DEPTH]), record, paths[DEPTH])
-            if MISSING in paths:
-                mask = read_label_counts(paths[MISSING])
-                missing = _sized(mask, record, paths[MISSING]) > 0
+        if MISSING in paths:
+            missing = _sized(read_label_counts(paths[MISSING]), record, paths[MISSING]) > 0
         counts = _sized(read_label_counts(paths[LABELS]), record, paths[LABELS])
         return RgbdSample(
             rgb=_sized(read_rgb(paths[RGB]), record, paths[RGB]),
             label=to_class_ids(counts, self.label_set, 0, paths[LABELS]),
-            depth_m=depth_m,
+            depth_m=_sized(read_depth(paths[DEPTH]), record, paths[DEPTH]),
             missing=missing,
             camera=record.camera,
             hha=_sized(read_rgb(paths[HHA]), record, paths[HHA]),
@@ -102,29 +90,24 @@ class PreparedFolder(RgbdSegmentationDataset):
 
 
 def _listed(root: Path, manifest: Manifest, split: str) -> list[FrameRecord]:
-    """The records of a split; its list has to name these and no others."""
-    path = root / list_file(split)
+    """Return the records of a split; its list has to name each of them once, and no others."""
+    path = root / f"{split}.txt"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is gone: run `fafnet prepare` again, it writes it anew")
-    records = {record.name: record for record in manifest.of_split(split)}
-    names = read_list(path)
-    for what, strange in (
-        (
-            "names {}, which its manifest does not have there",
-            [n for n in names if n not in records],
-        ),
-        ("lacks {}, which its manifest has there", sorted(records.keys() - set(names))),
-    ):
-        if strange:
-            raise ValueError(
-                f"{path} {what.format(name_some(strange))}: run `fafnet prepare` again, it writes"
-                " the list anew"
-            )
-    return [records[name] for name in names]
+        raise FileNotFoundError(f"{path} is not there: run `fafnet prepare` again, it writes it")
+    records = manifest.of_split(split)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    names = Counter(name for line in lines if (name := line.strip()))
+    names.subtract(record.name for record in records)
+    if differing := [name for name, count in names.items() if count]:
+        raise ValueError(
+            f"{path} and {MANIFEST_FILE} differ in {name_some(differing)}: run `fafnet prepare`"
+            " again, it writes the list"
+        )
+    return records
 
 
 def _groups(records: Sequence[FrameRecord]) -> Sequence[Hashable]:
-    """What validation must not part: scenes, or frames that were recorded one after another."""
+    """Return the groups that validation keeps whole: scenes, or runs of numbers."""
     if all(record.scene for record in records):
         return [record.scene for record in records]
     return runs_of_numbers([record.name for record in records])
@@ -134,8 +117,8 @@ def _sized(picture: NDArray[Any], record: FrameRecord, path: Path) -> NDArray[An
     if picture.shape[:2] != record.size:
         height, width = record.size
         raise ValueError(
-            f"{path} is {describe(picture)}, the manifest says {width}x{height}: the pictures of a"
-            " prepared folder are not to be resized"
+            f"{path} is {describe(picture)}, but the manifest says {width}x{height}: pictures of a"
+            " prepared folder must not be resized"
         )
     return picture
 

@@ -1,28 +1,24 @@
 """What a data set states about itself: its classes, splits, layouts and cameras.
 
-NYU-Depth V2 (`nyuv2.NYUV2`) and SUN RGB-D (`sunrgbd.SUN_RGBD`) state theirs. So can a data set of
-your own (`folder`), in Python or as the `data:` section of a configuration.
+NYU-Depth V2 (`nyuv2.NYUV2`), SUN RGB-D (`sunrgbd.SUN_RGBD`), and a data set of your own, in Python
+or as the `data:` section of a configuration (`catalogue.OwnData`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Annotated, Literal, Protocol
 
 from fafnet_core.camera import Camera
-from fafnet_core.datasets.splits import check_fraction
 from fafnet_core.labels import LabelSet
 from fafnet_core.nearest import unknown_name
 from fafnet_core.samples import RgbdSegmentationDataset, Split
+from fafnet_core.settings import check_fields
 
 FirstLabel = Literal[0, 1]
 """Value of the first class in label images: 1 (0 = unlabelled) or 0 (255 = unlabelled)."""
-
-HhaOrder = Literal["check", "rgb", "bgr"]
-"""Which channel of a ready HHA image is disparity: "rgb" red, "bgr" blue; "check" makes sure of
-red."""
 
 HhaSource = Literal["ready", "depth"]
 """Where a folder's HHA comes from: it is "ready" there, or made of "depth"."""
@@ -33,36 +29,25 @@ class ReadingOptions:
     """How to read a data set, whatever its layout.
 
     Attributes:
-        validation: fraction of the official training split that becomes the split "val",
-            0 <= validation < 1; whole scenes where they are known.
-        hha_order: which channel of ready HHA is disparity: "rgb" red, "bgr" blue, "check" makes
-            sure of red.
-        first_label: value of the first class in label images, 1 (0 = unlabelled) or 0 (255 =
-            unlabelled); None: as the layout has it.
+        validation: fraction of the official training split that becomes the split "val"; whole
+            scenes where they are known.
+        hha_order: which channel of ready HHA is disparity: "rgb" red, "bgr" blue; "check" reads
+            red, and refuses images whose disparity is probably in blue.
+        first_label: see `FirstLabel`; None: as the layout has it.
         hha: "ready" takes the HHA of a folder that has some; "depth" has it made of the folder's
             metric depth, for training, validation and test alike.
 
     Raises:
-        ValueError: a field has a value that is not allowed; the message says what is.
+        FieldError: a field has a value that is not allowed; the message says what is.
     """
 
-    validation: float = 0.1
-    hha_order: HhaOrder = "check"
+    validation: Annotated[float, "0 <= x < 1"] = 0.1
+    hha_order: Literal["check", "rgb", "bgr"] = "check"
     first_label: FirstLabel | None = None
     hha: HhaSource = "ready"
 
     def __post_init__(self) -> None:
-        check_choices(self, {"hha_order": HhaOrder, "hha": HhaSource})
-        check_fraction(self.validation)
-        if isinstance(self.first_label, bool) or self.first_label not in (None, 0, 1):
-            raise ValueError(f"first_label is {self.first_label!r}; wanted 0, 1 or null")
-
-
-def check_choices(settings: object, choices: Mapping[str, object]) -> None:
-    """Refuse fields whose value is none of their `Literal` (ValueError)."""
-    for name, allowed in choices.items():
-        if (value := getattr(settings, name)) not in get_args(allowed):
-            raise ValueError(unknown_name(name, str(value), get_args(allowed)))
+        check_fields(self)
 
 
 class Layout(Protocol):
@@ -79,7 +64,7 @@ class Layout(Protocol):
         ...
 
     def missing(self, root: Path) -> list[str]:
-        """Return what of it a folder lacks; nothing: the folder has this layout."""
+        """Return the files and folders of the layout that `root` lacks."""
         ...
 
     def open(
@@ -89,16 +74,16 @@ class Layout(Protocol):
         specification: DataSetSpecification,
         options: ReadingOptions,
     ) -> RgbdSegmentationDataset:
-        """Open a split of a folder that has it."""
+        """Open a split of a folder that has this layout."""
         ...
 
 
 @dataclass(frozen=True)
 class FixedLayout:
-    """A layout that leaves nothing to say: its labels, its HHA and its cameras are known.
+    """A layout without options: its labels, its HHA and its cameras are known.
 
     Attributes:
-        name: see `Layout`, and `description`, `missing`.
+        name: see `Layout`, also for `description` and `missing`.
         read: opens a split of a folder; the third argument is `ReadingOptions.validation`.
     """
 
@@ -114,11 +99,11 @@ class FixedLayout:
         specification: DataSetSpecification,
         options: ReadingOptions,
     ) -> RgbdSegmentationDataset:
-        """Open a split (ValueError: an option is set that only other layouts have)."""
+        """Open a split (ValueError: an option of other layouts is set)."""
         if (options.hha_order, options.first_label, options.hha) != ("check", None, "ready"):
             raise ValueError(
                 "hha, hha_order and first_label are for folders made for other projects, not for"
-                f" this one ({self.description}), which is known: leave them out"
+                f" this one ({self.description}): leave them out"
             )
         return self.read(root, split, options.validation)
 
@@ -132,8 +117,8 @@ class DataSetSpecification:
         label_set: its classes.
         layouts: how its files may lie, in the order in which they are tried.
         frames: numbers of official training and test frames; None: any.
-        sensor: what recorded it, where all of it is of one; else "".
-        cameras: of images of their size whose folder states no camera.
+        sensor: what recorded it; "" if there were several.
+        cameras: for images of their size in folders without a camera file.
     """
 
     name: str
@@ -150,7 +135,7 @@ class DataSetSpecification:
 
         Raises:
             FileNotFoundError: no such folder, or no layout fits; the message says what each lacks.
-            ValueError: no such layout, other classes, or what `Layout.open` raises.
+            ValueError: no such layout, other classes, or as `Layout.open`.
         """
         names = [candidate.name for candidate in self.layouts]
         if layout not in ("auto", *names):
@@ -167,7 +152,7 @@ class DataSetSpecification:
                 f"'{candidate.name}' ({candidate.description}) lacks {', '.join(absent)}"
             )
         raise FileNotFoundError(
-            f"{root} is in no layout that is known; tried {len(tried)}: {'; '.join(lacking)}"
+            f"{root} has no known layout; tried {len(tried)}: {'; '.join(lacking)}"
         )
 
     def _opened(
@@ -176,8 +161,8 @@ class DataSetSpecification:
         dataset = layout.open(root, split, self, options)
         if dataset.label_set != self.label_set:
             raise ValueError(
-                f"{root} holds label set '{dataset.label_set.name}', wanted"
-                f" '{self.label_set.name}'; choose the data set that it was prepared from"
+                f"{root} has the label set '{dataset.label_set.name}'; wanted"
+                f" '{self.label_set.name}': choose the data set that it was prepared from"
             )
         dataset.layout = layout.name
         return dataset

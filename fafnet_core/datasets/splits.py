@@ -1,18 +1,21 @@
 """Training, validation and test frames.
 
-The test split is the official one and is used to choose nothing. The validation split is carved
-from the official training split: whole scenes where the scene is known, else blocks of frames that
-were recorded one after another, so that validation does not see what training saw from a step
-aside. It depends on the list and the fraction alone; with the fraction 0, training has every frame.
-Short lists have shorter blocks, so that a tenth of them is some blocks too.
+The test split is the official one; nothing is chosen by it. The validation split is a part of the
+official training split: whole scenes where they are known, else blocks of frames that were recorded
+one after another, so that validation has no near copies of training frames. It depends on the list
+and the fraction alone; with the fraction 0, training has every frame. Short lists have shorter
+blocks, so that a tenth of them is some blocks too.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import TypeVar, get_args
 
+from fafnet_core.datasets.checks import name_some
 from fafnet_core.nearest import unknown_name
 from fafnet_core.samples import Split
 
@@ -40,15 +43,19 @@ def choose_frames(
         split: "train", "val" or "test".
         train: the official training frames.
         test: the official test frames.
-        groups: for each training frame, what it must not be parted from.
+        groups: a group for each training frame; groups stay whole.
         validation: fraction of the training frames that becomes "val", 0 <= validation < 1.
 
     Raises:
-        ValueError: no such split, a fraction that cannot be, or a split without frames.
+        ValueError: no such split, a fraction out of range, or a split without frames.
     """
     if split not in get_args(Split):
         raise ValueError(unknown_name("split", str(split), get_args(Split)))
-    check_fraction(validation)
+    if not 0 <= validation < 1:
+        raise ValueError(
+            f"validation is {validation!r}; wanted the fraction of the training split that becomes"
+            " the validation split, 0 <= validation < 1"
+        )
     if split == "test":
         chosen = list(test)
     else:
@@ -60,43 +67,40 @@ def choose_frames(
         ]
     if not chosen:
         parts = len(set(groups))
-        remedy = (
-            "with that fraction training has every frame: train without validation"
-            " (train.validate_every: 0), or choose another fraction"
-            if split == "val" and validation == 0
-            else "these are one scene or block, which is never parted: train on all of them with"
-            " validation: 0, and validate nothing (train.validate_every: 0)"
-            if parts == 1 and split != "test"
-            else "choose another fraction"
-        )
         raise ValueError(
             f"the {split} split has no frame: {len(train)} training frames in {parts} scenes or"
-            f" blocks, validation {validation}, {len(test)} test frames; {remedy}"
+            f" blocks, validation {validation}, {len(test)} test frames. Choose another fraction,"
+            " or train on all frames without validation: validation: 0, train.validate_every: 0 (a"
+            " single scene or block is never divided)"
         )
     return chosen
 
 
-def check_fraction(validation: object) -> None:
-    """Refuse what is no fraction of the training split (ValueError)."""
-    number = isinstance(validation, (int, float)) and not isinstance(validation, bool)
-    if not number or not 0 <= validation < 1:  # type: ignore[operator]
+def check_official_split(
+    path: Path, names: Sequence[str], train: Sequence[int], test: Sequence[int]
+) -> None:
+    """Refuse official lists (`path`) that do not have each frame of a data set exactly once.
+
+    Raises:
+        ValueError: the message names the frames.
+    """
+    times = Counter([*train, *test])
+    if wrong := [name for index, name in enumerate(names) if times[index] != 1]:
         raise ValueError(
-            f"validation is {validation!r}; wanted the fraction of the training split that becomes"
-            " the validation split, 0 <= validation < 1"
+            f"{path}: {len(wrong)} frames are not in exactly one of the training and test lists:"
+            f" {name_some(wrong)}; take the official split"
         )
 
 
 def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable]:
     """Choose whole groups that hold about `fraction` of the frames, evenly through the list.
 
-    In the order of their first frames, a group is taken whenever that brings the frames taken so
-    far nearer to the fraction of those passed. Evenly also means by sensor, where a list has one
-    sensor after another. Where that takes none of several groups, as each is too large, the one
-    whose size is nearest to the fraction is taken.
+    In the order of their first frames, a group is taken if that brings the frames taken so far
+    nearer to the fraction of those passed. So each sensor has its share where a list has one sensor
+    after another. If each of several groups is too large for that, the one whose size is nearest to
+    the fraction is taken.
     """
-    sizes: dict[Hashable, int] = {}
-    for group in groups:
-        sizes[group] = sizes.get(group, 0) + 1
+    sizes = Counter(groups)
     taken: set[Hashable] = set()
     frames_taken = frames_passed = 0
     for group, size in sizes.items():
@@ -112,10 +116,9 @@ def held_out_groups(groups: Sequence[Hashable], fraction: float) -> set[Hashable
 def runs_of_numbers(names: Sequence[str]) -> list[str]:
     """Group names whose last numbers follow one another without a gap.
 
-    In NYUv2 the frames of a scene follow one another and a scene is in one split as a whole: where
-    the training list has a gap, a test scene lies, and a run between gaps is made of whole scenes.
-    Runs longer than 50, or than a tenth of a shorter list, are cut there. Names without numbers:
-    `blocks`.
+    In NYUv2 the frames of a scene follow one another, and each scene is in one split: a gap in the
+    training list is a test scene, and a run between gaps consists of whole scenes. Runs are cut
+    after 50 names, in a list of less than 500 after a tenth of it. Names without numbers: `blocks`.
     """
     matches = [_LAST_NUMBER.search(name) for name in names]
     numbers = [int(match.group()) for match in matches if match]
@@ -138,13 +141,12 @@ def blocks(names: Sequence[str]) -> list[str]:
     In a list of less than 200 a tenth of them.
     """
     longest = _cut(_LONGEST_BLOCK, names)
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     groups = []
     for name in names:
         folder = name.rpartition("/")[0]
-        place = seen.get(folder, 0)
-        seen[folder] = place + 1
-        groups.append(f"{folder}, block {place // longest}")
+        groups.append(f"{folder}, block {seen[folder] // longest}")
+        seen[folder] += 1
     return groups
 
 

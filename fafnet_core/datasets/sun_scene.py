@@ -9,37 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fafnet_core.datasets.images import check_one_size, read_stored
+from fafnet_core.datasets.frames import read_stored
+from fafnet_core.datasets.images import check_one_size
 
 FARTHEST_M = 8.0
-"""Depth is cut here, as the toolbox does."""
+"""Larger depths become this one, as in the toolbox."""
 
 _ROTATION_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class SceneCamera:
-    """What a scene folder says about its camera.
-
-    Attributes:
-        camera_matrix: (3, 3) float64, counted from 0.
-        gravity: (3,) float64, the downward direction; None where there are no extrinsics.
-    """
-
-    camera_matrix: NDArray[np.float64]
-    gravity: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True)
 class SunScene:
-    """Where the images of a scene are, as SUNRGBDMeta.mat says it.
+    """A scene as SUNRGBDMeta.mat describes it.
 
     Attributes:
         name: the folder relative to `SUNRGBD/`.
         rgb_name: file in `image/`.
-        depth_name: file in `depth_bfx/`, and mostly in `depth/`.
-        camera_matrix: (3, 3) float64, counted from 0; None: read the folder's.
-        gravity: (3,) float64, the downward direction; None: read the folder's.
+        depth_name: file in `depth_bfx/`, and usually in `depth/`.
+        camera_matrix: (3, 3) float64, counted from 0; None: the folder has it.
+        gravity: (3,) float64, the downward direction; None: the folder may have it.
     """
 
     name: str
@@ -60,9 +48,9 @@ class SunScene:
     def read_depth(
         self, folder: Path
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None, Path]:
-        """Return in-painted depth (H, W) in metres, what was in-painted, and the file.
+        """Return in-painted depth (H, W) in metres, the in-painted pixels, and the depth's file.
 
-        The second is None where the scene has no depth as it was recorded.
+        The second is None if the scene has no depth from before in-painting.
         """
         path = self.files(folder)[1]
         depth_m = decode_depth(read_counts(path))
@@ -99,19 +87,19 @@ def decode_depth(counts: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def camera_from_one(matrix: Any) -> NDArray[np.float64]:
-    """Return the camera matrix for pixels counted from 0 of one for pixels counted from 1."""
+    """Return a camera matrix for pixels counted from 0, given one for pixels counted from 1."""
     from_zero = np.array(matrix, np.float64)
     from_zero[:2, 2] -= 1
     return from_zero
 
 
 def is_camera(values: Any) -> bool:
-    """Tell whether this is a 3x3 camera matrix: no empty or zero entry."""
+    """Tell whether this is a 3x3 camera matrix; some entries of the file are empty or zero."""
     return _is_3x3(values) and bool(values[0, 0] > 0 and values[1, 1] > 0)
 
 
 def is_rotation(values: Any) -> bool:
-    """Tell whether this is a 3x3 rotation, to the digits that the data set's files have."""
+    """Tell whether this is a 3x3 rotation, with the few digits of the data set's files."""
     if not _is_3x3(values):
         return False
     return bool(np.allclose(values @ values.T, np.eye(3), atol=_ROTATION_TOLERANCE))
@@ -144,8 +132,12 @@ def gravity_from_extrinsics(extrinsics: Any) -> NDArray[np.float64]:
     return down
 
 
-def scene_camera(folder: Path) -> SceneCamera:
+def scene_camera(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Read a scene's own `intrinsics.txt` and the newest file of its `extrinsics/`.
+
+    Returns:
+        The camera matrix (3, 3) float64, counted from 0; and the downward direction (3,) float64,
+        None if there are no extrinsics.
 
     Raises:
         FileNotFoundError: no `intrinsics.txt`.
@@ -155,14 +147,14 @@ def scene_camera(folder: Path) -> SceneCamera:
     if not path.is_file():
         raise FileNotFoundError(f"no camera for {folder}: it has no intrinsics.txt")
     matrix = camera_from_one(_read_numbers(path, 9).reshape(3, 3))
-    # Named by the time of the annotation: the last one is the one that counts.
+    # Named by the time of the annotation: the last one is valid.
     newest = max((folder / "extrinsics").glob("*.txt"), default=None)
     if newest is None:
-        return SceneCamera(matrix, None)
+        return matrix, None
     extrinsics = _read_numbers(newest, 12).reshape(3, 4)
     if not is_rotation(extrinsics[:, :3]):
         raise ValueError(f"{newest} holds no rotation in its first three columns")
-    return SceneCamera(matrix, gravity_from_extrinsics(extrinsics))
+    return matrix, gravity_from_extrinsics(extrinsics)
 
 
 def _read_numbers(path: Path, count: int) -> NDArray[np.float64]:

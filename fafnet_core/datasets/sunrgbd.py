@@ -24,7 +24,7 @@ from fafnet_core.datasets.label_images import to_class_ids
 from fafnet_core.datasets.matlab import MatlabFile73, read_matlab5
 from fafnet_core.datasets.prepared import PREPARED
 from fafnet_core.datasets.specification import DataSetSpecification, FixedLayout
-from fafnet_core.datasets.splits import blocks, choose_frames
+from fafnet_core.datasets.splits import blocks, check_official_split, choose_frames
 from fafnet_core.datasets.sun_scene import (
     SunScene,
     camera_from_one,
@@ -52,7 +52,7 @@ _TOOLBOX_FOLDERS = (
 
 
 def missing_files(root: Path) -> list[str]:
-    """Return what the original download lacks in this folder."""
+    """Return the files and folders of the download that a folder lacks."""
     absent = [] if (root / TREE).is_dir() else [f"{TREE}/ (the data set's own tree)"]
     absent += [
         f"{name} (of SUNRGBDtoolbox, unpacked beside {TREE}/)"
@@ -120,7 +120,7 @@ class SUNRGBD(RgbdSegmentationDataset):
                 self._check_bits(self._scenes[index])
                 self.read(index)
         finally:
-            # A handle that is open now would be inherited by workers that fork.
+            # Workers that fork would inherit an open handle.
             self._labels.close()
 
     def read(self, index: int) -> RgbdSample:
@@ -135,9 +135,9 @@ class SUNRGBD(RgbdSegmentationDataset):
         check_one_size([(rgb_path, rgb), (depth_path, depth_m), (source, stored)])
         matrix, gravity = scene.camera_matrix, scene.gravity
         if matrix is None or gravity is None:
-            of_folder = scene_camera(folder)
-            matrix = of_folder.camera_matrix if matrix is None else matrix
-            gravity = of_folder.gravity if gravity is None else gravity
+            own_matrix, own_gravity = scene_camera(folder)
+            matrix = own_matrix if matrix is None else matrix
+            gravity = own_gravity if gravity is None else gravity
         return RgbdSample(
             rgb=rgb,
             label=to_class_ids(stored, SUN37, 1, source),
@@ -175,29 +175,29 @@ class SUNRGBD(RgbdSegmentationDataset):
         labels = int(file["SUNRGBD2Dseg/seglabel"].size)
         if labels != scenes:
             raise ValueError(
-                f"{self._labels.path} has {labels} label images, {meta} has {scenes} scenes; the"
-                " first belong to the second in the same order, so take both from one toolbox"
+                f"{self._labels.path} has {labels} label images, but {meta} has {scenes} scenes;"
+                " they have the same order and number, so take both from one toolbox"
             )
 
     def _check_bits(self, scene: SunScene) -> None:
         path = scene.files(self._root / TREE / scene.name)[1]
         if looks_decoded(read_counts(path)):
             raise ValueError(
-                f"{path} has no rotated depth bits, as SUN RGB-D's originals have: somebody"
-                " turned them back into millimetres already. Take the original download"
+                f"{path} lacks the rotated depth bits of SUN RGB-D's originals: it was converted to"
+                " millimetres already. Take the original download"
             )
 
 
 def _toolbox_file(root: Path, name: str) -> Path | None:
-    """Return where a file of the toolbox is; None if nowhere."""
+    """Return the path of a file of the toolbox; None if it is not there."""
     candidates = (root / folder / name for folder in _TOOLBOX_FOLDERS)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _scene_name(text: object, source: Path) -> str:
-    """Return the scene folder relative to `SUNRGBD/`, without the prefix of the authors' disk.
+    """Return the scene folder relative to `SUNRGBD/`, without the path on the authors' disk.
 
-    The prefix is "/n/fs/sun3d/data/" in the Meta file and "/data1/" in some lists.
+    That is "/n/fs/sun3d/data/" in the Meta file and "/data1/" in some lists.
     """
     name = str(text).strip().rstrip("/")
     _, found, scene = name.rpartition(f"{TREE}/")
@@ -215,18 +215,12 @@ def _read_splits(path: Path, names: Sequence[str]) -> tuple[list[int], list[int]
         listed = [_scene_name(text, path) for text in np.atleast_1d(values[key])]
         if unknown := [name for name in listed if name not in places]:
             raise ValueError(
-                f"{path}: {key} names {len(unknown)} scenes that {META_FILE} has not:"
+                f"{path}: {key} names {len(unknown)} scenes that {META_FILE} lacks:"
                 f" {name_some(unknown)}; take both from one toolbox"
             )
         splits.append([places[name] for name in listed])
     train, test = splits
-    times = np.bincount(train + test, minlength=len(names))
-    if (times != 1).any():
-        wrong = [names[i] for i in np.flatnonzero(times != 1)]
-        raise ValueError(
-            f"{path}: {len(wrong)} scenes are not in exactly one of alltrain and alltest:"
-            f" {name_some(wrong)}; take the official split"
-        )
+    check_official_split(path, names, train, test)
     return train, test
 
 
@@ -258,7 +252,10 @@ def _scene_of(record: Any, path: Path) -> SunScene:
 
 
 def _places(names: Sequence[str]) -> list[str]:
-    """Group frames that may show one room: SUN3D names the place, elsewhere blocks of 20."""
+    """Return a group for each frame, the same where one room may be seen again.
+
+    SUN3D names the place; elsewhere these are blocks of 20.
+    """
     groups = blocks(names)
     for index, name in enumerate(names):
         before, found, place = name.partition("/sun3ddata/")

@@ -1,4 +1,4 @@
-"""The pinhole camera of a synthetic room, and the path it moves on.
+"""The pinhole camera of a synthetic room, and its pose.
 
 The world has x to the right, y to the back of the room and z up, in metres. Camera frames are
 optical frames (REP-103): x right, y down, z forward.
@@ -18,20 +18,14 @@ Vector = NDArray[np.float32]
 
 
 def pinhole(width: int = 640, height: int = 480, horizontal_fov_deg: float = 62.0) -> Camera:
-    """Return a camera that looks straight ahead: its principal point is the image's middle."""
+    """Return a camera whose principal point is the image's middle."""
     focal = width / 2 / math.tan(math.radians(horizontal_fov_deg) / 2)
-    return Camera(
-        fx=focal,
-        fy=focal,
-        cx=(width - 1) / 2,
-        cy=(height - 1) / 2,
-        width=width,
-        height=height,
-    )
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    return Camera(fx=focal, fy=focal, cx=cx, cy=cy, width=width, height=height)
 
 
 def slopes(camera: Camera) -> tuple[Vector, Vector]:
-    """x of each column's rays (W,) and y of each row's (H,), at one metre's depth."""
+    """Return x of each column's rays (W,) and y of each row's (H,), at a depth of 1 m."""
     x = (np.arange(camera.width) - camera.cx) / camera.fx
     y = (np.arange(camera.height) - camera.cy) / camera.fy
     return x.astype(np.float32), y.astype(np.float32)
@@ -39,7 +33,7 @@ def slopes(camera: Camera) -> tuple[Vector, Vector]:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a camera stands: its position, and its axes (right, down, forward) as rows."""
+    """A camera's position, and its axes (right, down, forward) as rows."""
 
     position: Vector
     axes: Vector

@@ -1,7 +1,7 @@
-"""The data set `synthetic`: as many labelled frames as wanted, each from a room of its own.
+"""The data set `synthetic`: labelled frames, each from a room of its own.
 
-Frame i of a split is made from (seed, split, i) alone, so that every process, run and machine has
-the same frames, and no seed or split shares a room with another.
+Frame i of a split depends on (seed, split, i) alone: every process, run and machine has the same
+frames, and no seed or split shares a room with another.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import cv2
 import numpy as np
@@ -28,12 +28,16 @@ from fafnet_core.rooms.room import make_room
 from fafnet_core.rooms.sensor import SensorConfig, calibration_error, expose, measure_depth
 from fafnet_core.rooms.views import choose_view
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
+from fafnet_core.settings import check_fields
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 _VERSION = 2
-"""Counts changes after which the same seed gives other frames, HHA included: caches of other
-versions are left alone. `test/core/synthetic_reference.py` notices where it was forgotten."""
+"""Raised when the same seed gives other frames, HHA included: caches of other versions are not
+read. `test/core/synthetic_reference.py` fails if it was forgotten."""
 _FOV_DEG = (55.0, 68.0)
+
+_Count = Annotated[int, "1 <= x"]
+_Side = Annotated[int, "32 <= x"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,41 +47,35 @@ class SyntheticData:
     Attributes:
         seed: which rooms.
         frames: frames of the split that is opened.
-        held_out: val and test have at most so many.
+        held_out: most frames of val and of test.
         width: of the images, in pixels.
-        height: of the images.
+        height: of the images, in pixels.
         reduce: frames, with the HHA made of them, are reduced by this whole factor.
-        lies: share of the surfaces, 0 to 1, whose texture says nothing about what they are.
+        lies: share of the surfaces whose texture says nothing about what they are.
         sensor: the faults of the cameras.
         cache: folder in which frames are kept once they are made; None: they are made each time.
 
     Raises:
-        ValueError: a value that cannot be.
+        ValueError: a value is not allowed.
     """
 
-    seed: int = 0
-    frames: int = 1000
-    held_out: int = 500
-    width: int = 320
-    height: int = 240
-    reduce: int = 1
-    lies: float = 0.5
+    seed: Annotated[int, "0 <= x"] = 0
+    frames: _Count = 1000
+    held_out: _Count = 500
+    width: _Side = 320
+    height: _Side = 240
+    reduce: _Count = 1
+    lies: Annotated[float, "0 <= x <= 1"] = 0.5
     sensor: SensorConfig = field(default_factory=SensorConfig)
     cache: str | None = None
 
     def __post_init__(self) -> None:
-        for name, low in (("seed", 0), ("frames", 1), ("held_out", 1), ("reduce", 1)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}; it has to be {low} or more")
-        if min(self.width, self.height) < 32:
-            raise ValueError(f"{self.width}x{self.height} is too small; at least 32x32 pixels")
+        check_fields(self)
         if self.width % self.reduce or self.height % self.reduce:
             raise ValueError(
                 f"{self.width}x{self.height} cannot be reduced by {self.reduce}: both sides have to"
                 " be multiples of it"
             )
-        if not 0 <= self.lies <= 1:
-            raise ValueError(f"lies is {self.lies}; it has to be a share, 0 <= lies <= 1")
 
     def open(self, split: Split) -> SyntheticRooms:
         """Return the frames of a split."""
@@ -89,11 +87,11 @@ class RigFrame:
     """What the two cameras saw, before depth is registered to colour.
 
     Attributes:
-        rgb: (H, W, 3) uint8, with its label (H, W) uint8.
-        label: see `rgb`.
-        depth_m: (H, W) float32 of the depth camera, which has the same size and matrix.
-        true_depth_m: (H, W) float32, the truth in the colour image.
-        camera: both cameras'.
+        rgb: (H, W, 3) uint8.
+        label: (H, W) uint8, of the colour image.
+        depth_m: (H, W) float32, of the depth camera.
+        true_depth_m: (H, W) float32, of the colour image, without faults.
+        camera: of both cameras.
     """
 
     rgb: NDArray[np.uint8]
@@ -103,7 +101,7 @@ class RigFrame:
     camera: Camera
 
     def registered(self, config: SensorConfig, error: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Register the depth with a calibration that is wrong by the rotation `error` (3, 3)."""
+        """Register the depth with a calibration that is off by the rotation `error` (3, 3)."""
         matrix = self.camera.matrix
         offset = error @ np.array([config.baseline_m, 0, 0])
         size = (self.camera.height, self.camera.width)
@@ -135,7 +133,7 @@ class SyntheticRooms(RgbdSegmentationDataset):
         split: "train", "val" or "test".
 
     Attributes:
-        scenes: of each frame its name, as each shows a room of its own.
+        scenes: the frames' names, as each frame shows another room.
     """
 
     label_set: LabelSet = NYU40
@@ -150,7 +148,7 @@ class SyntheticRooms(RgbdSegmentationDataset):
         self.sensors = ["synthetic"] * count
 
     def read(self, index: int) -> RgbdSample:
-        """Make a frame, or read it where it was made before."""
+        """Make a frame, or read it from the cache."""
         path = self._cached(index)
         if path is not None and path.is_file():
             return _read(path, self.names[index])
@@ -160,31 +158,30 @@ class SyntheticRooms(RgbdSegmentationDataset):
         return sample
 
     def frame(self, index: int) -> RigFrame:
-        """What both cameras saw, before registration."""
+        """Return what both cameras saw, before registration."""
         scene, camera, pose = self._view(index)
         sensor_rng = np.random.default_rng(self._seeds(index)[1])
         return photograph(scene, camera, pose, self.config.sensor, sensor_rng)
 
     def _view(self, index: int) -> tuple[Scene, Camera, Pose]:
-        """The room, the camera, and where it stands."""
+        """Return the room, the camera and its pose."""
         rng = np.random.default_rng(self._seeds(index)[0])
         camera = self._camera(rng)
         room = make_room(rng, lies=self.config.lies)
         return room.scene, camera, choose_view(room, rng)
 
     def calibration_error(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The error of this frame's registration, before it is reduced.
+        """Return the error of a frame's registration, before it is reduced.
 
-        Its direction is the same whatever the configuration, so frames with other amounts of it
-        can be compared. See `sensor.calibration_error`.
+        Its direction does not depend on its size. See `sensor.calibration_error`.
         """
         room_seed, _, error_seed = self._seeds(index)
-        # The camera's draw comes first of all: it is known without its room.
+        # The camera is drawn first: the room need not be made.
         camera = self._camera(np.random.default_rng(room_seed))
         return calibration_error(self.config.sensor, camera, np.random.default_rng(error_seed))
 
     def _seeds(self, index: int) -> list[np.random.SeedSequence]:
-        """Seeds of the room, the sensor's noise and the calibration: none disturbs another."""
+        """Return independent seeds of the room, the sensor's noise and the calibration."""
         key = [self.config.seed, _SPLITS.index(self.split), index]
         return np.random.SeedSequence(key).spawn(3)
 
@@ -205,7 +202,7 @@ class SyntheticRooms(RgbdSegmentationDataset):
         if self.config.reduce == 1:
             return sample.with_hha()
         scene, camera, pose = self._view(index)
-        # No mean of classes is a class: labels are cast again, at the middles of the new pixels.
+        # Classes have no mean: labels are cast again, at the middles of the new pixels.
         size = camera.height // self.config.reduce, camera.width // self.config.reduce
         labels, _ = look(scene.solids, camera.scaled(size), pose)
         return reduced(sample.with_hha(), labels)
@@ -240,7 +237,7 @@ def _read(path: Path, name: str) -> RgbdSample:
             )
     except (ValueError, EOFError) as error:
         raise ValueError(
-            f"{path} is damaged ({error}); delete it, and the frame is made again"
+            f"{path} is damaged ({error}): delete it, and the frame is made again"
         ) from error
     return RgbdSample(
         np.ascontiguousarray(planes[..., :3]),
@@ -254,7 +251,7 @@ def _read(path: Path, name: str) -> RgbdSample:
 
 
 def reduced(sample: RgbdSample, labels: NDArray[np.uint8]) -> RgbdSample:
-    """Return a sample at the size of `labels` (H, W), a whole factor smaller, which it gets.
+    """Return a sample at the size of its new `labels` (H, W), smaller by a whole factor.
 
     Colour and HHA are averaged, HHA over the pixels that have some. Depth is that of one pixel near
     the middle: for an even factor half a pixel, before reduction, to the right of it and below it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fafnet_core.rooms import furniture, textures
-from fafnet_core.rooms.kit import Kit, Piece, box, tube
+from fafnet_core.rooms.kit import Kit, Piece, box, pair, tube
 from fafnet_core.rooms.solids import Solid
 
 
@@ -21,10 +21,8 @@ def door(kit: Kit) -> Piece:
         box("door", leaf, (0, 0.02, 0), (width, 0.04, height), texture=texture),
         box("door", frame, (0, 0, height), (width + 0.16, 0.1, 0.09)),
         tube("door", (180, 175, 160), (width / 2 - 0.08, -0.06, 1.0), 0.025, 0.12),
+        *pair("door", frame, (width / 2 + 0.04, 0, 0), (0.08, 0.1, height)),
     ]
-    for sign in (-1, 1):
-        foot = (sign * (width / 2 + 0.04), 0, 0)
-        solids.append(box("door", frame, foot, (0.08, 0.1, height)))
     return Piece(solids, width + 0.16, 0.1, height + 0.09)
 
 
@@ -107,9 +105,8 @@ def shelves(kit: Kit) -> Piece:
     solids: list[Solid] = [
         box("shelves", wood, (0, depth / 2 - 0.01, low), (width, 0.02, height), texture=texture)
     ]
-    for sign in (-1, 1):
-        foot = (sign * (width / 2 - 0.02), 0, low)
-        solids.append(box("shelves", wood, foot, (0.04, depth, height), texture=texture))
+    side = (width / 2 - 0.02, 0, low)
+    solids += pair("shelves", wood, side, (0.04, depth, height), texture=texture)
     for row in range(3):
         z = low + row * step
         solids.append(box("shelves", wood, (0, 0, z), (width, depth, 0.04), texture=texture))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fafnet_core.rooms import textures
-from fafnet_core.rooms.kit import Colour, Kit, Piece, blob, box, tube
+from fafnet_core.rooms.kit import Colour, Kit, Piece, blob, box, pair, tube
 from fafnet_core.rooms.solids import Solid, plain, tilt, turn
 
 
@@ -74,15 +74,11 @@ def chair(kit: Kit) -> Piece:
             tube("chair", legs, (0, 0, 0.06), 0.03, seat - 0.1),
             tube("chair", legs, (0, 0, 0), (0.3, 0.08), 0.07),
         ]
-        for sign in (-1, 1):
-            arm = (sign * (side / 2 + 0.03), 0, seat + 0.18)
-            solids.append(box("chair", legs, arm, (0.05, side - 0.1, 0.04)))
+        arm = (side / 2 + 0.03, 0, seat + 0.18)
+        solids += pair("chair", legs, arm, (0.05, side - 0.1, 0.04))
     else:
         solids += _legs("chair", legs, side, side, seat - 0.06)
-        solids += [
-            box("chair", legs, (sign * (side / 2 - 0.03), side / 2, seat), (0.04, 0.04, back))
-            for sign in (-1, 1)
-        ]
+        solids += pair("chair", legs, (side / 2 - 0.03, side / 2, seat), (0.04, 0.04, back))
     return Piece(solids, side + 0.06, side + 0.08, seat + back)
 
 
@@ -98,9 +94,8 @@ def sofa(kit: Kit) -> Piece:
         box("sofa", body, (0, 0, 0), (width, depth, seat - 0.12), texture=texture),
         box("sofa", body, (0, depth / 2 - 0.11, 0), (width, 0.22, back), texture=texture),
     ]
-    for sign in (-1, 1):
-        foot = (sign * (width - arm) / 2, 0, 0)
-        solids.append(box("sofa", body, foot, (arm, depth, seat + 0.2), texture=texture))
+    armrest = (arm, depth, seat + 0.2)
+    solids += pair("sofa", body, ((width - arm) / 2, 0, 0), armrest, texture=texture)
     for i in range(seats):
         x = (i - (seats - 1) / 2) * one
         size = (one - 0.02, inside, 0.14)
@@ -177,10 +172,9 @@ def dresser(kit: Kit) -> Piece:
     texture = kit.texture(textures.planks, textures.uneven)
     solids: list[Solid] = [box("dresser", body, (0, 0, 0), (width, depth, height), texture=texture)]
     for row in range(rows):
-        for sign in (-1, 1):
-            foot = (sign * width / 4, -depth / 2 - 0.01, 0.08 + row * step)
-            size = (width / 2 - 0.05, 0.03, step - 0.04)
-            solids.append(box("dresser", front, foot, size, texture=texture))
+        foot = (width / 4, -depth / 2 - 0.01, 0.08 + row * step)
+        size = (width / 2 - 0.05, 0.03, step - 0.04)
+        solids += pair("dresser", front, foot, size, texture=texture)
     return Piece(solids, width, depth + 0.04, height, top=height)
 
 
@@ -196,9 +190,7 @@ def night_stand(kit: Kit) -> Piece:
         box("night stand", kit.colour(), (0, -depth / 2 - 0.01, middle + 0.04),
             (width - 0.08, 0.03, height - middle - 0.08)),
     ]  # fmt: skip
-    for sign in (-1, 1):
-        side = (sign * (width / 2 - 0.015), 0, 0)
-        solids.append(box("night stand", body, side, (0.03, depth, middle)))
+    solids += pair("night stand", body, (width / 2 - 0.015, 0, 0), (0.03, depth, middle))
     return Piece(solids, width, depth, height, top=height)
 
 
@@ -210,10 +202,7 @@ def bookshelf(kit: Kit) -> Piece:
     step = (height - 0.04) / boards
     solids: list[Solid] = [
         box("bookshelf", body, (0, depth / 2 - 0.01, 0), (width, 0.02, height)),
-        *(
-            box("bookshelf", body, (sign * (width / 2 - 0.015), 0, 0), (0.03, depth, height))
-            for sign in (-1, 1)
-        ),
+        *pair("bookshelf", body, (width / 2 - 0.015, 0, 0), (0.03, depth, height)),
         *(
             box("bookshelf", body, (0, 0, row * step), (width, depth, 0.03))
             for row in range(boards + 1)
@@ -366,17 +355,14 @@ def bag(kit: Kit) -> Piece:
     solids: list[Solid] = [
         blob("bag", body, (0, 0, -0.06), (width, depth, height + 0.1), texture=texture),
         box("bag", body, (0, 0, 0), (width * 0.8, depth * 0.7, height * 0.45), texture=texture),
-        *(
-            box("bag", straps, (sign * width * 0.25, 0, arch), (0.03, 0.03, 0.28))
-            for sign in (-1, 1)
-        ),
+        *pair("bag", straps, (width * 0.25, 0, arch), (0.03, 0.03, 0.28)),
         box("bag", straps, (0, 0, arch + 0.25), (width * 0.5 + 0.03, 0.03, 0.03)),
     ]
     return Piece(solids, width, depth, height + 0.25)
 
 
 def person(kit: Kit) -> Piece:
-    """Someone who stands there."""
+    """A standing person."""
     tall = kit.uniform(1.55, 1.9)
     trousers, shirt, hair = kit.colour(), kit.colour(), kit.colour()
     skin_shade = kit.uniform(0.35, 1.0)

@@ -1,19 +1,23 @@
-"""What furniture is made with: colours, textures, pieces, and three kinds of solids by name.
+"""What furniture is made of: colours, textures, pieces, and three kinds of solids.
 
-Shapes tell classes apart, not colours: those come from one palette for all.
+Classes differ in shape, not in colour: all colours come from one palette.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fafnet_core.labels import NYU40
 from fafnet_core.rooms import textures
-from fafnet_core.rooms.solids import Array, Box, Ellipsoid, Frustum, Solid, Texture, plain, turn
+from fafnet_core.rooms.solids import Array, Box, Ellipsoid, Frustum, Solid, Texture, turn
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Colour = tuple[float, float, float]
 
@@ -22,7 +26,7 @@ PALETTE: tuple[int, ...] = (
     0x6E4525, 0x4A2E1B, 0x7E8F6A, 0x4D6B57, 0x5F7F9E, 0x34506E, 0xA65A4A, 0x7A2E36,
     0xC9A23F, 0x8E6C8A, 0xB7C4CE, 0xD6B59A,
 )  # fmt: skip
-"""Colours that any thing in a room may have."""
+"""The colours of all things in a room."""
 
 
 def label(name: str) -> int:
@@ -57,7 +61,7 @@ class Kit:
 
     rng: np.random.Generator
     lies: float = 0.5
-    """The share of surfaces whose texture is drawn from all there are."""
+    """The share of surfaces whose texture is drawn from all textures."""
 
     def colour(self) -> Colour:
         """Draw a colour of the palette, made a little lighter or darker."""
@@ -67,7 +71,7 @@ class Kit:
         return red, green, blue
 
     def texture(self, *fitting: textures.Maker) -> Texture:
-        """Draw a texture: one that fits, or any at all."""
+        """Draw a texture: one of those that fit, or any."""
         makers: Sequence[textures.Maker] = fitting
         if not fitting or self.rng.random() < self.lies:
             makers = textures.ANY
@@ -82,23 +86,32 @@ class Kit:
         return bool(self.rng.random() < probability)
 
 
-_UPRIGHT = np.eye(3, dtype=np.float32)
+class Surface(TypedDict, total=False):
+    """See `Solid`."""
+
+    texture: Texture
+    rotation: Array
+    glow: float
+    glass: float
 
 
 def box(
-    name: str,
-    colour: Colour,
-    foot: ArrayLike,
-    size: ArrayLike,
-    *,
-    texture: Texture = plain,
-    rotation: Array = _UPRIGHT,
-    glow: float = 0.0,
-    glass: float = 0.0,
+    name: str, colour: Colour, foot: ArrayLike, size: ArrayLike, **surface: Unpack[Surface]
 ) -> Box:
     """A box of `size` (x, y, z), turned about its middle; unturned, it stands on `foot`."""
-    centre, half = _middle(foot, size)
-    return Box(label(name), colour, centre, half, rotation, texture, glow, glass)
+    return Box(label(name), colour, *_middle(foot, size), **surface)
+
+
+def pair(
+    name: str,
+    colour: Colour,
+    foot: tuple[float, float, float],
+    size: ArrayLike,
+    **surface: Unpack[Surface],
+) -> list[Solid]:
+    """Two boxes side by side: on `foot`, and on its mirror image at -x, which comes first."""
+    x, y, z = foot
+    return [box(name, colour, (side * x, y, z), size, **surface) for side in (-1, 1)]
 
 
 def tube(
@@ -107,32 +120,20 @@ def tube(
     foot: ArrayLike,
     radius: float | tuple[float, float],
     height: float,
-    *,
-    texture: Texture = plain,
-    rotation: Array = _UPRIGHT,
-    glow: float = 0.0,
+    **surface: Unpack[Surface],
 ) -> Frustum:
-    """A round column with one radius, or one at the bottom and one at the top."""
+    """A round column with one radius, or with one at the bottom and one at the top."""
     bottom, top = radius if isinstance(radius, tuple) else (radius, radius)
     widest = 2 * max(bottom, top)
     centre, half = _middle(foot, (widest, widest, height))
-    return Frustum(
-        label(name), colour, centre, half, rotation, texture, glow, bottom=bottom, top=top
-    )
+    return Frustum(label(name), colour, centre, half, bottom=bottom, top=top, **surface)
 
 
 def blob(
-    name: str,
-    colour: Colour,
-    foot: ArrayLike,
-    size: ArrayLike,
-    *,
-    texture: Texture = plain,
-    rotation: Array = _UPRIGHT,
+    name: str, colour: Colour, foot: ArrayLike, size: ArrayLike, **surface: Unpack[Surface]
 ) -> Ellipsoid:
     """An ellipsoid that fills a box of `size`."""
-    centre, half = _middle(foot, size)
-    return Ellipsoid(label(name), colour, centre, half, rotation, texture)
+    return Ellipsoid(label(name), colour, *_middle(foot, size), **surface)
 
 
 def _middle(foot: ArrayLike, size: ArrayLike) -> tuple[Array, Array]:

@@ -1,8 +1,7 @@
 """Ray casting of a room: colour with a shadow, exact depth, exact labels.
 
-NumPy, not a library of ray casting: each solid is tried only against the pixels inside its
-projected outline, which makes a frame of some hundred solids as fast as a compiled tree of
-triangles would, and `make demo` needs no further package.
+In NumPy: each solid is tried only against the pixels inside its projected outline. For about a
+hundred solids that is as fast as a library with a tree of triangles, and needs no further package.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ _SHADOW_BIAS = np.float32(0.05)
 
 @dataclass(frozen=True)
 class Lamp:
-    """A small lamp under the ceiling, and the even light that comes from everywhere else.
+    """A small lamp under the ceiling, and ambient light.
 
     Attributes:
         position: (3,) metres.
-        strength: of the lamp, at a metre or so.
-        ambient: of the even light; a white surface under light 1 is white in the image.
+        strength: of the lamp, at about a metre.
+        ambient: of the ambient light; a white surface under light 1 is white in the image.
         tint: factors on red, green and blue of the lamp's light.
     """
 
@@ -53,11 +52,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Hits:
-    """What the rays of a camera hit.
+    """The first hits of a camera's rays.
 
     Attributes:
-        depth_m: (H, W) float32, metres along the optical axis; infinite: nothing.
-        solid: (H, W) int16, index into the scene's solids; -1: nothing.
+        depth_m: (H, W) float32, metres along the optical axis; infinite: no hit.
+        solid: (H, W) int16, index into the scene's solids; -1: no hit.
     """
 
     depth_m: Array
@@ -75,7 +74,7 @@ class RoomView:
     depth_m: Array
     labels: NDArray[np.uint8]
     glass: Array
-    """(H, W) float32, the share of light that passes through: a depth camera does not see it."""
+    """(H, W) float32, the share of a surface that a depth camera does not see."""
 
 
 def cast(solids: Sequence[Solid], camera: Camera, pose: Pose) -> Hits:
@@ -109,7 +108,7 @@ def look(solids: Sequence[Solid], camera: Camera, pose: Pose) -> tuple[NDArray[n
 
 
 def render_depth(solids: Sequence[Solid], camera: Camera, pose: Pose) -> tuple[Array, Array]:
-    """Return depth (H, W), 0 for none, and the share of glass (H, W) of each pixel."""
+    """Return depth (H, W), 0 for none, and glass (H, W) as `RoomView` has it."""
     hits = cast(solids, camera, pose)
     glass = np.array([*(solid.glass for solid in solids), 0.0], np.float32)
     return np.where(hits.solid < 0, np.float32(0), hits.depth_m), glass[hits.solid]
@@ -147,7 +146,7 @@ def render(scene: Scene, camera: Camera, pose: Pose) -> RoomView:
 def _on_solids(
     solids: Sequence[Solid], hits: Hits, camera: Camera, pose: Pose
 ) -> Iterator[tuple[Solid, NDArray[np.intp], Array]]:
-    """Give each solid that is seen, its pixels, and the points (3, N) there in its own frame."""
+    """Yield each visible solid, its pixels, and the points (3, N) there in its own frame."""
     flat = hits.solid.ravel()
     # A stable sort of 16-bit integers is a radix sort: one pass for all solids.
     order = np.argsort(flat, kind="stable")
@@ -164,7 +163,7 @@ def _on_solids(
 
 
 def _in_their_frames(solids: Sequence[Solid], pose: Pose) -> tuple[Array, Array]:
-    """Return the camera's position (N, 3) and its axes as columns (N, 3, 3) in each one's frame."""
+    """Return the camera's positions (N, 3) and axes as columns (N, 3, 3) in the solids' frames."""
     if not solids:
         return np.zeros((0, 3), np.float32), np.zeros((0, 3, 3), np.float32)
     rotations = np.stack([solid.rotation for solid in solids])
@@ -176,20 +175,20 @@ def _in_their_frames(solids: Sequence[Solid], pose: Pose) -> tuple[Array, Array]
 
 def _rays(axes: Array, x: Array, y: Array) -> Rays:
     """Return directions; x and y have shapes that broadcast to the pixels'."""
-    # A ray that is parallel to a face would divide by zero: it is turned by a hair.
+    # A ray that is parallel to a face would divide by zero: it is turned a little.
     one, two, three = (a * x + (b * y + (c + _TINY)) for a, b, c in axes)
     return one, two, three
 
 
 def _light(scene: Scene, points: Array, normals: Array) -> Array:
-    """Lambert's law under the lamp, whose light falls off gently, over the even light."""
+    """Return ambient light plus the lamp's by Lambert's law, falling off with distance."""
     lamp = scene.lamp
     towards = np.array(lamp.position, np.float32)[:, None, None] - points
     distance_2 = np.maximum(np.einsum("ihw,ihw->hw", towards, towards), _TINY)
     direct = np.maximum(np.einsum("ihw,ihw->hw", towards, normals), 0) / np.sqrt(distance_2)
     direct *= np.float32(lamp.strength) / (1 + _FALL_OFF * distance_2)
     direct *= _lit(scene, points)
-    # More of the even light comes from above than from below.
+    # More ambient light comes from above than from below.
     even = np.float32(lamp.ambient) * (np.float32(0.85) + np.float32(0.15) * normals[2])
     light: Array = even + direct * np.array(lamp.tint, np.float32)[:, None, None]
     return light
@@ -217,7 +216,7 @@ def _lit(scene: Scene, points: Array) -> Array:
 def _outlines(solids: Sequence[Solid], camera: Camera, pose: Pose) -> list[list[int]]:
     """Return top, bottom, left and right (half open) around each solid's projection.
 
-    All of the image for a solid that reaches behind the camera, nothing for one that lies there.
+    The whole image for a solid that is partly behind the camera, nothing for one that is behind it.
     """
     if not solids:
         return []

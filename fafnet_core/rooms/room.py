@@ -1,4 +1,4 @@
-"""Rooms at random: fixtures, furniture along the walls, things in the middle, things on tables.
+"""Random rooms: fixtures, furniture along the walls and in the middle, things on tables.
 
 A room has its floor at z = 0 and its middle at x = y = 0. The same generator state makes the same
 room.
@@ -25,9 +25,9 @@ _THEMES: dict[str, tuple[str, ...]] = {
 }
 _FAVOUR = 3.0
 _ASIDE = 0.06
-"""Free floor that each thing keeps around it, in metres."""
+"""Free floor around each thing, in metres."""
 _LOW = 1.0
-"""What is lower than this may stand before a window, in metres."""
+"""Lower things may stand in front of a window, in metres."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Wall:
 
 @dataclass
 class _Plan:
-    """What stands where so far."""
+    """What is placed so far."""
 
     width: float
     length: float
@@ -57,13 +57,13 @@ class _Plan:
     def footprint(
         self, piece: Piece, x: float, y: float, yaw_deg: float
     ) -> tuple[float, float, float, float]:
-        """Return the rectangle x0, x1, y0, y1 around the floor that a piece takes."""
+        """Return the rectangle x0, x1, y0, y1 that a piece takes of the floor."""
         c, s = abs(np.cos(np.radians(yaw_deg))), abs(np.sin(np.radians(yaw_deg)))
         w, d = (c * piece.width + s * piece.depth) / 2, (s * piece.width + c * piece.depth) / 2
         return x - w, x + w, y - d, y + d
 
     def is_free(self, area: tuple[float, float, float, float], aside: float = _ASIDE) -> bool:
-        """Whether a rectangle lies in the room and away from all that stands there."""
+        """Whether a rectangle lies in the room and clear of all that stands there."""
         x0, x1, y0, y1 = area
         reach = 0.01
         if x0 < -self.width / 2 - reach or x1 > self.width / 2 + reach:
@@ -76,7 +76,7 @@ class _Plan:
         )
 
     def put(self, piece: Piece, x: float, y: float, yaw_deg: float) -> bool:
-        """Place a piece where there is room for it; False: there is not."""
+        """Place a piece if there is room for it; return whether there was."""
         area = self.footprint(piece, x, y, yaw_deg)
         if not self.is_free(area):
             return False
@@ -102,7 +102,7 @@ class Room:
     taken: tuple[tuple[float, float, float, float], ...]
 
     def distance(self, x: float, y: float) -> float:
-        """Return how far a point lies from the nearest thing that stands, in metres."""
+        """Return the distance from a point to the nearest thing on the floor, in metres."""
         return min(
             (
                 float(np.hypot(max(a - x, x - b, 0), max(c - y, y - d, 0)))
@@ -117,7 +117,7 @@ def make_room(rng: np.random.Generator, *, lies: float = 0.5) -> Room:
 
     Args:
         rng: decides everything.
-        lies: the share of surfaces, 0 to 1, whose texture says nothing about what they are.
+        lies: the share of surfaces, 0 <= lies <= 1, with a texture of any class.
     """
     kit = Kit(rng, lies)
     width, length, height = kit.uniform(3.4, 5.6), kit.uniform(3.4, 5.6), kit.uniform(2.35, 2.9)
@@ -129,7 +129,7 @@ def make_room(rng: np.random.Generator, *, lies: float = 0.5) -> Room:
         _Wall(180.0, length / 2, width),
         _Wall(90.0, width / 2, length),
     ]
-    # The wall with the door comes first: what stands elsewhere leaves the way to it free.
+    # The wall with the door comes first: all that follows leaves the way to it free.
     first = int(rng.integers(4))
     for index, wall in enumerate(walls[first:] + walls[:first]):
         _furnish_wall(kit, plan, wall, theme, with_door=index == 0)
@@ -160,7 +160,7 @@ def _shell(kit: Kit, size: tuple[float, float, float]) -> Shell:
 
 
 def _lamp(kit: Kit, height: float) -> Lamp:
-    """Bright or dim, warm or cold: a dim room is dark in the image."""
+    """Return a lamp, bright or dim, warm or cold."""
     level = kit.uniform(0.35, 1.15)
     share = kit.uniform(0.3, 0.75)
     warm = kit.uniform(-0.15, 0.25)
@@ -170,7 +170,7 @@ def _lamp(kit: Kit, height: float) -> Lamp:
 
 
 def _furnish_wall(kit: Kit, plan: _Plan, wall: _Wall, theme: str, *, with_door: bool) -> None:
-    """Set fixtures, then furniture along the wall, then hang things where it is empty."""
+    """Set fixtures, then furniture along the wall, then hang things where the wall is empty."""
     closed: list[tuple[float, float]] = []  # nothing stands or hangs here
     lit: list[tuple[float, float]] = []  # only low things stand here
     if with_door:
@@ -239,7 +239,7 @@ def _beside_bed(kit: Kit, plan: _Plan, wall: _Wall, span: tuple[float, float]) -
 def _chair_at(
     kit: Kit, plan: _Plan, piece: Piece, place: tuple[float, float], yaw_deg: float, side_deg: float
 ) -> None:
-    """Put a chair before one side of a table, seen from which it looks at the table."""
+    """Put a chair at one side of a table, turned to it."""
     chair = furniture.chair(kit)
     way = yaw_deg + side_deg
     reach = piece.depth if side_deg % 180 == 0 else piece.width
@@ -250,7 +250,7 @@ def _chair_at(
 
 
 def _fill_middle(kit: Kit, plan: _Plan) -> None:
-    """A mat, a table with chairs, people, and whatever lies about."""
+    """Place a mat, a table with chairs, people, and other things."""
     if kit.chance(0.6):
         _lay_mat(kit, plan)
     names = ["table"] * int(kit.chance(0.5)) + ["person"] * int(kit.chance(0.45))
@@ -271,7 +271,7 @@ def _fill_middle(kit: Kit, plan: _Plan) -> None:
 
 
 def _lay_mat(kit: Kit, plan: _Plan) -> None:
-    """Lay a mat on the floor: flat, so nothing else minds it."""
+    """Lay a mat on the floor; other things may stand on it."""
     size = (kit.uniform(0.8, 2.2), kit.uniform(0.6, 1.6), 0.015)
     x = kit.uniform(-plan.width / 4, plan.width / 4)
     y = kit.uniform(-plan.length / 4, plan.length / 4)
@@ -286,7 +286,7 @@ def _lay_mat(kit: Kit, plan: _Plan) -> None:
 
 
 def _hang(kit: Kit, plan: _Plan, wall: _Wall, full: list[tuple[float, float]]) -> None:
-    """Hang pictures, shelves, boards where nothing tall stands."""
+    """Hang pictures, shelves and boards where nothing tall stands."""
     for _ in range(4):
         piece = FIXTURES[kit.rng.integers(len(FIXTURES))](kit)
         if piece.width > wall.length - 0.3:

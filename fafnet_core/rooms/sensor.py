@@ -1,14 +1,15 @@
-"""The faults of real cameras, each of them adjustable down to none.
+"""The faults of real cameras; each can be changed and switched off.
 
-Depth comes from a camera of its own, beside the colour camera. It is noisy in disparity, so that
-the noise in metres grows with the square of the range; it is quantised, has holes at edges, on
-glass and at grazing angles, and is registered to colour with a calibration that is a little off.
+The depth camera stands beside the colour camera. Its disparity is noisy, so that the noise in
+metres grows with the square of the range, and quantised. It has holes at edges, on glass and at
+grazing angles, and is registered to colour with a calibration that is a little off.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
 from fafnet_core.rooms.solids import Array
+from fafnet_core.settings import FieldError, check_fields
 
 _REFERENCE_WIDTH = 640
-"""Image width at which errors in pixels are meant."""
+"""Image width to which errors in pixels refer."""
 
 _DISPARITY_M = 43.5
 """Focal length times base of a Kinect: its disparity in pixels (640 wide) at one metre."""
@@ -28,15 +30,18 @@ _DISPARITY_NOISE = 0.07
 _GRAZING = 7.0
 """Depth lost per pixel's width from which a surface is too slanted to be seen."""
 
+_Factor = Annotated[float, "0 <= x"]
+_ErrorPx = Annotated[float, "0 <= x <= 640"]  # more than the image's width leaves no depth
+
 
 @dataclass(frozen=True, kw_only=True)
 class SensorConfig:
-    """What the pair of cameras does to a room; `perfect()` has no faults.
+    """The faults of the two cameras; `perfect()` has none.
 
     Attributes:
         baseline_m: metres from the colour camera to the depth camera, which is to its right.
         calibration_error_px: least and greatest error of the registration in the middle of the
-            image, in pixels of one 640 wide; each frame has one error, in any direction.
+            image, in pixels of an image 640 wide; each frame has one error, in any direction.
         depth_noise: factor on a Kinect's noise.
         quantisation: factor on a Kinect's steps of disparity, 1/8 pixel.
         dropout: factor on the holes at edges, on glass, at grazing angles and in patches.
@@ -45,38 +50,30 @@ class SensorConfig:
         colour_blur: deviation of its blur, in pixels.
 
     Raises:
-        ValueError: a negative value, or a pair that is not in order.
+        FieldError: a value is out of its range, or a pair is not in order.
     """
 
-    baseline_m: float = 0.05
-    calibration_error_px: tuple[float, float] = (0.0, 0.0)
-    depth_noise: float = 1.0
-    quantisation: float = 1.0
-    dropout: float = 1.0
-    range_m: tuple[float, float] = (0.4, 8.0)
-    colour_noise: float = 1.0
-    colour_blur: float = 0.4
+    baseline_m: Annotated[float, "-1 <= x <= 1"] = 0.05
+    calibration_error_px: tuple[_ErrorPx, _ErrorPx] = (0.0, 0.0)
+    depth_noise: _Factor = 1.0
+    quantisation: _Factor = 1.0
+    dropout: _Factor = 1.0
+    range_m: tuple[_Factor, _Factor] = (0.4, 8.0)
+    colour_noise: _Factor = 1.0
+    colour_blur: _Factor = 0.4
 
     def __post_init__(self) -> None:
-        for name in ("depth_noise", "quantisation", "dropout", "colour_noise", "colour_blur"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; it has to be 0 (none) or more")
+        check_fields(self)
         for name in ("calibration_error_px", "range_m"):
-            pair = getattr(self, name)
-            if len(pair) != 2 or not 0 <= pair[0] <= pair[1]:
-                raise ValueError(f"{name} is {pair}; it takes two numbers, 0 <= least <= greatest")
-        if self.calibration_error_px[1] > _REFERENCE_WIDTH:
-            raise ValueError(
-                f"calibration_error_px is {self.calibration_error_px}; more than the image's width,"
-                f" {_REFERENCE_WIDTH}, leaves no depth"
-            )
-        if not math.isfinite(self.baseline_m) or abs(self.baseline_m) > 1:
-            raise ValueError(f"baseline_m is {self.baseline_m}; it has to be within 1 m")
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise FieldError(
+                    name, f"{name} is {least:g}, {greatest:g}; wanted the smaller number first"
+                )
 
     @classmethod
     def perfect(cls) -> SensorConfig:
-        """No faults at all, both cameras in one place."""
+        """Return no faults, with both cameras in one place."""
         return cls(
             baseline_m=0.0,
             depth_noise=0.0,
@@ -94,10 +91,10 @@ def calibration_error(
     """Draw the error of a frame's registration.
 
     Returns:
-        The rotation (3, 3) by which the calibration is wrong, and the displacement (2,) that it
+        The rotation (3, 3) by which the calibration is off, and the displacement (2,) that it
         causes in the middle of the image, in pixels of this camera: registered depth lies at
-        x + dx, y + dy instead of x, y. Towards the edges the displacement grows, by
-        1 + tan^2 of the angle from the optical axis along it.
+        x + dx, y + dy instead of x, y. Along an axis the displacement grows by 1 + tan^2 of the
+        angle from the optical axis.
     """
     amount, direction = rng.uniform(*config.calibration_error_px), rng.uniform(0, 2 * math.pi)
     amount *= camera.width / _REFERENCE_WIDTH
@@ -110,14 +107,14 @@ def calibration_error(
 def measure_depth(
     depth_m: Array, glass: Array, config: SensorConfig, focal: float, rng: np.random.Generator
 ) -> Array:
-    """Return what a depth camera measures where the truth is `depth_m` (H, W); 0: nothing.
+    """Return the depth (H, W) that a depth camera measures; 0: none.
 
     Args:
-        depth_m: (H, W) float32 metres; 0: nothing there.
+        depth_m: (H, W) float32 metres, the true depth; 0: nothing there.
         glass: (H, W) float32, the share that is not seen.
         config: the faults.
         focal: focal length in pixels of this image.
-        rng: decides the noise; the same draws whatever the configuration.
+        rng: decides the noise; the draws do not depend on the configuration.
     """
     shape = depth_m.shape
     patches, fine = _field(rng, shape, 24), rng.random(shape, np.float32)
@@ -145,7 +142,7 @@ def measure_depth(
 def expose(
     rgb: NDArray[np.uint8], config: SensorConfig, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Return what a colour camera makes of `rgb` (H, W, 3): a little blur, noise in the dark."""
+    """Return the colour image (H, W, 3) that a colour camera makes of `rgb`: blur and noise."""
     noise = rng.standard_normal(rgb.shape, np.float32)
     if config.colour_blur:
         rgb = cv2.GaussianBlur(rgb, (0, 0), config.colour_blur)  # type: ignore[assignment]
@@ -157,7 +154,7 @@ def expose(
 
 
 def _slant(depth_m: Array, focal: float) -> Array:
-    """Return how much deeper the next pixel is, in widths of a pixel there."""
+    """Return how much deeper the next pixel is, in pixel widths at that depth."""
     across = np.abs(cv2.Sobel(depth_m, cv2.CV_32F, 1, 0, ksize=3)) / 8
     down = np.abs(cv2.Sobel(depth_m, cv2.CV_32F, 0, 1, ksize=3)) / 8
     slant: Array = np.maximum(across, down) * np.float32(focal) / depth_m
@@ -165,10 +162,10 @@ def _slant(depth_m: Array, focal: float) -> Array:
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, ...], cell: int) -> Array:
-    """Return smooth patches (H, W), every value between 0 and 1 about equally common."""
+    """Return smooth patches (H, W) whose values are about uniform between 0 and 1."""
     height, width = shape[0] // cell + 3, shape[1] // cell + 3
     coarse = rng.standard_normal((height, width), np.float32)
     smooth = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    # Near enough to the normal distribution's own for holes: a logistic curve.
+    # A logistic curve is near enough to the normal distribution function.
     field: Array = 1 / (1 + np.exp(np.float32(-2.1) * smooth.astype(np.float32)))
     return field

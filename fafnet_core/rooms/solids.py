@@ -1,8 +1,8 @@
-"""What a room is built of: boxes, frustums (cylinders, cones), ellipsoids, and its own shell.
+"""The solids of a room: boxes, frustums (cylinders, cones), ellipsoids, and the room's shell.
 
-Each solid has a frame of its own. A camera ray, one metre long along the optical axis, is affine
-in the pixel's coordinates, and stays so in the solid's frame: `Rays` holds those three affine
-functions over a window of the image, so a hit's ray parameter is its depth.
+Each solid has its own frame. A camera ray of depth 1 m is affine in the pixel's coordinates, also
+in the solid's frame. `Rays` holds its x, y and z over a window of the image, so that a hit's ray
+parameter is its depth.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Solid(ABC):
         half: (3,) half its size along its own axes.
         rotation: (3, 3), its own axes as columns in the world.
         texture: factor on the colour.
-        glow: how much light it gives by itself, on top of what falls on it.
+        glow: its own light, added to the light that falls on it.
         glass: the share of its pixels that a depth camera does not see.
     """
 

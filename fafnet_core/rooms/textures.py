@@ -1,7 +1,7 @@
 """Procedural surfaces. Each maker returns a `Texture`: u, v in metres to a factor on the colour.
 
-Some of them lie on purpose: a mural shows furniture on a flat wall, a print shows boards where
-there are none. What a thing is can then be told only with depth.
+Some are misleading on purpose, such as a mural of furniture on a flat wall: only depth then tells
+the class.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Maker = Callable[[np.random.Generator], Texture]
 
 
 def uneven(rng: np.random.Generator) -> Texture:
-    """Paint that is not quite even."""
+    """Paint that is a little uneven."""
     f, p = rng.uniform(1.5, 6, 3), rng.uniform(0, 6.3, 3)
     depth = np.float32(rng.uniform(0.01, 0.06))
 
@@ -184,7 +184,7 @@ def handwriting(rng: np.random.Generator) -> Texture:
 
 
 ANY: tuple[Maker, ...] = (uneven, planks, stripes, checks, cloth, blotches, patches, panels, spines)
-"""What any thing may be covered with, so that no texture gives a class away."""
+"""Textures that any thing may have, so that no texture belongs to one class."""
 
 
 def _array(values: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Where a camera stands in a room: one good view for a data set, or a path for a moving camera."""
+"""Camera poses in a room: one good view for a data set, or a path for a moving camera."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CLOSE = 0.75
 
 
 def choose_view(room: Room, rng: np.random.Generator) -> Pose:
-    """Return a pose at which a person would hold a camera: of some, the one that shows most.
+    """Return the best of three random poses at which a person would hold a camera.
 
-    The view with the most classes wins, things close before the lens count against it.
+    The best shows most classes; things close to the lens count against a pose.
     """
     best, highest = None, -math.inf
     for _ in range(_CANDIDATES):
@@ -44,7 +44,7 @@ def _somewhere(room: Room, rng: np.random.Generator) -> Pose:
         if room.distance(x, y) > 0.3:
             break
     eye = (x, y, rng.uniform(1.1, 1.85))
-    # Across the room, to about where furniture stands on the other side.
+    # Across the room, towards the furniture on the other side.
     way = math.atan2(-y + rng.uniform(-0.8, 0.8), -x + rng.uniform(-0.8, 0.8))
     reach = rng.uniform(2.0, 3.5)
     target = (x + reach * math.cos(way), y + reach * math.sin(way), rng.uniform(0.5, 1.15))
@@ -54,11 +54,11 @@ def _somewhere(room: Room, rng: np.random.Generator) -> Pose:
 
 @dataclass(frozen=True)
 class Tour:
-    """A room and a closed path of a camera through it: someone who stands there and looks around.
+    """A room and a closed camera path in it, as of a person who stands there and looks around.
 
     Attributes:
-        room: where.
-        middle: the pose that the path goes around.
+        room: the room.
+        middle: the pose in the middle of the path.
     """
 
     room: Room
@@ -72,7 +72,7 @@ class Tour:
         return cls(room, choose_view(room, rng))
 
     def pose(self, phase: float) -> Pose:
-        """Return where the camera is; one round for phase 0 to 1."""
+        """Return the camera's pose; 0 <= phase < 1 is one round."""
         angle = 2 * math.pi * phase
         aside, up = 0.22 * math.sin(angle), 0.05 * math.sin(2 * angle)
         eye = self.middle.moved(right=aside, down=-up, forward=0.1 * (math.cos(angle) - 1))

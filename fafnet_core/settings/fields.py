@@ -1,4 +1,4 @@
-"""The fields of a settings dataclass: types and ranges, stated in its annotations."""
+"""The fields of a settings dataclass: types and ranges, as its annotations state them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import re
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 MISMATCH: Any = object()
-"""What `typed` gives for a value of another type, or outside its range."""
+"""What `typed` returns for a value of another type or out of range."""
 
 _RANGE = re.compile(r"(?:(?P<least>\S+) (?P<above><=?) )?x(?: (?P<below><=?) (?P<most>\S+))?")
 _SCALARS = {
@@ -39,9 +40,9 @@ class FieldError(ValueError):
 
 
 def check_fields(settings: Any) -> None:
-    """Check all fields of a dataclass, for its `__post_init__`.
+    """Check all fields of a dataclass; for its `__post_init__`.
 
-    Values are brought to their types, so that equal meanings are equal values: a list becomes a
+    Values are converted to their types, so that equal settings are equal values: a list becomes a
     tuple, and 1 becomes 1.0 where a float is wanted.
 
     Raises:
@@ -57,6 +58,11 @@ def check_fields(settings: Any) -> None:
 
 def field_types(kind: type) -> Mapping[str, Any]:
     """The types of a dataclass's fields, by name; a field whose default is None may be null."""
+    return _field_types(kind)
+
+
+@cache  # a prepared folder has ten thousand records
+def _field_types(kind: Any) -> Mapping[str, Any]:
     hints = get_type_hints(kind, include_extras=True)
     return {
         field.name: hints[field.name] | None if field.default is None else hints[field.name]

@@ -1,4 +1,4 @@
-"""YAML and overrides, with the line of every value, and what dataclasses make of them."""
+"""YAML and overrides with the line of every value, read as dataclasses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TRUE = ("true", "yes", "on")
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used; the message begins with where it stands."""
+    """A setting that cannot be used; the message begins with its place."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Setting:
     """A value as it is written, and where.
 
     Attributes:
-        value: keys with their settings; a list of settings; or what a text may stand for, likeliest
-            first: `1` a number or text.
+        value: keys with their settings; a list of settings; or the possible values of a text, most
+            likely first: `1` is a number or text.
         origin: "config/nyuv2.yaml, line 12", or "--set train.seed=x".
     """
 
@@ -88,7 +88,7 @@ class Setting:
 
     @contextmanager
     def blamed(self, name: str) -> Iterator[None]:
-        """Let a ValueError say where it comes from: a `FieldError` from the line of its field."""
+        """Add the place to a ValueError: of a `FieldError` the line of its field."""
         try:
             yield
         except ValueError as error:
@@ -97,7 +97,7 @@ class Setting:
             raise self.keys(name).get(field, self).error(message) from error
 
     def error(self, message: str) -> SettingsError:
-        """Return the complaint about this setting, to be raised."""
+        """Return an error that begins with the place of this setting."""
         return SettingsError(f"{self.origin}: {message}")
 
     def __str__(self) -> str:
@@ -155,7 +155,7 @@ def _compose(text: str, source: str, *, lines: bool = True) -> Setting | None:
 def _setting(node: yaml.Node, source: str, lines: bool, seen: set[int]) -> Setting:
     origin = f"{source}, line {node.start_mark.line + 1}" if lines else source
     if id(node) in seen:
-        raise SettingsError(f"{origin}: an alias repeats what is here; write the value out")
+        raise SettingsError(f"{origin}: an alias repeats this value; write it out instead")
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         keys: dict[str, Setting] = {}
@@ -173,12 +173,12 @@ def _setting(node: yaml.Node, source: str, lines: bool, seen: set[int]) -> Setti
     assert isinstance(node, yaml.ScalarNode)
     tag = node.tag.removeprefix(_TAG)
     if tag not in _SCALARS:
-        raise SettingsError(f"{origin}: the tag {node.tag} means nothing here; leave it out")
+        raise SettingsError(f"{origin}: the tag {node.tag} is not supported; leave it out")
     return Setting(_readings(node.value, tag, quoted=node.style is not None), origin)
 
 
 def _readings(text: str, tag: str, *, quoted: bool) -> tuple[Any, ...]:
-    """What a scalar may stand for, likeliest first."""
+    """The possible values of a scalar, most likely first."""
     if tag == "null":
         return (None,)
     if quoted:
@@ -198,7 +198,7 @@ def _overridden(settings: Setting, override: str) -> Setting:
         raise SettingsError(f"{origin}: wanted key.path=value, such as train.seed=3")
     value = _compose(text, origin, lines=False)
     if value is None:
-        raise SettingsError(f"{origin}: there is no value; null is none, '' is empty text")
+        raise SettingsError(f"{origin}: there is no value; write null for none, '' for no text")
     return _replaced(settings, names, value)
 
 
@@ -214,7 +214,7 @@ def read_section(kind: type[_T], setting: Setting, name: str) -> _T:
     """Read a section as a dataclass.
 
     Args:
-        kind: the dataclass; a `FieldError` of its own is blamed on the line of that field.
+        kind: the dataclass; for a `FieldError` that it raises, the message has the field's line.
         setting: the section.
         name: what messages call it; may be empty.
 

@@ -1,11 +1,11 @@
 """Two small frames of synthetic rooms as they were when `_VERSION` was last raised.
 
-Frames are kept in caches under that version. Whoever changes the generator, the sensor or HHA so
-that frames come out otherwise has to raise it; `test_synthetic_dataset` says so. Then
+Caches keep frames under that version. A change of the generator, the sensor or HHA that changes
+frames has to raise it; `test_synthetic_dataset` checks that. Then
 `python test/core/synthetic_reference.py` writes the new frames.
 
-Labels are compared as they are and the rest at every third pixel, depth in centimetres. Processors
-and versions of NumPy and OpenCV round differently, so a few pixels may differ.
+All labels are compared, the rest at every third pixel, depth in centimetres. Processors and
+versions of NumPy and OpenCV round differently, so a few pixels may differ.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _plain(sample: RgbdSample) -> dict[str, Any]:
 
 
 def _packed(image: NDArray[Any]) -> list[str]:
-    """Each row a string, for files that are short and can be compared by eye."""
+    """Each row as a string: the file is short, and people can compare it."""
     return [" ".join(map(str, row.ravel().tolist())) for row in image[::_STEP, ::_STEP]]
 
 

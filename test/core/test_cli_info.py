@@ -117,30 +117,16 @@ def test_a_table_of_the_ablation(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    ("name", "full", "config"),
-    [
-        ("nano", "fafnet-nano", PRESETS["fafnet-nano"].config),
-        ("release", "fafnet-release", FAFNetConfig(variant="release")),
-        ("nano/zero-flow", "fafnet-nano/zero-flow", ablation("fafnet-nano", "zero-flow")),
-    ],
-)
-def test_names(
-    name: str, full: str, config: FAFNetConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (report,) = reports([name], capsys)
-    assert report["name"] == full
-    assert FAFNetConfig.from_dict(report["config"]) == config
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_folder_of_a_presets_name_does_not_hide_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "fafnet-nano").mkdir()
-    monkeypatch.chdir(tmp_path)
-    (report,) = reports(["fafnet-nano"], capsys)
-    assert report["name"] == "fafnet-nano"
+def test_the_prefix_of_names_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        report["name"]: FAFNetConfig.from_dict(report["config"])
+        for report in reports(["nano", "release", "nano/zero-flow"], capsys)
+    }
+    assert found == {
+        "fafnet-nano": PRESETS["fafnet-nano"].config,
+        "fafnet-release": FAFNetConfig(variant="release"),
+        "fafnet-nano/zero-flow": ablation("fafnet-nano", "zero-flow"),
+    }
 
 
 @pytest.mark.usefixtures("quick")
@@ -174,12 +160,15 @@ def test_a_checkpoint_tells_what_it_holds(
     assert FAFNetConfig.from_dict(report["config"]) == TINY
     assert report["notes"] == notes
     assert report["input_size"] == [240, 320]
+    with pytest.raises(SystemExit, match="2"):
+        main(["info", str(path), "--classes", "37"])
+    assert "classes of a checkpoint" in capsys.readouterr().err
     assert report["label_set"] == SUN37.to_dict()
     assert report["normalisation"]["hha_deviation"] == [0.229, 0.224, 0.225]
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_checkpoint_is_known_by_its_content(
+def test_a_checkpoint_is_known_by_its_content_and_a_preset_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "net.yaml"
@@ -192,6 +181,8 @@ def test_a_checkpoint_is_known_by_its_content(
         assert FAFNetConfig.from_dict(report["config"]) == TINY
     (report,) = reports(["nano"], capsys)
     assert report["name"] == "fafnet-nano"
+    assert main(["info", str(tmp_path)]) == 1
+    assert "no model.safetensors" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("quick")
@@ -217,18 +208,6 @@ def test_json_of_notes_that_are_no_numbers(
     assert report["notes"] == {"loss": None, "best": [None, 1.5]}
 
 
-@pytest.mark.parametrize("change", [["--classes", "37"], ["--set", "num_classes=5"]])
-def test_the_classes_of_a_checkpoint_are_its_own(
-    change: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "sun.safetensors"
-    save_checkpoint(path, FAFNet(TINY), label_set=SUN37)
-    with pytest.raises(SystemExit) as wrong:
-        main(["info", str(path), *change])
-    assert wrong.value.code == 2
-    assert "classes of a checkpoint are those of its label set" in capsys.readouterr().err
-
-
 @pytest.mark.usefixtures("quick")
 def test_a_configuration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "tiny.YAML"
@@ -244,11 +223,8 @@ def test_a_configuration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     [
         ("broken.safetensors", "nothing", "not a safetensors file"),
         ("wrong.yaml", "bakbone: resnet18", "did you mean 'backbone'"),
-        ("wrong.yaml", "backbone: resnet19", "line 1: backbone is"),
-        ("wrong.yaml", "- resnet18", "wanted keys with values"),
-        ("wrong.yaml", "{", "wrong.yaml, line 1: not YAML"),
-        ("wrong.yaml", "[" * 20_000, "wrong.yaml: nested"),
-        ("none.bin", "nothing", "not a safetensors file"),
+        ("wrong.yaml", "backbone: resnet19", "line 1: backbone"),
+        ("wrong.yaml", "{", "line 1: not YAML"),
         ("folder/readme", "nothing", "not a safetensors file"),
     ],
 )
@@ -265,37 +241,26 @@ def test_a_file_that_does_not_fit_fails(
     assert error.count("\n") == 1
 
 
-def test_a_folder_without_a_checkpoint_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["info", str(tmp_path)]) == 1
-    assert f"no model.safetensors in the folder {tmp_path}" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fafnet-nanno"], "unknown preset 'fafnet-nanno': did you mean 'fafnet-nano'?"),
-        (["nano/zero-flw"], "unknown arm of the ablation 'zero-flw': did you mean 'zero-flow'?"),
+        (["fafnet-nanno"], "did you mean 'fafnet-nano'?"),
+        (["nano/zero-flw"], "did you mean 'zero-flow'?"),
         (["no.safetensors"], "there is no no.safetensors"),
         (["no.yaml"], "there is no no.yaml"),
-        (["hf://net"], "names no repository of the Hub; write hf://owner/name"),
+        (["hf://net"], "hf://owner/name"),
         ([""], "unknown preset ''"),
-        (["nano", "--size", "480"], "'480' is no size"),
-        (["nano", "--size", "480x-1"], "is no size"),
-        (["nano", "--size", "32x64"], "wanted at least 33x33"),
-        (["nano", "--size", "480x16385"], "wanted at most 16384x16384"),
-        (["nano", "--size", f"{'9' * 5000}x480"], "wanted at most 16384x16384"),
-        (["nano", "--set", "acfm"], "wanted key.path=value"),
-        (["nano", "--set", "pooling_sizes=[1"], "not YAML"),
-        (["nano", "--set", f"acfm={'[' * 20_000}"], "nested"),
+        (["nano", "--size", "480"], "'480' is not a size"),
+        (["nano", "--size", "480x-1"], "is not a size"),
+        (["nano", "--size", "32x64"], "at least 33x33"),
+        (["nano", "--size", "480x16385"], "at most 16384"),
+        (["nano", "--set", "acfm"], "key.path=value"),
         (["nano", "--set", "acmf=false"], "did you mean 'acfm'?"),
-        (["nano", "--set", "acfm=7"], "acfm is 7; wanted true or false"),
-        (["nano", "--classes", "256"], "num_classes is 256"),
+        (["nano", "--set", "acfm=7"], "acfm is 7"),
+        (["nano", "--classes", "256"], "num_classes"),
         (["release", "--ablation"], "variant release"),
         (["--ablation"], "which network?"),
         (["--set", "acfm=false"], "which network?"),
-        (["--classes", "9"], "which network?"),
         (["--size", "64x96", "--json"], "which network?"),
     ],
 )

@@ -51,34 +51,7 @@ def test_nyuv2_from_its_original_files(
     assert main(command[:-1]) == 0
     assert "is complete, nothing to do: 6 frames" in capsys.readouterr().out
     assert main([*command, "--crop"]) == 1
-    error = capsys.readouterr().err
-    assert "begun with crop nothing, now True: give another folder, or delete" in error
-
-
-def test_sunrgbd_from_its_original_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written = write_sunrgbd(tmp_path / "original", frames=8)
-    out = tmp_path / "out"
-    command = ["prepare", "sunrgbd", str(tmp_path / "original"), "--out", str(out), "--jobs", "2"]
-    assert main(command) == 0
-    seen = 0
-    splits: list[tuple[Split, list[int]]] = [("train", written.train), ("test", written.test)]
-    for split, places in splits:
-        folder = PreparedFolder(out, split, validation=0)
-        for place, sample in zip(places, folder, strict=True):
-            scene = written.scenes[place]
-            assert sample.sensor == scene.sensor
-            assert sample.depth_m is not None
-            assert sample.camera is not None
-            assert sample.gravity is not None
-            assert np.abs(sample.depth_m - scene.depth_m).max() < 1e-6
-            assert np.abs(sample.camera.matrix - scene.camera_matrix).max() < 1e-5
-            assert np.abs(sample.gravity - scene.gravity).max() < 1e-5
-            np.testing.assert_array_equal(sample.missing, scene.missing)
-            seen += 1
-    assert seen == 8
-    assert "8 frames" in capsys.readouterr().out
+    assert "crop nothing, now True" in capsys.readouterr().err
 
 
 def test_a_broken_frame_is_named_and_mended_by_a_second_run(
@@ -97,7 +70,6 @@ def test_a_broken_frame_is_named_and_mended_by_a_second_run(
     error = capsys.readouterr().err
     assert str(image) in error
     assert "1 of 10 frames failed" in error
-    assert "mend these and run it again" in error
     image.write_bytes(content)
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

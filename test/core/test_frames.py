@@ -49,7 +49,7 @@ def test_names_without_a_partner_are_told(folder: Path) -> None:
 def test_folders_that_cannot_be_read_say_why(folder: Path) -> None:
     for path in (folder / "rgb").iterdir():
         path.rename(path.with_name("x" + path.name))
-    with pytest.raises(ValueError, match="3 colour and 3 depth images share no name"):
+    with pytest.raises(ValueError, match="share no name"):
         FrameFolder(folder)
     (folder / "camera.yaml").unlink()
     with pytest.raises(FileNotFoundError, match=r"no camera\.yaml in"):
@@ -60,49 +60,43 @@ def test_folders_that_cannot_be_read_say_why(folder: Path) -> None:
 
 def test_another_size_than_the_cameras_is_refused(folder: Path) -> None:
     cv2.imwrite(str(folder / "depth/1.png"), np.ones((5, 8), np.uint16))
-    with pytest.raises(ValueError, match=r"1.png is 8x5, but its camera file says 8x6"):
+    with pytest.raises(ValueError, match=r"1.png is 8x5, .* 8x6"):
         FrameFolder(folder)[1]
 
 
-def test_saturated_depth_is_no_depth(tmp_path: Path) -> None:
+def test_saturated_depth_is_no_depth_and_8_bits_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.png"
     cv2.imwrite(str(path), np.array([[0, 1500, 65535]], np.uint16))
     np.testing.assert_allclose(read_depth(path, 0.001), [[0, 1.5, 0]])
+    cv2.imwrite(str(path), np.zeros((4, 4), np.uint8))
+    with pytest.raises(ValueError, match="uint8"):
+        read_depth(path)
 
 
 def test_depth_arrays_are_metres_already(tmp_path: Path) -> None:
-    np.save(tmp_path / "d.npy", np.array([[1.25]]))
-    assert read_depth(tmp_path / "d.npy", 0.001).tolist() == [[1.25]]
-    np.save(tmp_path / "c.npy", np.array([[1250]]))
+    path = tmp_path / "d.npy"
+    np.save(path, np.array([[1.25]]))
+    assert read_depth(path, 0.001).tolist() == [[1.25]]
+    np.save(path, np.array([[1250]]))
     with pytest.raises(ValueError, match="floats in metres"):
-        read_depth(tmp_path / "c.npy")
-
-
-def test_an_array_file_is_never_unpickled(tmp_path: Path) -> None:
-    np.save(tmp_path / "d.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle"):
-        read_depth(tmp_path / "d.npy")
-
-
-def test_depth_made_for_looking_at_is_refused(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "d.png"), np.zeros((4, 4), np.uint8))
-    with pytest.raises(ValueError, match="uint8 with shape"):
-        read_depth(tmp_path / "d.png")
-
-
-def test_broken_images_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "c.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match="not an image that OpenCV can read"):
-        read_rgb(tmp_path / "c.png")
-    (tmp_path / "e.png").touch()
-    with pytest.raises(ValueError, match="cut short"):
-        read_rgb(tmp_path / "e.png")
-    with (tmp_path / "z.npy").open("wb") as file:
+        read_depth(path)
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"):  # nothing is unpickled
+        read_depth(path)
+    with path.open("wb") as file:
         np.savez(file, a=np.zeros((2, 2)))
     with pytest.raises(ValueError, match="magic"):
-        read_depth(tmp_path / "z.npy")
-    with pytest.raises(FileNotFoundError, match="no image at"):
-        read_rgb(tmp_path / "d.png")
+        read_depth(path)
+
+
+@pytest.mark.parametrize("content", [b"no image", b""])
+def test_broken_images_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "c.png"
+    with pytest.raises(FileNotFoundError, match=str(path)):
+        read_rgb(path)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path} .*cut short"):
+        read_rgb(path)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +105,9 @@ def test_broken_images_are_refused(tmp_path: Path) -> None:
         (CAMERA + "fz: 1", "unknown key 'fz'"),
         ("fx: 1\nfy: 1\ncx: 0\n", "lacks cy"),
         (CAMERA.replace("9.0", "wide"), "fx is 'wide'"),
-        (CAMERA.replace("9.0", "0"), "fx is 0; wanted a number x with 0 < x"),
+        (CAMERA.replace("9.0", "0"), "fx is 0"),
         (CAMERA.replace("3.5", ".nan"), "cx is '.nan'"),
-        (CAMERA.replace("width: 8", "width: 8.5"), "width is 8.5; wanted a whole number"),
-        ("fx: [1", "not YAML"),
+        (CAMERA.replace("width: 8", "width: 8.5"), "width is 8.5"),
         ("%YAML:1.0\n---\nfx: 1", "not YAML"),
         ("", "lacks fx, fy, cx, cy"),
     ],
@@ -128,7 +121,7 @@ def test_camera_files_that_do_not_fit_say_why(tmp_path: Path, text: str, message
 
 def test_two_images_of_one_name_are_refused(folder: Path) -> None:
     cv2.imwrite(str(folder / "rgb/1.jpg"), np.zeros((6, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"1\.jpg and 1\.png have one name"):
+    with pytest.raises(ValueError, match=r"1\.jpg and 1\.png have the same name"):
         FrameFolder(folder)
 
 
@@ -144,10 +137,10 @@ def test_a_camera_file_is_found_beside_and_above(
 def test_the_real_sequences_can_be_read(shared_data: Path) -> None:
     kinect = FrameFolder(shared_data / "kinect-v1-sequence")
     assert (len(kinect), kinect.unpaired) == (20, [])
-    depth_m = kinect[0].depth_m
-    assert kinect[0].rgb.shape == (480, 640, 3)
-    assert 0.3 < np.median(depth_m[depth_m > 0]) < 5
-    assert depth_m.max() < 20
+    frame = kinect[0]
+    assert frame.rgb.shape == (480, 640, 3)
+    assert 0.3 < np.median(frame.depth_m[frame.depth_m > 0]) < 5
+    assert frame.depth_m.max() < 20
     assert len(FrameFolder(shared_data / "nyuv2")) == 4
 
 
@@ -156,5 +149,5 @@ def test_a_npy_file_that_is_cut_short_is_named(tmp_path: Path, kept: int) -> Non
     path = tmp_path / "cut.npy"
     np.save(path, np.ones((20, 20)))
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"cut\.npy is not a \.npy array, or it is cut short"):
+    with pytest.raises(ValueError, match=r"cut\.npy .*cut short"):
         read_depth(path)

@@ -38,11 +38,8 @@ def test_colourise_looks_up_each_pixel_and_leaves_unlabelled_black() -> None:
     ]
 
 
-def test_a_label_set_survives_its_dictionary() -> None:
+def test_label_sets_are_read_again_and_refused_if_they_do_not_fit() -> None:
     assert LabelSet.from_dict(NYU40.to_dict()) == NYU40
-
-
-def test_label_sets_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 names but 1 colours"):
         LabelSet("x", ("a", "b"), ((1, 2, 3),))
     with pytest.raises(ValueError, match="has 0 classes"):

@@ -11,20 +11,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_rooms import CAMERA_MATRIX, SHAPE, TinyRooms, tiny_splits
 
 from fafnet_core import __version__
 from fafnet_core.datasets.prepare import Preparation, preparation, prepare
 from fafnet_core.datasets.prepare.frame import FrameEncoder, to_millimetres
 from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, Journal, locked
-from fafnet_core.datasets.prepare.layout import MANIFEST_FILE, check_name
+from fafnet_core.datasets.prepare.layout import MANIFEST_FILE
 from fafnet_core.datasets.prepare.records import FrameRecord
 from fafnet_core.labels import NYU40
 
@@ -138,9 +137,7 @@ def test_lists_and_manifest_say_what_is_there(whole: Path) -> None:
 
 def test_a_second_run_does_nothing(whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    begun = time.perf_counter()
     done, _ = run(whole)
-    assert time.perf_counter() - begun < 2
     assert (done.written, done.kept) == (0, 9)
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
@@ -185,31 +182,20 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(whole: Path, tmp_path
     assert files(out) == files(whole)
 
 
-def test_a_journal_cut_at_any_byte_keeps_every_whole_line(copy: Path) -> None:
-    settings = json.loads((copy / MANIFEST_FILE).read_text())["settings"]
-    journal = Journal(copy, settings)
-    with journal.open(journal.records.values(), journal.made_by):
-        pass
-    content = (copy / JOURNAL_FILE).read_bytes()
-    head = content.index(b"\n") + 1
-    for cut in range(head, len(content), 97):
-        (copy / JOURNAL_FILE).write_bytes(content[:cut])
-        whole_lines = content[:cut].count(b"\n") - 1
-        assert whole_lines <= len(Journal(copy, settings).records) <= whole_lines + 1
-    (copy / JOURNAL_FILE).write_bytes(content[: head - 9])
-    with pytest.raises(ValueError, match="damaged"):
-        Journal(copy, settings)
-
-
-def test_a_damaged_frame_is_named_and_the_others_are_done(whole: Path, begun: Path) -> None:
-    done, warnings = run(begun, damaged={"kv1/0002": "rooms.mat, frame 2 is cut short"})
-    assert done.failed == {"kv1/0002": "rooms.mat, frame 2 is cut short"}
-    assert warnings == ["kv1/0002: rooms.mat, frame 2 is cut short"]
-    assert (done.written, done.kept) == (3, 5)
-    assert not (begun / MANIFEST_FILE).exists()
+def test_a_frame_whose_line_in_the_journal_is_cut_short_is_made_again(
+    whole: Path, begun: Path
+) -> None:
+    journal = begun / JOURNAL_FILE
+    journal.write_bytes(journal.read_bytes()[:-9])
     done, _ = run(begun)
-    assert (done.written, done.kept) == (1, 8)
+    assert (done.written, done.kept) == (5, 4)
     assert files(begun) == files(whole)
+
+
+def test_a_journal_without_its_first_line_is_refused(begun: Path) -> None:
+    (begun / JOURNAL_FILE).write_bytes((begun / JOURNAL_FILE).read_bytes()[:50])
+    with pytest.raises(ValueError, match="damaged"):
+        run(begun)
 
 
 def test_a_worker_that_dies_costs_only_the_frame_that_killed_it(whole: Path, begun: Path) -> None:
@@ -232,9 +218,9 @@ def test_a_full_disk_ends_it_and_keeps_what_is_done(
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    # The system refuses to let a file grow: only the noisy frame's colours are as large.
+    # The system limits the size of a file: only the noisy frame's colours are larger.
     process = subprocess.run(
-        [sys.executable, str(script), str(begun), "400000", "{'noisy': ['kv1/0004']}"],
+        [sys.executable, str(script), str(begun), "8000", "{'noisy': ['kv1/0004']}"],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -244,7 +230,6 @@ def test_a_full_disk_ends_it_and_keeps_what_is_done(
     assert process.returncode == 1
     message = process.stderr.strip().splitlines()[-1]
     assert f"cannot write {begun}/rgb/kv1/0004.png: File too large" in message
-    assert "are done and kept: make room, then run it again" in message
     assert not list(begun.rglob("*0004*"))
     assert not list(begun.rglob("*.partial"))
     kept = len((begun / JOURNAL_FILE).read_text().splitlines()) - 1
@@ -254,17 +239,11 @@ def test_a_full_disk_ends_it_and_keeps_what_is_done(
     assert files(begun) == files(whole)
 
 
-class _Usage(NamedTuple):
-    total: int
-    used: int
-    free: int
-
-
 def test_room_on_the_disk_is_looked_at_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: _Usage(10**6, 9 * 10**5, 10**5))
-    with pytest.raises(OSError, match=r"20 frames need about 4\d\d kB, but .* has 100 kB free"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**5))
+    with pytest.raises(OSError, match=r"20 frames need about 4\d\dkB, but .* has 100kB free"):
         run(tmp_path, train=15, test=5)
     assert files(tmp_path) == {}
 
@@ -293,24 +272,13 @@ def made_by(root: Path) -> Any:
     return json.loads((root / MANIFEST_FILE).read_text())["made_by"]
 
 
-@pytest.fixture
-def upgraded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has `prepare` run by other versions than those that made what is there."""
-
-    def upgrade(**libraries: str) -> None:
-        monkeypatch.setattr(preparation, "_versions", lambda: {**VERSIONS, **libraries})
-
-    return upgrade
-
-
 def test_another_opencv_goes_on_and_the_manifest_says_both(
-    whole: Path, begun: Path, upgraded: Callable[..., None]
+    whole: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert made_by(whole) == VERSIONS
-    upgraded(opencv="99.1")
-    damaged = {"kv1/0002": "cut short"}
-    assert run(begun, damaged=damaged)[0].written == 3
-    upgraded()  # back again: still both
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(cv2, "__version__", "99.1")
+        assert run(begun, damaged={"kv1/0002": "cut short"})[0].written == 3
     assert run(begun)[0].written == 1
     assert made_by(begun) == {**VERSIONS, "opencv": f"{cv2.__version__}, 99.1"}
     there, wanted = files(begun), files(whole)
@@ -318,27 +286,24 @@ def test_another_opencv_goes_on_and_the_manifest_says_both(
     assert there == wanted
 
 
-@pytest.mark.parametrize("lost", ["of a killed run", "since it was complete"])
+@pytest.mark.parametrize("folder", ["begun", "copy"])
 def test_frames_of_two_versions_of_this_program_are_not_mixed(
-    copy: Path, request: pytest.FixtureRequest, upgraded: Callable[..., None], lost: str
+    copy: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
-    if lost == "of a killed run":
-        request.getfixturevalue("begun")
-    else:
-        (copy / "rgb/kv1/0000.png").unlink()
+    request.getfixturevalue(folder)
+    (copy / "rgb/kv1/0000.png").unlink()
     before = files(copy)
-    upgraded(fafnet="99.1")
-    message = rf"frames of {copy} were made by version {__version__} .* and this is version 99.1"
-    with pytest.raises(ValueError, match=message) as error:
+    monkeypatch.setattr(preparation, "__version__", "99.1")
+    with pytest.raises(ValueError, match=rf"{copy} .*version {__version__} .*version 99\.1"):
         run(copy)
-    assert f"go on with version {__version__}, or give another folder" in str(error.value)
     assert files(copy) == before
 
 
 def test_a_complete_folder_is_left_to_the_versions_that_made_it(
-    whole: Path, copy: Path, upgraded: Callable[..., None]
+    whole: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upgraded(fafnet="99.1", opencv="99.1")
+    monkeypatch.setattr(preparation, "__version__", "99.1")
+    monkeypatch.setattr(cv2, "__version__", "99.1")
     assert run(copy)[0].written == 0
     (copy / "test.txt").unlink()
     assert run(copy)[0].written == 0
@@ -346,11 +311,11 @@ def test_a_complete_folder_is_left_to_the_versions_that_made_it(
 
 
 def test_where_no_frame_is_left_another_version_makes_them_all(
-    begun: Path, upgraded: Callable[..., None]
+    begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = (begun / JOURNAL_FILE).read_bytes().split(b"\n")[0]
     (begun / JOURNAL_FILE).write_bytes(head + b"\n")
-    upgraded(fafnet="99.1")
+    monkeypatch.setattr(preparation, "__version__", "99.1")
     assert run(begun)[0].written == 9
     assert made_by(begun) == {**VERSIONS, "fafnet": "99.1"}
 
@@ -380,17 +345,12 @@ def test_what_was_lost_since_is_made_again(whole: Path, copy: Path) -> None:
 
 
 def test_two_preparations_of_one_folder_do_not_run_at_once(tmp_path: Path) -> None:
-    with (
-        locked(tmp_path),
-        pytest.raises(OSError, match="another process"),
-    ):
+    with locked(tmp_path), pytest.raises(OSError, match="another process"):
         run(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/../b", "/a", "a//b", "a\\b", "a\nb", "a ", "a/"])
 def test_names_that_are_no_path_inside_the_folder_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no frame name"):
-        check_name(name)
     splits = tiny_splits()
     splits["test"].names = [name, *splits["test"].names[1:]]
     with pytest.raises(ValueError, match="is no frame name"):
@@ -427,12 +387,9 @@ def test_samples_that_do_not_fit_are_refused(change: dict[str, Any], message: st
         FrameEncoder(NYU40).encode(sample)
 
 
-@given(st.integers(1, 65534))
-def test_whole_millimetres_come_back_as_they_were(millimetres: int) -> None:
-    depth_m = np.array([[millimetres]], np.float32) * np.float32(0.001)
-    assert to_millimetres(depth_m)[0, 0] == millimetres
-
-
-def test_what_is_no_depth_becomes_zero() -> None:
+def test_whole_millimetres_are_kept_and_what_is_no_depth_becomes_zero() -> None:
+    millimetres = np.arange(1, 65535, dtype=np.uint16)[None]
+    depth_m = millimetres.astype(np.float32) * np.float32(0.001)
+    np.testing.assert_array_equal(to_millimetres(depth_m), millimetres)
     depth_m = np.array([[0, -1, np.nan, np.inf, -np.inf, 0.0004, 0.0006]], np.float32)
     assert to_millimetres(depth_m).tolist() == [[0, 0, 0, 0, 0, 0, 1]]

@@ -11,13 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tiny_rooms import TinyRooms, tiny_splits
+from tiny_rooms import tiny_splits
 
 from fafnet_core.datasets.prepare import prepare
-from fafnet_core.datasets.prepare.journal import JOURNAL_FILE, is_prepared
+from fafnet_core.datasets.prepare.journal import JOURNAL_FILE
 from fafnet_core.datasets.prepare.layout import MANIFEST_FILE
 from fafnet_core.datasets.prepared import PreparedFolder
-from fafnet_core.datasets.splits import choose_frames
 from fafnet_core.samples import Split
 
 TRAIN = 24
@@ -37,11 +36,12 @@ def copy(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "copy"))
 
 
-@pytest.mark.parametrize(("split", "expected"), [("train", TRAIN), ("test", 3)])
-def test_samples_are_those_of_the_data_set(whole: Path, split: Split, expected: int) -> None:
-    folder = PreparedFolder(whole, split, validation=0)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_samples_are_those_of_the_data_set(whole: Path, split: Split) -> None:
+    # As it goes to a worker process.
+    folder = pickle.loads(pickle.dumps(PreparedFolder(whole, split, validation=0)))
     dataset = tiny_splits(TRAIN, 3)[split]
-    assert len(folder) == expected
+    assert len(folder) == len(dataset)
     assert folder.names == dataset.names
     assert folder.sensors == dataset.sensors
     assert folder.scenes == dataset.scenes
@@ -54,44 +54,17 @@ def test_samples_are_those_of_the_data_set(whole: Path, split: Split, expected: 
         np.testing.assert_array_equal(ours.hha, theirs.with_hha().hha)
         np.testing.assert_allclose(ours.depth_m, theirs.depth_m, rtol=0, atol=0.000_501)
         assert ours.camera == theirs.camera
-        for name in ("missing", "gravity"):
-            if getattr(theirs, name) is None:
-                assert getattr(ours, name) is None
-            else:
-                np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        np.testing.assert_equal(ours.missing, theirs.missing)
+        np.testing.assert_equal(ours.gravity, theirs.gravity)
         assert (ours.sensor, ours.name) == (theirs.sensor, theirs.name)
-
-
-def test_without_depth_there_is_hha_alone(whole: Path) -> None:
-    sample = PreparedFolder(whole, "test", depth=False)[0]
-    assert sample.depth_m is None
-    assert sample.missing is None
-    np.testing.assert_array_equal(sample.hha, TinyRooms([TRAIN])[0].with_hha().hha)
-
-
-def test_validation_takes_whole_scenes_from_training_as_the_data_set_would(whole: Path) -> None:
-    train, val = (PreparedFolder(whole, split, validation=0.25) for split in ("train", "val"))
-    dataset = tiny_splits(TRAIN, 3)["train"]
-    assert 3 <= len(val) <= 9
-    assert sorted([*train.names, *val.names]) == sorted(dataset.names)
-    assert not set(train.scenes) & set(val.scenes)
-    names: list[str] = list(dataset.names)
-    assert val.names == choose_frames("val", names, [], groups=dataset.scenes, validation=0.25)
-
-
-def test_it_goes_to_worker_processes(whole: Path) -> None:
-    folder = pickle.loads(pickle.dumps(PreparedFolder(whole, "test")))
-    np.testing.assert_array_equal(folder[1].rgb, TinyRooms([TRAIN + 1])[0].rgb)
 
 
 def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         PreparedFolder(tmp_path / "none", "train")
-    assert not is_prepared(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no folder that"):
+    with pytest.raises(FileNotFoundError, match="did not make it"):
         PreparedFolder(tmp_path, "train")
     (tmp_path / JOURNAL_FILE).write_text("")
-    assert is_prepared(tmp_path)
     with pytest.raises(FileNotFoundError, match="not complete"):
         PreparedFolder(tmp_path, "train")
 
@@ -99,11 +72,11 @@ def test_a_folder_that_is_not_there_or_not_prepared_is_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda names: [*names, "kv1/9999"], "names kv1/9999"),
-        (lambda names: [*names, f"kv1/00{TRAIN}"], "names kv1/0024"),  # a test frame
-        (lambda names: names[1:], "lacks kv1/0000"),
-        (lambda names: [*names, names[3]], "line 25: .*twice"),
-        (lambda names: [], "lacks kv1/0000, .* and 20 more"),
+        (lambda names: [*names, "kv1/9999"], "in kv1/9999"),
+        (lambda names: [*names, f"kv1/00{TRAIN}"], "in kv1/0024"),  # a test frame
+        (lambda names: names[1:], "in kv1/0000"),
+        (lambda names: [*names, names[3]], "in kv2/0003"),
+        (lambda names: [], "in kv1/0000, .* and 20 more"),
     ],
 )
 def test_a_list_that_does_not_match_is_refused(copy: Path, change: Any, message: str) -> None:
@@ -116,11 +89,8 @@ def test_a_list_that_does_not_match_is_refused(copy: Path, change: Any, message:
 
 def test_a_picture_that_is_not_there_is_named_up_front(copy: Path) -> None:
     (copy / "hha/kv1/0002.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"not there: .*hha/kv1/0002.png.* anew"):
+    with pytest.raises(FileNotFoundError, match=r"hha/kv1/0002.png"):
         PreparedFolder(copy, "train", validation=0)
-    shutil.rmtree(copy / "labels")
-    with pytest.raises(FileNotFoundError, match=r"labels/kv1/0024.png"):
-        PreparedFolder(copy, "test")
 
 
 def _resize(path: Path) -> None:

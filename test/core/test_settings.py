@@ -139,14 +139,11 @@ def test_what_cannot_be_is_refused_with_file_line_and_key(
     assert "\n" not in str(refused.value)
 
 
-def test_a_key_without_default_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"s\.yaml: outer lacks name"):
-        read(tmp_path, "")
-
-
-@pytest.mark.parametrize("text", ["- 1", "only text"])
-def test_a_file_has_keys(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ValueError, match="keys"):
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "outer lacks name"), ("- 1", "keys"), ("only text", "keys")]
+)
+def test_a_file_has_keys(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         read(tmp_path, text)
 
 
@@ -161,7 +158,7 @@ def test_overrides_win_in_their_order_and_add_sections(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("rate=x", "--set rate=x: outer.rate is 'x'"),
-        ("inner.sie=1", "--set inner.sie=1: unknown outer.inner key 'sie': did you mean 'size'?"),
+        ("inner.sie=1", "--set inner.sie=1: unknown outer.inner key 'sie'"),
         ("rate", "--set rate: wanted key.path=value"),
         ("=1", "--set =1: wanted key.path=value"),
         ("inner..size=1", "wanted key.path=value"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,10 @@ def test_training_and_validation_are_the_official_training_split(
     groups: list[int], fraction: float
 ) -> None:
     frames = list(range(len(groups)))
-    chosen: dict[Split, list[int]] = {}
-    splits: tuple[Split, ...] = ("train", "val")
-    for split in splits:
-        try:
-            chosen[split] = choose_frames(
-                split,
-                frames,
-                [-1],
-                groups=groups,
-                validation=fraction,
-            )
-        except ValueError:
-            chosen[split] = []
+    chosen: dict[Split, list[int]] = {"train": [], "val": []}
+    for split in chosen:
+        with suppress(ValueError):  # a split without frames
+            chosen[split] = choose_frames(split, frames, [-1], groups=groups, validation=fraction)
     assert sorted(chosen["train"] + chosen["val"]) == frames
     assert not {groups[i] for i in chosen["train"]} & {groups[i] for i in chosen["val"]}
     largest = max(groups.count(group) for group in groups)
@@ -75,8 +67,8 @@ def _letters(digits: str) -> str:
     return digits.translate(str.maketrans("0123456789", "abcdefghij"))
 
 
-def test_one_group_cannot_be_parted_and_the_error_says_so() -> None:
-    with pytest.raises(ValueError, match="never parted"):
+def test_one_group_is_never_divided() -> None:
+    with pytest.raises(ValueError, match="never divided"):
         choose_frames("val", [5, 6, 7], [1], groups=["a", "a", "a"], validation=0.1)
 
 
@@ -86,13 +78,12 @@ def test_the_test_split_is_left_alone() -> None:
 
 def test_without_validation_training_has_every_frame() -> None:
     assert choose_frames("train", [5, 6, 7], [1], groups=[0, 1, 2], validation=0) == [5, 6, 7]
-    told = r"the val split has no frame: 3 training frames in 3 .*train\.validate_every: 0"
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=r"val split .*train\.validate_every: 0"):
         choose_frames("val", [5, 6, 7], [1], groups=[0, 1, 2], validation=0)
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan"), True, "0.1"])
-def test_fractions_that_cannot_be(fraction: float) -> None:
+@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan")])
+def test_fractions_out_of_range(fraction: float) -> None:
     with pytest.raises(ValueError, match="validation is"):
         choose_frames("train", [1], [2], groups=[0], validation=fraction)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import synthetic_reference
 
-from fafnet_core.registration import register_depth
 from fafnet_core.rooms import Lamp, Scene, SensorConfig, dataset, look_at, pinhole
 from fafnet_core.rooms.dataset import RigFrame, SyntheticData, photograph
 from fafnet_core.rooms.kit import box
@@ -69,40 +68,10 @@ def test_a_calibration_error_moves_depth_by_what_it_says(error_px: float) -> Non
 
 
 def test_the_direction_of_the_error_does_not_depend_on_its_size() -> None:
-    shifts = [
-        calibration_error(
-            replace(PERFECT, calibration_error_px=(px, px)), CAMERA, np.random.default_rng(9)
-        )[1]
-        for px in (2.0, 8.0)
-    ]
-    np.testing.assert_allclose(shifts[0] * 4, shifts[1])
-
-
-def test_a_finer_colour_image_has_no_grid_of_holes() -> None:
-    depth = np.full((60, 80), 2.0, np.float32)
-    coarse, fine = pinhole(80, 60), pinhole(152, 114)
-    registered = register_depth(
-        depth, coarse.matrix, fine.matrix, np.eye(3), (0.03, 0, 0), (114, 152)
-    )
-    assert (registered[5:-5, 8:-8] == 2.0).all()
-    with pytest.raises(ValueError, match=r"12\.0 times as fine"):
-        register_depth(
-            depth,
-            coarse.matrix,
-            pinhole(960, 720).matrix,
-            np.eye(3),
-            (0, 0, 0),
-            (720, 960),
-        )
-
-
-def test_of_points_on_one_pixel_the_nearest_stays() -> None:
-    depth = np.zeros((5, 9), np.float32)
-    depth[2, 4], depth[2, 5] = 4.0, 1.0  # the nearer one is moved farther: onto the other's pixel
-    matrix = np.array([[10.0, 0, 4], [0, 10.0, 2], [0, 0, 1]])
-    registered = register_depth(depth, matrix, matrix, np.eye(3), (-0.1, 0, 0), (5, 9))
-    assert registered[2, 4] == 1.0
-    assert set(np.unique(registered)) <= {0.0, 1.0, 4.0}
+    small, large = (SensorConfig(calibration_error_px=(px, px)) for px in (2, 8))
+    _, shift = calibration_error(small, CAMERA, np.random.default_rng(9))
+    _, longer = calibration_error(large, CAMERA, np.random.default_rng(9))
+    np.testing.assert_allclose(shift * 4, longer)
 
 
 def test_noise_grows_with_the_square_of_the_range() -> None:
@@ -171,18 +140,16 @@ def test_the_sensor_changes_neither_the_room_nor_the_camera() -> None:
 
 
 def test_frames_that_were_made_are_kept_and_equal(tmp_path: Path) -> None:
-    kept = replace(SMALL, cache=str(tmp_path / "rooms")).open("train")
+    kept = replace(SMALL, cache=str(tmp_path)).open("train")
     made, read = kept.read(1), kept.read(1)
-    files = list(tmp_path.rglob("*.npy"))
-    assert len(files) == 1
+    (file,) = tmp_path.rglob("*.npy")
     for field in ("rgb", "label", "depth_m", "camera", "hha", "name", "sensor"):
         np.testing.assert_array_equal(getattr(made, field), getattr(read, field))
-    files[0].write_bytes(files[0].read_bytes()[:200])
+    file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(ValueError, match=r"00001\.npy is damaged.*delete it"):
         kept.read(1)
-    # Other settings never meet these files.
-    other = replace(SMALL, cache=str(tmp_path / "rooms"), lies=0.1).open("train")
-    other.read(1)
+    # Other settings have other files.
+    replace(SMALL, cache=str(tmp_path), lies=0.1).open("train").read(1)
 
 
 def test_frames_of_another_version_of_the_generator_are_not_taken_for_these(
@@ -198,23 +165,11 @@ def test_frames_of_another_version_of_the_generator_are_not_taken_for_these(
 def test_frames_are_those_of_this_version() -> None:
     before, now = synthetic_reference.stored(), synthetic_reference.made()
     again = "python test/core/synthetic_reference.py"
-    assert before["version"] == now["version"], f"write the frames of this version: {again}"
+    assert before["version"] == now["version"], f"run {again}"
     changed = synthetic_reference.differences(before, now)
     assert not changed, (
-        f"frames differ from those that caches hold ({'; '.join(changed)}): raise _VERSION in"
-        f" fafnet_core/rooms/dataset.py, then {again}"
+        f"{changed}: raise _VERSION in fafnet_core/rooms/dataset.py, then run {again}"
     )
-
-
-@pytest.mark.parametrize("kind", ["labels", "rgb", "hha", "depth_cm"])
-def test_the_reference_notices_a_frame_moved_by_a_pixel(kind: str) -> None:
-    before = synthetic_reference.stored()
-    now = deepcopy(before)
-    rows = now["frames"]["reduced"][kind]
-    now["frames"]["reduced"][kind] = [*rows[1:], rows[-1]]
-    (changed,) = synthetic_reference.differences(before, now)
-    assert changed.startswith("reduced: ")
-    assert kind in changed
 
 
 def test_reducing_averages_colour_and_hha_and_casts_labels_where_the_new_pixels_are() -> None:
@@ -226,9 +181,9 @@ def test_reducing_averages_colour_and_hha_and_casts_labels_where_the_new_pixels_
     blocks = sample.label.reshape(36, 2, 48, 2).swapaxes(1, 2).reshape(36, 48, 4)
     even = (blocks == blocks[..., :1]).all(axis=2)
     assert even.mean() > 0.5
-    # Where a block of pixels has one label, so has the pixel in its middle (thin things aside).
+    # Where a block of pixels has one label, its middle has it too (except for thin things).
     assert (small.label == blocks[..., 0])[even].mean() > 0.995
-    # Labels lie to no side: each of the four pixels of a block is as good a guess as the others.
+    # Labels are not shifted: the four pixels of a block agree equally often.
     agreement = [(small.label == blocks[..., i]).mean() for i in range(4)]
     assert max(agreement) - min(agreement) < 0.02
     whole = sample.hha.any(axis=2).reshape(36, 2, 48, 2).all(axis=(1, 3))
@@ -243,42 +198,26 @@ def test_reducing_averages_colour_and_hha_and_casts_labels_where_the_new_pixels_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frames": 0}, "frames is 0"),
-        ({"width": 16}, "too small"),
-        ({"reduce": 5}, "cannot be reduced by 5"),
-        ({"lies": 1.5}, "lies is 1.5"),
+        ({"frames": 0}, "frames"),
+        ({"width": 16}, "width"),
+        ({"reduce": 5}, "5"),
+        ({"lies": 1.5}, "lies"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(change: dict[str, float], message: str) -> None:
+def test_settings_that_are_not_allowed(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(SMALL, **change)  # type: ignore[arg-type]
+        replace(SMALL, **change)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("field", "value"),
     [
-        ({"depth_noise": -1}, "depth_noise is -1"),
-        ({"calibration_error_px": (3, 1)}, "calibration_error_px is"),
-        ({"calibration_error_px": (0, float("inf"))}, "more than the image's width, 640"),
-        ({"baseline_m": 5}, "baseline_m is 5"),
+        ("depth_noise", -1),
+        ("calibration_error_px", (3, 1)),
+        ("calibration_error_px", (0, 641)),
+        ("baseline_m", 5),
     ],
 )
-def test_faults_that_cannot_be_are_refused(change: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        replace(PERFECT, **change)  # type: ignore[arg-type]
-
-
-def test_the_demo_camera_without_faults_measures_at_any_range() -> None:
-    pytest.importorskip("rclpy", reason="rclpy is not installed")
-    from fafnet_ros.cameras.synthetic_camera import SyntheticCameraParameters, _sensor
-
-    nothing = SyntheticCameraParameters(baseline_m=0.0, calibration_error_px=0.0, faults=0.0)
-    assert _sensor(nothing) == PERFECT
-    double = _sensor(SyntheticCameraParameters(faults=2.0))
-    assert double == SensorConfig(
-        calibration_error_px=(2.0, 2.0),
-        depth_noise=2.0,
-        quantisation=2.0,
-        dropout=2.0,
-        colour_noise=2.0,
-    )
+def test_faults_that_are_not_allowed(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=field):
+        SensorConfig(**{field: value})

@@ -31,20 +31,19 @@ from fafnet_core.labels import UNLABELLED, LabelSet
 from fafnet_core.samples import RgbdSample
 
 _CAMERAS_KEPT = 4
-"""Encoders kept for the next frame: data sets come sensor by sensor, a few cameras at a time."""
+"""Encoders kept for the next frames: neighbours in a data set have few different cameras."""
 
 _MOST_MILLIMETRES = np.iinfo(np.uint16).max - 1
-"""The largest depth that is one: 65535 means "none" to readers of 16-bit depth."""
+"""The largest depth: 65535 means "none" to readers of 16-bit depth."""
 
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """A frame's files in memory, and how long they took in seconds."""
+    """A frame's files in memory, and the seconds that HHA and PNG took."""
 
-    pictures: Mapping[str, bytes]
-    size: tuple[int, int]
+    sample: RgbdSample
     camera: Camera
-    gravity: NDArray[np.float64] | None
+    pictures: Mapping[str, bytes]
     hha_seconds: float
     png_seconds: float
 
@@ -61,7 +60,7 @@ class FrameEncoder:
         self._encoders = lru_cache(maxsize=_CAMERAS_KEPT)(HHAEncoder)
 
     def encode(self, sample: RgbdSample) -> EncodedFrame:
-        """Return the files of a sample; HHA is its own, else made from its depth as it came.
+        """Return the files of a sample; HHA is its own, else made from its unrounded depth.
 
         Raises:
             ValueError: no metric depth or camera, arrays that do not fit, an unknown class id.
@@ -82,21 +81,18 @@ class FrameEncoder:
         if sample.missing is not None:
             arrays[MISSING] = np.where(sample.missing, np.uint8(255), np.uint8(0))
         pictures = {kind: _encode_png(array) for kind, array in arrays.items()}
-        ended = time.perf_counter()
-        return EncodedFrame(
-            pictures, sample.size, camera, sample.gravity, made - begun, ended - made
-        )
+        return EncodedFrame(sample, camera, pictures, made - begun, time.perf_counter() - made)
 
 
 def write_frame(
     root: Path, frame: EncodedFrame, *, name: str, split: OfficialSplit, sensor: str, scene: str
 ) -> FrameRecord:
-    """Write a frame's files, each beside its place first, and return its record.
+    """Write a frame's files and return its record.
 
     Raises:
-        OSError: a file cannot be written (a full disk); none of the frame's is left then.
+        OSError: a file cannot be written (a full disk); then none of the frame's files is left.
     """
-    paths = {kind: Path(picture_path(root, kind, name)) for kind in frame.pictures}
+    paths = {kind: picture_path(root, kind, name) for kind in frame.pictures}
     try:
         for kind, content in frame.pictures.items():
             write_file(paths[kind], content)
@@ -105,15 +101,15 @@ def write_frame(
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         raise
-    gravity = frame.gravity
+    gravity = frame.sample.gravity
     return FrameRecord(
         name=name,
         split=split,
         sensor=sensor,
         scene=scene,
-        size=frame.size,
-        camera_matrix=tuple(tuple(float(value) for value in row) for row in frame.camera.matrix),
-        gravity=None if gravity is None else tuple(float(value) for value in gravity),
+        size=frame.sample.size,
+        camera_matrix=frame.camera.matrix.tolist(),
+        gravity=None if gravity is None else tuple(gravity.tolist()),
         files={kind: len(content) for kind, content in frame.pictures.items()},
     )
 
@@ -128,17 +124,17 @@ def to_millimetres(depth_m: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
     millimetres = np.rint(np.where(valid, depth_m, 0) * 1000.0)
     if (most := millimetres.max()) > _MOST_MILLIMETRES:
         raise ValueError(
-            f"its depth goes up to {most / 1000:.6g} m; a 16-bit picture holds up to"
-            f" {_MOST_MILLIMETRES / 1000} m. Is it in metres?"
+            f"its depth goes up to {most / 1000:.6g} m; 16 bits hold up to"
+            f" {_MOST_MILLIMETRES / 1000} m. Give depth in metres"
         )
     counts: NDArray[np.uint16] = millimetres.astype(np.uint16)
     return counts
 
 
 def _encode_png(array: NDArray[Any]) -> bytes:
-    # OpenCV's own settings (level 1, run lengths) are the quickest both to write and to read: on
-    # NYUv2's colour 12 and 7 ms a picture against 20 and 9 ms with zlib's level 1 and 82 and 9 ms
-    # with its level 6, which saves 17 % of the space; HHA and depth take after it.
+    # OpenCV's default (level 1, run lengths) is the quickest to write and to read: for NYUv2's
+    # colour 12 and 7 ms a picture, against 20 and 9 ms with zlib's level 1, and 82 and 9 ms with
+    # level 6, which saves 17 % of the space. HHA and depth behave alike.
     encoded, content = cv2.imencode(".png", np.ascontiguousarray(array))
     if not encoded:
         raise ValueError(f"OpenCV cannot encode a picture of {array.dtype} {array.shape}")
@@ -148,9 +144,9 @@ def _encode_png(array: NDArray[Any]) -> bytes:
 def _check_sample(
     sample: RgbdSample, label_set: LabelSet
 ) -> tuple[NDArray[np.floating[Any]], Camera]:
-    """Check what a data set gave; return its depth and camera."""
+    """Check a sample of any data set; return its depth and camera."""
     if sample.depth_m is None or sample.camera is None:
-        raise ValueError("it has no metric depth with a camera; HHA is made from these")
+        raise ValueError("it has no metric depth with a camera; wanted both, HHA is made of them")
     size = sample.size
     for what, array, shape in (
         ("colour", sample.rgb, (*size, 3)),
@@ -164,10 +160,10 @@ def _check_sample(
         if given is not None and given.dtype != np.uint8:
             raise ValueError(f"its {what} is {given.dtype}; wanted uint8")
     counts = np.bincount(sample.label.ravel(), minlength=256)
-    strange = [int(i) for i in np.flatnonzero(counts) if len(label_set) <= i != UNLABELLED]
-    if strange:
+    unknown = [int(i) for i in np.flatnonzero(counts) if len(label_set) <= i != UNLABELLED]
+    if unknown:
         raise ValueError(
-            f"its label holds {strange}; {label_set.name} has classes 0 to {len(label_set) - 1},"
-            f" and {UNLABELLED} for none"
+            f"its label holds {unknown}; {label_set.name} has classes 0 to {len(label_set) - 1},"
+            f" and {UNLABELLED} for unlabelled"
         )
     return sample.depth_m, sample.camera

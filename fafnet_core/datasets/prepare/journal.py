@@ -1,9 +1,9 @@
-"""What is done already: a journal that survives the end of the process at any moment.
+"""A journal of the frames that are done; it survives a kill at any moment.
 
-Its first line holds the settings and the versions of what makes the frames; each further line is
-the record of a frame whose files were all there when it was written. A line that a kill cut short
-is a frame that is made again. When every frame is there the records move to the manifest and the
-journal goes.
+Its first line holds the settings, and the versions of the libraries that make the frames; each
+further line is the record of a frame whose files were complete when it was written. A frame whose
+line was cut short is made again. At the end the records move to the manifest and the journal is
+deleted.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fafnet_core.datasets.checks import name_some
 from fafnet_core.datasets.prepare.layout import (
     FORMAT,
-    KINDS,
     MANIFEST_FILE,
     VERSION,
     check_format,
@@ -28,7 +28,7 @@ from fafnet_core.datasets.prepare.records import FrameRecord, Manifest
 JOURNAL_FILE = "unfinished.jsonl"
 
 _PARTIAL = ".*.partial"
-"""What `fafnet_core.files.written_beside` leaves when its process is killed."""
+"""Files that `fafnet_core.files.written_beside` leaves when its process is killed."""
 
 
 class Journal:
@@ -36,12 +36,12 @@ class Journal:
 
     Attributes:
         records: by the frames' names.
-        made_by: versions of the libraries that made them; empty where there is nothing yet.
-        manifest: what was read, where the folder was complete once.
+        made_by: versions of the libraries that made them; empty for a new folder.
+        manifest: of a complete folder; else None.
 
     Raises:
-        ValueError: the folder was prepared from something else or in another way, or holds
-            something that is no prepared folder.
+        ValueError: the folder was prepared from other data or with other settings, or holds other
+            files.
         OSError: it cannot be read.
     """
 
@@ -49,23 +49,18 @@ class Journal:
         self._root = root
         self._path = root / JOURNAL_FILE
         self._settings = dict(settings)
-        self._records: dict[str, FrameRecord] = {}
+        self.records: dict[str, FrameRecord] = {}
         self.made_by: Mapping[str, str] = {}
         self.manifest: Manifest | None = None
         if (root / MANIFEST_FILE).is_file():
             self.manifest = Manifest.read(root)
             _check_settings(root, self.manifest.settings, settings)
             self.made_by = self.manifest.made_by
-            self._records = {record.name: record for record in self.manifest.frames}
+            self.records = {record.name: record for record in self.manifest.frames}
         elif self._path.is_file():
             self._read()
         else:
             _check_free(root)
-
-    @property
-    def records(self) -> Mapping[str, FrameRecord]:
-        """The records, by the frames' names."""
-        return self._records
 
     def _read(self) -> None:
         head, *lines = self._path.read_bytes().split(b"\n")
@@ -75,29 +70,29 @@ class Journal:
             settings, self.made_by = dict(values["settings"]), dict(values["made_by"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{self._path} is damaged ({error}): delete {self._root} and prepare it again"
+                f"{self._path} is damaged ({error}): delete {self._root} and prepare again"
             ) from error
         _check_settings(self._root, settings, self._settings)
         for line in lines:
-            # Cut short by a kill, or damaged: that frame is made again.
+            # A line that is cut short or damaged: that frame is made again.
             with suppress(ValueError):
                 record = FrameRecord.from_dict(json.loads(line))
-                self._records[record.name] = record
+                self.records[record.name] = record
 
     @contextmanager
     def open(self, kept: Iterable[FrameRecord], made_by: Mapping[str, str]) -> Iterator[Journal]:
-        """Begin to work: only `kept` is done; `add` what follows.
+        """Write a new journal that holds `kept`; `add` what follows.
 
-        The folder is no longer complete from here on, until `finish`.
+        From here until `finish` the folder is not complete.
 
         Args:
-            kept: records of what is done.
-            made_by: versions of the libraries that made these and make what follows.
+            kept: records of the frames that are done.
+            made_by: versions of the libraries that made these and will make the others.
 
         Raises:
             OSError: the journal cannot be written.
         """
-        self._records = {record.name: record for record in kept}
+        self.records = {record.name: record for record in kept}
         self.made_by = dict(made_by)
         head = {
             "format": FORMAT,
@@ -105,12 +100,13 @@ class Journal:
             "settings": self._settings,
             "made_by": self.made_by,
         }
-        lines = [json.dumps(head), *(record.to_json() for record in self._records.values())]
+        lines = [json.dumps(head), *(record.to_json() for record in self.records.values())]
         write_file(self._path, "".join(f"{line}\n" for line in lines).encode())
         (self._root / MANIFEST_FILE).unlink(missing_ok=True)
         self.manifest = None
-        _sweep(self._root)
-        # Without a buffer: a line is in the system's hands when `add` returns.
+        for path in list(self._root.rglob(_PARTIAL)):
+            path.unlink(missing_ok=True)
+        # Unbuffered: a line survives a kill as soon as `add` returns.
         with self._path.open("ab", buffering=0) as self._file:
             yield self
 
@@ -123,7 +119,7 @@ class Journal:
             raise OSError(f"cannot write {self._path}: {error.strerror or error}") from error
         if written != len(line):
             raise OSError(f"cannot write {self._path}: the disk is full")
-        self._records[record.name] = record
+        self.records[record.name] = record
 
     def finish(self, manifest: Manifest) -> None:
         """Write the manifest; the folder is complete."""
@@ -133,15 +129,15 @@ class Journal:
 
 
 def is_prepared(root: str | Path) -> bool:
-    """Tell whether `fafnet prepare` made this folder, or has begun to."""
+    """Tell whether `fafnet prepare` made this folder, complete or not."""
     return any((Path(root) / name).is_file() for name in (MANIFEST_FILE, JOURNAL_FILE))
 
 
 def read_manifest(root: Path) -> Manifest:
-    """Read what a complete folder holds.
+    """Read the manifest of a complete folder.
 
     Raises:
-        FileNotFoundError: no folder, one that is not complete, or none that was prepared.
+        FileNotFoundError: no folder, or one that is not complete or not prepared.
         ValueError: see `Manifest.read`.
     """
     if (root / MANIFEST_FILE).is_file():
@@ -150,16 +146,14 @@ def read_manifest(root: Path) -> Manifest:
         raise FileNotFoundError(f"there is no folder {root}")
     if is_prepared(root):
         raise FileNotFoundError(
-            f"{root} is not complete: run the `fafnet prepare` that began it once more"
+            f"{root} is not complete: run the `fafnet prepare` that began it again"
         )
-    raise FileNotFoundError(
-        f"{root} has no {MANIFEST_FILE}: it is no folder that `fafnet prepare` made"
-    )
+    raise FileNotFoundError(f"{root} has no {MANIFEST_FILE}: `fafnet prepare` did not make it")
 
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Keep a second preparation out of the folder; the lock ends with the process, however.
+    """Keep a second preparation out of the folder; the lock ends with the process.
 
     Raises:
         OSError: another process holds it.
@@ -174,7 +168,7 @@ def locked(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise OSError(f"another process is preparing {root}: wait for it, or end it") from error
+            raise OSError(f"another process is preparing {root}: wait for it or end it") from error
         except OSError:  # a file system without locks
             pass
         yield
@@ -182,25 +176,17 @@ def locked(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _sweep(root: Path) -> None:
-    """Delete what a killed process left half written."""
-    for folder in (root, *(root / kind for kind in KINDS)):
-        found = folder.glob(_PARTIAL) if folder == root else folder.rglob(_PARTIAL)
-        for path in list(found):
-            path.unlink(missing_ok=True)
-
-
 def _check_free(root: Path) -> None:
     others = [path.name for path in sorted(root.iterdir()) if not path.name.startswith(".")]
     if others:
         raise ValueError(
-            f"{root} holds {', '.join(others[:3])}{' and more' * (len(others) > 3)}, but no"
-            f" preparation that could go on: give an empty folder, or one that is not there"
+            f"{root} holds {name_some(others)}, but no preparation to go on with: give an empty or"
+            " a new folder"
         )
 
 
 def _check_settings(root: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to go on with other settings than those that the folder was begun with."""
+    """Refuse settings that differ from those of the folder."""
     before, now = dict(_leaves(there)), dict(_leaves(wanted))
     differing = [
         f"{key} {_shown(before.get(key))}, now {_shown(now.get(key))}"

@@ -21,7 +21,6 @@ from fafnet_core.datasets.prepare.layout import (
     OFFICIAL_SPLITS,
     check_name,
     list_content,
-    list_file,
     write_file,
 )
 from fafnet_core.datasets.prepare.records import Manifest
@@ -42,10 +41,10 @@ class Preparation:
         frames: their number in the data set.
         kept: frames that an earlier run had made.
         written: frames that this run made.
-        failed: what is wrong with the others, by name; the folder is not complete then.
+        failed: errors of the others, by name; if there are any, the folder is not complete.
         bytes: size of the pictures of all frames that are there.
-        seconds: from beginning to end.
-        stages: seconds of the workers together, by stage: read, hha, png, write.
+        seconds: of the whole run.
+        stages: seconds of all workers together, by stage: read, hha, png, write.
     """
 
     frames: int
@@ -72,28 +71,28 @@ def prepare(
 
     Args:
         datasets: the official splits, "train" and "test", each whole; they have metric depth.
-        out: the folder; made if need be.
+        out: the folder; made if it is not there.
         source: what the data sets are and how they were read, as JSON values; a folder begun with
-            other ones is refused.
+            others is refused.
         jobs: worker processes; one for each core if None.
         progress: show a bar on stderr.
         warn: called with a line about each frame that fails, and each worker that dies.
 
     Returns:
-        What was done. Where frames failed, the folder is incomplete, and another run goes on.
+        What was done. If frames failed, the folder is not complete; another run goes on with it.
 
     Raises:
-        ValueError: names or label sets that do not fit, a folder of something else, or one that
-            another version of this program has begun.
-        OSError: no room, output that cannot be written, workers that go on dying. What was done
-            is kept then.
+        ValueError: names or label sets that do not fit, a folder that holds other files, or one
+            that another version of this program began.
+        OSError: too little disk space, output that cannot be written, or workers that die again
+            and again. What was done is kept.
     """
     begun = time.perf_counter()
     root = Path(out)
     plan, label_set = _plan(datasets)
     settings = {**source, "label_set": label_set.name, "splits": _fingerprints(datasets)}
     settings = json.loads(json.dumps(settings))  # as they come back from the disk: no tuples
-    lists = {list_file(split): list_content(datasets[split].names) for split in OFFICIAL_SPLITS}
+    lists = {f"{split}.txt": list_content(datasets[split].names) for split in OFFICIAL_SPLITS}
     root.mkdir(parents=True, exist_ok=True)
     with locked(root):
         journal = Journal(root, settings)
@@ -121,7 +120,7 @@ def prepare(
 
 
 def _plan(datasets: Mapping[str, RgbdSegmentationDataset]) -> tuple[list[FrameToMake], LabelSet]:
-    """The frames to make, training first; refuses names that would share their files."""
+    """Return the frames to make, training first; refuses names that would share their files."""
     if set(datasets) != set(OFFICIAL_SPLITS):
         raise ValueError(f"splits {sorted(datasets)}; wanted {', '.join(OFFICIAL_SPLITS)}")
     jobs: list[FrameToMake] = []
@@ -147,7 +146,7 @@ def _plan(datasets: Mapping[str, RgbdSegmentationDataset]) -> tuple[list[FrameTo
 
 
 def _fingerprints(datasets: Mapping[str, RgbdSegmentationDataset]) -> dict[str, Any]:
-    """What tells one choice of frames from another."""
+    """Return what differs between two choices of frames."""
     return {
         split: {
             "frames": len(dataset),
@@ -166,7 +165,7 @@ def _make(
     bar: tqdm[Any],
     warn: Callable[[str], None],
 ) -> None:
-    """Make the frames, and note each in the journal as it ends."""
+    """Make the frames, and add each to the journal when it is done."""
     with closing(run_jobs(task, todo, processes)) as outcomes:
         for outcome in outcomes:
             name = outcome.job.name
@@ -196,14 +195,13 @@ def _is_complete(root: Path, journal: Journal, lists: Mapping[str, bytes]) -> bo
 
 
 def _makers(root: Path, before: Mapping[str, str], kept: int, todo: int) -> Mapping[str, str]:
-    """The versions that made the frames which are kept, and make the others.
+    """Return the versions that made the frames that are kept, and that make the others.
 
-    Another version of this program may read, encode or store frames otherwise, on purpose: it is
-    refused. Another NumPy or OpenCV is not: the same equations run on it, and what may differ is a
-    rounding here and there, which is less than making a thousand frames again is worth. The
-    manifest names both then.
+    Another version of this program is refused: it may read, encode or store frames in another way.
+    Another NumPy or OpenCV is not: the equations are the same, only rounding may differ. The
+    manifest then names both.
     """
-    now = _versions()
+    now = {_PROGRAM: __version__, "numpy": np.__version__, "opencv": cv2.__version__}
     if not kept:
         return now
     if not todo:
@@ -215,13 +213,7 @@ def _makers(root: Path, before: Mapping[str, str], kept: int, todo: int) -> Mapp
             f" be made, and this is version {ours}, whose frames may differ: go on with version"
             f" {theirs}, or give another folder, or delete this one"
         )
-    return {library: _both(before.get(library), version) for library, version in now.items()}
-
-
-def _both(before: str | None, now: str) -> str:
-    versions = before.split(", ") if before else []
-    return ", ".join(dict.fromkeys([*versions, now]))
-
-
-def _versions() -> dict[str, str]:
-    return {_PROGRAM: __version__, "numpy": np.__version__, "opencv": cv2.__version__}
+    return {
+        library: ", ".join(dict.fromkeys([*before.get(library, version).split(", "), version]))
+        for library, version in now.items()
+    }

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fafnet_core.camera import Camera
 from fafnet_core.datasets.prepare.layout import (
@@ -28,8 +26,11 @@ from fafnet_core.datasets.prepare.layout import (
     write_file,
 )
 from fafnet_core.labels import LabelSet
+from fafnet_core.settings import check_fields, field_types
 
 _REQUIRED = {RGB, DEPTH, HHA, LABELS}
+_Pixels = Annotated[int, "1 <= x"]
+_Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -38,34 +39,50 @@ class FrameRecord:
 
     Attributes:
         name: path of its files without folder and suffix.
-        split: the official split that it belongs to.
+        split: its official split.
         sensor: what recorded it, or "".
         scene: the scene that it was recorded in, or "".
         size: (height, width) of each picture.
         camera_matrix: (3, 3) rows, pixel centres at whole numbers.
         gravity: the known downward direction in the camera's optical frame, or None.
-        files: size in bytes by kind; `missing` is not there where it is not known.
+        files: size in bytes by kind; without `missing` where that is not known.
+
+    Raises:
+        ValueError: a value is not what it should be.
     """
 
     name: str
     split: OfficialSplit
     sensor: str
     scene: str
-    size: tuple[int, int]
-    camera_matrix: tuple[tuple[float, ...], ...]
-    gravity: tuple[float, ...] | None
+    size: tuple[_Pixels, _Pixels]
+    camera_matrix: tuple[_Vector, _Vector, _Vector]
+    gravity: _Vector | None
     files: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_name(self.name)
+        if not _REQUIRED <= self.files.keys() <= set(KINDS):
+            raise ValueError(f"{self.name} has {sorted(self.files)}; wanted {', '.join(KINDS)}")
 
     @property
     def camera(self) -> Camera:
         """The camera of the colour image."""
         return Camera.from_matrix(self.camera_matrix, self.size)
 
+    def paths(self, root: Path) -> dict[str, Path]:
+        """Return its files by kind."""
+        return {kind: picture_path(root, kind, self.name) for kind in self.files}
+
     def is_whole(self, root: Path) -> bool:
-        """Tell whether all its files are there, each of its size: what a kill leaves is shorter."""
-        return all(
-            _size(picture_path(root, kind, self.name)) == size for kind, size in self.files.items()
-        )
+        """Tell whether all its files are there with their sizes: a killed process leaves less."""
+        try:
+            return all(
+                path.stat().st_size == self.files[kind] for kind, path in self.paths(root).items()
+            )
+        except OSError:
+            return False
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -80,47 +97,11 @@ class FrameRecord:
             ValueError: a key is missing, or a value is not what it should be.
         """
         try:
-            gravity = values["gravity"]
-            height, width = values["size"]
-            record = cls(
-                name=str(values["name"]),
-                split=values["split"],
-                sensor=str(values["sensor"]),
-                scene=str(values["scene"]),
-                size=(int(height), int(width)),
-                camera_matrix=tuple(
-                    tuple(float(value) for value in row) for row in values["camera_matrix"]
-                ),
-                gravity=None if gravity is None else tuple(float(value) for value in gravity),
-                files={kind: int(file["size"]) for kind, file in values["files"].items()},
-            )
-        except (AttributeError, KeyError, OverflowError, TypeError) as error:
+            known = {name: values[name] for name in field_types(cls)}
+            files = {kind: int(file["size"]) for kind, file in values["files"].items()}
+            return cls(**known | {"files": files})
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a frame's record: {error!r} in {values!r:.200}") from error
-        record._check()
-        return record
-
-    def _check(self) -> None:
-        check_name(self.name)
-        if self.split not in OFFICIAL_SPLITS:
-            raise ValueError(f"{self.name} is of split {self.split!r:.80}; wanted train or test")
-        if min(self.size) < 1:
-            raise ValueError(f"{self.name} is {self.size[1]}x{self.size[0]}; no picture is")
-        numbers = [value for row in self.camera_matrix for value in row]
-        if [len(row) for row in self.camera_matrix] != [3, 3, 3]:
-            raise ValueError(f"{self.name} has a camera matrix that is not 3x3")
-        if self.gravity is not None and len(self.gravity) != 3:
-            raise ValueError(f"{self.name} has gravity of {len(self.gravity)} numbers; wanted 3")
-        if not all(map(math.isfinite, [*numbers, *(self.gravity or ())])):
-            raise ValueError(f"{self.name} has a camera matrix or gravity that is not finite")
-        if not _REQUIRED <= self.files.keys() <= set(KINDS):
-            raise ValueError(f"{self.name} has {sorted(self.files)}; wanted {', '.join(KINDS)}")
-
-
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116  sixty thousand of these: Path takes thrice
-    except OSError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -130,8 +111,8 @@ class Manifest:
     Attributes:
         settings: what it was made from, and how; plain JSON values.
         label_set: the classes of the labels.
-        made_by: versions of the libraries that made it; several, "4.10, 4.11", where one was
-            replaced between two runs.
+        made_by: versions of the libraries that made it; "4.10, 4.11" where two runs had different
+            ones.
         frames: a record of each frame, in the order of the lists, training first.
     """
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Sequence
 
+from tqdm import tqdm
+
 from fafnet_core.datasets.prepare.records import FrameRecord
 from fafnet_core.datasets.prepare.workers import FrameToMake, PreparationTask, run_jobs
 
 _TRIED = 5
-"""Frames that are made on trial: data sets of several sensors have several sizes."""
+"""Frames that are made on trial: frames of different sensors have different sizes."""
 
 _FEW = 2 * _TRIED
-"""So few frames are not worth a trial: a full disk shows as soon, and stops it as cleanly."""
+"""Without a trial up to here: these frames themselves show soon enough that the disk is full."""
 
 _BLOCK = 4096
-"""Files take whole blocks of a disk."""
+"""Files take whole blocks of a disk, of this many bytes."""
 
 _MARGIN = 1.1
 
@@ -38,7 +40,7 @@ def check_space(
     sizes = [list(record.files.values()) for record in done]
     if len(sizes) < _TRIED:
         tried = todo[:: max(len(todo) // _TRIED, 1)][:_TRIED]
-        # In a worker: a file that crashes a library is reported when its turn comes.
+        # In a worker process: a file that crashes a library must not end this one.
         sizes += [list(each.sizes) for each in run_jobs(task, tried, processes, trial=True)]
     blocks = [sum(-(-size // _BLOCK) for size in frame) for frame in sizes if frame]
     if not blocks:
@@ -47,16 +49,6 @@ def check_space(
     free = shutil.disk_usage(task.root).free
     if wanted > free:
         raise OSError(
-            f"{len(todo)} frames need about {in_units(wanted)}, but {task.root} has"
-            f" {in_units(free)} free: make room, or give a folder on another disk"
+            f"{len(todo)} frames need about {tqdm.format_sizeof(wanted, 'B')}, but {task.root} has"
+            f" {tqdm.format_sizeof(free, 'B')} free: make room, or give a folder on another disk"
         )
-
-
-def in_units(count: int) -> str:
-    """Return a number of bytes as people write it."""
-    value, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.3g} {unit}"

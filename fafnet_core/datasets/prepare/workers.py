@@ -24,7 +24,7 @@ from fafnet_core.labels import LabelSet
 from fafnet_core.samples import RgbdSegmentationDataset
 
 _READING_ERRORS = (ValueError, OSError, MemoryError, cv2.error)
-"""What a damaged original raises; anything else is a mistake in the program."""
+"""What a damaged original raises; anything else is a bug."""
 
 _MOST_DEATHS = 8
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -32,7 +32,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True)
 class FrameToMake:
-    """One frame to make: a place in a split's data set, and what its record says besides."""
+    """One frame to make: its index in a split's data set, and what its record says."""
 
     split: OfficialSplit
     index: int
@@ -43,16 +43,16 @@ class FrameToMake:
 
 @dataclass(frozen=True)
 class FrameOutcome:
-    """What became of a job: a record, or what went wrong.
+    """The outcome of a job: a record, or what went wrong.
 
     Attributes:
         job: the frame.
-        record: of the finished frame; None where it failed.
+        record: of the finished frame; None if it failed.
         error: what is wrong with the original.
-        write_error: why the output cannot be written; no other frame will fare better.
-        died: the worker that had it died; it is tried again.
+        write_error: why the output cannot be written; other frames would fail too.
+        died: its worker died; it is tried again.
         seconds: by stage: read, hha, png, write.
-        sizes: of its pictures in bytes, of a trial.
+        sizes: of its pictures in bytes, if it was a trial.
     """
 
     job: FrameToMake
@@ -66,65 +66,26 @@ class FrameOutcome:
 
 @dataclass(frozen=True)
 class PreparationTask:
-    """What all jobs have in common; goes to each worker once."""
+    """What all jobs have in common; sent to each worker once."""
 
     root: Path
     datasets: Mapping[str, RgbdSegmentationDataset]
     label_set: LabelSet
 
 
-class _Worker:
-    """A worker process's own state."""
-
-    def __init__(self, task: PreparationTask) -> None:
-        self._task = task
-        self._encoder = FrameEncoder(task.label_set)
-
-    def make(self, job: FrameToMake, *, trial: bool) -> FrameOutcome:
-        """Read and encode one frame, and write it unless that is only a trial."""
-        begun = time.perf_counter()
-        try:
-            sample = self._task.datasets[job.split].read(job.index)
-            read = time.perf_counter()
-            frame = self._encoder.encode(sample)
-        except _READING_ERRORS as error:
-            return FrameOutcome(job, error=str(error) or type(error).__name__)
-        except Exception as error:
-            raise RuntimeError(
-                f"a mistake in the program, at frame {job.name}: {error!r}"
-            ) from error
-        encoded = time.perf_counter()
-        if trial:
-            return FrameOutcome(job, sizes=tuple(map(len, frame.pictures.values())))
-        try:
-            record = write_frame(
-                self._task.root, frame,
-                name=job.name, split=job.split, sensor=job.sensor, scene=job.scene,
-            )  # fmt: skip
-        except OSError as error:
-            return FrameOutcome(job, write_error=str(error))
-        seconds = {
-            "read": read - begun,
-            "hha": frame.hha_seconds,
-            "png": frame.png_seconds,
-            "write": time.perf_counter() - encoded,
-        }
-        return FrameOutcome(job, record, seconds=seconds)
-
-
-_worker: _Worker | None = None  # one a process, set when it starts
+_worker: tuple[PreparationTask, FrameEncoder] | None = None  # set by `_start` in each worker
 
 
 def _start(task: PreparationTask) -> None:
     global _worker
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = _Worker(task)
+    _worker = task, FrameEncoder(task.label_set)
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is killed: it would wait for work for ever."""
+    """End this process when its parent is killed; else it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -132,9 +93,34 @@ def _end_with_parent() -> None:
 
 
 def _make(job: FrameToMake, trial: bool) -> FrameOutcome:
-    if _worker is None:
-        raise RuntimeError("a worker has to be started first")
-    return _worker.make(job, trial=trial)
+    """Read and encode one frame, and write it unless this is a trial."""
+    assert _worker is not None
+    task, encoder = _worker
+    begun = time.perf_counter()
+    try:
+        sample = task.datasets[job.split].read(job.index)
+        read = time.perf_counter()
+        frame = encoder.encode(sample)
+    except _READING_ERRORS as error:
+        return FrameOutcome(job, error=str(error) or type(error).__name__)
+    except Exception as error:
+        raise RuntimeError(f"a bug, at frame {job.name}: {error!r}") from error
+    encoded = time.perf_counter()
+    if trial:
+        return FrameOutcome(job, sizes=tuple(map(len, frame.pictures.values())))
+    try:
+        record = write_frame(
+            task.root, frame, name=job.name, split=job.split, sensor=job.sensor, scene=job.scene
+        )
+    except OSError as error:
+        return FrameOutcome(job, write_error=str(error))
+    seconds = {
+        "read": read - begun,
+        "hha": frame.hha_seconds,
+        "png": frame.png_seconds,
+        "write": time.perf_counter() - encoded,
+    }
+    return FrameOutcome(job, record, seconds=seconds)
 
 
 def run_jobs(
@@ -144,19 +130,19 @@ def run_jobs(
     *,
     trial: bool = False,
 ) -> Generator[FrameOutcome, None, None]:
-    """Make frames in worker processes; yield the outcome of each as it ends, in any order.
+    """Make frames in worker processes; yield each outcome when it is known, in any order.
 
-    When a worker dies, those that it and its neighbours were at are tried again at the end, one at
-    a time, so that only the frame that is to blame fails.
+    When a worker dies, all frames that were being made are tried again at the end, one at a time,
+    so that only the frame that ends its worker fails.
 
     Args:
         task: what the frames are made from and where they go.
         jobs: the frames.
-        processes: worker processes at most; one for each core if None.
+        processes: most worker processes; None: one for each core.
         trial: write nothing; outcomes have only the sizes.
 
     Raises:
-        OSError: workers go on dying.
+        OSError: workers die again and again.
     """
     deaths = 0
     processes = min(processes or os.cpu_count() or 1, max(len(jobs), 1))
@@ -170,8 +156,9 @@ def run_jobs(
             deaths += 1
             if deaths >= _MOST_DEATHS:
                 raise OSError(
-                    f"worker processes died {deaths} times, last at {_names(lost)}: too little"
-                    " memory most often. What is done is kept: run it again, with fewer --jobs"
+                    f"worker processes died {deaths} times, last at"
+                    f" {', '.join(job.name for job in lost) or 'no frame'}: the usual cause is too"
+                    " little memory. What is done is kept: run it again with fewer --jobs"
                 )
             for job in lost:
                 if alone:
@@ -185,7 +172,7 @@ def run_jobs(
 def _until_death(
     task: PreparationTask, waiting: deque[FrameToMake], processes: int, trial: bool
 ) -> Generator[FrameOutcome, None, list[FrameToMake] | None]:
-    """Work until nothing waits, or until a worker dies: return what was being made then."""
+    """Work until no job is left (None), or a worker dies: return the jobs that it interrupted."""
     running: dict[Future[FrameOutcome], FrameToMake] = {}
     pool = ProcessPoolExecutor(
         processes,
@@ -196,7 +183,7 @@ def _until_death(
     )
     try:
         while waiting or running:
-            # No more than there are workers: so the frames that a death hits are known.
+            # One job for each worker, so that it is known which jobs a death interrupts.
             while waiting and len(running) < processes:
                 with _for_children():
                     running[pool.submit(_make, waiting[0], trial)] = waiting[0]
@@ -216,15 +203,11 @@ def _until_death(
     return None
 
 
-def _names(jobs: Sequence[FrameToMake]) -> str:
-    return ", ".join(job.name for job in jobs) or "no frame"
-
-
 @contextmanager
 def _for_children() -> Iterator[None]:
-    """Let processes that start meanwhile have one thread each, and no part in Ctrl-C.
+    """Make processes that are started here have one thread each, and ignore Ctrl-C.
 
-    They inherit both; one that is just starting would print a traceback at Ctrl-C.
+    They inherit both. A process that is just starting would print a traceback at Ctrl-C.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
