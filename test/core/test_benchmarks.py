@@ -28,7 +28,7 @@ from fafnet_core.rooms.dataset import SyntheticData
         ("presets --device gpu", "device 'gpu'"),
         ("ablation --out out --arms no-fams", "invalid choice: 'no-fams'"),
         ("synthetic --frames 1 --jobs 2", "at least one for each process"),
-        ("synthetic --size 16 16", "16x16 is too small"),
+        ("synthetic --size 16 16", "width is 16"),
         ("synthetic --seed -1", "seed is -1"),
         ("shipped", "--nyuv2"),
         ("shipped --nyuv2 . --peer MOSAIC", "wanted NAME=FILE"),
