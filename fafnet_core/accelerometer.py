@@ -106,7 +106,9 @@ class GravityFilter:
             self._used_ns = received_ns
         else:
             self._up = (kept * x, kept * y, kept * z)
-        self._remember(stamp_ns)
+        self._history.append((stamp_ns, self._up))
+        while stamp_ns - self._history[0][0] > _HISTORY_S * 1e9:
+            self._history.popleft()
         return reading
 
     def down(self, stamp_ns: int, now_ns: int) -> NDArray[np.float64] | None:
@@ -134,11 +136,6 @@ class GravityFilter:
             self.reset()
             return _FIRST_S
         return elapsed_s
-
-    def _remember(self, stamp_ns: int) -> None:
-        self._history.append((stamp_ns, self._up))
-        while stamp_ns - self._history[0][0] > _HISTORY_S * 1e9:
-            self._history.popleft()
 
     def _at(self, stamp_ns: int) -> Vector:
         reach = int(STALE_AFTER_S * 1e9)

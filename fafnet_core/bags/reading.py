@@ -19,7 +19,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader as Ros2Reader
 
-from fafnet_core.bags.errors import BagError
+from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.paths import METADATA
 from fafnet_core.bags.types import jazzy
 
@@ -40,6 +40,10 @@ _STAMPED = (
     "sensor_msgs/msg/CompressedImage",
     "sensor_msgs/msg/CameraInfo",
 )
+
+
+Key = tuple[int, int]
+"""An image by its stamp and its record time, nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class Bag:
                 data = self._types.ros1_to_cdr(without_depth_units(stored.data, kind), kind)
             return self._types.deserialize_cdr(data, kind)
         except Exception as error:
-            raise BagError(f"a message of {stored.topic} is damaged: {_line(error)}") from error
+            raise BagError(f"a message of {stored.topic} is damaged: {one_line(error)}") from error
 
     def stamp_ns(self, stored: Stored) -> int:
         """Return the header's stamp, or where that is 0 or missing, the record time.
@@ -181,6 +185,10 @@ class Bag:
         seconds, nanoseconds = struct.unpack_from(">iI" if big else "<iI", stored.data, 4)
         return seconds * 1_000_000_000 + nanoseconds or stored.time
 
+    def key(self, stored: Stored) -> Key:
+        """Return the stamp and the record time of an image."""
+        return self.stamp_ns(stored), stored.time
+
     @contextmanager
     def _one_line(self) -> Iterator[None]:
         try:
@@ -188,12 +196,12 @@ class Bag:
         except (BagError, GeneratorExit, KeyboardInterrupt):
             raise
         except FileNotFoundError as error:
-            raise BagError(f"{self.path}: {_line(error)}; {self._remedy()}") from error
+            raise BagError(f"{self.path}: {one_line(error)}; {self._remedy()}") from error
         except PermissionError:
             raise
         except Exception as error:
             raise BagError(
-                f"{self.path} cannot be read ({_line(error)}): it is cut short, damaged or no"
+                f"{self.path} cannot be read ({one_line(error)}): it is cut short, damaged or no"
                 f" bag; {self._remedy()}"
             ) from error
 
@@ -217,8 +225,3 @@ def without_depth_units(data: bytes, kind: str) -> bytes:
     (length,) = struct.unpack_from("<I", data, place)
     end = place + 4 + length
     return data[:end] if len(data) == end + 4 else data
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return text or type(error).__name__

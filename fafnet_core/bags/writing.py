@@ -31,7 +31,7 @@ from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from fafnet_core.bags.conversion import Ros1Conversion
-from fafnet_core.bags.errors import BagError
+from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.reading import Bag, Stored
 from fafnet_core.bags.types import jazzy
 
@@ -144,8 +144,7 @@ class _Ros2BagWriter:
             try:
                 data = convert(data)
             except Exception as error:
-                reason = " ".join(str(error).split()) or type(error).__name__
-                self.left_out.setdefault(stored.topic, f"damaged messages: {reason}")
+                self.left_out.setdefault(stored.topic, f"damaged messages: {one_line(error)}")
                 return False
         self._writer.write(connection, stored.time, data)
         return True
@@ -169,13 +168,8 @@ class _Ros2BagWriter:
             text, digest = _definition(connection)
             ext = connection.ext
             assert isinstance(ext, ConnectionExtRosbag2)
-            made = self._connect(
-                connection.topic,
-                connection.msgtype,
-                ext,
-                {"msgdef": text, "rihs01": digest},
-            )
-            return made, None
+            definition = {"msgdef": text, "rihs01": digest}
+            return self._connect(connection.topic, connection.msgtype, ext, definition), None
         try:
             kind, convert = self._conversion.of(connection)
         except BagError as error:

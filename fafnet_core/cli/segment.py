@@ -88,7 +88,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Label what was asked for; 1 if any frame failed."""
-    _check_inputs(arguments)
+    for path in arguments.input:
+        if not path.exists():
+            arguments.parser.error(f"there is no {path}")
     if len(arguments.input) == 1 and is_bag(arguments.input[0]):
         return segment_bag.run(arguments, partial(_load, arguments))
     if any(is_bag(path) for path in arguments.input):
@@ -118,12 +120,6 @@ def run(arguments: argparse.Namespace) -> int:
             tqdm.write(f"fafnet: {name}: {error}", file=sys.stderr)
     _report(arguments, segmenter, seconds, failed)
     return 1 if failed else 0
-
-
-def _check_inputs(arguments: argparse.Namespace) -> None:
-    for path in arguments.input:
-        if not path.exists():
-            arguments.parser.error(f"there is no {path}")
 
 
 def _check_results(arguments: argparse.Namespace, frames: Iterable[str]) -> None:

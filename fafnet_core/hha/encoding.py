@@ -23,7 +23,7 @@ from fafnet_core.hha.checks import (
     plain_depth,
 )
 from fafnet_core.hha.geometry import DepthView, PixelRays
-from fafnet_core.hha.gravity import GRAVITY_WINDOW, gravity_from_normals
+from fafnet_core.hha.gravity import GRAVITY_WINDOW, estimate_direction
 from fafnet_core.hha.normals import NORMAL_WINDOW, WindowMoments, normals_by_strip
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class HHAEncoder:
             (3,) float64 unit vector in the camera's optical frame; (0, 1, 0) where nothing in the
             image says otherwise.
         """
-        return gravity_from_normals(self.gravity_normals(self.view(depth_m, missing)))
+        return self._estimate(self.view(depth_m, missing))
 
     # The steps of `encode`, for `HHAStream`, which has something to add between them.
 
@@ -189,9 +189,10 @@ class HHAEncoder:
         return view
 
     def _down(self, view: DepthView, gravity: ArrayLike | None) -> NDArray[np.float64]:
-        if gravity is None:
-            return gravity_from_normals(self.gravity_normals(view))
-        return check_gravity(gravity)
+        return self._estimate(view) if gravity is None else check_gravity(gravity)
+
+    def _estimate(self, view: DepthView) -> NDArray[np.float64]:
+        return estimate_direction(self.gravity_normals(view)).direction
 
     def _encode(
         self, view: DepthView, down: NDArray[np.float64], ground_m: float | None
@@ -219,14 +220,14 @@ def encode_hha(
     gravity: ArrayLike | None = None,
     device: str | torch.device | None = None,
 ) -> NDArray[np.uint8]:
-    """Encode one depth image to HHA: the one-shot form of `HHAEncoder`, which see.
+    """Encode one depth image to HHA.
 
     Args:
         depth_m: (H, W) floating point, metres; zero, negative, NaN, infinite: no depth.
         camera_matrix: (3, 3), pixel centres at whole numbers counted from 0.
-        missing: (H, W) bool, True where `depth_m` is in-painted.
-        gravity: (3,) known downward direction, or None to estimate it.
-        device: None for NumPy and OpenCV, or a torch device.
+        missing: as for `HHAEncoder.encode`, as is `gravity`.
+        gravity: see `missing`.
+        device: as for `HHAEncoder`.
 
     Returns:
         (H, W, 3) uint8: disparity, height, angle.

@@ -83,11 +83,6 @@ class GravityEstimate:
         return moved / np.linalg.norm(moved)
 
 
-def gravity_from_normals(normals: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Estimate the direction of gravity: `estimate_direction` from `CAMERA_DOWN` on."""
-    return estimate_direction(normals).direction
-
-
 def estimate_direction(
     normals: NDArray[np.floating],
     start: ArrayLike = CAMERA_DOWN,

@@ -122,9 +122,7 @@ def image_to_depth_m(
     encoding = message.encoding
     if encoding not in _DEPTH:
         raise UnknownEncodingError(
-            encoding,
-            f"depth encoding '{encoding}' came; wanted {', '.join(sorted(_DEPTH))}."
-            " Is the depth topic remapped to a colour image?",
+            encoding, f"depth encoding '{encoding}' came; wanted {', '.join(sorted(_DEPTH))}"
         )
     order = ">" if message.is_bigendian else "<"
     values = _rows(message, np.dtype(order + _DEPTH[encoding]), 1)[..., 0]

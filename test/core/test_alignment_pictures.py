@@ -233,9 +233,9 @@ def test_what_is_not_finite_is_not_drawn_and_what_is_far_away_is(value: float) -
     flow[:, 2, 2] = 1e30
     alignment_sheet(RGB, [dataclasses.replace(first, flow=flow)])
     flow[0, 0, 0] = after[0, 0, 0] = value
-    with pytest.raises(ValueError, match=r"flow is not finite \(RGBDFuse 1"):
+    with pytest.raises(ValueError, match=r"RGBDFuse 1.*offsets"):
         alignment_sheet(RGB, [*others, dataclasses.replace(first, flow=flow)])
-    with pytest.raises(ValueError, match=r"features are not finite \(RGBDFuse 1"):
+    with pytest.raises(ValueError, match=r"RGBDFuse 1.*features"):
         alignment_sheet(RGB, [dataclasses.replace(first, after=after)])
     with pytest.raises(ValueError, match="record_alignments"):
         alignment_sheet(RGB, [])

@@ -93,6 +93,7 @@ def test_a_frame_that_fails_is_status_1(tmp_path: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert "1 of 2 pairs labelled" in printed.out
     assert printed.err.count("not labelled: ") == 1
+    assert "name another topic with --rgb or --depth" in printed.err
 
 
 def test_depth_of_another_frame_is_doubted(

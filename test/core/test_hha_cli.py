@@ -125,40 +125,29 @@ def test_raw_zeros_and_the_depth_unit_are_minded(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("arguments", "message"),
     [
-        (["--fx", "30"], "together"),
-        (["--depth-unit", "0"], "0 < x"),
-        (["--gravity", "0", "0", "0"], "not zero"),
-        (["--jobs", "0"], "at least 1"),
-        (["--raw", "nowhere"], "no folder"),
-        (["--camera", "nowhere.yaml"], "nowhere.yaml"),
+        (["{folder}", "--out", "hha", "--fx", "30"], "together"),
+        (["{folder}", "--out", "hha", "--depth-unit", "0"], "0 < x"),
+        (["{folder}", "--out", "hha", "--gravity", "0", "0", "0"], "not zero"),
+        (["{folder}", "--out", "hha", "--jobs", "0"], "at least 1"),
+        (["{folder}", "--out", "hha", "--raw", "nowhere"], "no folder"),
+        (["{folder}", "--out", "hha", "--camera", "nowhere.yaml"], "nowhere.yaml"),
+        (["nowhere", "--out", "hha", *INTRINSICS], "no depth image"),
+        (["{folder}/empty", "--out", "hha", *INTRINSICS], "no depth image"),
+        (["{folder}", "--out", "{folder}/depth"], "itself"),
+        (["{folder}/depth/a.png", "--out", "{folder}/depth/a.png"], "itself"),
+        (["{folder}/twice", "--out", "hha", *INTRINSICS], "both become"),
     ],
 )
 def test_a_wrong_question_is_status_2(
-    folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["hha", str(folder), "--out", str(folder / "hha"), *options]) == 2
+    for name in ("empty", "twice"):
+        (folder / name).mkdir()
+    for suffix in ("png", "npy"):
+        (folder / "twice" / f"a.{suffix}").touch()
+    with pytest.raises(SystemExit) as wrong:
+        main(["hha", *(argument.format(folder=folder) for argument in arguments)])
+    assert wrong.value.code == 2
     assert message in capsys.readouterr().err
-
-
-def test_an_input_that_is_not_there_or_empty_is_status_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for source in (tmp_path / "nowhere", tmp_path):
-        assert main(["hha", str(source), "--out", str(tmp_path / "hha"), *INTRINSICS]) == 2
-    assert "no depth image" in capsys.readouterr().err
-
-
-def test_two_images_of_one_name_are_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    np.save(folder / "depth" / "a.npy", np.ones(SHAPE, np.float32))
-    assert main(["hha", str(folder), "--out", str(folder / "hha")]) == 2
-    assert "both become" in capsys.readouterr().err
-
-
-def test_the_input_is_never_written_over(folder: Path) -> None:
-    assert main(["hha", str(folder), "--out", str(folder / "depth")]) == 2
-    one = str(folder / "depth" / "a.png")
-    assert main(["hha", one, "--out", one]) == 2
