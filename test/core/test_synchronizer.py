@@ -136,18 +136,6 @@ def test_a_jump_counts_once_though_one_stream_comes_later(back_ms: int, lag_ms: 
     assert longest_gap(times) <= (700 * MS if back_ms < 1000 else abs(lag_ms) * MS + 2 * FRAME)
 
 
-def test_images_held_up_on_the_way_are_no_jump() -> None:
-    sync: Synchronizer[int] = Synchronizer(0)
-    images = []
-    for i in range(300):
-        # One in ten comes first; the nine before it are held up, and come in a burst.
-        held = (9 - i % 10) * FRAME + (0 if i % 10 == 9 else 300 * MS + i % 10 * MS)
-        images += [(i * FRAME, D, i * FRAME), (i * FRAME + held, C, i * FRAME)]
-    play(sync, images)
-    assert sync.counts["jumps"] == 0
-    assert sync.counts["pairs"] >= 30
-
-
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 900), min_size=60, max_size=60), st.sampled_from([10, 30]))
 def test_images_in_any_order_are_no_jump_while_time_goes_on(delays: list[int], rate: int) -> None:
