@@ -44,7 +44,7 @@ class BagJob:
         source: the recording, a file or a folder.
         out: the new bag; its suffix says which kind (see `check_out`).
         overwrite: whether a bag at `out` may be replaced.
-        asked: topics that are not to be found but given.
+        asked: topics that the user names.
         slop_s: the largest difference of the stamps of a pair.
         registration: as in `FrameSettings`.
         depth_scale: metres of one count of depth; None: by its encoding, or as librealsense's
@@ -54,7 +54,7 @@ class BagJob:
         outputs: of `OUTPUTS`.
 
     Raises:
-        AskedWrongly: a number that is none, or an unknown output.
+        AskedWrongly: a number out of range, or an unknown output.
     """
 
     source: Path
@@ -73,7 +73,7 @@ class BagJob:
             raise AskedWrongly(f"--slop is {self.slop_s}; it is a time in seconds, 0 or more")
         scale = self.depth_scale
         if scale is not None and not (math.isfinite(scale) and scale > 0):
-            raise AskedWrongly(f"--depth-scale is {scale}; it is the metres of a count, above 0")
+            raise AskedWrongly(f"--depth-scale is {scale}; it is the metres of one count, above 0")
         for name in self.outputs:
             if name not in OUTPUTS:
                 raise AskedWrongly(f"--outputs: {unknown_name('output', name, OUTPUTS)}")

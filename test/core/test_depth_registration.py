@@ -98,17 +98,7 @@ def test_one_shot_and_stream_differ_by_rounding_alone() -> None:
     assert found.flags.c_contiguous
 
 
-def test_one_camera_in_one_place_changes_nothing() -> None:
-    rng = np.random.default_rng(1)
-    depth = rng.uniform(0.5, 5, (480, 640)).astype(np.float32)
-    depth[rng.random(depth.shape) < 0.2] = 0
-    # Squares of 1.15 pixels round a centre cover no other centre.
-    matrix = np.array([[614.3, 0, 317.8], [0, 615.1, 243.2], [0, 0, 1]])
-    register = registration(matrix, matrix, Extrinsics.identity(), (480, 640), (480, 640))
-    np.testing.assert_allclose(register(depth), depth, rtol=1e-6)
-
-
-@pytest.mark.parametrize("pixels", [(4, 0), (-7, 0), (0, 3), (5, -2)])
+@pytest.mark.parametrize("pixels", [(0, 0), (4, 0), (-7, 0), (0, 3), (5, -2)])
 def test_a_plane_moves_by_whole_pixels(pixels: tuple[int, int]) -> None:
     # At 2 m, one pixel is 2 / 50 m.
     matrix = camera_matrix(50, (40, 60))
@@ -229,17 +219,6 @@ def test_cameras_turned_against_each_other_leave_no_cracks(roll: float, pitch: f
     depth = np.full((240, 240), 2.0, np.float32)
     found = registration(source, target, extrinsics, depth.shape, (100, 100))(depth)
     assert (found > 0).all()
-
-
-def test_what_is_behind_the_colour_camera_is_not_seen() -> None:
-    matrix = camera_matrix(50, (40, 60))
-    depth = np.full((40, 60), 1.0, np.float32)
-    depth[:, 30:] = 3.0
-    ahead = Extrinsics(np.eye(3), np.array([0, 0, -2.0]))
-    found = registration(matrix, matrix, ahead, depth.shape, depth.shape)(depth)
-    assert set(np.unique(found)) == {0, 1}  # the points at 3 m, 1 m ahead
-    round_about = Extrinsics(turned(0, 180, 0), np.zeros(3))
-    assert not registration(matrix, matrix, round_about, (40, 60), (40, 60))(depth).any()
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])

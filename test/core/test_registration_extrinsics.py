@@ -89,7 +89,7 @@ def test_what_is_no_transform_is_refused(rotation: Any, translation: Any, word: 
 
 @pytest.mark.parametrize(
     ("quaternion", "word"),
-    [((0, 0, 0, 0), "no length"), ((0, 0, 1), r"\(3,\)"), ("up", "x, y, z, w")],
+    [((0, 0, 0, 0), "length 0"), ((0, 0, 1), r"\(3,\)"), ("up", "x, y, z, w")],
 )
 def test_what_is_no_quaternion_is_refused(quaternion: Any, word: str) -> None:
     with pytest.raises(ValueError, match=word):
