@@ -98,9 +98,7 @@ def test_without_smoothing_each_frame_is_one_shot_to_the_last_level() -> None:
         np.testing.assert_array_equal(frame.gravity, estimate_gravity(depth, MATRIX))
 
 
-def test_a_stream_begins_as_one_shot_but_for_the_lowest_points_and_stays_near_that() -> (
-    None
-):
+def test_a_stream_begins_as_one_shot_but_for_the_lowest_points_and_stays_near_that() -> None:
     depth, stream = room(), HHAStream()
     frames = [stream.encode(depth, CAMERA, stamp_s=12 + k * STEP_S) for k in range(40)]
     first, last = frames[0], frames[-1]
