@@ -23,13 +23,13 @@ TIME_CONSTANT_S = 0.5
 """A gyroscope's error of 1 degree per second then costs 0.5 degree."""
 
 STALE_AFTER_S = 1.0
-"""Without a usable reading for so long, nothing is known; such a gap also starts the filter anew.
+"""After this long without a usable reading nothing is known, and the filter starts again.
 
 Image stamps farther than this from all readings are of another clock.
 """
 
 _TOLERANCE = 0.2
-"""Readings off by this share of standard gravity or more tell of other accelerations."""
+"""A reading that differs from standard gravity by this share or more is disturbed."""
 
 _REORDERED_S = 0.1
 """A stamp that goes back by less is a late message; by more, it is a clock that jumped."""

@@ -133,7 +133,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
 
     Raises:
         AskedWrongly: another option would do; the message names it.
-        BagError: the recording cannot be read, or none of its frames be labelled. Nothing is
+        BagError: the recording cannot be read, or none of its frames can be labelled. Nothing is
             written then.
     """
     watch = watch or Watch()

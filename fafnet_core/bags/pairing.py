@@ -1,7 +1,7 @@
 """Which colour image goes with which depth image, told before anything is labelled.
 
-The pairs are those of the node's synchroniser, fed in order of the stamps: a bag knows what is
-still to come, so images that were recorded late lose nothing.
+The pairs are those of the node's synchroniser, fed in order of the stamps: in a bag all stamps are
+known, so an image that was recorded late still finds its partner.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One way to read every bag: ROS 1 `.bag`, ROS 2 `.mcap`, `.db3` and folders of them.
 
 Messages come as stored bytes; only those that labelling needs are decoded, all as messages of
-ROS 2 Jazzy (sensor_msgs are the same bytes in every distribution since Foxy). So types that nobody
-here knows do not matter.
+ROS 2 Jazzy (sensor_msgs are the same bytes in every distribution since Foxy). Unknown types do not
+matter.
 """
 
 from __future__ import annotations

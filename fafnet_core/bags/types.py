@@ -10,5 +10,5 @@ from rosbags.typesys.store import Typestore
 
 @cache
 def jazzy() -> Typestore:
-    """Return Jazzy's types, made once: nobody adds any. sensor_msgs are the same since Foxy."""
+    """Return Jazzy's types, made once; add none. sensor_msgs are the same since Foxy."""
     return get_typestore(Stores.ROS2_JAZZY)

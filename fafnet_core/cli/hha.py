@@ -124,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(", ".join(f"{count} {what}" for what, count in counts.items()))
         if skipped:
-            print("skipped: there already, maybe made with other options; --force makes them anew")
+            print("skipped: there already, maybe with other options; --force converts them again")
     return 1 if failed else 0
 
 

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     # Before Python 3.14 argparse takes -1.2e-04, as calibrations have it, for an option.
     parser._negative_number_matcher = _NEGATIVE
     group = parser.add_argument_group(
-        "recordings", "what a recording does not tell by itself, or is to be otherwise"
+        "recordings", "what a recording does not say by itself, or what replaces it"
     )
     for option, what in (
         ("--rgb", "colour images"),

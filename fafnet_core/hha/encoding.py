@@ -34,9 +34,7 @@ NO_DEPTH = (0, 0, 0)
 
 
 class HHAEncoder:
-    """Encodes depth images of one camera; holds what depends on nothing else.
-
-    It keeps no state between frames.
+    """Encodes depth images of one camera; it keeps tables of the camera, and nothing of a frame.
 
     Args:
         camera: of the depth images.
@@ -69,9 +67,9 @@ class HHAEncoder:
 
         Args:
             depth_m: (H, W) floating point, metres along the optical axis. Zero, negative, NaN and
-                infinite mean no depth: such pixels become `NO_DEPTH` and take part in nothing.
+                infinite mean no depth: such pixels become `NO_DEPTH` and affect no other pixel.
             missing: (H, W) bool, True where the sensor saw nothing and `depth_m` is in-painted;
-                these pixels only stay out of the fits of normals.
+                these pixels are not used to fit normals.
             gravity: (3,) known downward direction in the camera's optical frame (x right, y down,
                 z forward), of any length but zero; estimated from the depth if None.
 
@@ -123,7 +121,7 @@ class HHAEncoder:
         """
         return self._estimate(self.view(depth_m, missing))
 
-    # The steps of `encode`, for `HHAStream`, which has something to add between them.
+    # The steps of `encode`, for `HHAStream`.
 
     def view(self, depth_m: ArrayLike, missing: ArrayLike | None) -> DepthView:
         """Check a depth image and sort it; arguments and errors as `encode`."""
@@ -141,10 +139,7 @@ class HHAEncoder:
     def gravity_normals(
         self, view: DepthView, window: Window = GRAVITY_WINDOW
     ) -> NDArray[np.float32]:
-        """Return the unit normals (3, N) that gravity is estimated from, zero where there is none.
-
-        One for each window.
-        """
+        """Return the unit normals (3, N) that gravity is estimated from, zero where none is."""
         way, rays = self._way, self._rays.every(window.stride)
         full = None if view.has_holes else self._full_moments(window)
         strips = normals_by_strip(view, full, rays, window, way)

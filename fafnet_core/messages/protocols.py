@@ -1,4 +1,4 @@
-"""What a message has to have: the fields of `sensor_msgs`, whoever made the class.
+"""The fields that a message needs: those of `sensor_msgs`, whatever its class.
 
 rclpy's classes and those of rosbags both fit. `data` is bytes in any form that NumPy can look at
 without copying.
