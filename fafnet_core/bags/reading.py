@@ -11,6 +11,7 @@ import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,10 +19,11 @@ from typing import Any
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader as Ros2Reader
+from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
 
 from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.paths import METADATA
-from fafnet_core.bags.types import jazzy
 
 _REMEDIES = {
     ".bag": "`rosbag reindex` mends a ROS 1 bag whose recording was interrupted",
@@ -210,6 +212,12 @@ class Bag:
             self.path.suffix, "bags are .mcap, .db3, .bag, or a folder of ROS 2's"
         )
         return _FOLDER_REMEDY if self.path.is_dir() else known
+
+
+@cache
+def jazzy() -> Typestore:
+    """Return the types of ROS 2 Jazzy, made once; add none."""
+    return get_typestore(Stores.ROS2_JAZZY)
 
 
 def without_depth_units(data: bytes, kind: str) -> bytes:

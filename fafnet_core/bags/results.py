@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.bags.reading import jazzy
 from fafnet_core.bags.streams import IMAGE, OUR_PREFIX
-from fafnet_core.bags.types import jazzy
 from fafnet_core.bags.writing import BagWriter
 from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import overlay

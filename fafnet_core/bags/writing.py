@@ -33,8 +33,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 
 from fafnet_core.bags.conversion import Ros1Conversion
 from fafnet_core.bags.errors import BagError, one_line
-from fafnet_core.bags.reading import Bag, Stored
-from fafnet_core.bags.types import jazzy
+from fafnet_core.bags.reading import Bag, Stored, jazzy
 
 _VERSION = 8
 """Of the metadata: what Humble reads as well as every newer distribution."""

@@ -2,7 +2,7 @@
 
 Each hole is filled along the image's rows, from both of its sides. Where both sides are of one
 surface, inverse depth is interpolated, which is exact for a plane. Where they are not, the farther
-side is taken: such a hole is the shadow of an object, on what is behind it, where the depth camera's
+side is taken: such a hole is an object's shadow on what is behind it, where the depth camera's
 projector does not reach or its second lens does not see. A hole with depth on one side of its row
 only, as at the image's border, gets the nearest depth.
 """

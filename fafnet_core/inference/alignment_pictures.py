@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fafnet_core.inference.alignment import Alignment, FloatMap
 from fafnet_core.inference.pictures import Picture, strip, write
+from fafnet_core.resampling import resized_image
 
 _PANEL_WIDTH = 320
 _COLUMN = _PANEL_WIDTH + 4
@@ -129,7 +130,7 @@ def colour_features(maps: Sequence[FloatMap]) -> list[Picture]:
 def _row(rgb: Picture, alignment: Alignment) -> Picture:
     """Draw one FAM under its title."""
     panel = _Panel.of(rgb, alignment)
-    image = panel.image(rgb)
+    image = resized_image(rgb, panel.size[::-1])
     flow = panel.of_map(np.moveaxis(alignment.flow, 0, -1))
     length = _usual_length(alignment.flow)
     factor = _arrow_factor(length * panel.scale)
@@ -175,11 +176,6 @@ class _Panel:
         size = _PANEL_WIDTH, max(1, round(height * scale))
         _, rows, columns = alignment.target.shape
         return cls(size, scale, alignment.place.stride, (rows, columns))
-
-    def image(self, rgb: Picture) -> Picture:
-        """Bring an image to the panel's size."""
-        how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
-        return cv2.resize(rgb, self.size, interpolation=how).astype(np.uint8, copy=False)
 
     def of_map(self, values: NDArray[Any]) -> NDArray[Any]:
         """Lay a map (h, w) or (h, w, channels up to 4) where it belongs on the image.

@@ -145,11 +145,7 @@ def counts_to_depth_m(
 
 
 def check_scale(depth_scale: float | None) -> None:
-    """Refuse a depth scale that is not a number above zero.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """Raise ValueError unless a depth scale is a number above zero, or None."""
     if depth_scale is not None and not (math.isfinite(depth_scale) and depth_scale > 0):
         raise ValueError(
             f"depth_scale is {depth_scale:g}; it is the metres of one count, 0.001 for millimetres"
