@@ -167,19 +167,17 @@ def _named(
 ) -> ImageTopic | None:
     if name is None:
         return None
-    suffixes = ("", "/compressedDepth", "/compressed")
-    for full in (name.rstrip("/") + suffix for suffix in suffixes):
-        for image in images:
-            if image.name == full:
-                return image
+    known = {image.name: image for image in images}
+    for suffix in ("", "/compressedDepth", "/compressed"):
+        if found := known.get(name.rstrip("/") + suffix):
+            return found
     if name in bag.counts():
         raise AskedWrongly(
             f"{option} {name}: no image topic, or one without messages or of two types"
         )
-    known = [image.name for image in images]
-    raise AskedWrongly(
-        f"{option}: {unknown_name('topic', name, known)}" if known else "the bag has no images"
-    )
+    if not known:
+        raise AskedWrongly("the bag has no images")
+    raise AskedWrongly(f"{option}: {unknown_name('topic', name, known)}")
 
 
 def _choose_rgb(
@@ -255,7 +253,7 @@ def _info_of(bag: Bag, image: ImageTopic, infos: Sequence[str]) -> str | None:
     fitting = []
     for name in infos:
         info = bag.first(name)
-        same_size = image.size is None or (info.height, info.width) == image.size
+        same_size = image.size in (None, (info.height, info.width))
         if info.header.frame_id == image.frame_id and same_size:
             fitting.append(name)
     return fitting[0] if len(fitting) == 1 else None
