@@ -23,13 +23,13 @@ TIME_CONSTANT_S = 0.5
 """A gyroscope's error of 1 degree per second then costs 0.5 degree."""
 
 STALE_AFTER_S = 1.0
-"""Without a usable reading for so long, nothing is known; such a gap also starts the filter anew.
+"""After this long without a usable reading nothing is known, and the filter starts again.
 
 Image stamps farther than this from all readings are of another clock.
 """
 
 _TOLERANCE = 0.2
-"""Readings off by this share of standard gravity or more tell of other accelerations."""
+"""A reading that differs from standard gravity by this share or more is disturbed."""
 
 _REORDERED_S = 0.1
 """A stamp that goes back by less is a late message; by more, it is a clock that jumped."""
@@ -106,7 +106,9 @@ class GravityFilter:
             self._used_ns = received_ns
         else:
             self._up = (kept * x, kept * y, kept * z)
-        self._remember(stamp_ns)
+        self._history.append((stamp_ns, self._up))
+        while stamp_ns - self._history[0][0] > _HISTORY_S * 1e9:
+            self._history.popleft()
         return reading
 
     def down(self, stamp_ns: int, now_ns: int) -> NDArray[np.float64] | None:
@@ -134,11 +136,6 @@ class GravityFilter:
             self.reset()
             return _FIRST_S
         return elapsed_s
-
-    def _remember(self, stamp_ns: int) -> None:
-        self._history.append((stamp_ns, self._up))
-        while stamp_ns - self._history[0][0] > _HISTORY_S * 1e9:
-            self._history.popleft()
 
     def _at(self, stamp_ns: int) -> Vector:
         reach = int(STALE_AFTER_S * 1e9)

@@ -99,7 +99,7 @@ class Camera:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """The camera matrix (3, 3), made anew."""
+        """The camera matrix (3, 3), a new array."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
 
     def scaled(self, size: Size, factor: float | None = None) -> Camera:

@@ -16,7 +16,7 @@ from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from fafnet_core.bags.errors import BagError
+from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.reading import RENAMED, without_depth_units
 
 Convert = Callable[[bytes], "bytes | memoryview"]
@@ -45,7 +45,7 @@ class Ros1Conversion:
             try:
                 self._known[key] = self._make(connection)
             except Exception as error:  # whatever a definition can have wrong
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = one_line(error)
                 raise BagError(f"{connection.msgtype} cannot be converted: {reason}") from error
         return self._known[key]
 

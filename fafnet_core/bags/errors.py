@@ -20,3 +20,8 @@ def need_rosbags() -> None:
             "bags are read and written with the library rosbags, which is not installed here:"
             " pip install 'rosbags>=0.11,<0.12'"
         ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of a library's error in one line; its type where it has none."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

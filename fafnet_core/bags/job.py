@@ -20,6 +20,7 @@ from fafnet_core.bags.reading import Bag
 from fafnet_core.bags.streams import OUR_PREFIX, AskedTopics, Streams, find_streams
 from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.watch import Watch
+from fafnet_core.bags.writing import written_bag
 from fafnet_core.camera import Size
 from fafnet_core.datasets.frames import CameraFile
 from fafnet_core.frame import RgbdFrame
@@ -43,7 +44,7 @@ class BagJob:
         source: the recording, a file or a folder.
         out: the new bag; its suffix says which kind (see `check_out`).
         overwrite: whether a bag at `out` may be replaced.
-        asked: topics that are not to be found but given.
+        asked: topics that the user names.
         slop_s: the largest difference of the stamps of a pair.
         registration: as in `FrameSettings`.
         depth_scale: metres of one count of depth; None: by its encoding, or as librealsense's
@@ -53,7 +54,7 @@ class BagJob:
         outputs: of `OUTPUTS`.
 
     Raises:
-        AskedWrongly: a number that is none, or an unknown output.
+        AskedWrongly: a number out of range, or an unknown output.
     """
 
     source: Path
@@ -72,7 +73,7 @@ class BagJob:
             raise AskedWrongly(f"--slop is {self.slop_s}; it is a time in seconds, 0 or more")
         scale = self.depth_scale
         if scale is not None and not (math.isfinite(scale) and scale > 0):
-            raise AskedWrongly(f"--depth-scale is {scale}; it is the metres of a count, above 0")
+            raise AskedWrongly(f"--depth-scale is {scale}; it is the metres of one count, above 0")
         for name in self.outputs:
             if name not in OUTPUTS:
                 raise AskedWrongly(f"--outputs: {unknown_name('output', name, OUTPUTS)}")
@@ -132,7 +133,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
 
     Raises:
         AskedWrongly: another option would do; the message names it.
-        BagError: the recording cannot be read, or none of its frames be labelled. Nothing is
+        BagError: the recording cannot be read, or none of its frames can be labelled. Nothing is
             written then.
     """
     watch = watch or Watch()
@@ -145,51 +146,42 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
         pairs = find_pairs(
             bag, streams, job.slop_s, lambda messages: watch.reading(messages, images)
         )
-        extrinsics = BagExtrinsics(bag, streams, job.depth_to_color)
-        builder = FrameBuilder(_frame_settings(job, bag, streams))
+        frame_of = _frame_of(job, bag, streams)
         segmenter = load()
         watch.begins(streams, pairs)
-        tally = _write(job, bag, streams, pairs, (builder, extrinsics, segmenter), watch)
+        from fafnet_core.bags.labelling import Labelling  # imports PyTorch
+
+        with written_bag(job.out, bag) as writer:
+            labelling = Labelling(bag, streams, pairs, frame_of, segmenter, writer, job.outputs)
+            tally = labelling.run(watch.frame)
+            if not tally.labelled:
+                reason, count = tally.failed.most_common(1)[0]
+                raise BagError(f"no frame could be labelled, {count} of them because: {reason}")
     return BagReport(
         streams, pairs, tally, segmenter.device, segmenter.precision, segmenter.input_size
     )
 
 
-def _write(
-    job: BagJob,
-    bag: Bag,
-    streams: Streams,
-    pairs: Pairs,
-    parts: tuple[FrameBuilder, BagExtrinsics, Segmenter],
-    watch: Watch,
-) -> Tally:
-    from fafnet_core.bags.labelling import Labelling
-    from fafnet_core.bags.results import Results
-    from fafnet_core.bags.writing import written_bag
-
-    def check_frame(frame: RgbdFrame) -> None:
-        if job.camera is not None:
-            job.camera.camera(frame.rgb, Path(streams.rgb.name))
-
-    with written_bag(job.out, bag) as writer:
-        results = Results(writer, job.outputs, parts[2].label_set, bag.begin_ns)
-        tally = Labelling(bag, streams, pairs, *parts, check_frame).run(
-            writer, results, watch.frame
-        )
-        if not tally.labelled:
-            reason, count = tally.failed.most_common(1)[0]
-            raise BagError(f"no frame could be labelled, {count} of them because: {reason}")
-    return tally
-
-
-def _frame_settings(job: BagJob, bag: Bag, streams: Streams) -> FrameSettings:
+def _frame_of(job: BagJob, bag: Bag, streams: Streams) -> Callable[[Any, Any, Any, Any], RgbdFrame]:
+    """Return what makes a frame of two images and their camera_infos, or raises ValueError."""
     camera = job.camera
-    return FrameSettings(
-        rectified="rect" in streams.rgb.words,
-        camera_matrix=(camera.fx, camera.fy, camera.cx, camera.cy) if camera else (),
-        depth_scale=job.depth_scale or _recorder_scale(bag, streams.depth.name),
-        registration=job.registration,
+    extrinsics = BagExtrinsics(bag, streams, job.depth_to_color)
+    builder = FrameBuilder(
+        FrameSettings(
+            rectified="rect" in streams.rgb.words,
+            camera_matrix=(camera.fx, camera.fy, camera.cx, camera.cy) if camera else (),
+            depth_scale=job.depth_scale or _recorder_scale(bag, streams.depth.name),
+            registration=job.registration,
+        )
     )
+
+    def build(colour: Any, depth: Any, colour_info: Any, depth_info: Any) -> RgbdFrame:
+        frame = builder.build(colour, depth, colour_info, depth_info, extrinsics)
+        if camera is not None:
+            camera.camera(frame.rgb, Path(streams.rgb.name))  # refuses another size
+        return frame
+
+    return build
 
 
 def _recorder_scale(bag: Bag, depth_topic: str) -> float | None:

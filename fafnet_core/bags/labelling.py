@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fafnet_core.bags.errors import BagError
-from fafnet_core.bags.pairing import Key, Pairs
-from fafnet_core.bags.reading import Bag, Stored
+from fafnet_core.bags.pairing import Pairs
+from fafnet_core.bags.reading import Bag, Key, Stored
 from fafnet_core.bags.results import Results
 from fafnet_core.bags.streams import Streams
-from fafnet_core.bags.transforms import BagExtrinsics
 from fafnet_core.bags.writing import BagWriter
 from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import Segmenter
@@ -31,7 +30,7 @@ from fafnet_core.messages.errors import (
     OtherSizeError,
     TwoCamerasInOneFrame,
 )
-from fafnet_core.messages.frames import FrameBuilder
+from fafnet_core.messages.images import UnknownEncodingError
 
 _REMEDIES: dict[type, str] = {
     NoCameraInfoError: "name its topic with --rgb-info, or give --camera",
@@ -41,6 +40,7 @@ _REMEDIES: dict[type, str] = {
     MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color",
     TwoCamerasInOneFrame: "if they are apart, give --depth-to-color",
     ForeignCameraInfo: "name depth's own camera_info with --depth-info",
+    UnknownEncodingError: "name another topic with --rgb or --depth",
 }
 
 
@@ -74,6 +74,15 @@ class Tally:
     reasons: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
+    def add(self, frame: RgbdFrame, found: Segmentation) -> None:
+        """Count a frame that was labelled."""
+        self.labelled += 1
+        self.registered += frame.was_registered
+        if frame.doubt:
+            self.doubts[worded(frame.doubt)] += 1
+        for stage, took in {**frame.seconds, **found.seconds}.items():
+            self.seconds.setdefault(stage, []).append(took)
+
     def median_ms(self) -> dict[str, float]:
         """The median of each stage in milliseconds."""
         return {stage: 1e3 * statistics.median(took) for stage, took in self.seconds.items()}
@@ -86,10 +95,10 @@ class Labelling:
         bag: an open bag.
         streams: its topics.
         pairs: what goes together.
-        builder: makes frames of messages.
-        extrinsics: the transform from depth to colour, where the bag has it.
+        frame_of: makes a frame of two images and their camera_infos, or raises ValueError.
         segmenter: labels frames.
-        check_frame: raises ValueError for a frame that is not to be labelled.
+        writer: of the new bag.
+        outputs: as for `Results`.
     """
 
     def __init__(
@@ -97,36 +106,29 @@ class Labelling:
         bag: Bag,
         streams: Streams,
         pairs: Pairs,
-        builder: FrameBuilder,
-        extrinsics: BagExtrinsics,
+        frame_of: Callable[[Any, Any, Any, Any], RgbdFrame],
         segmenter: Segmenter,
-        check_frame: Callable[[RgbdFrame], None] = lambda frame: None,
+        writer: BagWriter,
+        outputs: Sequence[str],
     ) -> None:
         self._bag = bag
         self._streams = streams
         self._depth_of = pairs.depth_of
         self._wanted = set(pairs.depth_of.values())
-        self._builder = builder
-        self._extrinsics = extrinsics
+        self._frame_of = frame_of
         self._segmenter = segmenter.following()
-        self._check_frame = check_frame
+        self._writer = writer
+        self._results = Results(writer, outputs, segmenter.label_set, bag.begin_ns)
         self._depths: dict[Key, Stored] = {}
         self._infos: dict[str, CameraInfos[Any]] = {
             topic: CameraInfos() for topic in (streams.rgb_info, streams.depth_info) if topic
         }
         self._tally = Tally()
 
-    def run(
-        self,
-        writer: BagWriter,
-        results: Results,
-        on_frame: Callable[[str | None], None] = lambda failure: None,
-    ) -> Tally:
+    def run(self, on_frame: Callable[[str | None], None]) -> Tally:
         """Write the whole recording and its labels.
 
         Args:
-            writer: of the new bag.
-            results: writes our topics to it.
             on_frame: called after each pair, with what failed the first time it does, else None.
 
         Raises:
@@ -137,11 +139,14 @@ class Labelling:
         waiting: deque[tuple[Stored, Key | None]] = deque()
         for stored in self._bag.messages():
             waiting.append((stored, self._receive(stored)))
-            while waiting and self._is_ready(waiting[0][1]):
-                self._write_on(*waiting.popleft(), writer, results, on_frame)
+            while waiting and (waiting[0][1] is None or waiting[0][1] in self._depths):
+                kept, depth = waiting.popleft()
+                self._keep(kept)
+                if depth is not None:
+                    on_frame(self._label(kept, self._depths.pop(depth)))
         if waiting:
             raise BagError(f"{self._bag.path} changed while it was read: is it being recorded?")
-        self._tally.reasons = dict(writer.left_out)
+        self._tally.reasons = dict(self._writer.left_out)
         return self._tally
 
     def _receive(self, stored: Stored) -> Key | None:
@@ -149,65 +154,36 @@ class Labelling:
         if stored.topic in self._infos:
             self._infos[stored.topic].add(self._bag.decode(stored))
         elif stored.topic == self._streams.depth.name:
-            key = self._key(stored)
+            key = self._bag.key(stored)
             if key in self._wanted:
                 self._depths[key] = stored
         elif stored.topic == self._streams.rgb.name:
-            return self._depth_of.pop(self._key(stored), None)
+            return self._depth_of.pop(self._bag.key(stored), None)
         return None
 
-    def _key(self, stored: Stored) -> Key:
-        return self._bag.stamp_ns(stored), stored.time
-
-    def _is_ready(self, depth: Key | None) -> bool:
-        return depth is None or depth in self._depths
-
-    def _write_on(
-        self,
-        stored: Stored,
-        depth: Key | None,
-        writer: BagWriter,
-        results: Results,
-        on_frame: Callable[[str | None], None],
-    ) -> None:
-        if writer.keep(stored):
+    def _keep(self, stored: Stored) -> None:
+        if self._writer.keep(stored):
             self._tally.kept += 1
         else:
             self._tally.left_out[stored.topic] += 1
-        if depth is None:
-            return
-        failure = None
+
+    def _label(self, stored: Stored, stored_depth: Stored) -> str | None:
+        """Label a pair; return what failed if it is the first to fail so."""
         try:
-            self._label(stored, self._depths.pop(depth), results)
+            colour, depth = self._bag.decode(stored), self._bag.decode(stored_depth)
+            topics = (self._streams.rgb_info, self._streams.depth_info)
+            infos = (
+                topic and self._infos[topic].of(image.header)
+                for topic, image in zip(topics, (colour, depth), strict=True)
+            )
+            # The bag's record time where the header has no stamp.
+            stamp_ns = self._bag.stamp_ns(stored)
+            frame = replace(self._frame_of(colour, depth, *infos), stamp_ns=stamp_ns)
+            found = self._segmenter.segment_frame(frame)
         except ValueError as error:
             reason = worded(error)
-            failure = None if reason in self._tally.failed else reason
             self._tally.failed[reason] += 1
-        on_frame(failure)
-
-    def _label(self, stored: Stored, stored_depth: Stored, results: Results) -> None:
-        colour, depth = self._bag.decode(stored), self._bag.decode(stored_depth)
-        frame = self._builder.build(
-            colour,
-            depth,
-            self._info(self._streams.rgb_info, colour.header),
-            self._info(self._streams.depth_info, depth.header),
-            self._extrinsics,
-        )
-        self._check_frame(frame)
-        # The bag's record time where the header has no stamp.
-        frame = replace(frame, stamp_ns=self._bag.stamp_ns(stored))
-        found = self._segmenter.segment_frame(frame)
-        results.write(frame, found, colour.header, stored.time)
-        self._count(frame, found)
-
-    def _info(self, topic: str | None, header: Any) -> Any:
-        return None if topic is None else self._infos[topic].of(header)
-
-    def _count(self, frame: RgbdFrame, found: Segmentation) -> None:
-        self._tally.labelled += 1
-        self._tally.registered += frame.was_registered
-        if frame.doubt:
-            self._tally.doubts[worded(frame.doubt)] += 1
-        for stage, took in {**frame.seconds, **found.seconds}.items():
-            self._tally.seconds.setdefault(stage, []).append(took)
+            return reason if self._tally.failed[reason] == 1 else None
+        self._results.write(frame, found, colour.header, stored.time)
+        self._tally.add(frame, found)
+        return None

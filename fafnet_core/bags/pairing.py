@@ -1,7 +1,7 @@
 """Which colour image goes with which depth image, told before anything is labelled.
 
-The pairs are those of the node's synchroniser, fed in order of the stamps: a bag knows what is
-still to come, so images that were recorded late lose nothing.
+The pairs are those of the node's synchroniser, fed in order of the stamps: in a bag all stamps are
+known, so an image that was recorded late still finds its partner.
 """
 
 from __future__ import annotations
@@ -14,12 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fafnet_core.bags.errors import AskedWrongly
-from fafnet_core.bags.reading import Bag, Stored
+from fafnet_core.bags.reading import Bag, Key, Stored
 from fafnet_core.bags.streams import Streams
 from fafnet_core.messages.synchronizer import Stream, Synchronizer
-
-Key = tuple[int, int]
-"""An image by its stamp and its record time, nanoseconds."""
 
 _JUMP_NS = 1_000_000_000
 """A stamp this far behind its stream's newest begins a new part: a clock that was set back."""
@@ -65,7 +62,7 @@ def find_pairs(
     """
     keys: dict[str, list[Key]] = {streams.rgb.name: [], streams.depth.name: []}
     for stored in watch(bag.messages(list(keys))):
-        keys[stored.topic].append((bag.stamp_ns(stored), stored.time))
+        keys[stored.topic].append(bag.key(stored))
     return pair(keys[streams.rgb.name], keys[streams.depth.name], round(slop_s * 1e9))
 
 
@@ -90,11 +87,8 @@ def pair(colour: Sequence[Key], depth: Sequence[Key], slop_ns: int) -> Pairs:
     gaps = _gaps(colour, depth)
     if not depth_of:
         raise AskedWrongly(_apart(gaps, slop_ns))
-    hint = None
-    if unmatched[0] > len(colour) / 2:
-        hint = (
-            f"{unmatched[0]} of {len(colour)} colour images have no depth: {_apart(gaps, slop_ns)}"
-        )
+    alone = f"{unmatched[0]} of {len(colour)} colour images have no depth"
+    hint = f"{alone}: {_apart(gaps, slop_ns)}" if unmatched[0] > len(colour) / 2 else None
     return Pairs(depth_of, *unmatched, tuple(offsets), hint)
 
 

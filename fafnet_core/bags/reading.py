@@ -1,8 +1,8 @@
 """One way to read every bag: ROS 1 `.bag`, ROS 2 `.mcap`, `.db3` and folders of them.
 
 Messages come as stored bytes; only those that labelling needs are decoded, all as messages of
-ROS 2 Jazzy (sensor_msgs are the same bytes in every distribution since Foxy). So types that nobody
-here knows do not matter.
+ROS 2 Jazzy (sensor_msgs are the same bytes in every distribution since Foxy). Unknown types do not
+matter.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,10 +19,11 @@ from typing import Any
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader as Ros2Reader
+from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
 
-from fafnet_core.bags.errors import BagError
+from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.paths import METADATA
-from fafnet_core.bags.types import jazzy
 
 _REMEDIES = {
     ".bag": "`rosbag reindex` mends a ROS 1 bag whose recording was interrupted",
@@ -40,6 +42,10 @@ _STAMPED = (
     "sensor_msgs/msg/CompressedImage",
     "sensor_msgs/msg/CameraInfo",
 )
+
+
+Key = tuple[int, int]
+"""An image by its stamp and its record time, nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class Bag:
                 data = self._types.ros1_to_cdr(without_depth_units(stored.data, kind), kind)
             return self._types.deserialize_cdr(data, kind)
         except Exception as error:
-            raise BagError(f"a message of {stored.topic} is damaged: {_line(error)}") from error
+            raise BagError(f"a message of {stored.topic} is damaged: {one_line(error)}") from error
 
     def stamp_ns(self, stored: Stored) -> int:
         """Return the header's stamp, or where that is 0 or missing, the record time.
@@ -181,6 +187,10 @@ class Bag:
         seconds, nanoseconds = struct.unpack_from(">iI" if big else "<iI", stored.data, 4)
         return seconds * 1_000_000_000 + nanoseconds or stored.time
 
+    def key(self, stored: Stored) -> Key:
+        """Return the stamp and the record time of an image."""
+        return self.stamp_ns(stored), stored.time
+
     @contextmanager
     def _one_line(self) -> Iterator[None]:
         try:
@@ -188,12 +198,12 @@ class Bag:
         except (BagError, GeneratorExit, KeyboardInterrupt):
             raise
         except FileNotFoundError as error:
-            raise BagError(f"{self.path}: {_line(error)}; {self._remedy()}") from error
+            raise BagError(f"{self.path}: {one_line(error)}; {self._remedy()}") from error
         except PermissionError:
             raise
         except Exception as error:
             raise BagError(
-                f"{self.path} cannot be read ({_line(error)}): it is cut short, damaged or no"
+                f"{self.path} cannot be read ({one_line(error)}): it is cut short, damaged or no"
                 f" bag; {self._remedy()}"
             ) from error
 
@@ -202,6 +212,12 @@ class Bag:
             self.path.suffix, "bags are .mcap, .db3, .bag, or a folder of ROS 2's"
         )
         return _FOLDER_REMEDY if self.path.is_dir() else known
+
+
+@cache
+def jazzy() -> Typestore:
+    """Return the types of ROS 2 Jazzy, made once; add none."""
+    return get_typestore(Stores.ROS2_JAZZY)
 
 
 def without_depth_units(data: bytes, kind: str) -> bytes:
@@ -217,8 +233,3 @@ def without_depth_units(data: bytes, kind: str) -> bytes:
     (length,) = struct.unpack_from("<I", data, place)
     end = place + 4 + length
     return data[:end] if len(data) == end + 4 else data
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return text or type(error).__name__

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.bags.reading import jazzy
 from fafnet_core.bags.streams import IMAGE, OUR_PREFIX
-from fafnet_core.bags.types import jazzy
 from fafnet_core.bags.writing import BagWriter
 from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import overlay
@@ -55,18 +55,16 @@ class Results:
         """Write the images of a frame under the colour image's own header and record time."""
         for name in self._outputs:
             encoding, picture = _IMAGES[name]
-            message = self._image(picture(frame, found), encoding, header)
+            array = picture(frame, found)
+            stored = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            height, width = array.shape[:2]
+            message = self._types[IMAGE](
+                header=header,
+                height=height,
+                width=width,
+                encoding=encoding,
+                is_bigendian=0,
+                step=stored.nbytes // height,
+                data=stored.reshape(-1).view(np.uint8),
+            )
             self._writer.write(f"{OUR_PREFIX}{name}", time, message)
-
-    def _image(self, array: NDArray[Any], encoding: str, header: Any) -> object:
-        height, width = array.shape[:2]
-        stored = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        return self._types[IMAGE](
-            header=header,
-            height=height,
-            width=width,
-            encoding=encoding,
-            is_bigendian=0,
-            step=stored.nbytes // height,
-            data=stored.reshape(-1).view(np.uint8),
-        )

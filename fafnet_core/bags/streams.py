@@ -1,7 +1,7 @@
 """Which topics of a bag are the colour and the depth camera.
 
-What an image holds decides (its encoding, size and frame id, by the first message of its topic),
-names only where several would do. Where the best two are equally good, nobody guesses.
+What an image holds decides (its encoding, size and frame id, by the first message of its topic);
+names decide only between several that fit. Where the best two are equally good, the user chooses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OUR_PREFIX = "/fafnet/"
 
 _DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 _GREY_ENCODINGS = ("mono8", "8UC1", "mono16")
-# No pictures of a room, or no depth, whatever their encoding says.
+# Neither colour nor depth, even if their encoding says so.
 _OTHER_THINGS = {
     *("ir", "ir2", "infra", "infra1", "infra2", "infrared", "fisheye", "amplitude", "intensity"),
     *("confidence", "disparity", "label", "labels", "mask", "semantic", "segmentation", "heatmap"),
@@ -167,19 +167,17 @@ def _named(
 ) -> ImageTopic | None:
     if name is None:
         return None
-    suffixes = ("", "/compressedDepth", "/compressed")
-    for full in (name.rstrip("/") + suffix for suffix in suffixes):
-        for image in images:
-            if image.name == full:
-                return image
+    known = {image.name: image for image in images}
+    for suffix in ("", "/compressedDepth", "/compressed"):
+        if found := known.get(name.rstrip("/") + suffix):
+            return found
     if name in bag.counts():
         raise AskedWrongly(
             f"{option} {name}: no image topic, or one without messages or of two types"
         )
-    known = [image.name for image in images]
-    raise AskedWrongly(
-        f"{option}: {unknown_name('topic', name, known)}" if known else "the bag has no images"
-    )
+    if not known:
+        raise AskedWrongly("the bag has no images")
+    raise AskedWrongly(f"{option}: {unknown_name('topic', name, known)}")
 
 
 def _choose_rgb(
@@ -238,7 +236,7 @@ def _best(
 
 
 def _info_names(image: ImageTopic) -> list[str]:
-    """Return where a camera_info stands beside an image: beside it, or as librealsense has it."""
+    """Return the names that the camera_info of an image may have, librealsense's among them."""
     parent, _, _ = image.base.rpartition("/")
     stream, _, last = parent.rpartition("/")
     names = [f"{parent}/camera_info", f"{image.base}/camera_info"]
@@ -251,11 +249,11 @@ def _info_of(bag: Bag, image: ImageTopic, infos: Sequence[str]) -> str | None:
             return name
     if not image.frame_id:
         return None
-    # A driver of another habit: the only camera_info of this frame and size.
+    # A driver with other names: the only camera_info of this frame and size.
     fitting = []
     for name in infos:
         info = bag.first(name)
-        same_size = image.size is None or (info.height, info.width) == image.size
+        same_size = image.size in (None, (info.height, info.width))
         if info.header.frame_id == image.frame_id and same_size:
             fitting.append(name)
     return fitting[0] if len(fitting) == 1 else None

@@ -37,7 +37,7 @@ class BagExtrinsics:
         given: what the user states; nothing is looked for then.
 
     Raises:
-        BagError: the camera's own transform is none.
+        BagError: the camera's own transform is invalid.
     """
 
     def __init__(self, bag: Bag, streams: Streams, given: Extrinsics | None = None) -> None:
@@ -153,4 +153,4 @@ def _extrinsics(transform: Any) -> Extrinsics:
 
 
 def _no_transform(what: str, error: ValueError) -> BagError:
-    return BagError(f"{what} holds a transform that is none: {error}; give --depth-to-color")
+    return BagError(f"{what} holds an invalid transform: {error}; give --depth-to-color")

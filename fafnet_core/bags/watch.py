@@ -1,4 +1,4 @@
-"""How whoever labels a recording is told how it goes."""
+"""Progress of labelling a recording."""
 
 from __future__ import annotations
 

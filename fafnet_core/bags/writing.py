@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rosbags.interfaces import (
     Connection,
@@ -31,9 +32,8 @@ from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from fafnet_core.bags.conversion import Ros1Conversion
-from fafnet_core.bags.errors import BagError
-from fafnet_core.bags.reading import Bag, Stored
-from fafnet_core.bags.types import jazzy
+from fafnet_core.bags.errors import BagError, one_line
+from fafnet_core.bags.reading import Bag, Stored, jazzy
 
 _VERSION = 8
 """Of the metadata: what Humble reads as well as every newer distribution."""
@@ -61,23 +61,35 @@ _IMAGE_QOS = [_qos(5, QosDurability.VOLATILE)]
 _LATCHED_QOS = [_qos(1, QosDurability.TRANSIENT_LOCAL)]
 
 
-class BagWriter(Protocol):
+class BagWriter(ABC):
     """What fills a labelled bag.
 
     Attributes:
         left_out: topics that could not be kept, and why.
     """
 
-    left_out: dict[str, str]
+    def __init__(self) -> None:
+        self.left_out: dict[str, str] = {}
+        self._types = jazzy()
+        self._ours: dict[str, Connection] = {}
 
+    @abstractmethod
     def keep(self, stored: Stored) -> bool:
         """Write a message of the recording as it is; False where its topic is left out."""
 
+    @abstractmethod
     def add(self, topic: str, kind: str, *, latched: bool = False) -> None:
         """Announce a topic of ours, of this type."""
 
     def write(self, topic: str, time: int, message: object) -> None:
         """Write a message of ours (rosbags' class of ROS 2 Jazzy) at this record time."""
+        connection = self._ours[topic]
+        data = self._types.serialize_cdr(message, connection.msgtype, little_endian=True)
+        self._write(connection, time, data)
+
+    @abstractmethod
+    def _write(self, connection: Connection, time: int, data: bytes | memoryview) -> None:
+        """Write a message of ours that is serialised as ROS 2 does."""
 
 
 @contextmanager
@@ -121,18 +133,14 @@ def _put(whole: Path, out: Path, aside: Path) -> None:
         raise
 
 
-class _Ros2BagWriter:
+class _Ros2BagWriter(BagWriter):
     """Writes .mcap and .db3; a ROS 1 recording is converted."""
 
     def __init__(self, writer: Ros2Writer, bag: Bag) -> None:
-        self.left_out: dict[str, str] = {}
+        super().__init__()
         self._writer = writer
-        self._types = jazzy()
         self._conversion = Ros1Conversion() if bag.is_ros1 else None
-        self._kept: dict[int, tuple[Connection, Any] | None] = {}
-        self._ours: dict[str, Connection] = {}
-        for connection in bag.connections:
-            self._kept[connection.id] = self._announce(connection)
+        self._kept = {each.id: self._announce(each) for each in bag.connections}
 
     def keep(self, stored: Stored) -> bool:
         kept = self._kept[stored.connection.id]
@@ -144,8 +152,7 @@ class _Ros2BagWriter:
             try:
                 data = convert(data)
             except Exception as error:
-                reason = " ".join(str(error).split()) or type(error).__name__
-                self.left_out.setdefault(stored.topic, f"damaged messages: {reason}")
+                self.left_out.setdefault(stored.topic, f"damaged messages: {one_line(error)}")
                 return False
         self._writer.write(connection, stored.time, data)
         return True
@@ -158,9 +165,7 @@ class _Ros2BagWriter:
             offered_qos_profiles=_LATCHED_QOS if latched else _IMAGE_QOS,
         )
 
-    def write(self, topic: str, time: int, message: object) -> None:
-        connection = self._ours[topic]
-        data = self._types.serialize_cdr(message, connection.msgtype, little_endian=True)
+    def _write(self, connection: Connection, time: int, data: bytes | memoryview) -> None:
         self._writer.write(connection, time, data)
 
     def _announce(self, connection: Connection) -> tuple[Connection, Any] | None:
@@ -169,13 +174,8 @@ class _Ros2BagWriter:
             text, digest = _definition(connection)
             ext = connection.ext
             assert isinstance(ext, ConnectionExtRosbag2)
-            made = self._connect(
-                connection.topic,
-                connection.msgtype,
-                ext,
-                {"msgdef": text, "rihs01": digest},
-            )
-            return made, None
+            definition = {"msgdef": text, "rihs01": digest}
+            return self._connect(connection.topic, connection.msgtype, ext, definition), None
         try:
             kind, convert = self._conversion.of(connection)
         except BagError as error:
@@ -226,18 +226,14 @@ def _definition(connection: Connection) -> tuple[str, str]:
         return text, _NO_HASH
 
 
-class _Ros1BagWriter:
+class _Ros1BagWriter(BagWriter):
     """Writes .bag from .bag."""
 
     def __init__(self, writer: Ros1Writer, bag: Bag) -> None:
-        self.left_out: dict[str, str] = {}
+        super().__init__()
         self._writer = writer
         self._ros1 = get_typestore(Stores.ROS1_NOETIC)
-        self._ros2 = jazzy()
-        self._ours: dict[str, Connection] = {}
-        self._kept: dict[int, Connection] = {}
-        for connection in bag.connections:
-            self._kept[connection.id] = self._announce(connection)
+        self._kept = {each.id: self._announce(each) for each in bag.connections}
 
     def keep(self, stored: Stored) -> bool:
         self._writer.write(self._kept[stored.connection.id], stored.time, stored.data)
@@ -248,10 +244,8 @@ class _Ros1BagWriter:
             topic, kind, typestore=self._ros1, callerid="/fafnet", latching=int(latched)
         )
 
-    def write(self, topic: str, time: int, message: object) -> None:
-        connection = self._ours[topic]
-        data = self._ros2.serialize_cdr(message, connection.msgtype, little_endian=True)
-        self._writer.write(connection, time, self._ros2.cdr_to_ros1(data, connection.msgtype))
+    def _write(self, connection: Connection, time: int, data: bytes | memoryview) -> None:
+        self._writer.write(connection, time, self._types.cdr_to_ros1(data, connection.msgtype))
 
     def _announce(self, connection: Connection) -> Connection:
         ext = connection.ext

@@ -68,10 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
     # Imports PyTorch: only once the input is there.
     from fafnet_core.checkpoints.tflite_file import is_tflite
 
-    return _convert_tflite(arguments) if is_tflite(source) else _convert_release(arguments)
+    convert = _convert_tflite if is_tflite(source) else _convert_release
+    convert(arguments)
+    return 0
 
 
-def _convert_release(arguments: argparse.Namespace) -> int:
+def _convert_release(arguments: argparse.Namespace) -> None:
     from fafnet_core import save_checkpoint
     from fafnet_core.checkpoints.release import NORMALISATION, convert_release
     from fafnet_core.checkpoints.release_file import read_release_file
@@ -96,20 +98,17 @@ def _convert_release(arguments: argparse.Namespace) -> int:
         "ignored": list(converted.ignored),
         "out": str(out),
     }
-    if arguments.json:
-        print(json.dumps(report))
-        return 0
-    print(
+    text = (
         "taken: {tensors} tensors ({backbone}, {parameters:,} parameters, {classes} classes:"
-        " {label_set})".format(**report)
+        " {label_set})"
     )
     if converted.ignored:
-        print(f"ignored, as the authors' network never uses them: {', '.join(converted.ignored)}")
-    print(f"written: {out}")
-    return 0
+        unused = ", ".join(converted.ignored)
+        text += f"\nignored, as the authors' network never uses them: {unused}"
+    _print(arguments, report, text)
 
 
-def _convert_tflite(arguments: argparse.Namespace) -> int:
+def _convert_tflite(arguments: argparse.Namespace) -> None:
     from fafnet_core.checkpoints.folded_mobilenet import save_folded_mobilenet
     from fafnet_core.checkpoints.tflite_mobilenet import read_folded_mobilenet
 
@@ -131,12 +130,14 @@ def _convert_tflite(arguments: argparse.Namespace) -> int:
         "sha256": network.sha256,
         "out": str(out),
     }
-    if arguments.json:
-        print(json.dumps(report))
-        return 0
-    print(
+    _print(
+        arguments,
+        report,
         "taken: {tensors} tensors ({backbone}, {parameters:,} parameters, {stored_as}, output"
-        " stride {output_stride}, {input})\nof the file with SHA-256 {sha256}".format(**report)
+        " stride {output_stride}, {input})\nof the file with SHA-256 {sha256}",
     )
-    print(f"written: {out}")
-    return 0
+
+
+def _print(arguments: argparse.Namespace, report: dict[str, object], text: str) -> None:
+    """Print a report as JSON, or as `text` with its values."""
+    print(json.dumps(report) if arguments.json else f"{text}\nwritten: {{out}}".format(**report))

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fafnet_core.datasets.frames import (
@@ -40,10 +39,6 @@ there and newer than its depth image is skipped.
 
 _SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 _BATCH = 8
-
-
-class _UsageError(Exception):
-    """The options or the input make no sense: exit status 2."""
 
 
 @dataclass(frozen=True)
@@ -104,20 +99,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--jobs", type=int, help="processes (default: one for each core)")
     parser.add_argument("--force", action="store_true", help="convert also what is there already")
     parser.add_argument("--json", action="store_true", help="print counts as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert what was asked for; 1 if any image failed, 2 if the question makes no sense."""
-    try:
-        settings = _settings(arguments)
-        jobs = _jobs(arguments.input, arguments.raw, arguments.out)
-        processes = (os.cpu_count() or 1) if arguments.jobs is None else arguments.jobs
-        if processes < 1:
-            raise _UsageError(f"--jobs is {processes}; wanted at least 1")
-    except _UsageError as error:
-        print(f"fafnet hha: {error}", file=sys.stderr)
-        return 2
+    """Convert what was asked for; 1 if any image failed."""
+    settings = _settings(arguments)
+    jobs = _jobs(arguments)
+    processes = (os.cpu_count() or 1) if arguments.jobs is None else arguments.jobs
+    if processes < 1:
+        arguments.parser.error(f"--jobs is {processes}; wanted at least 1")
     todo = jobs if arguments.force else [job for job in jobs if not _is_done(job, settings)]
     failed = 0
     with tqdm(total=len(todo), unit="image", disable=None) as progress:
@@ -126,73 +117,65 @@ def run(arguments: argparse.Namespace) -> int:
             failed += len(errors)
             for message in errors:
                 tqdm.write(f"fafnet hha: {message}", file=sys.stderr)
-    counts = {
-        "written": len(todo) - failed,
-        "skipped": len(jobs) - len(todo),
-        "failed": failed,
-    }
+    skipped = len(jobs) - len(todo)
+    counts = {"written": len(todo) - failed, "skipped": skipped, "failed": failed}
     if arguments.json:
         print(json.dumps(counts))
     else:
         print(", ".join(f"{count} {what}" for what, count in counts.items()))
-        if counts["skipped"]:
-            print("skipped: there already, maybe made with other options; --force makes them anew")
+        if skipped:
+            print("skipped: there already, maybe with other options; --force converts them again")
     return 1 if failed else 0
 
 
 def _settings(arguments: argparse.Namespace) -> _Settings:
+    refuse = arguments.parser.error
     given = {name: getattr(arguments, name) for name in ("fx", "fy", "cx", "cy")}
     numbers = {name: value for name, value in given.items() if value is not None}
     if numbers and (arguments.camera or len(numbers) < len(given)):
-        raise _UsageError("wanted either --camera, or --fx, --fy, --cx and --cy together")
+        refuse("wanted either --camera, or --fx, --fy, --cx and --cy together")
     if not arguments.input.exists():
-        raise _UsageError(f"no depth image or folder at {arguments.input}")
+        refuse(f"no depth image or folder at {arguments.input}")
     try:
-        if numbers:
-            camera, camera_file = CameraFile(**numbers), None
-        else:
-            camera_file = arguments.camera or find_camera_file(arguments.input)
-            camera = read_camera_file(camera_file)
-    except (OSError, ValueError) as error:
-        raise _UsageError(str(error)) from error
-    if arguments.depth_unit is not None:
-        try:
+        camera_file = None if numbers else arguments.camera or find_camera_file(arguments.input)
+        camera = read_camera_file(camera_file) if camera_file else CameraFile(**numbers)
+        if arguments.depth_unit is not None:
             camera = replace(camera, depth_unit_m=arguments.depth_unit)
-        except ValueError as error:
-            raise _UsageError(f"--depth-unit: {error}") from error
+    except (OSError, ValueError) as error:
+        refuse(str(error))
     gravity = arguments.gravity and tuple(arguments.gravity)
     if gravity is not None and not (np.isfinite(gravity).all() and np.any(gravity)):
-        raise _UsageError(f"--gravity is {gravity}; wanted a direction, not zero")
+        refuse(f"--gravity is {gravity}; wanted a direction, not zero")
     return _Settings(camera, camera_file, gravity)
 
 
-def _jobs(source: Path, raw: Path | None, out: Path) -> list[_Job]:
-    """The images to convert, in the order of their names."""
+def _jobs(arguments: argparse.Namespace) -> list[_Job]:
+    """Return the images to convert, in the order of their names."""
+    refuse = arguments.parser.error
+    source: Path = arguments.input
+    raw: Path | None = arguments.raw
+    out: Path = arguments.out
     if source.is_file():
         output = out if out.suffix.lower() == ".png" else out / f"{source.stem}.png"
         if output.resolve() == source.resolve():
-            raise _UsageError(f"--out is the input itself, {source}")
+            refuse(f"--out is the input itself, {source}")
         return [_Job(source, raw / source.name if raw and raw.is_dir() else raw, output)]
     if raw and not raw.is_dir():
-        raise _UsageError(f"--raw {raw} is no folder, but the input is one")
+        refuse(f"--raw {raw} is no folder, but the input is one")
     source = next((source / name for name in DEPTH_FOLDERS if (source / name).is_dir()), source)
     if out.resolve() == source.resolve():
-        raise _UsageError(f"--out is the folder of the depth images itself, {source}")
+        refuse(f"--out is the folder of the depth images itself, {source}")
     jobs: dict[Path, _Job] = {}
     for path in sorted(source.rglob("*")):
-        if (
-            not path.is_file()
-            or path.suffix.lower() not in _SUFFIXES
-            or out.resolve() in path.resolve().parents
-        ):
+        if path.suffix.lower() not in _SUFFIXES or out.resolve() in path.resolve().parents:
             continue
         name = path.relative_to(source)
         output = out / name.with_suffix(".png")
         if output in jobs:
-            raise _UsageError(f"{path} and {jobs[output].depth} would both become {output}")
+            refuse(f"{path} and {jobs[output].depth} would both become {output}")
         jobs[output] = _Job(path, raw / name if raw else None, output)
     if not jobs:
-        raise _UsageError(f"no depth image in {source}; wanted {', '.join(_SUFFIXES)}")
+        refuse(f"no depth image in {source}; wanted {', '.join(_SUFFIXES)}")
     return list(jobs.values())
 
 
@@ -239,15 +222,12 @@ def _convert_batch(settings: _Settings, jobs: Sequence[_Job]) -> list[str]:
             camera = settings.camera.camera(depth_m, job.depth)
             if encoder is None or encoder.camera != camera:
                 encoder = HHAEncoder(camera)
-            missing = None if job.raw is None else _absent(job.raw)
+            missing = None
+            if job.raw is not None:
+                raw_m = read_depth(job.raw)
+                missing = ~(np.isfinite(raw_m) & (raw_m > 0))
             hha = encoder.encode(depth_m, missing=missing, gravity=settings.gravity)
             write_png(job.output, hha)  # on disk red is disparity
         except (OSError, ValueError, cv2.error) as error:
             errors.append(f"{job.depth}: {error}")
     return errors
-
-
-def _absent(raw: Path) -> NDArray[np.bool_]:
-    depth = read_depth(raw)
-    absent: NDArray[np.bool_] = ~(np.isfinite(depth) & (depth > 0))
-    return absent

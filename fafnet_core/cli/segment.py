@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fafnet_core.bags import is_bag
@@ -88,7 +86,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     """Label what was asked for; 1 if any frame failed."""
-    _check_inputs(arguments)
+    for path in arguments.input:
+        if not path.exists():
+            arguments.parser.error(f"there is no {path}")
     if len(arguments.input) == 1 and is_bag(arguments.input[0]):
         return segment_bag.run(arguments, partial(_load, arguments))
     if any(is_bag(path) for path in arguments.input):
@@ -118,12 +118,6 @@ def run(arguments: argparse.Namespace) -> int:
             tqdm.write(f"fafnet: {name}: {error}", file=sys.stderr)
     _report(arguments, segmenter, seconds, failed)
     return 1 if failed else 0
-
-
-def _check_inputs(arguments: argparse.Namespace) -> None:
-    for path in arguments.input:
-        if not path.exists():
-            arguments.parser.error(f"there is no {path}")
 
 
 def _check_results(arguments: argparse.Namespace, frames: Iterable[str]) -> None:
@@ -176,34 +170,21 @@ def _write(
     result: Segmentation,
     segmenter: Segmenter,
 ) -> None:
+    from fafnet_core.inference import alignment_sheet, legend, overlay, record_alignments, strip
+
     out: Path = arguments.out
     write_png(out / "labels" / f"{name}.png", result.labels)
     if arguments.overlay:
-        write_png(out / "overlay" / f"{name}.png", _overlay(name, frame, result, segmenter))
+        mixed = overlay(frame.rgb, result.labels, result.label_set)
+        key = legend(result.label_set, result.labels, mixed.shape[0])
+        write_png(out / "overlay" / f"{name}.png", strip([(name, mixed), ("labels", key)]))
     if "flow" in arguments.show:
-        write_png(out / "flow" / f"{name}.png", _flow(name, frame, result, segmenter))
-
-
-def _overlay(
-    name: str, frame: RgbdFrame, result: Segmentation, segmenter: Segmenter
-) -> NDArray[np.uint8]:
-    from fafnet_core.inference import legend, overlay, strip
-
-    mixed = overlay(frame.rgb, result.labels, result.label_set)
-    key = legend(result.label_set, result.labels, mixed.shape[0])
-    return strip([(name, mixed), ("labels", key)])
-
-
-def _flow(
-    name: str, frame: RgbdFrame, result: Segmentation, segmenter: Segmenter
-) -> NDArray[np.uint8]:
-    from fafnet_core.inference import alignment_sheet, record_alignments
-
-    seen = frame.scaled((result.hha.shape[0], result.hha.shape[1])).rgb
-    # A pass of its own: recording takes time that is not the network's.
-    with record_alignments(segmenter.model) as alignments:
-        segmenter.predict(seen, result.hha)
-    return alignment_sheet(seen, list(alignments.values()), name)
+        seen = frame.scaled((result.hha.shape[0], result.hha.shape[1])).rgb
+        # A pass of its own: recording takes time that is not the network's.
+        with record_alignments(segmenter.model) as alignments:
+            segmenter.predict(seen, result.hha)
+        sheet = alignment_sheet(seen, list(alignments.values()), name)
+        write_png(out / "flow" / f"{name}.png", sheet)
 
 
 def _report(

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     # Before Python 3.14 argparse takes -1.2e-04, as calibrations have it, for an option.
     parser._negative_number_matcher = _NEGATIVE
     group = parser.add_argument_group(
-        "recordings", "what a recording does not tell by itself, or is to be otherwise"
+        "recordings", "what a recording does not say by itself, or what replaces it"
     )
     for option, what in (
         ("--rgb", "colour images"),
@@ -101,14 +101,11 @@ def _job(arguments: argparse.Namespace) -> BagJob:
     from fafnet_core.datasets.frames import read_camera_file
     from fafnet_core.registration import Extrinsics
 
-    given: dict[str, Any] = {}
-    for option, name in (
-        ("slop", "slop_s"),
-        ("registration", "registration"),
-        ("depth_scale", "depth_scale"),
-    ):
-        if getattr(arguments, option) is not None:
-            given[name] = getattr(arguments, option)
+    given: dict[str, Any] = {"depth_scale": arguments.depth_scale}
+    if arguments.slop is not None:
+        given["slop_s"] = arguments.slop
+    if arguments.registration is not None:
+        given["registration"] = arguments.registration
     if arguments.outputs is not None:
         given["outputs"] = tuple(each.strip() for each in arguments.outputs.split(","))
     if arguments.camera is not None:

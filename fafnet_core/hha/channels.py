@@ -26,10 +26,10 @@ ANGLE_ZERO_LEVEL = 38.0
 """Level of an angle of 0 degrees, a floor; each degree is a level more."""
 
 LOWEST_GROUND_M = -0.90
-"""A lowest point above this height over the camera is not taken for the ground ..."""
+"""If the lowest point is above this height over the camera, it is not the ground ..."""
 
 ASSUMED_GROUND_M = -1.30
-"""... which is then assumed to be here."""
+"""... and the ground is assumed to be here."""
 
 _SMALLEST_TILT = math.cos(math.radians(0.1))
 
@@ -75,7 +75,7 @@ def height_channel(
     """
     height = heights(depth_m, rays, down)
     ground = ground_under(float(height.min())) if ground_m is None else ground_m
-    # Under a ground that was given there may be points: they are at 0, not above it again.
+    # Points may lie below a given ground: `levels` takes no negative values.
     above = height - ground if ground_m is None else (height - ground).clip(0.0)
     return way.levels(above * HEIGHT_LEVELS_PER_M), ground
 

@@ -20,11 +20,7 @@ def plain_depth(depth_m: ArrayLike) -> NDArray[Any]:
 
 
 def check_depth(depth_m: Array, shape: tuple[int, ...], *, is_float: bool) -> None:
-    """Check that a depth image is (H, W) floating point of the expected shape.
-
-    Raises:
-        ValueError: not floating point, not two-dimensional, or of another shape.
-    """
+    """Raise ValueError unless a depth image is floating point of this (H, W)."""
     if not is_float:
         raise ValueError(
             f"depth_m has dtype {depth_m.dtype}; wanted floating point metres. Integers are mostly "
@@ -38,11 +34,7 @@ def check_depth(depth_m: Array, shape: tuple[int, ...], *, is_float: bool) -> No
 
 
 def check_metres(inverse_depth: Array) -> None:
-    """Check on every 4th pixel in both directions that depths look like metres.
-
-    Raises:
-        ValueError: the median depth is over 100 m.
-    """
+    """Raise ValueError if the median depth is over 100 m, on every 4th pixel in both directions."""
     sample = inverse_depth[::4, ::4]
     valid = int((sample > 0).sum())
     if 2 * int((sample >= 1.0 / _FARTHEST_MEDIAN_M).sum()) < valid:
@@ -54,11 +46,7 @@ def check_metres(inverse_depth: Array) -> None:
 
 
 def check_missing(missing: Array, shape: tuple[int, int], *, is_bool: bool) -> None:
-    """Check that the mask of missing raw depth is (H, W) bool.
-
-    Raises:
-        ValueError: not bool, or another shape than the depth.
-    """
+    """Raise ValueError unless the mask of missing raw depth is bool of depth's (H, W)."""
     if not is_bool:
         raise ValueError(
             f"missing has dtype {missing.dtype}; wanted bool, True where raw depth is absent: "

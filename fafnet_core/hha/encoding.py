@@ -23,7 +23,7 @@ from fafnet_core.hha.checks import (
     plain_depth,
 )
 from fafnet_core.hha.geometry import DepthView, PixelRays
-from fafnet_core.hha.gravity import GRAVITY_WINDOW, gravity_from_normals
+from fafnet_core.hha.gravity import GRAVITY_WINDOW, estimate_direction
 from fafnet_core.hha.normals import NORMAL_WINDOW, WindowMoments, normals_by_strip
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ NO_DEPTH = (0, 0, 0)
 
 
 class HHAEncoder:
-    """Encodes depth images of one camera; holds what depends on nothing else.
-
-    It keeps no state between frames.
+    """Encodes depth images of one camera; it keeps tables of the camera, and nothing of a frame.
 
     Args:
         camera: of the depth images.
@@ -69,9 +67,9 @@ class HHAEncoder:
 
         Args:
             depth_m: (H, W) floating point, metres along the optical axis. Zero, negative, NaN and
-                infinite mean no depth: such pixels become `NO_DEPTH` and take part in nothing.
+                infinite mean no depth: such pixels become `NO_DEPTH` and affect no other pixel.
             missing: (H, W) bool, True where the sensor saw nothing and `depth_m` is in-painted;
-                these pixels only stay out of the fits of normals.
+                these pixels are not used to fit normals.
             gravity: (3,) known downward direction in the camera's optical frame (x right, y down,
                 z forward), of any length but zero; estimated from the depth if None.
 
@@ -121,9 +119,9 @@ class HHAEncoder:
             (3,) float64 unit vector in the camera's optical frame; (0, 1, 0) where nothing in the
             image says otherwise.
         """
-        return gravity_from_normals(self.gravity_normals(self.view(depth_m, missing)))
+        return self._estimate(self.view(depth_m, missing))
 
-    # The steps of `encode`, for `HHAStream`, which has something to add between them.
+    # The steps of `encode`, for `HHAStream`.
 
     def view(self, depth_m: ArrayLike, missing: ArrayLike | None) -> DepthView:
         """Check a depth image and sort it; arguments and errors as `encode`."""
@@ -141,10 +139,7 @@ class HHAEncoder:
     def gravity_normals(
         self, view: DepthView, window: Window = GRAVITY_WINDOW
     ) -> NDArray[np.float32]:
-        """Return the unit normals (3, N) that gravity is estimated from, zero where there is none.
-
-        One for each window.
-        """
+        """Return the unit normals (3, N) that gravity is estimated from, zero where none is."""
         way, rays = self._way, self._rays.every(window.stride)
         full = None if view.has_holes else self._full_moments(window)
         strips = normals_by_strip(view, full, rays, window, way)
@@ -189,9 +184,10 @@ class HHAEncoder:
         return view
 
     def _down(self, view: DepthView, gravity: ArrayLike | None) -> NDArray[np.float64]:
-        if gravity is None:
-            return gravity_from_normals(self.gravity_normals(view))
-        return check_gravity(gravity)
+        return self._estimate(view) if gravity is None else check_gravity(gravity)
+
+    def _estimate(self, view: DepthView) -> NDArray[np.float64]:
+        return estimate_direction(self.gravity_normals(view)).direction
 
     def _encode(
         self, view: DepthView, down: NDArray[np.float64], ground_m: float | None
@@ -219,14 +215,14 @@ def encode_hha(
     gravity: ArrayLike | None = None,
     device: str | torch.device | None = None,
 ) -> NDArray[np.uint8]:
-    """Encode one depth image to HHA: the one-shot form of `HHAEncoder`, which see.
+    """Encode one depth image to HHA.
 
     Args:
         depth_m: (H, W) floating point, metres; zero, negative, NaN, infinite: no depth.
         camera_matrix: (3, 3), pixel centres at whole numbers counted from 0.
-        missing: (H, W) bool, True where `depth_m` is in-painted.
-        gravity: (3,) known downward direction, or None to estimate it.
-        device: None for NumPy and OpenCV, or a torch device.
+        missing: as for `HHAEncoder.encode`, as is `gravity`.
+        gravity: see `missing`.
+        device: as for `HHAEncoder`.
 
     Returns:
         (H, W, 3) uint8: disparity, height, angle.

@@ -33,7 +33,7 @@ Rounds: TypeAlias = Sequence[tuple[float, int]]
 """Tolerances in degrees, and how often to repeat with each."""
 
 FROM_CAMERA_DOWN: Rounds = ((45.0, 5), (15.0, 5))
-"""The rounds of an estimate that knows nothing but that a camera is held about upright."""
+"""The rounds of an estimate that only assumes that the camera is about upright."""
 
 FROM_LAST_FRAME: Rounds = ((15.0, 5),)
 """The rounds of an estimate that starts where the last frame's ended."""
@@ -72,20 +72,15 @@ class GravityEstimate:
         return bool(values[1] - values[0] < _OPEN_EIGENVALUES)
 
     def near(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the estimate, but as `direction` has it in every way that the normals leave open.
+        """Return the estimate, pulled towards `direction` in every way that the normals leave open.
 
-        That is the g that makes g'Mg + k |g - direction|^2 least, M being `spread`: of a turn that
-        the share s of the normals speaks against, k / (k + s) is left. (3,) float64 unit vector.
+        That is the g that minimises g'Mg + k |g - direction|^2, M being `spread`. (3,) float64 unit
+        vector.
         """
         values, vectors = np.linalg.eigh(self.spread)
         left = _PRIOR / (_PRIOR + values - values[0])
         moved: NDArray[np.float64] = vectors @ (left * (vectors.T @ direction))
         return moved / np.linalg.norm(moved)
-
-
-def gravity_from_normals(normals: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Estimate the direction of gravity: `estimate_direction` from `CAMERA_DOWN` on."""
-    return estimate_direction(normals).direction
 
 
 def estimate_direction(

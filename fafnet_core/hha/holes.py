@@ -1,10 +1,10 @@
 """Holes in depth, filled before HHA: published networks were trained on in-painted depth.
 
-Each hole is filled along the image's rows, from both of its sides. Where these are of one surface,
-inverse depth is interpolated, which is exact for a plane. Where they are not, the farther side is
-taken: the shadow that an object throws for a depth camera, whose projector or second eye stands
-beside it, lies on what is behind. What has depth on one side of its row only, as along the image's
-border, gets the nearest depth.
+Each hole is filled along the image's rows, from both of its sides. Where both sides are of one
+surface, inverse depth is interpolated, which is exact for a plane. Where they are not, the farther
+side is taken: such a hole is an object's shadow on what is behind it, where the depth camera's
+projector does not reach or its second lens does not see. A hole with depth on one side of its row
+only, as at the image's border, gets the nearest depth.
 """
 
 from __future__ import annotations

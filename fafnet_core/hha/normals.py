@@ -156,8 +156,8 @@ def normals_by_strip(
 ) -> Iterator[Normals]:
     """Fit the normals of a depth image, some rows at a time.
 
-    The sums are made for the whole image; the some fifty operations of the fit then run on strips
-    that stay in the processor's cache, which takes half the time.
+    The sums are made for the whole image; the fifty or so operations of the fit then run on strips
+    that stay in the processor's cache, which halves the time.
 
     Args:
         view: the depth image.

@@ -1,8 +1,9 @@
 """HHA of a stream of depth images: as one-shot HHA, but steady from frame to frame, and faster.
 
-Of HHA's three channels two hang on what a whole frame says: angle and height on gravity, height on
-the lowest point besides. Both scatter, and one noisy pixel is enough for the lowest point; each
-time, all pixels of the channel change. Here both are followed in time (`tracking`).
+Two of HHA's three channels depend on the whole frame: angle and height on gravity, and height also
+on the lowest point. Both change from frame to frame with the sensor's noise (for the lowest point
+one pixel is enough), and all pixels of the channel with them. Here both are followed in time
+(`tracking`).
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
     from fafnet_core.hha.geometry import DepthView
 
 _LONGEST_GAP_S = 60.0
-"""A stamp that is this much later than the last one starts anew (`GravityTracker` itself finds a
-camera that was turned in a shorter gap) ..."""
+"""After a gap this long the stream starts again (`GravityTracker` itself finds a camera that was
+turned in a shorter gap) ..."""
 
 _LARGEST_STEP_BACK_S = 0.5
-"""... as does one that is this much earlier."""
+"""... as it does when stamps step back by this much."""
 
 _SAME_VIEW = 1e-3
 """How far the numbers of two cameras may be apart, in image sides, for the same view."""
 
 _USUAL_STEP_S = 1 / 30
-"""What is taken for the time between two frames where their stamps do not say."""
+"""Assumed time between two frames where their stamps do not give one."""
 
 _HEIGHT_STRIDE = 4
 
@@ -47,10 +48,10 @@ class HHAStreamConfig:
     """What an `HHAStream` does to frames.
 
     Attributes:
-        smoothing_s: time constant of gravity and ground in seconds; 0: none, and each frame is
-            encoded for itself, exactly as `encode_hha` does.
-        fill_holes: whether holes in the depth are filled first (see `fill_holes`). The fill stays
-            out of the fits of normals.
+        smoothing_s: time constant of gravity and ground in seconds; 0: each frame is encoded by
+            itself, exactly as `encode_hha` does.
+        fill_holes: whether holes in the depth are filled first (see `fill_holes`). Filled pixels
+            are not used to fit normals.
 
     Raises:
         ValueError: a time constant that is negative or not finite.
@@ -88,8 +89,8 @@ class HHAFrame:
 class HHAStream:
     """Encodes the depth images of one moving camera, in the order of their stamps.
 
-    It starts anew by itself where the camera's view changes, and where stamps jump. The same view
-    in more or fewer pixels is the same camera: gravity and ground do not depend on its resolution.
+    It starts again by itself when the camera's view changes, and when stamps jump. The same view in
+    more or fewer pixels is the same camera: gravity and ground do not depend on its resolution.
 
     Args:
         config: what to do.
@@ -111,7 +112,7 @@ class HHAStream:
         self._ground = GroundTracker(smoothing_s) if smoothing_s else None
 
     def reset(self) -> None:
-        """Start anew: the next frame is the first."""
+        """Start again: the next frame is the first."""
         self._stamp_s = None
         if self._gravity and self._ground:
             self._gravity.restart()
@@ -131,15 +132,15 @@ class HHAStream:
         Args:
             depth_m: (H, W) floating point, metres; zero, negative, NaN and infinite: no depth.
             camera: of the image.
-            stamp_s: time of the image in seconds, of whatever clock. One that is not later than
-                the last, by less than half a second, counts as the next frame at 30 Hz.
+            stamp_s: time of the image in seconds, by any clock. A stamp up to half a second before
+                the last one counts as the next frame at 30 Hz.
             missing: (H, W) bool, True where `depth_m` is in-painted already.
             gravity: (3,) known downward direction, of any length but zero, used as it is; None:
                 estimated from this frame and those before.
 
         Raises:
-            ValueError: as `HHAEncoder.encode`; a stamp that is not finite. The stream then goes on
-                as if the frame had not been.
+            ValueError: as `HHAEncoder.encode`, or a stamp that is not finite. The frame then
+                leaves no trace in the stream.
         """
         if not math.isfinite(stamp_s):
             raise ValueError(f"stamp_s is {stamp_s}; wanted the image's time in seconds")
@@ -152,7 +153,7 @@ class HHAStream:
             depth_m, filled = fill_holes(depth_m)
             missing = filled if missing is None else missing | filled
         view = encoder.view(depth_m, missing)
-        # Nothing can go wrong with the frame any more: only now is anything kept of it.
+        # From here on nothing can fail: only now the frame changes the stream.
         self._encoder = encoder
         if before is None or not before.camera.sees_like(camera, _SAME_VIEW):
             self.reset()
@@ -183,7 +184,7 @@ class HHAStream:
         return self._gravity.update(normals, elapsed_s)
 
     def _elapsed(self, stamp_s: float) -> float:
-        """Return the seconds since the last frame, above 0, and start anew after a jump."""
+        """Return the seconds since the last frame, above 0, and start again after a jump."""
         last, self._stamp_s = self._stamp_s, stamp_s
         if last is None:
             return _USUAL_STEP_S

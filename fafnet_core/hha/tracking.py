@@ -1,11 +1,11 @@
 """Gravity and ground from frame to frame: steady where the camera is still, quick where it moves.
 
-Each frame's own answer is followed by an exponential filter in terms of time. How fast it follows
-depends on what is left between answer and filter: noise has no direction, so its mean over a tenth
-of a second is small, but a camera that turns leaves the filter behind on one side. The time
-constant shrinks with the square of that mean. (The 1-euro filter of Casiez, Roussel and Vogel, CHI
-2012, has the same aim; it takes the speed of the answer itself for the sign of motion, and noise
-makes that large where frames come fast.)
+Each frame's own answer goes through an exponential filter. How fast the filter follows depends on
+the difference between answer and filter: noise has no direction, so its mean over a tenth of a
+second is small, but a camera that turns leaves the filter behind on one side. The time constant
+shrinks with the square of that mean. (The 1-euro filter of Casiez, Roussel and Vogel, CHI 2012, has
+the same aim; it detects motion by the speed of the answer, which noise makes large at high frame
+rates.)
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class FollowingRate:
 
     Args:
         time_constant_s: of the filter, in seconds, while the answers only scatter; above 0.
-        scale: what counts as having been left behind, in the unit of the answers: where the mean
-            of what is left is that large, the time constant is halved.
+        scale: in the unit of the answers: where the mean difference is that large, the time
+            constant is halved.
     """
 
     def __init__(self, time_constant_s: float, scale: float) -> None:
@@ -41,7 +41,7 @@ class FollowingRate:
         self._drift: NDArray[np.float64] | float = 0.0
 
     def share(self, left: ArrayLike, elapsed_s: float) -> float:
-        """Return the share of `left`, the answer less the filtered value, to go, 0..1."""
+        """Return which share of `left`, the answer minus the filtered value, to go, 0..1."""
         left = np.asarray(left, np.float64)
         recent = -math.expm1(-elapsed_s / (_DRIFT_SHARE * self._time_constant_s))
         self._drift = self._drift + recent * (left - self._drift)
@@ -58,9 +58,9 @@ class FollowingRate:
 class GravityTracker:
     """The direction of gravity, frame by frame.
 
-    A frame's estimate starts from the last direction, in rooms of right angles the right one of
-    three that would all do. Every half second, and where fewer surfaces than before agree with it,
-    it is set against one that starts at the image's down and so owes nothing to the past.
+    A frame's estimate starts from the last direction: in a room of right angles three directions
+    fit equally well, and it is the right one. Every half second, and when fewer surfaces than
+    before agree, it is compared with an estimate that starts at the image's down, without a past.
 
     Args:
         smoothing_s: time constant in seconds, above 0.

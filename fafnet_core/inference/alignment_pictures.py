@@ -6,6 +6,7 @@ Everything drawn is (H, W, 3) uint8 RGB. Directions are those of the image: x ri
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.inference.alignment import Alignment, FloatMap
-from fafnet_core.inference.pictures import Picture, strip
+from fafnet_core.inference.pictures import Picture, strip, write
+from fafnet_core.resampling import resized_image
 
 _PANEL_WIDTH = 320
 _COLUMN = _PANEL_WIDTH + 4
@@ -25,9 +27,7 @@ _GRID = 20
 _STILL_PX = 0.05
 """Image pixels; a flow that is nowhere longer is no motion."""
 
-_INK = (40, 40, 40)
 _BAR = (226, 230, 236)
-_TEXT = cv2.FONT_HERSHEY_SIMPLEX
 _HEADING = cv2.FONT_HERSHEY_DUPLEX
 
 # The wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow" (2011): from
@@ -42,25 +42,17 @@ _WHEEL = (
     (55, (255, 0, 0)),
 )
 
-# Above the panels that it explains: where a text begins, in panel widths from the left.
+# Above the panels that it explains: where a text begins, in panel widths from the left, and how
+# many letters fit into a line.
 _LEGEND = (
-    (0.53, "White: no flow.\nFull colour: as\nlong as the row's\ntitle says."),
-    (
-        1,
-        "Arrows: the same flow, from each\nplace to where its features come\nfrom. What they show"
-        " moves against\nthe arrow.",
-    ),
-    (
-        2,
-        "Features: three main directions\nof all channels as red, green and\nblue, the same ones in"
-        " both panels.",
-    ),
-    (
-        4,
-        "Edges of the features: of the map\nthat stays in cyan, of the moved one\nin red; white"
-        " where both meet.",
-    ),
-)
+    (0.53, 17, "White: no flow. Full colour: as long as the row's title says."),
+    (1, 33, "Arrows: the same flow, from each place to where its features come from. What they show"
+            " moves against the arrow."),
+    (2, 35, "Features: three main directions of all channels as red, green and blue, the same ones"
+            " in both panels."),
+    (4, 36, "Edges of the features: of the map that stays in cyan, of the moved one in red; white"
+            " where both meet."),
+)  # fmt: skip
 
 
 def alignment_sheet(rgb: Picture, alignments: Sequence[Alignment], name: str = "") -> Picture:
@@ -80,19 +72,14 @@ def alignment_sheet(rgb: Picture, alignments: Sequence[Alignment], name: str = "
     if not alignments:
         raise ValueError("there is nothing to draw: run the network inside of record_alignments")
     for alignment in alignments:
-        _check_finite(alignment)
+        maps = (alignment.target, alignment.before, alignment.after)
+        for what, values in (("offsets", (alignment.flow,)), ("features", maps)):
+            if not all(np.isfinite(each).all() for each in values):
+                title = alignment.place.title
+                raise ValueError(f"{title}: the network gave {what} that are not finite numbers")
     rows = [_row(rgb, alignment) for alignment in alignments]
     still = all(_usual_length(alignment.flow) == 0 for alignment in alignments)
     return np.vstack([_head(name, still, rows[0].shape[1]), *rows])
-
-
-def _check_finite(alignment: Alignment) -> None:
-    title = alignment.place.title
-    if not np.isfinite(alignment.flow).all():
-        raise ValueError(f"the network's flow is not finite ({title})")
-    for features in (alignment.target, alignment.before, alignment.after):
-        if not np.isfinite(features).all():
-            raise ValueError(f"the network's features are not finite ({title})")
 
 
 def colour_flow(flow: FloatMap, full_length: float) -> Picture:
@@ -143,16 +130,15 @@ def colour_features(maps: Sequence[FloatMap]) -> list[Picture]:
 def _row(rgb: Picture, alignment: Alignment) -> Picture:
     """Draw one FAM under its title."""
     panel = _Panel.of(rgb, alignment)
-    image = panel.image(rgb)
+    image = resized_image(rgb, panel.size[::-1])
     flow = panel.of_map(np.moveaxis(alignment.flow, 0, -1))
     length = _usual_length(alignment.flow)
     factor = _arrow_factor(length * panel.scale)
     how_long = "true length" if factor == 1 else f"{factor:g} times as long"
     titles = ("flow", f"arrows, {how_long}") if length > 0 else ("flow: none", "arrows: none")
     before, after = colour_features([alignment.before, alignment.after])
-    target = panel.of_map(_edges(alignment.target))
-    edges_before = panel.of_map(_edges(alignment.before))
-    edges_after = panel.of_map(_edges(alignment.after))
+    maps = (alignment.target, alignment.before, alignment.after)
+    stays, was, has_become = (panel.of_map(_edges(features)) for features in maps)
     moved, still = alignment.place.moved, alignment.place.target
     drawn = strip(
         [
@@ -160,8 +146,8 @@ def _row(rgb: Picture, alignment: Alignment) -> Picture:
             (titles[1], _arrows(image, flow * panel.scale * factor)),
             (f"{moved} before", panel.of_map(before)),
             (f"{moved} after", panel.of_map(after)),
-            (f"{moved} on {still} before", _two_edges(target, edges_before)),
-            (f"{moved} on {still} after", _two_edges(target, edges_after)),
+            (f"{moved} on {still} before", _two_edges(stays, was)),
+            (f"{moved} on {still} after", _two_edges(stays, has_become)),
         ]
     )
     return np.vstack([_bar(alignment, length, drawn.shape[1]), drawn])
@@ -190,11 +176,6 @@ class _Panel:
         size = _PANEL_WIDTH, max(1, round(height * scale))
         _, rows, columns = alignment.target.shape
         return cls(size, scale, alignment.place.stride, (rows, columns))
-
-    def image(self, rgb: Picture) -> Picture:
-        """Bring an image to the panel's size."""
-        how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
-        return cv2.resize(rgb, self.size, interpolation=how).astype(np.uint8, copy=False)
 
     def of_map(self, values: NDArray[Any]) -> NDArray[Any]:
         """Lay a map (h, w) or (h, w, channels up to 4) where it belongs on the image.
@@ -259,23 +240,23 @@ def _edges(features: FloatMap) -> FloatMap:
     return scaled.clip(0, 1).astype(np.float32)
 
 
-def _two_edges(target: FloatMap, moved: FloatMap) -> Picture:
-    """Draw edges (H, W), 0..1: X_i's in cyan, the others in red, both in white."""
-    return np.rint(255 * np.stack([moved, target, target], axis=-1)).astype(np.uint8)
+def _two_edges(stays: FloatMap, moved: FloatMap) -> Picture:
+    """Draw edges (H, W), 0..1: of the map that stays in cyan, of the moved one in red."""
+    return np.rint(255 * np.stack([moved, stays, stays], axis=-1)).astype(np.uint8)
 
 
 def _bar(alignment: Alignment, length: float, width: int) -> Picture:
     """Draw the title of a row with its figures."""
     bar = np.full((30, width, 3), _BAR, np.uint8)
     place = alignment.place
-    _write(bar, place.title, (8, 21), 0.65, _HEADING)
+    write(bar, place.title, (8, 21), 0.65, _HEADING)
     figures = "no motion"
     if length > 0:
         # Zero is added so that none is written as -0.0.
         x, y = np.median(alignment.flow.reshape(2, -1), axis=1).round(1) + 0.0
         rounded = f"{length:.0f}" if length >= 10 else f"{length:.2g}"
         figures = f"full colour: {rounded} px;  median offset: x {x:+.1f}, y {y:+.1f} px"
-    _write(bar, f"{figures};  1 pixel of the map: {place.stride} px", (2 * _COLUMN + 8, 21), 0.55)
+    write(bar, f"{figures};  1 pixel of the map: {place.stride} px", (2 * _COLUMN + 8, 21), 0.55)
     return bar
 
 
@@ -285,10 +266,10 @@ def _head(name: str, still: bool, width: int) -> Picture:
     title = f"{name}: what each FAM moves" if name else "What each FAM moves"
     if still:
         title += " - nothing: no offset is longer than 0.05 px, as in a network without training"
-    _write(head, title, (8, 26), 0.8, _HEADING)
-    for column, text in _LEGEND:
-        for i, line in enumerate(text.splitlines()):
-            _write(head, line, (round(column * _COLUMN) + 8, 64 + 22 * i), 0.5)
+    write(head, title, (8, 26), 0.8, _HEADING)
+    for column, letters, text in _LEGEND:
+        for i, line in enumerate(textwrap.wrap(text, letters)):
+            write(head, line, (round(column * _COLUMN) + 8, 64 + 22 * i), 0.5)
     _draw_wheel(head, (82, 98), 42)
     return head
 
@@ -299,13 +280,7 @@ def _draw_wheel(picture: Picture, centre: tuple[int, int], radius: int) -> None:
     colours = colour_flow(offsets, radius)
     inside = np.hypot(*offsets) <= radius
     picture[y - radius : y + radius + 1, x - radius : x + radius + 1][inside] = colours[inside]
-    _write(picture, "right", (x + radius + 5, y + 4), 0.4)
-    _write(picture, "left", (x - radius - 30, y + 4), 0.4)
-    _write(picture, "up", (x - 9, y - radius - 6), 0.4)
-    _write(picture, "down", (x - 18, y + radius + 14), 0.4)
-
-
-def _write(
-    picture: Picture, text: str, origin: tuple[int, int], scale: float, font: int = _TEXT
-) -> None:
-    cv2.putText(picture, text, origin, font, scale, _INK, 1, cv2.LINE_AA)
+    write(picture, "right", (x + radius + 5, y + 4), 0.4)
+    write(picture, "left", (x - radius - 30, y + 4), 0.4)
+    write(picture, "up", (x - 9, y - radius - 6), 0.4)
+    write(picture, "down", (x - 18, y + radius + 14), 0.4)

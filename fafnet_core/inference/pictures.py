@@ -70,7 +70,7 @@ def legend(label_set: LabelSet, labels: NDArray[np.uint8], height: int) -> Pictu
         _write_entry(picture, f"{name}  {share}", colour, (8, top))
     if len(shown) < len(present):
         text = f"and {len(present) - len(shown)} more"
-        _write(picture, text, (32, 8 + len(shown) * _LEGEND_ROW + 12))
+        write(picture, text, (32, 8 + len(shown) * _LEGEND_ROW + 12))
     return picture
 
 
@@ -109,7 +109,14 @@ def _write_entry(
     left, top = corner
     cv2.rectangle(picture, corner, (left + 16, top + 14), colour, cv2.FILLED)
     cv2.rectangle(picture, corner, (left + 16, top + 14), _INK, 1)
-    _write(picture, text, (left + 24, top + 12))
+    write(picture, text, (left + 24, top + 12))
+
+
+def write(
+    picture: Picture, text: str, origin: tuple[int, int], scale: float = _TEXT, font: int = _FONT
+) -> None:
+    """Write one line of text in dark grey; `origin` is where it begins, x and y of its foot."""
+    cv2.putText(picture, text, origin, font, scale, _INK, 1, cv2.LINE_AA)
 
 
 def strip(panels: Sequence[tuple[str, Picture]]) -> Picture:
@@ -117,11 +124,7 @@ def strip(panels: Sequence[tuple[str, Picture]]) -> Picture:
     columns = []
     for title, picture in panels:
         head = np.full((28, picture.shape[1], 3), _PAPER, np.uint8)
-        _write(head, title, (8, 19), scale=0.55)
+        write(head, title, (8, 19), scale=0.55)
         gap = np.full((28 + picture.shape[0], 4, 3), _PAPER, np.uint8)
         columns += [np.vstack([head, picture]), gap]
     return np.hstack(columns[:-1])
-
-
-def _write(picture: Picture, text: str, origin: tuple[int, int], scale: float = _TEXT) -> None:
-    cv2.putText(picture, text, origin, _FONT, scale, _INK, 1, cv2.LINE_AA)

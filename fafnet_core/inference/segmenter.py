@@ -20,7 +20,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fafnet_core.camera import Camera, Size
-from fafnet_core.checkpoints.checkpoint import CheckpointMetadata, load_checkpoint, read_metadata
+from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.hha import HHAStream, HHAStreamConfig
@@ -36,7 +36,7 @@ UNTRAINED = "untrained:"
 
 _SEED = 5  # with these weights a room gets a dozen labels, so that pictures show something
 
-_EACH_FOR_ITSELF = HHAStreamConfig(smoothing_s=0)
+_EACH_FRAME_BY_ITSELF = HHAStreamConfig(smoothing_s=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +100,9 @@ class Segmenter:
         self.notice = notice
         self.normalisation = normalisation or Normalisation()
         self.runtime = TorchRuntime(model, self.normalisation, device=device, precision=precision)
-        self._hha = self._stream(_EACH_FOR_ITSELF)
+        self._hha = self._stream(_EACH_FRAME_BY_ITSELF)
 
-    def _stream(self, config: HHAStreamConfig) -> HHAStream:
+    def _stream(self, config: HHAStreamConfig | None) -> HHAStream:
         return HHAStream(config, device=None if self.device == "cpu" else self.device)
 
     @property
@@ -159,26 +159,27 @@ class Segmenter:
             )
         path = checkpoint_file(name)  # once: a repository of the Hub is asked each time
         metadata = read_metadata(path)
+        said = metadata.notes.get("notice")  # what the author wants every user to see
         return cls(
             load_checkpoint(path),
             metadata.label_set,
             metadata.normalisation,
             device=device,
             precision=precision,
-            notice=_notice(metadata),
+            notice=said if isinstance(said, str) else None,
             input_size=metadata.input_size if input_size == CHECKPOINT else input_size,
         )
 
     def following(self, config: HHAStreamConfig | None = None) -> Segmenter:
         """Return a segmenter with the same network for the frames of one camera, in their order.
 
-        Each frame of this one is taken for itself; that one follows gravity and the ground in time.
+        This one takes each frame by itself; that one follows gravity and the ground in time.
 
         Args:
-            config: how; None: as `HHAStreamConfig` comes.
+            config: how; None: the defaults of `HHAStreamConfig`.
         """
         other = copy.copy(self)
-        other._hha = self._stream(config or HHAStreamConfig())
+        other._hha = self._stream(config)
         return other
 
     def segment(
@@ -197,12 +198,11 @@ class Segmenter:
             depth_m: (H, W) floating point, metres, registered to the colour image; 0, NaN or
                 infinite where there is none.
             camera_matrix: (3, 3), pixel centres at whole numbers.
-            missing: (H, W), True where in-painting invented the depth.
+            missing: (H, W), True where the depth is in-painted.
             gravity: (3,), the downward direction in the camera's frame; estimated where None.
 
         Raises:
-            ValueError: sizes that differ, a wrong type, depth that cannot be metres, or a matrix
-                that is not a camera's; the message says what came and what to do.
+            ValueError: as `RgbdFrame`, `Camera.from_matrix` and `segment_frame`.
         """
         frame = RgbdFrame(
             rgb=rgb,
@@ -214,12 +214,7 @@ class Segmenter:
         return self.segment_frame(frame)
 
     def segment_frame(self, frame: RgbdFrame) -> Segmentation:
-        """Segment one frame.
-
-        Raises:
-            ValueError: depth that cannot be metres, gravity of length 0, or a network whose
-                results are not numbers.
-        """
+        """Segment one frame; errors as `encode` and `label`."""
         return self.label(self.encode(frame))
 
     def encode(self, frame: RgbdFrame) -> NetworkInput:
@@ -283,12 +278,6 @@ class Segmenter:
                 " float32, and check the checkpoint with: fafnet info"
             )
         return result
-
-
-def _notice(metadata: CheckpointMetadata) -> str | None:
-    """Return the line that the checkpoint's author wants every user to see."""
-    notice = metadata.notes.get("notice")
-    return notice if isinstance(notice, str) else None
 
 
 def _untrained(preset: str) -> FAFNet:

@@ -31,8 +31,8 @@ def depth_camera(
 ) -> DepthCamera:
     """Return what a camera_info says of a depth image.
 
-    A driver that flickers sends images of two cameras on one topic: what is of another frame is of
-    another camera. Only where one of both names no frame it is taken on trust.
+    Some drivers send images of two cameras on one topic. A camera_info of another frame id is of
+    another camera; where the image or the camera_info has no frame id, they are taken as one.
 
     Args:
         info: the camera_info, if one came.

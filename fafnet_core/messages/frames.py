@@ -33,7 +33,6 @@ from fafnet_core.messages.errors import (
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_core.messages.protocols import (
     CameraInfoFields,
-    CompressedImageFields,
     ImageFields,
     stamp_ns,
 )
@@ -58,7 +57,7 @@ class FrameSettings:
         registration: "auto" registers the frames that are not; "always" all; "never" none.
 
     Raises:
-        ValueError: a camera_matrix that is none.
+        ValueError: a camera_matrix that no camera has.
     """
 
     rectified: bool = False
@@ -78,7 +77,7 @@ class FrameSettings:
 
 
 class FrameBuilder:
-    """Decodes, and registers depth where it has to; keeps the tables of the cameras it saw last.
+    """Decodes, and registers depth where needed; keeps the tables of the last cameras.
 
     Args:
         settings: see `FrameSettings`.
@@ -101,8 +100,8 @@ class FrameBuilder:
 
     def build(
         self,
-        colour: ImageFields | CompressedImageFields,
-        depth: ImageFields | CompressedImageFields,
+        colour: Any,
+        depth: Any,
         colour_info: CameraInfoFields | None,
         depth_info: CameraInfoFields | None = None,
         find_extrinsics: FindExtrinsics = lambda depth_frame, colour_frame: None,
@@ -110,8 +109,8 @@ class FrameBuilder:
         """Return the frame of these two images.
 
         Args:
-            colour: an image or a compressed image, as `depth` (compressedDepth).
-            depth: see `colour`.
+            colour: an image (`ImageFields`) or a compressed one (`CompressedImageFields`).
+            depth: the same, compressed as compressedDepth.
             colour_info: of the colour image; not needed where the settings have its matrix.
             depth_info: of the depth image, where there is one.
             find_extrinsics: asked only for depth that has to be registered.
@@ -122,12 +121,15 @@ class FrameBuilder:
             ValueError: what came cannot be decoded, or does not fit together.
         """
         begun = time.perf_counter()
-        rgb = self._decode_colour(colour)
-        depth_m = self._decode_depth(depth)
+        to_rgb = compressed_to_rgb if _is_compressed(colour) else self._to_rgb
+        to_depth_m = compressed_to_depth_m if _is_compressed(depth) else image_to_depth_m
+        rgb = to_rgb(colour)
+        depth_m = to_depth_m(depth, depth_scale=self._settings.depth_scale)
         camera = self._colour_camera(colour_info, rgb)
+        depth_size = depth_m.shape[0], depth_m.shape[1]
         pair = _Pair(
-            depth=self._depth_camera(depth_info, depth.header.frame_id, depth_m),
-            depth_size=(depth_m.shape[0], depth_m.shape[1]),
+            depth=self._depth_camera(depth_info, depth.header.frame_id, depth_size),
+            depth_size=depth_size,
             depth_frame=depth.header.frame_id,
             camera=camera,
             colour_frame=colour.header.frame_id,
@@ -149,13 +151,6 @@ class FrameBuilder:
             seconds=seconds,
         )
 
-    def _decode_colour(self, message: Any) -> NDArray[np.uint8]:
-        return compressed_to_rgb(message) if _is_compressed(message) else self._to_rgb(message)
-
-    def _decode_depth(self, message: Any) -> NDArray[np.float32]:
-        decode = compressed_to_depth_m if _is_compressed(message) else image_to_depth_m
-        return decode(message, depth_scale=self._settings.depth_scale)
-
     def _colour_camera(self, info: CameraInfoFields | None, rgb: NDArray[np.uint8]) -> Camera:
         height, width = rgb.shape[:2]
         if self._settings.camera_matrix:
@@ -165,12 +160,9 @@ class FrameBuilder:
             raise NoCameraInfoError
         return camera_of(info, (height, width), rectified=self._settings.rectified)
 
-    def _depth_camera(
-        self, info: CameraInfoFields | None, frame: str, depth_m: NDArray[np.float32]
-    ) -> DepthCamera:
+    def _depth_camera(self, info: CameraInfoFields | None, frame: str, size: Size) -> DepthCamera:
         if self._settings.registration == "never":
             return DepthCamera()
-        size = depth_m.shape[0], depth_m.shape[1]
         return depth_camera(info, frame, size, rectified=self._settings.rectified)
 
     def _registration(

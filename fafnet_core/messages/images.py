@@ -122,9 +122,7 @@ def image_to_depth_m(
     encoding = message.encoding
     if encoding not in _DEPTH:
         raise UnknownEncodingError(
-            encoding,
-            f"depth encoding '{encoding}' came; wanted {', '.join(sorted(_DEPTH))}."
-            " Is the depth topic remapped to a colour image?",
+            encoding, f"depth encoding '{encoding}' came; wanted {', '.join(sorted(_DEPTH))}"
         )
     order = ">" if message.is_bigendian else "<"
     values = _rows(message, np.dtype(order + _DEPTH[encoding]), 1)[..., 0]
@@ -147,11 +145,7 @@ def counts_to_depth_m(
 
 
 def check_scale(depth_scale: float | None) -> None:
-    """Refuse a depth scale that is not a number above zero.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """Raise ValueError unless a depth scale is a number above zero, or None."""
     if depth_scale is not None and not (math.isfinite(depth_scale) and depth_scale > 0):
         raise ValueError(
             f"depth_scale is {depth_scale:g}; it is the metres of one count, 0.001 for millimetres"

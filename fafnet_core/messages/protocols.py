@@ -1,4 +1,4 @@
-"""What a message has to have: the fields of `sensor_msgs`, whoever made the class.
+"""The fields that a message needs: those of `sensor_msgs`, whatever its class.
 
 rclpy's classes and those of rosbags both fit. `data` is bytes in any form that NumPy can look at
 without copying.
@@ -18,143 +18,85 @@ _SECOND = 1_000_000_000
 
 
 class StampFields(Protocol):
-    """`builtin_interfaces/Time`."""
+    """`builtin_interfaces/Time`: seconds and nanoseconds beside them."""
 
-    @property
-    def sec(self) -> int:
-        """Whole seconds."""
-
-    @property
-    def nanosec(self) -> int:
-        """Nanoseconds beside them."""
+    sec: int
+    nanosec: int
 
 
 class HeaderFields(Protocol):
-    """`std_msgs/Header`."""
+    """`std_msgs/Header`: when the picture was taken (0 from drivers that do not say), and where."""
 
-    @property
-    def stamp(self) -> StampFields:
-        """When the picture was taken; 0 from drivers that do not say."""
-
-    @property
-    def frame_id(self) -> str:
-        """The coordinate frame."""
+    stamp: StampFields
+    frame_id: str
 
 
 class ImageFields(Protocol):
-    """`sensor_msgs/Image`."""
+    """`sensor_msgs/Image`.
 
-    @property
-    def header(self) -> HeaderFields:
-        """Stamp and frame."""
+    Attributes:
+        encoding: channels and type, as `sensor_msgs/image_encodings.hpp` names them.
+        is_bigendian: whether numbers of several bytes begin with the highest one.
+        step: bytes from one row to the next.
+        data: the rows.
+    """
 
-    @property
-    def height(self) -> int:
-        """Rows."""
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-
-    @property
-    def encoding(self) -> str:
-        """Channels and type, as `sensor_msgs/image_encodings.hpp` names them."""
-
-    @property
-    def is_bigendian(self) -> int | bool:
-        """Whether numbers of several bytes begin with the highest one."""
-
-    @property
-    def step(self) -> int:
-        """Bytes from one row to the next."""
-
-    @property
-    def data(self) -> ByteData:
-        """The rows."""
+    header: HeaderFields
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: ByteData
 
 
 class CompressedImageFields(Protocol):
-    """`sensor_msgs/CompressedImage`."""
+    """`sensor_msgs/CompressedImage`.
 
-    @property
-    def header(self) -> HeaderFields:
-        """Stamp and frame."""
+    Attributes:
+        format: what is in `data`, as image_transport's plugins write it; see `compressed`.
+        data: the compressed image.
+    """
 
-    @property
-    def format(self) -> str:
-        """What is in `data`, as image_transport's plugins write it; see `compressed`."""
-
-    @property
-    def data(self) -> ByteData:
-        """The compressed image."""
+    header: HeaderFields
+    format: str
+    data: ByteData
 
 
 class RegionFields(Protocol):
-    """`sensor_msgs/RegionOfInterest`."""
+    """`sensor_msgs/RegionOfInterest`, in pixels of the full image; a side of 0 means all."""
 
-    @property
-    def x_offset(self) -> int:
-        """First column, of the full image."""
-
-    @property
-    def y_offset(self) -> int:
-        """First row, of the full image."""
-
-    @property
-    def height(self) -> int:
-        """Rows of the full image; 0: all."""
-
-    @property
-    def width(self) -> int:
-        """Columns of the full image; 0: all."""
+    x_offset: int
+    y_offset: int
+    height: int
+    width: int
 
 
 class CameraInfoFields(Protocol):
-    """`sensor_msgs/CameraInfo`, with the names of ROS 2 (ROS 1 wrote `D K R P`)."""
+    """`sensor_msgs/CameraInfo`, with the names of ROS 2 (ROS 1 wrote `D K R P`).
 
-    @property
-    def header(self) -> HeaderFields:
-        """Stamp and frame."""
+    Attributes:
+        height: rows of the full image.
+        width: its columns.
+        distortion_model: what `d` means.
+        d: distortion.
+        k: (9,) camera matrix of raw images, row by row; `k[0]` 0: not calibrated.
+        p: (12,) projection of rectified images.
+        binning_x: columns of the sensor for one pixel; 0 means 1.
+        binning_y: rows of the sensor for one pixel; 0 means 1.
+        roi: the part that was taken.
+    """
 
-    @property
-    def height(self) -> int:
-        """Rows of the full image."""
-
-    @property
-    def width(self) -> int:
-        """Columns of the full image."""
-
-    @property
-    def distortion_model(self) -> str:
-        """What `d` means."""
-
-    @property
-    def d(self) -> ArrayLike:
-        """Distortion."""
-
-    @property
-    def k(self) -> ArrayLike:
-        """(9,) camera matrix of raw images, row by row; `k[0]` 0: uncalibrated."""
-
-    @property
-    def r(self) -> ArrayLike:
-        """(9,) rectifying rotation."""
-
-    @property
-    def p(self) -> ArrayLike:
-        """(12,) projection of rectified images."""
-
-    @property
-    def binning_x(self) -> int:
-        """Columns of the sensor to a pixel; 0 means 1."""
-
-    @property
-    def binning_y(self) -> int:
-        """Rows of the sensor to a pixel; 0 means 1."""
-
-    @property
-    def roi(self) -> RegionFields:
-        """The part that was taken."""
+    header: HeaderFields
+    height: int
+    width: int
+    distortion_model: str
+    d: ArrayLike
+    k: ArrayLike
+    p: ArrayLike
+    binning_x: int
+    binning_y: int
+    roi: RegionFields
 
 
 def stamp_ns(header: HeaderFields) -> int:

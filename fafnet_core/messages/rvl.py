@@ -32,11 +32,7 @@ _SQUARED = 2
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse the size of a compressed image before anything is allocated for it.
-
-    Raises:
-        ValueError: no pixels, or more than `LARGEST`.
-    """
+    """Raise ValueError for no pixels or more than `LARGEST`, before any memory is allocated."""
     if width <= 0 or height <= 0 or width * height > LARGEST:
         raise ValueError(
             f"a compressed image says that it is {width}x{height}; 1 to {LARGEST} pixels are"

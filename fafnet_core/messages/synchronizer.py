@@ -6,10 +6,11 @@ once for equal stamps or a gap below half the shortest of the last frame interva
 the next image. Pairs leave in order of time, the newest first in line: what is older is dropped
 and counted.
 
-Time that jumps back (a bag that loops, a camera that restarts) starts anew. A stamp far behind its
-stream's newest tells it at once. Nearer ones may only be late: a network that holds images up lets
-newer ones through before them or soon after. They tell a jump when several come, in their own
-order, and go on coming for `_BEHIND_NS` by receipt while the newest stamp does not move on.
+After a jump back in time (a bag that loops, a camera that restarts) pairing starts again. A stamp
+far behind its stream's newest tells it at once. Nearer ones may only be late: a network that holds
+images up lets newer ones through before them or soon after. They tell a jump when several come, in
+their own order, and go on coming for `_BEHIND_NS` by receipt while the newest stamp does not move
+on.
 """
 
 from __future__ import annotations
@@ -198,7 +199,7 @@ class Synchronizer(Generic[T]):
         return pair
 
     def _jump(self, stream: Stream, received_ns: int | None) -> None:
-        """Start anew, or let this stream follow where the other has just done so."""
+        """Start again, or let this stream follow where the other has just done so."""
         if self._jumped is not None and received_ns is not None:
             first, when = self._jumped
             if first is not stream and received_ns - when <= _BEHIND_NS:

@@ -38,10 +38,10 @@ class DepthRegistration:
     interpolated: on a slanted plane it is that of a point up to half a pixel away, and as squares
     overlap and the nearest stays, 0.075 depth pixels nearer on average along each axis.
 
-    Neither camera has distortion here: where a lens moves a pixel by d pixels, its depth is found
-    d pixels beside its place, so images of lenses that bend by pixels have to be rectified before.
+    Distortion is not modelled: where a lens moves a pixel by d pixels, its depth lies d pixels away
+    from its place. Rectify images of such lenses first.
 
-    An object keeps its tables and its memory between frames: it serves one thread at a time.
+    An object keeps its tables and its memory between frames: use it in one thread at a time.
 
     Args:
         depth_camera: of the depth images.
@@ -161,7 +161,7 @@ def register_depth(
         (H, W) float32 metres along the colour camera's optical axis; 0 where there is none.
 
     Raises:
-        ValueError: as `DepthRegistration` and `Camera.from_matrix`, and a rotation that is none.
+        ValueError: as `DepthRegistration`, `Extrinsics` and `Camera.from_matrix`.
     """
     extrinsics = Extrinsics(np.asarray(rotation), np.asarray(translation))
     depth_camera = Camera.from_matrix(depth_camera_matrix, depth_m.shape)

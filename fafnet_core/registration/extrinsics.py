@@ -35,7 +35,7 @@ class Extrinsics:
         off = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
         if off > _ORTHOGONAL:
             raise ValueError(
-                f"the rotation {rotation.tolist()} is none: its rows are not of length 1 at right"
+                f"{rotation.tolist()} is not a rotation: its rows are not of length 1 at right"
                 f" angles (off by {off:.2g}); take the 3x3 rotation of the calibration, without"
                 " scale"
             )
@@ -67,8 +67,8 @@ class Extrinsics:
         length = float(np.linalg.norm(values))
         if length < 1e-6:
             raise ValueError(
-                f"the quaternion x, y, z, w = {values.tolist()} has no length, so it is no"
-                " rotation: none at all is 0, 0, 0, 1"
+                f"the quaternion x, y, z, w = {values.tolist()} has length 0, so it is not a"
+                " rotation; no rotation is 0, 0, 0, 1"
             )
         x, y, z, w = values / length
         rotation = np.array(
@@ -107,7 +107,7 @@ class Extrinsics:
 def _frozen(
     name: str, values: ArrayLike, shape: tuple[int, ...], wanted: str
 ) -> NDArray[np.float64]:
-    """Return a read-only copy of `values` after a look at their shape."""
+    """Return a read-only copy of `values`, of the shape that is wanted and finite."""
     try:
         array = np.array(values, np.float64)
     except (TypeError, ValueError) as error:
@@ -115,6 +115,6 @@ def _frozen(
     if array.shape != shape:
         raise ValueError(f"the {name} has shape {array.shape}; it has to be {wanted}")
     if not np.isfinite(array).all():
-        raise ValueError(f"the {name} is {array.tolist()}; every number of it has to be finite")
+        raise ValueError(f"the {name} is {array.tolist()}; all its numbers have to be finite")
     array.setflags(write=False)
     return array

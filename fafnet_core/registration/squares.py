@@ -7,6 +7,8 @@ squares of a layer are filled at once, by the least depth in a window that slide
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 Depth = NDArray[np.float32]
 Whole = NDArray[np.int32]
 Index = NDArray[np.intp]
+Squares = list[NDArray[Any]]
+"""First pixel in the flat image (intp), depth, height, width; (n,) each."""
 
 _BAND = 32
 """Rows of the image that are filled at a time, so that they stay in a core's cache."""
@@ -41,7 +45,7 @@ class NearestSquares:
         self._layers = np.empty((4, height, width), np.float32)
         self._scratch = np.empty((2, _BAND + side, width), np.float32)
         self._window = np.ones((side, side), np.uint8)
-        self._small: list[tuple[Index, Depth, Index, Index]] = []
+        self._small: list[Squares] = []
 
     def clear(self) -> None:
         """Begin an image."""
@@ -127,24 +131,17 @@ class NearestSquares:
     def _draw_unusual(self, corners: Whole, depth: Depth, heights: Whole, widths: Whole) -> None:
         """Draw larger squares as several of the usual ones; keep smaller ones for the end."""
         small = np.minimum(heights, widths) < self.side
-        for which in (small, ~small):
-            squares = (
-                corners[which].astype(np.intp),
-                depth[which],
-                heights[which].astype(np.intp),
-                widths[which].astype(np.intp),
-            )
-            if which is small and small.any():
-                self._small.append(squares)
-            elif which is not small:
-                _keep_tiles(self._layers[0], *squares, side=self.side)
+        squares: Squares = [corners.astype(np.intp), depth, heights, widths]
+        if small.any():
+            self._small.append([each[small] for each in squares])
+        _keep_tiles(self._layers[0], [each[~small] for each in squares], side=self.side)
 
     def _with_small(self, image: Depth) -> Depth:
         image[image == 0] = np.inf
         margin = self._margin
         padded = np.pad(image, margin, constant_values=np.inf)
         for squares in self._small:
-            _keep_tiles(padded, *squares, side=1)
+            _keep_tiles(padded, squares, side=1)
         _finite_or_zero(padded[margin:-margin, margin:-margin], out=image)
         return image
 
@@ -153,10 +150,9 @@ def _finite_or_zero(depth: Depth, out: Depth) -> None:
     cv2.threshold(depth, 3.4e38, 0, cv2.THRESH_TOZERO_INV, dst=out)
 
 
-def _keep_tiles(
-    image: Depth, corners: Index, depth: Depth, heights: Index, widths: Index, *, side: int
-) -> None:
+def _keep_tiles(image: Depth, squares: Squares, *, side: int) -> None:
     """Leave the depth of each square at the corners of the tiles of `side` that make it up."""
+    corners, depth, heights, widths = squares
     stride = image.shape[1]
     for down in range(0, int(heights.max(initial=0)), side):
         for aside in range(0, int(widths.max(initial=0)), side):

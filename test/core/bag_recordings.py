@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 from fafnet_core.camera import Camera
+from fafnet_core.rooms import Tour, pinhole, render
+from fafnet_core.rooms.render import RoomView
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 ROS1_TYPES = get_typestore(Stores.ROS1_NOETIC)
@@ -29,6 +32,18 @@ TF = "tf2_msgs/msg/TFMessage"
 
 MS = 1_000_000
 START = 1_700_000_000_000 * MS
+CAMERA = pinhole(96, 72)
+
+
+@cache
+def room() -> list[RoomView]:
+    """What a moving camera saw, frame by frame."""
+    tour = Tour.of(1)
+    return [render(tour.room.scene, CAMERA, tour.pose(i / 30)) for i in range(3)]
+
+
+def millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
+    return np.round(depth_m * 1000).astype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -73,12 +88,8 @@ def compressed(data: bytes, format_: str, stamp_ns: int = 0, frame_id: str = "ca
     return make(COMPRESSED, header=header(stamp_ns, frame_id), format=format_, data=content)
 
 
-def camera_info(
-    camera: Camera, stamp_ns: int = 0, frame_id: str = "camera", scale: float = 1.0
-) -> Any:
-    matrix = camera.matrix.copy()
-    matrix[:2] *= scale
-    projection = np.hstack([matrix, np.zeros((3, 1))])
+def camera_info(camera: Camera, stamp_ns: int = 0, frame_id: str = "camera") -> Any:
+    projection = np.hstack([camera.matrix, np.zeros((3, 1))])
     roi = make(
         "sensor_msgs/msg/RegionOfInterest",
         x_offset=0,
@@ -94,7 +105,7 @@ def camera_info(
         width=camera.width,
         distortion_model="plumb_bob",
         d=np.zeros(5),
-        k=matrix.reshape(-1),
+        k=camera.matrix.reshape(-1),
         r=np.eye(3).reshape(-1),
         p=projection.reshape(-1),
         binning_x=0,
@@ -142,11 +153,12 @@ def write_ros2(
         for each in messages:
             key = (each.topic, each.kind)
             if key not in connections:
-                given: dict[str, Any] = {"typestore": TYPES}
+                types = TYPES
                 if each.definition is not None:
-                    given = {"msgdef": each.definition, "rihs01": "RIHS01_" + "1" * 64}
+                    types = get_typestore(Stores.EMPTY)
+                    types.register(get_types_from_msg(each.definition, each.kind))
                 connections[key] = writer.add_connection(
-                    each.topic, each.kind, offered_qos_profiles=each.qos, **given
+                    each.topic, each.kind, offered_qos_profiles=each.qos, typestore=types
                 )
             data = each.message
             if not isinstance(data, bytes):

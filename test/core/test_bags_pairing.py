@@ -29,12 +29,8 @@ def test_nearest_stamps_pair_up_to_the_last_image() -> None:
     assert paired(keys([0, 33, 66]), keys([5, 38, 71])) == {0: 5, 33: 38, 66: 71}
     assert paired(keys([5, 38, 71]), keys([0, 33, 66])) == {5: 0, 38: 33, 71: 66}
     assert paired(keys([0]), keys([40])) == {0: 40}
-
-
-def test_images_recorded_late_lose_nothing() -> None:
-    stamps = list(range(0, 330, 33))
-    late = [1000] * len(stamps)
-    assert paired(keys(stamps), keys(stamps, late)) == {stamp: stamp for stamp in stamps}
+    # However late it was recorded.
+    assert paired(keys([0, 33, 66]), keys([0, 33, 66], [1000] * 3)) == {0: 0, 33: 33, 66: 66}
 
 
 def test_images_without_a_partner_are_counted() -> None:
@@ -74,12 +70,8 @@ def test_different_clocks_are_not_blamed_on_the_slop() -> None:
 
 def test_a_hint_where_most_images_stay_alone() -> None:
     hint = pair(keys([0, 1000, 2000, 3000]), keys([0, 1100, 2100, 3100]), SLOP).hint
-    assert hint is not None
-    assert hint.startswith("3 of 4 colour images have no depth")
-    assert "--slop 0.11 would pair them" in hint
-    sparse = pair(keys(list(range(0, 330, 33))), keys([0]), SLOP).hint
-    assert sparse is not None
-    assert "nothing moves" in sparse
+    assert "3 of 4 colour images have no depth" in str(hint)
+    assert "--slop 0.11 would pair them" in str(hint)
 
 
 @given(

@@ -41,6 +41,7 @@ GREY = np.zeros((6, 8), np.uint8)
 DEPTH = np.full((6, 8), 1000, np.uint16)
 HALF_TURN_ABOUT_Z = (0.0, 0.0, 1.0, 0.0)
 QUARTER_TURN_ABOUT_Z = (0.0, 0.0, 0.5**0.5, 0.5**0.5)
+TRANSFORM = "geometry_msgs/msg/Transform"
 
 
 def colour(topic: str, frame: str = "color", encoding: str = "rgb8") -> Message:
@@ -60,7 +61,8 @@ def info(topic: str, frame: str = "color", width: int = 8) -> Message:
 def streams(
     path: Path, messages: list[Message], asked: AskedTopics | None = None, **options: bool
 ) -> Streams:
-    with Bag(write_ros2(path / "a.mcap", messages)) as bag:
+    source = path / f"{len(list(path.iterdir()))}.mcap"
+    with Bag(write_ros2(source, messages)) as bag:
         return find_streams(bag, asked or AskedTopics(), **options)
 
 
@@ -152,13 +154,10 @@ def test_transports_are_found_and_what_is_raw_is_preferred(tmp_path: Path) -> No
     assert found.rgb.name == "/c/rgb/image_raw/compressed"
     assert found.rgb_info == "/c/rgb/camera_info"
     assert found.depth.name == "/c/depth/image_raw/compressedDepth"
-    (tmp_path / "both").mkdir()
-    both = [*small, colour("/c/rgb/image_raw"), depth("/c/depth/image_raw")]
-    found = streams(tmp_path / "both", both)
+    found = streams(tmp_path, [*small, colour("/c/rgb/image_raw"), depth("/c/depth/image_raw")])
     assert (found.rgb.name, found.depth.name) == ("/c/rgb/image_raw", "/c/depth/image_raw")
-    (tmp_path / "base").mkdir()
     asked = AskedTopics(depth="/c/depth/image_raw")
-    assert streams(tmp_path / "base", small, asked).depth.name == small[2].topic
+    assert streams(tmp_path, small, asked).depth.name == small[2].topic
 
 
 TWO = [
@@ -177,11 +176,8 @@ def test_of_two_cameras_the_user_names_one(tmp_path: Path) -> None:
         streams(tmp_path, TWO)
     for side in ("left", "right"):
         assert f"/{side}/color/image_raw (rgb8, 8x6, frame '{side}', 1)" in str(wrong.value)
-    for i, asked in enumerate(
-        (AskedTopics(rgb="/right/color/image_raw"), AskedTopics(depth="/right/depth/image_raw"))
-    ):
-        (tmp_path / str(i)).mkdir()
-        found = streams(tmp_path / str(i), TWO, asked)
+    for option, topic in (("rgb", "/right/color/image_raw"), ("depth", "/right/depth/image_raw")):
+        found = streams(tmp_path, TWO, AskedTopics(**{option: topic}))
         assert found.rgb.name == "/right/color/image_raw"
         assert found.depth.name == "/right/depth/image_raw"
         assert found.rgb_info == "/right/color/camera_info"
@@ -190,12 +186,8 @@ def test_of_two_cameras_the_user_names_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("messages", "asked", "message"),
     [
-        (
-            REALSENSE[:2],
-            AskedTopics(),
-            "no depth images that can be told: give --depth TOPIC\n  /c",
-        ),
-        (REALSENSE[2:6], AskedTopics(), "no colour images that can be told: give --rgb"),
+        (REALSENSE[:2], AskedTopics(), "give --depth TOPIC\n  /c"),
+        (REALSENSE[2:6], AskedTopics(), "give --rgb TOPIC\n"),
         (REALSENSE, AskedTopics(rgb="/camera/camera/colour/image_raw"), "did you mean '/camera/ca"),
         (REALSENSE, AskedTopics(rgb=REALSENSE[1].topic), "no image topic"),
         (
@@ -203,7 +195,7 @@ def test_of_two_cameras_the_user_names_one(tmp_path: Path) -> None:
             AskedTopics(rgb=REALSENSE[0].topic, depth=REALSENSE[0].topic),
             f"--rgb and --depth are both {REALSENSE[0].topic}",
         ),
-        (REALSENSE, AskedTopics(rgb_info="/nothing"), "--rgb-info: unknown camera_info topic"),
+        (REALSENSE, AskedTopics(rgb_info="/nothing"), "--rgb-info"),
         (
             [REALSENSE[0], REALSENSE[2], info("/elsewhere/camera_info", "robot")],
             AskedTopics(),
@@ -223,10 +215,9 @@ def test_what_is_missing_is_named_with_the_option(
 @pytest.mark.parametrize("spoilt", [REALSENSE[0].topic, REALSENSE[1].topic, REALSENSE[2].topic])
 def test_a_topic_of_two_types_is_nobodys_image(spoilt: str, tmp_path: Path) -> None:
     other = Message(spoilt, STRING, START, make(STRING, data="hello"))
-    for i, messages in enumerate(([other, *REALSENSE[:3]], [*REALSENSE[:3], other])):
-        (tmp_path / str(i)).mkdir()
+    for messages in ([other, *REALSENSE[:3]], [*REALSENSE[:3], other]):
         with pytest.raises(AskedWrongly, match=r"give (--rgb|--depth|its topic)"):
-            streams(tmp_path / str(i), messages)
+            streams(tmp_path, messages)
 
 
 def test_a_camera_file_stands_for_camera_info(tmp_path: Path) -> None:
@@ -247,39 +238,34 @@ def extrinsics(path: Path, extra: list[Message], *, ros1: bool = False) -> BagEx
 
 
 def test_librealsense_states_the_reference_in_each_stream(tmp_path: Path) -> None:
-    tf = "geometry_msgs/msg/Transform"
-    found = extrinsics(
-        tmp_path,
-        [
-            Message(
-                "/device_0/sensor_0/Depth_0/tf/0",
-                tf,
-                START,
-                transform((0.5, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)),
-            ),
-            Message(
-                "/device_0/sensor_1/Color_0/tf/0",
-                tf,
-                START,
-                transform((0.0, 1.0, 0.0), QUARTER_TURN_ABOUT_Z),
-            ),
-        ],
-        ros1=True,
-    )("0", "0")
+    depth, colour = "/device_0/sensor_0/Depth_0/tf/0", "/device_0/sensor_1/Color_0/tf/0"
+    aside = transform((0.5, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    turned = transform((0.0, 1.0, 0.0), QUARTER_TURN_ABOUT_Z)
+    stated = [
+        Message(depth, TRANSFORM, START, aside),
+        Message(colour, TRANSFORM, START, turned),
+    ]
+    found = extrinsics(tmp_path, stated, ros1=True)("0", "0")
     assert found is not None
     # Depth's (1.5, 0, 2) is the reference's (1, 0, 2): turned (0, 1, 2), and moved (0, 2, 2).
     moved = found.rotation @ (1.5, 0, 2) + found.translation
     np.testing.assert_allclose(moved, (0, 2, 2), atol=1e-12)
 
 
+HEAD = b"\x00\x01\x00\x00"
+
+
+def drivers(raw: bytes) -> list[Message]:
+    """What the RealSense driver says of its cameras, in its own type."""
+    topic, kind = "/device_0/extrinsics/depth_to_color", "realsense2_camera_msgs/msg/Extrinsics"
+    definition = "float64[9] rotation\nfloat64[3] translation\n"
+    return [Message(topic, kind, START, raw, definition=definition)]
+
+
 def test_the_drivers_extrinsics_are_column_by_column(tmp_path: Path) -> None:
     rotation = Extrinsics.from_quaternion((0, 0, 0), QUARTER_TURN_ABOUT_Z).rotation
     values = np.array([*rotation.T.ravel(), 0.015, 0.0, 0.001])
-    topic = "/device_0/extrinsics/depth_to_color"
-    kind = "realsense2_camera_msgs/msg/Extrinsics"
-    definition = "float64[9] rotation\nfloat64[3] translation\n"
-    raw = b"\x00\x01\x00\x00" + values.astype("<f8").tobytes()
-    found = extrinsics(tmp_path, [Message(topic, kind, START, raw, definition=definition)])("", "")
+    found = extrinsics(tmp_path, drivers(HEAD + values.astype("<f8").tobytes()))("", "")
     assert found is not None
     np.testing.assert_allclose(found.rotation, rotation, atol=1e-12)
     np.testing.assert_array_equal(found.translation, (0.015, 0.0, 0.001))
@@ -287,16 +273,12 @@ def test_the_drivers_extrinsics_are_column_by_column(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("raw", [b"", bytes(3), bytes(95)])
 def test_extrinsics_that_are_cut_short_are_none(raw: bytes, tmp_path: Path) -> None:
-    topic, kind = "/device_0/extrinsics/depth_to_color", "realsense2_camera_msgs/msg/Extrinsics"
-    damaged = Message(topic, kind, START, raw, definition="float64[12] numbers\n")
-    assert extrinsics(tmp_path, [damaged])("", "") is None
+    assert extrinsics(tmp_path, drivers(raw))("", "") is None
 
 
 def test_extrinsics_that_are_no_rotation_name_their_topic(tmp_path: Path) -> None:
-    topic, kind = "/device_0/extrinsics/depth_to_color", "realsense2_camera_msgs/msg/Extrinsics"
-    zeros = Message(topic, kind, START, bytes(100), definition="float64[12] numbers\n")
-    with pytest.raises(BagError, match=rf"{topic} holds a transform.*give --depth-to-color"):
-        extrinsics(tmp_path, [zeros])
+    with pytest.raises(BagError, match=r"extrinsics/depth_to_color.*give --depth-to-color"):
+        extrinsics(tmp_path, drivers(bytes(100)))
 
 
 def test_frames_are_joined_along_tf(tmp_path: Path) -> None:
@@ -316,14 +298,7 @@ def test_frames_are_joined_along_tf(tmp_path: Path) -> None:
     assert found("base", "arm") is None
 
 
-def test_what_the_user_states_is_taken(tmp_path: Path) -> None:
-    given = Extrinsics(np.eye(3), np.array([0.1, 0.2, 0.3]))
-    with Bag(write_ros2(tmp_path / "a.mcap", LIBREALSENSE)) as bag:
-        assert BagExtrinsics(bag, find_streams(bag, AskedTopics()), given)("a", "b") == given
-
-
 def test_a_camera_transform_that_is_none_is_an_error(tmp_path: Path) -> None:
     none = transform((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
-    kind = "geometry_msgs/msg/Transform"
-    with pytest.raises(BagError, match="a transform that is none: the quaternion"):
-        extrinsics(tmp_path, [Message("/device_0/sensor_0/Depth_0/tf/0", kind, START, none)])
+    with pytest.raises(BagError, match=r"quaternion.*--depth-to-color"):
+        extrinsics(tmp_path, [Message("/device_0/sensor_0/Depth_0/tf/0", TRANSFORM, START, none)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fafnet_core import load_checkpoint, save_checkpoint
+from fafnet_core import build_model, load_checkpoint, save_checkpoint
 from fafnet_core.cli.main import main
 from fafnet_core.datasets.frames import FrameFolder
 from fafnet_core.inference import Segmenter
 from fafnet_core.inference.alignment import Alignment
 from fafnet_core.labels import NYU40
+from fafnet_core.models.config import PRESETS
 from fafnet_core.rooms import Tour, pinhole, render
 
 CAMERA = pinhole(96, 72)
@@ -33,9 +35,8 @@ def folder(tmp_path: Path) -> Path:
         seen = render(tour.room.scene, CAMERA, tour.pose(i / 2))
         cv2.imwrite(str(root / f"color/{i}.png"), seen.rgb[..., ::-1])
         cv2.imwrite(str(root / f"depth/{i}.png"), (seen.depth_m * 1000).astype(np.uint16))
-    matrix = CAMERA.matrix
     (root / "camera.yaml").write_text(
-        f"fx: {matrix[0, 0]}\nfy: {matrix[1, 1]}\ncx: {matrix[0, 2]}\ncy: {matrix[1, 2]}\n"
+        f"fx: {CAMERA.fx}\nfy: {CAMERA.fy}\ncx: {CAMERA.cx}\ncy: {CAMERA.cy}\n"
     )
     return root
 
@@ -44,7 +45,7 @@ def test_a_folder_is_labelled_with_overlays(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    options = ["--overlay", "--json", "--checkpoint", "untrained:fafnet-nano"]
+    options = ["--overlay", "--show", "flow", "--json", "--checkpoint", "untrained:fafnet-nano"]
     assert main(["segment", str(folder), "--out", str(out), *options]) == 0
     printed = capsys.readouterr()
     report = json.loads(printed.out)
@@ -58,6 +59,7 @@ def test_a_folder_is_labelled_with_overlays(
         assert labels.dtype == np.uint8
         assert labels.max() < 40
         assert (out / f"overlay/{i}.png").is_file()
+        assert (out / f"flow/{i}.png").is_file()
     assert json.loads((out / "label_names.json").read_text())["names"] == list(NYU40.names)
 
 
@@ -72,9 +74,7 @@ def test_the_network_sees_the_size_that_is_asked_for(
         out = tmp_path / asked
         arguments = ["segment", str(folder), "--out", str(out), "--checkpoint", str(checkpoint)]
         option = [] if asked == "checkpoint" else ["--input-size", asked]
-        assert (
-            main([*arguments, *option, "--show", "flow", "--json", "--precision", "float32"]) == 0
-        )
+        assert main([*arguments, *option, "--json", "--precision", "float32"]) == 0
         assert json.loads(capsys.readouterr().out)["input_size"] == wanted
         images = [cv2.imread(str(out / f"labels/{i}.png"), cv2.IMREAD_UNCHANGED) for i in (0, 1)]
         found[asked] = [image.astype(np.uint8) for image in images if image is not None]
@@ -82,13 +82,12 @@ def test_the_network_sees_the_size_that_is_asked_for(
             model,
             device="cpu",
             precision="float32",
-            input_size=None if wanted is None else (wanted[0], wanted[1]),
+            input_size=(wanted[0], wanted[1]) if wanted else None,
         )
         for frame, labels in zip(FrameFolder(folder), found[asked], strict=True):
             expected = segmenter.segment_frame(frame).labels
             assert labels.shape == (72, 96)
             assert (labels == expected).mean() > 0.999
-        assert cv2.imread(str(out / "flow/0.png")) is not None
     assert (found["checkpoint"][0] != found["48x36"][0]).any()
 
 
@@ -111,6 +110,7 @@ def test_a_pair_of_images_is_labelled(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     pair = [str(folder / "color/1.png"), str(folder / "depth/1.png")]
     assert main(["segment", *pair, "--out", str(out)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["label_names.json", "labels"]
     assert [p.name for p in (out / "labels").iterdir()] == ["1.png"]
 
 
@@ -135,7 +135,7 @@ def test_labels_that_are_there_are_replaced_only_when_asked(
     with pytest.raises(SystemExit) as wrong:
         main(asked)
     assert wrong.value.code == 2
-    assert "has labels of 1 of these frames (1.png): give another --out" in capsys.readouterr().err
+    assert "1 of these frames (1.png)" in capsys.readouterr().err
     assert precious.read_bytes() == b"ground truth"
     assert [path.name for path in (out / "labels").iterdir()] == ["1.png"]
     assert main([*asked, "--overwrite"]) == 0
@@ -150,6 +150,15 @@ def test_errors_are_one_line_and_a_status(
     assert main(["segment", str(folder), "--out", str(tmp_path), "--checkpoint", "no.pth"]) == 1
     error = capsys.readouterr().err
     assert "no checkpoint at no.pth" in error
+    checkpoint = tmp_path / "plain.safetensors"
+    plain = replace(
+        PRESETS["fafnet-nano"].config, fusion_alignment="none", decoder_alignment="none"
+    )
+    save_checkpoint(checkpoint, build_model(plain))
+    asked = ["segment", str(folder), "--out", str(tmp_path / "x"), "--checkpoint", str(checkpoint)]
+    assert main([*asked, "--show", "flow"]) == 1
+    assert "no FAM to show" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
     assert main(["segment", str(folder), "--out", str(tmp_path), "--input-size", "320x9"]) == 1
     assert "input_size is 320x9 (width x height), too small" in capsys.readouterr().err
 
@@ -162,6 +171,7 @@ def test_errors_are_one_line_and_a_status(
         (["segment", "{folder}", "{folder}", "--out", "x"], "one folder, or one colour"),
         (["segment", "nothing", "--out", "x"], "there is no nothing"),
         (["segment", "{folder}", "--out", "x", "--precision", "float61"], "float61"),
+        (["segment", "{folder}", "--out", "x", "--show", "fow"], "flow"),
         (["segment", "{folder}", "--out", "x", "--input-size", "320"], "wanted WIDTHxHEIGHT"),
     ],
 )

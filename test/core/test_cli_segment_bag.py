@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("rosbags", reason="bags are read with rosbags, which is not installed")
 
 from bag_recordings import (
+    CAMERA,
     CAMERA_INFO,
     IMAGE,
     MS,
@@ -23,30 +22,21 @@ from bag_recordings import (
     camera_info,
     image,
     make,
+    millimetres,
+    room,
     write_ros2,
 )
 from rosbags.highlevel import AnyReader
 
 from fafnet_core.cli.main import build_parser, main
-from fafnet_core.rooms import Tour, pinhole, render
-from fafnet_core.rooms.render import RoomView
-
-CAMERA = pinhole(96, 72)
-
-
-@cache
-def room() -> list[RoomView]:
-    tour = Tour.of(1)
-    return [render(tour.room.scene, CAMERA, tour.pose(i / 30)) for i in range(2)]
 
 
 def frames(offset_ms: int = 0, frame_id: str = "color") -> list[Message]:
     messages = [Message("/talk", STRING, START, make(STRING, data="hello"))]
-    for i, seen in enumerate(room()):
+    for i, seen in enumerate(room()[:2]):
         time = START + i * 500 * MS
-        counts = np.round(seen.depth_m * 1000).astype(np.uint16)
         later = time + offset_ms * MS
-        depth = image(counts, "16UC1", later, frame_id)
+        depth = image(millimetres(seen.depth_m), "16UC1", later, frame_id)
         messages += [
             Message("/rgb/camera_info", CAMERA_INFO, time, camera_info(CAMERA, time, "color")),
             Message("/rgb/image", IMAGE, time, image(seen.rgb, "rgb8", time, "color")),
@@ -103,6 +93,7 @@ def test_a_frame_that_fails_is_status_1(tmp_path: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert "1 of 2 pairs labelled" in printed.out
     assert printed.err.count("not labelled: ") == 1
+    assert "name another topic with --rgb or --depth" in printed.err
 
 
 def test_depth_of_another_frame_is_doubted(
@@ -132,12 +123,10 @@ def test_a_transform_may_be_written_as_calibrations_are() -> None:
         (["{in}", "--out", "{new}.bag"], "not converted back"),
         (["{in}", "--out", "{new}.mcap"], "--slop 0.11 would pair them"),
         (["{in}", "--out", "{new}.mcap", "--slop", "-1"], "--slop is -1"),
+        (["{in}", "--out", "{new}.mcap", "--depth-scale", "0"], "--depth-scale is 0"),
         (["{in}", "--out", "{new}.mcap", "--rgb", "/rgb/imag"], "did you mean '/rgb/image'"),
-        (
-            ["{in}", "--out", "{new}.mcap", "--rgb", "/rgb/image", "--depth", "/rgb/image"],
-            "--rgb and --depth are both /rgb/image",
-        ),
-        (["{in}", "--out", "{new}.mcap", "--outputs", "points"], "unknown output 'points'"),
+        (["{in}", "--out", "{new}.mcap", "--outputs", "label"], "did you mean 'labels'"),
+        (["{in}", "--out", "{new}.mcap", "--outputs", "hha,hha"], "each once"),
         (["{in}", "--out", "{new}.mcap", "--overlay"], "recordings take --outputs"),
         (
             ["{in}", "--out", "{new}.mcap", "--depth-to-color", *"0000000"],

@@ -98,17 +98,7 @@ def test_one_shot_and_stream_differ_by_rounding_alone() -> None:
     assert found.flags.c_contiguous
 
 
-def test_one_camera_in_one_place_changes_nothing() -> None:
-    rng = np.random.default_rng(1)
-    depth = rng.uniform(0.5, 5, (480, 640)).astype(np.float32)
-    depth[rng.random(depth.shape) < 0.2] = 0
-    # Squares of 1.15 pixels round a centre cover no other centre.
-    matrix = np.array([[614.3, 0, 317.8], [0, 615.1, 243.2], [0, 0, 1]])
-    register = registration(matrix, matrix, Extrinsics.identity(), (480, 640), (480, 640))
-    np.testing.assert_allclose(register(depth), depth, rtol=1e-6)
-
-
-@pytest.mark.parametrize("pixels", [(4, 0), (-7, 0), (0, 3), (5, -2)])
+@pytest.mark.parametrize("pixels", [(0, 0), (4, 0), (-7, 0), (0, 3), (5, -2)])
 def test_a_plane_moves_by_whole_pixels(pixels: tuple[int, int]) -> None:
     # At 2 m, one pixel is 2 / 50 m.
     matrix = camera_matrix(50, (40, 60))
@@ -120,6 +110,17 @@ def test_a_plane_moves_by_whole_pixels(pixels: tuple[int, int]) -> None:
     np.testing.assert_array_equal(found, np.roll(picture, (down, across), (0, 1)))
 
 
+def plane_seen(
+    normal: Matrix, matrix: Matrix, shape: tuple[int, int], seen_from: Extrinsics
+) -> Matrix:
+    """Depth of the plane through (0, 0, 2.5) for a camera whose points `seen_from` takes there."""
+    rows, columns = np.indices(shape)
+    rays = np.stack([columns, rows, np.ones(shape)], -1) @ np.linalg.inv(matrix).T
+    along = rays @ seen_from.rotation.T @ normal
+    metres: Matrix = (2.5 * normal[2] - normal @ seen_from.translation) / along
+    return metres
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 2.0, 3.6, 5.0, 9.9])
 @pytest.mark.parametrize("tilt", [0, 50])
 def test_a_plane_has_no_hole_however_fine_the_colour_image(scale: float, tilt: float) -> None:
@@ -128,23 +129,85 @@ def test_a_plane_has_no_hole_however_fine_the_colour_image(scale: float, tilt: f
     source, target = camera_matrix(60, depth_shape), camera_matrix(60 * scale, shape)
     extrinsics = Extrinsics(turned(1, -1, 0.5), np.array([0.05, 0.002, -0.003]))
     normal = turned(0, tilt, 0)[:, 2]
-
-    def plane(matrix: Matrix, size: tuple[int, int], origin: Matrix, axes: Matrix) -> Matrix:
-        rows, columns = np.indices(size)
-        rays = np.stack([columns, rows, np.ones(size)], -1) @ np.linalg.inv(matrix).T @ axes.T
-        metres: Matrix = (2.5 * normal[2] - normal @ origin) / (rays @ normal)
-        return metres
-
-    depth = plane(source, depth_shape, np.zeros(3), np.eye(3)).astype(np.float32)
-    back = extrinsics.inverse()
-    truth = plane(target, shape, back.translation, back.rotation)
-    found = registration(source, target, extrinsics, depth_shape, shape)(depth)
+    depth = plane_seen(normal, source, depth_shape, Extrinsics.identity()).astype(np.float32)
+    truth = plane_seen(normal, target, shape, extrinsics.inverse())
+    register = registration(source, target, extrinsics, depth_shape, shape)
+    found = register(depth)
     edge_y, edge_x = round(6 * scale), round(8 * scale)
     inside = slice(edge_y, -edge_y), slice(edge_x, -edge_x)
     assert (found[inside] > 0).all()
     # Half a depth pixel beside, and half of the overlap.
     slope = np.hypot(*np.gradient(truth))[inside] * max(scale, 1)
     assert (np.abs(found - truth)[inside] <= 0.001 + 1.5 * slope).all()
+    steps = (1 / (np.rint(350 / depth) / 350)).astype(np.float32)  # as a Kinect's
+    assert (register(steps)[inside] > 0).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_depth_is_where_it_belongs_to_a_tenth_of_a_pixel(axis: int) -> None:
+    shape = (240, 320)
+    matrix = camera_matrix(266, shape)
+    middle = slice(20, -20), slice(40, -40)
+    metres: list[Matrix] = []
+    pixels: list[Matrix] = []
+    for twelfth in range(12):  # the middle moves by 3 pixels and a part of one, each part alike
+        angle = np.degrees(np.arctan2(3 + twelfth / 12, 266))
+        rotation = turned(0, angle, 0) if axis == 0 else turned(-angle, 0, 0)
+        extrinsics = Extrinsics(rotation, rotation @ np.array([0.05, 0, 0]))
+        slant = 20 if twelfth % 2 else -20
+        normal = turned(0, slant, 0)[:, 2] if axis == 0 else turned(-slant, 0, 0)[:, 2]
+        depth = plane_seen(normal, matrix, shape, extrinsics).astype(np.float32)
+        found = registration(matrix, matrix, extrinsics, shape, shape)(depth)
+        truth = plane_seen(normal, matrix, shape, Extrinsics.identity())
+        wrong = (found - truth)[middle]
+        metres.append(wrong.ravel())
+        pixels.append((wrong / np.hypot(*np.gradient(truth))[middle]).ravel())
+    assert abs(np.median(np.concatenate(pixels))) < 0.1
+    assert abs(np.median(np.concatenate(metres))) < 1e-3
+    assert np.abs(np.concatenate(pixels)).max() < 1
+
+
+def test_in_a_room_nothing_shows_through_and_what_is_hidden_is_a_hole() -> None:
+    shape = (240, 320)
+    camera = pinhole(320, 240)
+    rng = np.random.default_rng(4)
+    room = make_room(rng)
+    pose = choose_view(room, rng)
+    extrinsics = Extrinsics(turned(1, -2, 0.5), turned(1, -2, 0.5) @ np.array([0.1, 0, 0]))
+    seen, _ = render_depth(room.scene.solids, camera, pose.moved(right=0.1))
+    found = DepthRegistration(camera, camera, extrinsics)(seen)
+    colour = Pose(pose.position, (extrinsics.rotation @ pose.axes).astype(np.float32))
+    truth, _ = render_depth(room.scene.solids, camera, colour)
+    window = np.ones((3, 3), np.uint8)
+    inside = np.zeros(shape, bool)
+    inside[20:-20, 40:-40] = True
+    assert (found > 1.02 * cv2.dilate(truth, window))[inside].mean() < 1e-3  # no cracks
+    assert ((found > 0) & (found < 0.98 * cv2.erode(truth, window)))[inside].mean() < 1e-3
+    # Which points of the truth the depth camera does not see: something is nearer to it.
+    rows, columns = np.indices(shape)
+    rays = np.stack([columns, rows, np.ones(shape)], -1) @ np.linalg.inv(camera.matrix).T
+    points = (rays * truth[..., None] - extrinsics.translation) @ extrinsics.rotation
+    projected = points @ camera.matrix.T
+    places = (projected[..., :2] / projected[..., 2:]).astype(np.float32)
+    near, far = (
+        cv2.remap(image, places, None, cv2.INTER_NEAREST)  # type: ignore[call-overload]
+        for image in (cv2.erode(seen, window), cv2.dilate(seen, window))
+    )
+    hidden = inside & (near > 0) & (far < 0.97 * points[..., 2])
+    assert hidden.sum() > 50
+    assert (found[hidden] == 0).mean() > 0.8
+    visible = inside & (near > 0.98 * points[..., 2]) & (far < 1.02 * points[..., 2])
+    assert visible.mean() > 0.5
+    assert (found[visible] == 0).mean() < 1e-3
+
+
+def test_a_point_right_before_the_camera_does_not_cover_the_image() -> None:
+    depth = np.full((47, 63), 2.0, np.float32)
+    matrix = camera_matrix(60, depth.shape)
+    near = register_depth(depth, matrix, matrix, np.eye(3), (0, 0, -1.9999), (47, 63))
+    # The square of the one point that is left in the image has at most twice its size.
+    rows, columns = np.nonzero(near)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (22, 24, 30, 32)
 
 
 @pytest.mark.parametrize("roll", [0, 30, 45, 90, 180])
@@ -156,78 +219,6 @@ def test_cameras_turned_against_each_other_leave_no_cracks(roll: float, pitch: f
     depth = np.full((240, 240), 2.0, np.float32)
     found = registration(source, target, extrinsics, depth.shape, (100, 100))(depth)
     assert (found > 0).all()
-
-
-def test_what_is_behind_the_colour_camera_is_not_seen() -> None:
-    matrix = camera_matrix(50, (40, 60))
-    depth = np.full((40, 60), 1.0, np.float32)
-    depth[:, 30:] = 3.0
-    ahead = Extrinsics(np.eye(3), np.array([0, 0, -2.0]))
-    found = registration(matrix, matrix, ahead, depth.shape, depth.shape)(depth)
-    assert set(np.unique(found)) == {0, 1}  # the points at 3 m, 1 m ahead
-    round_about = Extrinsics(turned(0, 180, 0), np.zeros(3))
-    assert not registration(matrix, matrix, round_about, (40, 60), (40, 60))(depth).any()
-
-
-def two_views(seed: int, depth_camera: Camera, camera: Camera) -> tuple[Image, Image, Extrinsics]:
-    """Depth as the depth camera sees a room, as the colour camera does, and their transform."""
-    rng = np.random.default_rng(seed)
-    room = make_room(rng)
-    colour = choose_view(room, rng)
-    beside = colour.moved(right=0.05, down=0.002, forward=-0.004)
-    depth = Pose(beside.position, (turned(1.0, -0.7, 0.8) @ beside.axes).astype(np.float32))
-    axes = colour.axes.astype(np.float64)
-    extrinsics = Extrinsics(axes @ depth.axes.T, axes @ (depth.position - colour.position))
-    seen, _ = render_depth(room.scene.solids, depth_camera, depth)
-    truth, _ = render_depth(room.scene.solids, camera, colour)
-    return seen, truth, extrinsics
-
-
-def edge_errors(found: Image, truth: Image) -> Matrix:
-    """By how many pixels a near surface ends too far or too early along its row."""
-    reach = 8
-    errors: list[float] = []
-    for row, column in np.argwhere(np.abs(np.diff(truth, axis=1)) > 0.3):
-        window = slice(column + 1 - reach, column + 1 + reach)
-        around = truth[row, window]
-        if column + 1 < reach or len(around) < 2 * reach or around.min() == 0:
-            continue
-        near = around.min()
-        like = around < near + 0.1
-        # Of an edge that is alone: what is near lies on one side of it, what is far on the other.
-        if like.sum() == reach and np.diff(like).sum() == 1:
-            measured = found[row, window]
-            errors.append(abs(int(((measured > 0) & (measured < near + 0.1)).sum()) - reach))
-    return np.array(errors, np.float64)
-
-
-@pytest.mark.parametrize(
-    ("depth_size", "depth_fov", "size", "fov"),
-    [
-        ((320, 240), 62, (320, 240), 62),
-        ((160, 120), 70, (320, 240), 60),
-        ((160, 120), 79, (480, 270), 69),
-    ],
-)
-def test_a_room_is_where_the_colour_camera_sees_it(
-    depth_size: tuple[int, int], depth_fov: float, size: tuple[int, int], fov: float
-) -> None:
-    depth_camera, camera = pinhole(*depth_size, depth_fov), pinhole(*size, fov)
-    metres, pixels = [], []
-    for seed in range(3):
-        seen, truth, extrinsics = two_views(seed, depth_camera, camera)
-        register = registration(
-            depth_camera.matrix, camera.matrix, extrinsics, seen.shape, truth.shape
-        )
-        found = register(seen)
-        both = (found > 0) & (truth > 0)
-        metres.append(np.abs(found - truth)[both])
-        pixels.append(edge_errors(found, truth))
-    assert np.median(np.concatenate(metres)) < 0.01
-    assert len(np.concatenate(pixels)) > 300
-    # Below one pixel of the coarser image.
-    coarser = max(1, camera.fx / depth_camera.fx)
-    assert np.median(np.concatenate(pixels)) < coarser
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
@@ -252,11 +243,11 @@ def test_numbers_too_large_for_a_depth_are_none() -> None:
 def test_wrong_arguments_are_refused() -> None:
     matrix, extrinsics = camera_matrix(50, (40, 60)), Extrinsics.identity()
     register = registration(matrix, matrix, extrinsics, (40, 60), (40, 60))
-    with pytest.raises(ValueError, match=r"has shape \(60, 40\), but its camera has \(40, 60\)"):
+    with pytest.raises(ValueError, match=r"\(60, 40\).*\(40, 60\)"):
         register(np.ones((60, 40), np.float32))
-    with pytest.raises(ValueError, match="holds uint16; it has to be metres"):
+    with pytest.raises(ValueError, match="uint16"):
         register(np.ones((40, 60), np.uint16))
-    with pytest.raises(ValueError, match=r"12\.0 times as fine"):
+    with pytest.raises(ValueError, match=r"12\.0 times"):
         registration(matrix, camera_matrix(600, (480, 720)), extrinsics, (40, 60), (480, 720))
     with pytest.raises(ValueError, match="mirrors"):
         register_depth(np.ones((40, 60)), matrix, matrix, np.diag([1, 1, -1]), (0, 0, 0), (40, 60))

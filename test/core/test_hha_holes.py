@@ -58,33 +58,14 @@ def test_holes_at_the_border_get_the_nearest_depth() -> None:
 def test_whatever_is_no_depth_is_a_hole(absent: float) -> None:
     depth = np.full((8, 9), 2.0, np.float32)
     depth[3, 4] = absent
+    before = depth.copy()
     filled, missing = fill_holes(depth)
     assert np.all(filled == 2)
     assert np.argwhere(missing).tolist() == [[3, 4]]
-    np.testing.assert_array_equal(depth[3, 4], np.float32(absent))  # the input stays as it was
-
-
-def test_masked_pixels_are_holes() -> None:
+    np.testing.assert_array_equal(depth, before)
     ma: Any = np.ma
-    masked = ma.array(np.array([[2, 9, 2]], np.float32), mask=[[False, True, False]])
-    filled, missing = fill_holes(masked)
-    assert filled.tolist() == [[2, 2, 2]]
-    assert missing.tolist() == [[False, True, False]]
-
-
-@pytest.mark.parametrize("absent", [0.0, np.nan])
-def test_an_image_without_any_depth_stays_empty(absent: float) -> None:
-    filled, missing = fill_holes(np.full((5, 7), absent, np.float32))
-    assert not filled.any()
-    assert missing.all()
-
-
-def test_an_image_without_holes_stays_as_it_is_and_is_a_copy() -> None:
-    depth = np.random.default_rng(0).uniform(1, 4, (6, 7)).astype(np.float32)
-    filled, missing = fill_holes(depth)
-    np.testing.assert_array_equal(filled, depth)
-    assert not missing.any()
-    assert not np.shares_memory(filled, depth)
+    masked = ma.array(np.full((8, 9), 2.0, np.float32), mask=missing)
+    np.testing.assert_array_equal(fill_holes(masked)[1], missing)
 
 
 images = hnp.arrays(

