@@ -11,6 +11,7 @@ from fafnet_core.messages.errors import (
     OtherSizeError,
     TwoCamerasInOneFrame,
 )
+from fafnet_core.messages.images import UnknownEncodingError
 
 _REGISTER = (
     "have the driver register it (RealSense: align_depth.enable:=true, Orbbec:"
@@ -27,6 +28,8 @@ _REMEDIES: dict[type, str] = {
     DepthNotRegisteredError: _REGISTER,
     MaybeUnregistered: _REGISTER,
     ForeignCameraInfo: _REGISTER,
+    # Of depth only: colour is asked of cv_bridge too.
+    UnknownEncodingError: "remap depth/image to a depth topic",
     TwoCamerasInOneFrame: "if they are apart, set depth_to_color",
 }
 

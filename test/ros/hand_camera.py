@@ -62,9 +62,9 @@ class HandCamera:
         _put_stamp(info, stamp_s)
         self._publishers[topic].publish(info)
 
-    def send_colour(self, stamp_s: float, *, width: int = 64) -> None:
+    def send_colour(self, stamp_s: float, *, width: int = 64, topic: str = "rgb/image") -> None:
         """Send a grey image."""
-        self._send("rgb/image", "rgb8", b"\x07\x07\x07", width, stamp_s, "colour")
+        self._send(topic, "rgb8", b"\x07\x07\x07", width, stamp_s, "colour")
 
     def send_depth(
         self, stamp_s: float, *, width: int = 64, depth_mm: int = 2000, frame: str = "colour"

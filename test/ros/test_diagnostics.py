@@ -303,6 +303,16 @@ def test_frames_that_are_refused(bench: Bench) -> None:
     assert bench.said.level == ERROR
 
 
+def test_colour_in_place_of_depth(bench: Bench) -> None:
+    def send(i: int, stamp_s: float) -> None:
+        bench.steady(stamp_s)
+        bench.camera.send_colour(stamp_s)
+        bench.camera.send_colour(stamp_s, topic="depth/image")
+
+    bench.run(send, "depth encoding 'rgb8' came", "remap depth/image to a depth topic")
+    assert bench.said.level == ERROR
+
+
 def test_depth_that_flickers(bench: Bench) -> None:
     def send(i: int, stamp_s: float) -> None:
         bench.steady(stamp_s)
