@@ -38,7 +38,7 @@ def test_a_transform_message_takes_its_childs_points_to_its_parent() -> None:
     )
     extrinsics = transform_to_extrinsics(message)
     np.testing.assert_allclose(extrinsics.rotation @ (1, 0, 0) + extrinsics.translation, (1, 3, 3))
-    with pytest.raises(ValueError, match="no length"):
+    with pytest.raises(ValueError, match="length 0"):
         transform_to_extrinsics(Transform(rotation=Quaternion(w=0.0)))
 
 
