@@ -132,12 +132,18 @@ class Bench:
         )
 
     def until_healthy(self) -> None:
-        """Send healthy frames until nothing is wrong; the network may be slower than the camera."""
+        """Send healthy frames until nothing is wrong, and for long enough to compare the stamps.
+
+        The network may be slower than the camera.
+        """
         self.stamp_s += 100.0
         begin = self.stamp_s
         self.camera.run(
             lambda i: self.healthy(begin + i / 20),
-            lambda: self.said.message.startswith("segmenting"),
+            lambda: (
+                self.said.message.startswith("segmenting")
+                and "nearest stamps (ms)" in self.said.values
+            ),
             "healthy frames",
         )
 
