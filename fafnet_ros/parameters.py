@@ -108,6 +108,9 @@ def _descriptor(kind: type[Parameters], name: str) -> ParameterDescriptor:
     if get_origin(wanted) is tuple:
         # rclpy takes an empty list for one of bytes, and would then refuse every other.
         descriptor.dynamic_typing = True
+        counts = " or ".join(map(str, _specs(kind)[name].counts))
+        items = "numbers" if arguments[0] is float else "texts"
+        descriptor.additional_constraints = f"a list of {counts} {items}".replace("  ", " ")
     elif get_origin(wanted) is Literal:
         descriptor.additional_constraints = "one of: " + ", ".join(arguments)
     elif get_origin(wanted) is Annotated:

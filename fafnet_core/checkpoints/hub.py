@@ -72,15 +72,23 @@ def load_pretrained(source: str | Path, *, device: str = "cpu") -> FAFNet:
         device: where to put it.
 
     Raises:
-        ValueError: neither a folder nor the name of a repository, not a checkpoint, or
-            `huggingface_hub` is not installed.
+        FileNotFoundError: neither a folder nor the name of a repository.
+        ValueError: not a checkpoint, or `huggingface_hub` is not installed.
         OSError: no such repository or revision, or it cannot be reached.
     """
     repository = named_repository(source)
-    if repository is None and Path(source).is_dir():
-        return load_checkpoint(source, device)
-    repository = repository or named_repository(f"{SCHEME}{source}")
-    assert repository is not None
+    if repository is None:
+        if Path(source).is_dir():
+            return load_checkpoint(source, device)
+        try:
+            repository = named_repository(f"{SCHEME}{source}")
+        except ValueError:
+            repository = None
+    if repository is None:
+        raise FileNotFoundError(
+            f"no folder {source}, and it is not the name of a repository, owner/name;"
+            " load_checkpoint reads a file"
+        )
     return load_checkpoint(download(*repository, (CHECKPOINT,)), device)
 
 

@@ -7,9 +7,10 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ cameras. After any interruption the same command goes on.
 """
 
 _NO_CONTENT = {"validation", "cache"}
+_PRINTED = 20
 """Settings of a data set that do not change what its official splits hold."""
 
 
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
                 source=_source(arguments.what, config),
                 jobs=arguments.jobs,
                 progress=sys.stderr.isatty(),
-                warn=lambda text: tqdm.write(f"fafnet prepare: {text}", file=sys.stderr),
+                warn=_first_failures(),
             )
     except KeyboardInterrupt:
         print(
@@ -134,6 +136,20 @@ def _source(name: str, config: Any) -> dict[str, Any]:
         if field.default is not MISSING and field.name not in _NO_CONTENT
         if (value := getattr(config, field.name)) != field.default
     }
+
+
+def _first_failures() -> Callable[[str], None]:
+    """Print a line about each of the first frames that fail, above the bar."""
+    numbers = count(1)
+
+    def warn(text: str) -> None:
+        number = next(numbers)
+        if number <= _PRINTED:
+            tqdm.write(f"fafnet prepare: {text}", file=sys.stderr)
+        elif number == _PRINTED + 1:
+            tqdm.write("fafnet prepare: and more; --json has them all", file=sys.stderr)
+
+    return warn
 
 
 def _report(arguments: argparse.Namespace, result: Preparation) -> None:

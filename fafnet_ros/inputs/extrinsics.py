@@ -33,9 +33,9 @@ class ExtrinsicsSource:
     def depth_to_color(self, depth_frame: str, color_frame: str) -> Extrinsics | None:
         """Return what takes points of the depth camera's frame to the colour camera's.
 
-        May be called from another thread than the executor's.
+        None: not known. May be called from another thread than the executor's.
         """
-        raise NotImplementedError
+        return None
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
         """Return what is missing now, with the remedy; None: nothing.

@@ -182,7 +182,7 @@ def test_a_scheme_is_never_a_folder(
     Path("me/net").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="me/net"):
         load_pretrained("me/net")
-    with pytest.raises(ValueError, match="hf://owner/name"):
+    with pytest.raises(FileNotFoundError, match=r"no folder none.*owner/name"):
         load_pretrained("none")
     assert not repository
     assert same(load_pretrained("hf://me/net@v1"), model)

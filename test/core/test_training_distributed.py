@@ -75,10 +75,11 @@ def test_every_process_s_frames_are_validated(two: Path, tmp_path: Path) -> None
             evaluate(network, frames, normalisation=Normalisation(), frames=indices).scores
             for indices in (None, share)
         )
-        found = read_metadata(best).notes["figures"]["pixel_accuracy"]
-        assert found == pytest.approx(scored.pixel_accuracy, abs=tolerance)
+        figures = read_metadata(best).notes["figures"]
+        assert figures["mean_iou"] == pytest.approx(scored.mean_iou, abs=tolerance)
+        assert figures["pixel_accuracy"] == pytest.approx(scored.pixel_accuracy, abs=tolerance)
         if len(share) < len(frames):
-            assert abs(found - alone.pixel_accuracy) > 2 * tolerance
+            assert abs(figures["pixel_accuracy"] - alone.pixel_accuracy) > 2 * tolerance
 
 
 def outcomes(two: Path, name: str) -> list[str]:

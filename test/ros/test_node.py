@@ -264,13 +264,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 def test_parameters_are_described_checked_and_refused_with_a_reason(watched: Watched) -> None:
     ros = watched.ros
-    names = ["overlay_opacity", "precision"]
+    names = ["overlay_opacity", "precision", "fixed_gravity"]
     request = DescribeParameters.Request(names=names)
     answer = ros.call(DescribeParameters, "/fafnet/describe_parameters", request)
-    opacity, precision = answer.descriptors
+    opacity, precision, gravity = answer.descriptors
     assert opacity.description
     assert opacity.floating_point_range[0].to_value == 1.0
     assert "bfloat16" in precision.additional_constraints
+    assert gravity.additional_constraints == "a list of 3 numbers"
     assert set_parameters(ros, overlay_opacity=0.25)[0].successful
     assert not set_parameters(ros, overlay_opacity=1.5)[0].successful
     (active,) = set_parameters(ros, device="cpu")
