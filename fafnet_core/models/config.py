@@ -19,7 +19,7 @@ Variant = Literal["paper", "release"]
 Modality = Literal["rgbd", "rgb", "hha"]
 Fusion = Literal["rgbd_fuse", "sum"]
 Decoder = Literal["aligned", "deeplabv3plus"]
-Join = Literal["concatenate", "sum"]
+Join = Literal["concatenate", "sum", "separable"]
 OutputStride = Literal[8, 16, 32]
 Alignment = Literal["flow", "zero_flow", "none"]
 Warp = Literal["both", "depth_only"]
@@ -87,7 +87,8 @@ class FAFNetConfig:
             what is warped is X''_j. A number: they go to C / flow_reduction, the flow alone sees
             them, and X_j itself is warped.
         join: how the decoder's levels come together: "concatenate", then one convolution, as the
-            release does; "sum", of one convolution a level, which is cheaper.
+            release does; "sum", of one convolution a level, which is cheaper; "separable", the same
+            with depthwise separable convolutions at the two finest levels, where the work is.
         decoder_channels: width of the context and of every decoder level.
         pooling_sizes: side lengths of the pyramid pooling's grids (aligned decoder).
         dropout: probability of dropping a channel of the context, 0 <= p < 1.
@@ -210,7 +211,7 @@ PRESETS: Mapping[str, NetworkPreset] = MappingProxyType(
                 backbone="mobilenet_multi_avg",
                 output_stride=32,
                 flow_reduction=4,
-                join="sum",
+                join="separable",
                 decoder_channels=96,
             ),
         ),

@@ -34,7 +34,7 @@ class PyramidPooling(nn.Module):
         super().__init__()
         self.branches = nn.ModuleList(
             nn.Sequential(
-                nn.AdaptiveAvgPool2d(size),
+                GridMeans(size),
                 nn.Conv2d(in_channels, channels, 1, bias=False),
                 nn.BatchNorm2d(channels),
             )
@@ -60,6 +60,40 @@ class PyramidPooling(nn.Module):
         pooled = [upsample_like(branch(x), x) for branch in self.branches]
         context: Tensor = self.bottleneck(torch.cat((*pooled, x), dim=1))
         return context
+
+
+class GridMeans(nn.Module):
+    """`nn.AdaptiveAvgPool2d` as two products of matrices.
+
+    A file of it runs at every size, and on every runtime at the speed of its products; the
+    pooling itself is taken apart by exporters into steps for one size.
+
+    Args:
+        size: cells along each side of the grid; cell i of n pixels is from floor(i n / size) to
+            ceil((i + 1) n / size).
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, size, size): the mean of every cell."""
+        rows, row_counts = self._cells(x.shape[-2], x)
+        columns, column_counts = self._cells(x.shape[-1], x)
+        sums = rows @ x @ columns.T
+        # Divided last: in bfloat16 the ones of the matrices are exact, and one over a count is not.
+        means = sums / (row_counts[:, None] * column_counts)
+        channels_last = x.is_contiguous(memory_format=torch.channels_last)
+        return means.contiguous(memory_format=torch.channels_last) if channels_last else means
+
+    def _cells(self, pixels: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Which pixels are in which cell, (size, pixels) of 0 and 1, and how many, (size,)."""
+        cell = torch.arange(self.size, device=like.device)[:, None]
+        pixel = torch.arange(pixels, device=like.device)
+        inside = (pixel >= cell * pixels // self.size) & (pixel * self.size < (cell + 1) * pixels)
+        member = inside.to(like.dtype)
+        return member, member.sum(dim=1)
 
 
 def refuse_to_train_on_one_image(pooled: nn.Module, x: Tensor) -> None:

@@ -95,12 +95,16 @@ class SummedLevels(nn.Module):
         levels: how many there are.
         channels: of each.
         num_classes: channels of the result.
+        separable: so many of the finest levels have depthwise separable convolutions.
     """
 
-    def __init__(self, levels: int, channels: int, num_classes: int) -> None:
+    def __init__(self, levels: int, channels: int, num_classes: int, separable: int = 0) -> None:
         super().__init__()
         self.levels = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(levels)
+            _separable_convolution(channels)
+            if level < separable
+            else nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            for level in range(levels)
         )
         self.classifier = nn.Sequential(
             nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, num_classes, 1)
@@ -113,3 +117,11 @@ class SummedLevels(nn.Module):
             finest = added_to(finest, upsample_like(x, finest))
         logits: Tensor = self.classifier(finest)
         return logits
+
+
+def _separable_convolution(channels: int) -> nn.Module:
+    """A 3x3 convolution whose part of each input channel has one pattern for all outputs."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=False),
+    )

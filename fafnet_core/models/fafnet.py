@@ -32,6 +32,9 @@ from fafnet_core.models.rgbd_fuse import RGBDFuse, no_feedback
 from fafnet_core.models.timm_backbone import TimmBackbone
 from fafnet_core.models.variants import VARIANTS
 
+# The work of the decoder is at these; the meaning is in the coarse ones.
+_SEPARABLE_LEVELS = 2
+
 
 class FAFNet(nn.Module):
     """RGB-D semantic segmentation: a colour and an HHA image in, scores of every class out.
@@ -211,7 +214,6 @@ def _decoder(config: FAFNetConfig, channels: tuple[int, int, int, int]) -> nn.Mo
         pooling = AtrousPyramidPooling(channels[-1], width, config.output_stride, config.dropout)
         return DeepLabDecoder(channels[0], width, classes, pooling)
     rules = _flow_rules(config, VARIANTS[config.variant].decoder_flow)
-    join = ConcatenatedLevels if config.join == "concatenate" else SummedLevels
     return AlignedDecoder(
         in_channels=channels[:-1],
         channels=width,
@@ -219,8 +221,16 @@ def _decoder(config: FAFNetConfig, channels: tuple[int, int, int, int]) -> nn.Mo
         align=[
             _align(config.decoder_alignment, width, upsample_like, rules) for _ in channels[:-1]
         ],
-        join=join(len(channels), width, classes),
+        join=_join(config, len(channels)),
     )
+
+
+def _join(config: FAFNetConfig, levels: int) -> nn.Module:
+    width, classes = config.decoder_channels, config.num_classes
+    if config.join == "concatenate":
+        return ConcatenatedLevels(levels, width, classes)
+    separable = _SEPARABLE_LEVELS if config.join == "separable" else 0
+    return SummedLevels(levels, width, classes, separable)
 
 
 def _flow_rules(config: FAFNetConfig, of_variant: FlowRules) -> FlowRules:

@@ -89,6 +89,20 @@ def test_summed_levels_are_one_convolution_of_the_concatenation() -> None:
 
 
 @torch.no_grad()
+def test_separable_levels_are_convolutions_of_rank_one() -> None:
+    # Of each input channel all outputs see one pattern, at so many of the finest levels.
+    torch.manual_seed(0)
+    join = SummedLevels(3, 8, num_classes=7, separable=2).eval()
+    x1, x2, x3 = levels()
+    separable = [(level[0].weight, level[1].weight) for level in join.levels[:2]]
+    full = [pointwise * depthwise[:, 0] for depthwise, pointwise in separable]
+    y1, y2 = (F.conv2d(x, weight, padding=1) for x, weight in zip((x1, x2), full, strict=True))
+    y3 = F.conv2d(x3, join.levels[2].get_parameter("weight"), padding=1)
+    expected = join.classifier(y1 + upsample_like(y2, y1) + upsample_like(y3, y1))
+    torch.testing.assert_close(join((x1, x2, x3)), expected)
+
+
+@torch.no_grad()
 def test_summed_levels_upsample_what_their_convolutions_give() -> None:
     torch.manual_seed(0)
     join = SummedLevels(3, 8, num_classes=7).eval()
