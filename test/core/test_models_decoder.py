@@ -94,8 +94,10 @@ def test_separable_levels_are_convolutions_of_rank_one() -> None:
     torch.manual_seed(0)
     join = SummedLevels(3, 8, num_classes=7, separable=2).eval()
     x1, x2, x3 = levels()
-    separable = [(level[0].weight, level[1].weight) for level in join.levels[:2]]
-    full = [pointwise * depthwise[:, 0] for depthwise, pointwise in separable]
+    full = [
+        level.get_parameter("1.weight") * level.get_parameter("0.weight")[:, 0]
+        for level in join.levels[:2]
+    ]
     y1, y2 = (F.conv2d(x, weight, padding=1) for x, weight in zip((x1, x2), full, strict=True))
     y3 = F.conv2d(x3, join.levels[2].get_parameter("weight"), padding=1)
     expected = join.classifier(y1 + upsample_like(y2, y1) + upsample_like(y3, y1))
