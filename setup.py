@@ -30,6 +30,7 @@ TRAIN = [*DATA, "matplotlib>=3.5", "tensorboard>=2.10"]
 HUB = ["huggingface_hub>=0.24"]
 TIMM = ["timm>=1.0"]
 # The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
+OPENVINO = ["openvino>=2024.4"]
 TFLITE = ["tflite>=2.18"]
 DEV = [
     "colcon-common-extensions",
@@ -84,7 +85,8 @@ setup(
         "hub": HUB,
         "timm": TIMM,
         "tflite": TFLITE,
-        "dev": DEV + BAGS + HUB + TFLITE + TRAIN,
+        "openvino": OPENVINO,
+        "dev": DEV + BAGS + HUB + OPENVINO + TFLITE + TRAIN,
     },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",

@@ -90,6 +90,7 @@ class BagReport:
     tally: Tally
     device: str
     precision: str
+    runtime: str
     input_size: Size | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,6 +120,7 @@ class BagReport:
             },
             "device": self.device,
             "precision": self.precision,
+            "runtime": self.runtime,
             "input_size": self.input_size,
         }
 
@@ -158,7 +160,13 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
                 reason, count = tally.failed.most_common(1)[0]
                 raise BagError(f"no frame could be labelled, {count} of them because: {reason}")
     return BagReport(
-        streams, pairs, tally, segmenter.device, segmenter.precision, segmenter.input_size
+        streams,
+        pairs,
+        tally,
+        segmenter.device,
+        segmenter.precision,
+        segmenter.runtime.name,
+        segmenter.input_size,
     )
 
 

@@ -105,9 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
         (
             asked,
             evaluate(
-                segmenter.model,
+                segmenter.torch.model,
                 dataset,
-                normalisation=segmenter.normalisation,
+                normalisation=segmenter.torch.normalisation,
                 config=asked,
                 device=device,
                 keep=() if number else keep,
@@ -180,7 +180,7 @@ def _load(arguments: argparse.Namespace, config: EvaluateConfig) -> Segmenter:
     if input_size == CHECKPOINT and config.input_size is not None:
         input_size = config.input_size
     segmenter = Segmenter.from_checkpoint(
-        arguments.checkpoint, device="cpu", precision="float32", input_size=input_size
+        arguments.checkpoint, "cpu", "float32", "torch", input_size=input_size
     )
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)

@@ -6,6 +6,9 @@ import argparse
 
 from fafnet_core.input_size import CHECKPOINT, AnyInputSize, parse_input_size
 
+RUNTIMES = ("auto", "torch", "openvino")
+"""What --runtime takes; `fafnet_core.runtimes` imports PyTorch, which --help need not wait for."""
+
 
 def add_input_size(parser: argparse.ArgumentParser) -> None:
     """Add --input-size, which is a size, None (the image's own) or `CHECKPOINT`."""

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from fafnet_core.bags import is_bag
 from fafnet_core.cli import segment_bag
-from fafnet_core.cli.options import add_input_size
+from fafnet_core.cli.options import RUNTIMES, add_input_size
 from fafnet_core.datasets.frames import (
     FrameFolder,
     find_camera_file,
@@ -70,6 +70,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--precision", default="auto", choices=("auto", "float32", "bfloat16", "float16")
     )
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=RUNTIMES,
+        help="what runs the network; auto: on a CPU OpenVINO where it is installed, else PyTorch",
+    )
     add_input_size(parser)
     parser.add_argument("--overlay", action="store_true", help="write overlays with a legend too")
     parser.add_argument(
@@ -100,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fafnet_core.inference import find_alignments
 
     if "flow" in arguments.show:
-        find_alignments(segmenter.model)  # none: says so before the first frame
+        find_alignments(segmenter.torch.model)  # none: says so before the first frame
     with written_beside(arguments.out / "label_names.json") as names:
         names.write_text(segmenter.label_set.to_json(), encoding="utf-8")
     seconds: list[float] = []
@@ -138,6 +144,7 @@ def _load(arguments: argparse.Namespace) -> Segmenter:
         arguments.checkpoint,
         device=arguments.device,
         precision=arguments.precision,
+        runtime="torch" if "flow" in arguments.show else arguments.runtime,
         input_size=arguments.input_size,
     )
     keep_memory()
@@ -181,7 +188,7 @@ def _write(
     if "flow" in arguments.show:
         seen = frame.scaled((result.hha.shape[0], result.hha.shape[1])).rgb
         # A pass of its own: recording takes time that is not the network's.
-        with record_alignments(segmenter.model) as alignments:
+        with record_alignments(segmenter.torch.model) as alignments:
             segmenter.predict(seen, result.hha)
         sheet = alignment_sheet(seen, list(alignments.values()), name)
         write_png(out / "flow" / f"{name}.png", sheet)
@@ -201,12 +208,13 @@ def _report(
             "median_ms": median_ms,
             "device": str(segmenter.device),
             "precision": segmenter.precision,
+            "runtime": segmenter.runtime.name,
             "input_size": segmenter.input_size,
             "out": str(arguments.out),
         }
         print(json.dumps(report))
     elif median_ms is not None:
         print(
-            f"{len(seconds)} frames, {median_ms:.0f} ms each (median) on {segmenter.device} in"
-            f" {segmenter.precision}: {arguments.out}"
+            f"{len(seconds)} frames, {median_ms:.0f} ms each (median) on {segmenter.runs_on}:"
+            f" {arguments.out}"
         )

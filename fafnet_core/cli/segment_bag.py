@@ -165,6 +165,6 @@ def _print(arguments: argparse.Namespace, report: BagReport) -> None:
     registered = ", depth registered here" if report.tally.registered else ""
     print(
         f"{values['frames']} of {values['pairs']} pairs labelled{registered},"
-        f" {values['median_ms']:.0f} ms each (median) on {report.device} in {report.precision}:"
-        f" {arguments.out}"
+        f" {values['median_ms']:.0f} ms each (median) on {report.device} in {report.precision}"
+        f" ({report.runtime}): {arguments.out}"
     )

@@ -24,11 +24,12 @@ from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.hha import HHAStream, HHAStreamConfig
-from fafnet_core.inference.classify import classify
 from fafnet_core.input_size import CHECKPOINT, AnyInputSize, check_input_size, fitted_size
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.runtimes import Runtime
+from fafnet_core.runtimes.choice import open_runtime
 from fafnet_core.runtimes.pytorch import TorchRuntime
 
 UNTRAINED = "untrained:"
@@ -57,58 +58,88 @@ class NetworkInput:
 
 
 class Segmenter:
-    """A network with its label set and normalisation, ready on a device.
+    """What runs a network, with its label set and the size of its input.
 
     One thread at a time may use it.
 
     Args:
-        model: the network. It is copied: yours keeps its mode, device and precision.
+        runtime: what runs the network.
         label_set: the classes of its outputs.
-        normalisation: what its inputs go through.
-        device: "auto", "cpu", "cuda" or "cuda:0".
-        precision: "auto", "float32", "bfloat16" or "float16".
         notice: one line that users of the results have to know, or None.
         input_size: (height, width) that frames are brought to, as `fitted_size` says; None: the
             network sees every frame at its own size.
-
-    Attributes:
-        runtime: what runs the network.
-
-    Raises:
-        ValueError: no such device or precision here, another number of classes, or an input size
-            that the network does not take.
     """
 
     def __init__(
         self,
+        runtime: Runtime,
+        label_set: LabelSet,
+        *,
+        notice: str | None = None,
+        input_size: Size | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.label_set = label_set
+        self.notice = notice
+        self.input_size = input_size
+        self._hha = self._stream(_EACH_FRAME_BY_ITSELF)
+
+    @classmethod
+    def of_model(
+        cls,
         model: FAFNet,
         label_set: LabelSet = NYU40,
         normalisation: Normalisation | None = None,
         *,
         device: str = "auto",
         precision: str = "auto",
+        runtime: str = "auto",
         notice: str | None = None,
         input_size: Size | None = None,
-    ) -> None:
+    ) -> Segmenter:
+        """Make one of a network.
+
+        Args:
+            model: the network. It is copied: yours keeps its mode, device and precision.
+            label_set: the classes of its outputs.
+            normalisation: what its inputs go through.
+            device, precision, runtime: as of `open_runtime`.
+            notice: as of `Segmenter`.
+            input_size: as of `Segmenter`.
+
+        Raises:
+            ValueError: no such device, precision or runtime here, another number of classes, or an
+                input size that the network does not take.
+        """
         if model.config.num_classes != len(label_set):
             raise ValueError(
                 f"the network has {model.config.num_classes} classes, label set"
                 f" '{label_set.name}' has {len(label_set)}; give the set it was trained for"
             )
-        self.input_size = check_input_size(model.config, input_size, divisor=model.input_divisor)
-        self.label_set = label_set
-        self.notice = notice
-        self.normalisation = normalisation or Normalisation()
-        self.runtime = TorchRuntime(model, self.normalisation, device=device, precision=precision)
-        self._hha = self._stream(_EACH_FRAME_BY_ITSELF)
+        input_size = check_input_size(model.config, input_size, divisor=model.input_divisor)
+        chosen = open_runtime(
+            model,
+            normalisation or Normalisation(),
+            runtime=runtime,
+            device=device,
+            precision=precision,
+            size=input_size,
+        )
+        return cls(chosen, label_set, notice=notice, input_size=input_size)
 
     def _stream(self, config: HHAStreamConfig | None) -> HHAStream:
         return HHAStream(config, device=None if self.device == "cpu" else self.device)
 
     @property
-    def model(self) -> FAFNet:
-        """The network that runs."""
-        return self.runtime.model
+    def torch(self) -> TorchRuntime:
+        """The runtime, where it is PyTorch: it has the network as a module.
+
+        Raises:
+            ValueError: it is another one.
+        """
+        if not isinstance(self.runtime, TorchRuntime):
+            raise ValueError(f"this needs runtime torch; the network runs in {self.runtime.name}")
+        return self.runtime
 
     @property
     def device(self) -> str:
@@ -120,12 +151,18 @@ class Segmenter:
         """The arithmetic in use: float32, bfloat16 or float16."""
         return self.runtime.precision
 
+    @property
+    def runs_on(self) -> str:
+        """Device, precision and runtime, for people."""
+        return f"{self.device} in {self.precision} ({self.runtime.name})"
+
     @classmethod
     def from_checkpoint(
         cls,
         path_or_name: str | Path,
         device: str = "auto",
         precision: str = "auto",
+        runtime: str = "auto",
         input_size: AnyInputSize = CHECKPOINT,
     ) -> Segmenter:
         """Load a checkpoint with all that belongs to it.
@@ -134,14 +171,13 @@ class Segmenter:
             path_or_name: a safetensors checkpoint, or a folder with one; "hf://owner/name", a
                 repository of the Hub; "default", the checkpoint that ships; or
                 "untrained:<preset>", seeded random weights.
-            device: as for `Segmenter`.
-            precision: as for `Segmenter`.
-            input_size: "checkpoint", what the checkpoint says; or as for `Segmenter`.
+            device, precision, runtime: as of `open_runtime`.
+            input_size: "checkpoint", what the checkpoint says; or as of `Segmenter`.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: not a checkpoint, no such preset, no such device here, or an input size that
-                the network does not take.
+            ValueError: not a checkpoint, no such preset, device or runtime here, or an input size
+                that the network does not take.
         """
         name = str(path_or_name)
         if name.startswith(UNTRAINED):
@@ -150,22 +186,24 @@ class Segmenter:
                 f"no trained checkpoint: {preset} runs with random weights (seed {_SEED}), so its"
                 " labels mean nothing"
             )
-            return cls(
+            return cls.of_model(
                 _untrained(preset),
                 device=device,
                 precision=precision,
+                runtime=runtime,
                 notice=notice,
                 input_size=None if input_size == CHECKPOINT else input_size,
             )
         path = checkpoint_file(name)  # once: a repository of the Hub is asked each time
         metadata = read_metadata(path)
         said = metadata.notes.get("notice")  # what the author wants every user to see
-        return cls(
+        return cls.of_model(
             load_checkpoint(path),
             metadata.label_set,
             metadata.normalisation,
             device=device,
             precision=precision,
+            runtime=runtime,
             notice=said if isinstance(said, str) else None,
             input_size=metadata.input_size if input_size == CHECKPOINT else input_size,
         )
@@ -268,10 +306,7 @@ class Segmenter:
         Raises:
             ValueError: what the network gave is not a number.
         """
-        with torch.inference_mode():
-            logits = self.runtime.logits(rgb, hha)
-            labels, confidence = classify(logits, size or rgb.shape[:2], rgb.shape[:2])
-            result = labels.cpu().numpy(), confidence.cpu().numpy()
+        result = self.runtime.predict(rgb, hha, size or (rgb.shape[0], rgb.shape[1]))
         if not np.isfinite(result[1]).all():
             raise ValueError(
                 f"the network gave values that are not numbers in {self.precision}; try precision"

@@ -1,4 +1,4 @@
-"""What runs a network: colour and HHA as 8-bit images in, logits out."""
+"""What runs a network: colour and HHA as 8-bit images in, classes out."""
 
 from __future__ import annotations
 
@@ -6,29 +6,83 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+from fafnet_core.camera import Size
 
 
 class Runtime(Protocol):
-    """Runs one network; one thread at a time calls it.
+    """Runs one network; one thread at a time calls it."""
 
-    Attributes:
-        device: where it runs, as `cpu` or `cuda:0`.
-        precision: the arithmetic in use: float32, bfloat16 or float16.
-    """
+    @property
+    def name(self) -> str:
+        """Return torch or openvino."""
+        ...
 
-    device: str
-    precision: str
+    @property
+    def device(self) -> str:
+        """Return where it runs, as `cpu` or `cuda:0`."""
+        ...
 
-    def logits(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]) -> Tensor:
-        """Return the logits (C, h, w) of colour and HHA.
+    @property
+    def precision(self) -> str:
+        """Return the arithmetic in use: float32, bfloat16, float16 or int8."""
+        ...
 
-        Args:
-            rgb: (H, W, 3) uint8.
-            hha: (H, W, 3) uint8.
+    def prepare(self, size: Size) -> None:
+        """Make ready for images of a size, (height, width), as `predict` does when they come.
 
-        Returns:
-            Any floating type, coarser than the images; the corners of both are those of the
-            images (`align_corners`).
+        Raises:
+            RuntimeDiffersError: the labels of such images are not PyTorch's.
         """
         ...
+
+    def predict(
+        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return the classes of colour and HHA, and the probability of each.
+
+        Args:
+            rgb: (h, w, 3) uint8.
+            hha: (h, w, 3) uint8.
+            size: (H, W), of the results.
+
+        Returns:
+            Labels uint8 and confidence float32, both (H, W). Not finite where the network's
+            values are not.
+
+        Raises:
+            RuntimeDiffersError: as `prepare`.
+        """
+        ...
+
+
+class RuntimeUnavailableError(ValueError):
+    """A runtime cannot be had here.
+
+    Attributes:
+        runtime: its name.
+        reason: why, and what to do.
+    """
+
+    def __init__(self, runtime: str, reason: str) -> None:
+        self.runtime, self.reason = runtime, reason
+        super().__init__(f"runtime {runtime}: {reason}")
+
+
+class RuntimeDiffersError(ValueError):
+    """A runtime gives other labels than PyTorch in float32.
+
+    Attributes:
+        runtime, precision: of the runtime.
+        share: of the pixels of a frame that have another label.
+        allowed: the largest share that is taken for rounding.
+    """
+
+    def __init__(self, runtime: str, precision: str, share: float, allowed: float) -> None:
+        self.runtime, self.precision = runtime, precision
+        self.share, self.allowed = share, allowed
+        super().__init__(
+            f"runtime {runtime} in {precision} gives {100 * share:.2f} % of a frame's pixels other"
+            f" labels than PyTorch in float32; at most {100 * allowed:g} % is rounding. Take"
+            " precision float32, or runtime torch"
+        )

@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fafnet_core.camera import Size
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation, Stream
+from fafnet_core.runtimes.classify import classify
 from fafnet_core.runtimes.devices import choose_device, choose_dtype
 
 
@@ -24,12 +26,14 @@ class TorchRuntime:
         precision: "auto", "float32", "bfloat16" or "float16".
 
     Attributes:
-        model: the copy.
-        device, precision: as of `Runtime`.
+        model, normalisation: the copy, and what its inputs go through.
+        name, device, precision: as of `Runtime`.
 
     Raises:
         ValueError: no such device or precision here.
     """
+
+    name = "torch"
 
     def __init__(
         self,
@@ -46,14 +50,20 @@ class TorchRuntime:
         self.model = copy.deepcopy(model).eval().to(where, dtype)
         # PyTorch's type information lacks this form of `to`.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.normalisation = normalisation
         self._rgb = Normaliser(normalisation, "rgb", where, dtype)
         self._hha = Normaliser(normalisation, "hha", where, dtype)
 
+    def prepare(self, size: Size) -> None:
+        """See `Runtime.prepare`: PyTorch takes every size as it comes."""
+
     @torch.inference_mode()
-    def logits(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]) -> Tensor:
-        """See `Runtime.logits`."""
-        coarse: Tensor = self.model.coarse_logits(self._rgb(rgb), self._hha(hha))
-        return coarse[0]
+    def predict(
+        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """See `Runtime.predict`."""
+        logits = self.model.coarse_logits(self._rgb(rgb), self._hha(hha))[0]
+        return classify(logits, size, (rgb.shape[0], rgb.shape[1]))
 
 
 class Normaliser:

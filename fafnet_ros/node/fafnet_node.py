@@ -98,6 +98,7 @@ class SegmentNode(SturdyLifecycleNode):
             parameters.checkpoint,
             device=parameters.device,
             precision=parameters.precision,
+            runtime=parameters.runtime,
             input_size=parse_input_size(parameters.input_size),
         )
         keep_memory()
@@ -111,7 +112,7 @@ class SegmentNode(SturdyLifecycleNode):
             raise
         self.get_logger().info(
             f"checkpoint '{parameters.checkpoint}': {len(segmenter.label_set)} classes of"
-            f" {segmenter.label_set.name}, on {segmenter.device} in {segmenter.precision},"
+            f" {segmenter.label_set.name}, on {segmenter.runs_on},"
             f" input size {size_text(segmenter.input_size)}"
         )
 
@@ -226,7 +227,7 @@ class SegmentNode(SturdyLifecycleNode):
             lifecycle=self.state_label,
             failure=self.failure,
             network=network,
-            device=f"{segmenter.device} {segmenter.precision}" if segmenter else "none",
+            device=segmenter.runs_on if segmenter else "none",
             figures=figures,
             active=active,
         )

@@ -37,6 +37,9 @@ class NetworkParameters(Parameters):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = parameter(
         "auto", "Arithmetic of the network; auto is the fastest that the device has natively."
     )
+    runtime: Literal["auto", "torch", "openvino"] = parameter(
+        "auto", "What runs it; auto: on a CPU OpenVINO where it is installed, else PyTorch."
+    )
     input_size: str = parameter(
         CHECKPOINT,
         "Size at which the network sees the images, WIDTHxHEIGHT as in 320x240, in each image's own"

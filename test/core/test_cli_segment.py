@@ -78,7 +78,7 @@ def test_the_network_sees_the_size_that_is_asked_for(
         assert json.loads(capsys.readouterr().out)["input_size"] == wanted
         images = [cv2.imread(str(out / f"labels/{i}.png"), cv2.IMREAD_UNCHANGED) for i in (0, 1)]
         found[asked] = [image.astype(np.uint8) for image in images if image is not None]
-        segmenter = Segmenter(
+        segmenter = Segmenter.of_model(
             model,
             device="cpu",
             precision="float32",

@@ -70,8 +70,8 @@ def start(settings: Path, out: Path) -> subprocess.Popen[str]:
 
 
 def test_it_trains_a_network_that_segments(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    segmenter = Segmenter.from_checkpoint(whole / "best.safetensors", device="cpu")
-    assert segmenter.model.config.decoder_channels == 8
+    segmenter = Segmenter.from_checkpoint(whole / "best.safetensors", "cpu", runtime="torch")
+    assert segmenter.torch.model.config.decoder_channels == 8
     assert segmenter.notice is None
     assert main(["train", str(whole / "config.yaml"), "--out", str(whole), "--resume"]) == 0
     assert "trained: 20 iterations; best mIoU" in capsys.readouterr().out

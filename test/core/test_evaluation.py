@@ -156,7 +156,7 @@ def test_a_frame_is_labelled_as_by_segmenter(
     sample, prediction = result.kept[0]
     assert sample.depth_m is not None
     assert sample.camera is not None
-    segmenter = Segmenter(
+    segmenter = Segmenter.of_model(
         network, LABELS, NORMALISATION, device="cpu", precision="float32", input_size=input_size
     )
     wanted = segmenter.segment(sample.rgb, sample.depth_m, sample.camera.matrix)

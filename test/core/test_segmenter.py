@@ -19,7 +19,6 @@ from tolerances import assert_same_labels
 from fafnet_core import build_model, save_checkpoint
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmenter, blend, legend, strip
-from fafnet_core.inference.classify import classify
 from fafnet_core.input_size import fitted_size
 from fafnet_core.labels import NYU40, SUN37, LabelSet
 from fafnet_core.normalisation import Normalisation
@@ -51,6 +50,9 @@ def test_labels_and_confidence_have_the_inputs_size(segmenter: Segmenter) -> Non
 
 
 def test_it_does_what_forward_softmax_and_argmax_do(segmenter: Segmenter) -> None:
+    network = Segmenter.from_checkpoint(
+        "untrained:fafnet-nano", "cpu", "float32", runtime="torch"
+    ).torch.model
     result = segmenter.segment(RGB, DEPTH, MATRIX)
     mean = np.array((0.485, 0.456, 0.406), np.float32)
     deviation = np.array((0.229, 0.224, 0.225), np.float32)
@@ -59,33 +61,10 @@ def test_it_does_what_forward_softmax_and_argmax_do(segmenter: Segmenter) -> Non
         for image in (RGB, result.hha)
     ]
     with torch.inference_mode():
-        probability, labels = segmenter.model(*images)[0].softmax(0).max(0)
-    np.testing.assert_allclose(result.confidence, probability.numpy(), atol=1e-4)
+        probability, labels = network(*images)[0].softmax(0).max(0)
+    # The sum of what is nowhere the best is interpolated.
+    assert np.abs(result.confidence - probability.numpy()).max() < 0.02
     assert (result.labels == labels.numpy()).mean() > 0.9995  # ties break by rounding
-
-
-@pytest.mark.parametrize("across", [True, False])
-def test_labels_of_another_size_lie_where_the_network_saw_them(across: bool) -> None:
-    def found(row: torch.Tensor, pixels: int) -> list[int]:
-        """Labels along a side of so many pixels, where the network saw 64; class 1 has `row`."""
-        logits = torch.stack([torch.zeros(8, 16), row.expand(8, 16)])
-        size, seen = (16, pixels), (32, 64)
-        if across:
-            labels, _ = classify(logits, size, seen)
-        else:
-            labels, _ = classify(logits.transpose(1, 2), size[::-1], seen[::-1])
-            labels = labels.T
-        assert (labels == labels[0]).all()
-        along: list[int] = labels[0].tolist()
-        return along
-
-    # Class 1 beyond the middle of what was seen, class 0 before it.
-    for pixels in (40, 64, 100, 129, 256):
-        labels = found(torch.linspace(-1, 1, 16), pixels)
-        half = pixels // 2
-        assert labels == [0] * half + labels[half : pixels - half] + [1] * half
-    # Off the middle too, to a thousandth: the edge lies at pixel 12.7 of what was seen.
-    assert found(torch.linspace(0, 63, 16) - 12.7, 6400).count(0) == round((12.7 + 0.5) * 100)
 
 
 WITH_SIZE = (60, 80)
@@ -184,8 +163,8 @@ def test_a_checkpoint_brings_its_labels_and_normalisation(tmp_path: Path) -> Non
     loaded = Segmenter.from_checkpoint(path, device="cpu", precision="float32")
     assert loaded.label_set == SUN37
     assert loaded.notice is None
-    same = Segmenter(model, SUN37, shifted, device="cpu", precision="float32")
-    other = Segmenter(model, SUN37, device="cpu", precision="float32")
+    same = Segmenter.of_model(model, SUN37, shifted, device="cpu", precision="float32")
+    other = Segmenter.of_model(model, SUN37, device="cpu", precision="float32")
     found, wanted, unlike = (s.segment(RGB, DEPTH, MATRIX) for s in (loaded, same, other))
     assert_same_labels(found.labels, wanted.labels)
     np.testing.assert_allclose(found.confidence, wanted.confidence, rtol=0, atol=1e-5)
@@ -216,9 +195,11 @@ def test_a_checkpoint_brings_its_input_size_and_can_be_overruled(
 def test_the_callers_network_and_random_numbers_stay_as_they_are() -> None:
     model = build_model("fafnet-nano").train()
     before = torch.random.get_rng_state()
-    Segmenter(model, device="cpu", precision="bfloat16")
-    again, other = (Segmenter.from_checkpoint("untrained:fafnet-nano", "cpu") for _ in range(2))
-    assert same_bits(again.model.state_dict(), other.model.state_dict())
+    Segmenter.of_model(model, device="cpu", precision="bfloat16")
+    again, other = (
+        Segmenter.from_checkpoint("untrained:fafnet-nano", "cpu", runtime="torch") for _ in range(2)
+    )
+    assert same_bits(again.torch.model.state_dict(), other.torch.model.state_dict())
     assert "random weights" in (again.notice or "")
     assert again.input_size is None
     assert torch.equal(before, torch.random.get_rng_state())
@@ -263,7 +244,7 @@ def test_devices_and_precisions_that_are_not_there_are_refused(
 
 def test_networks_and_label_sets_have_to_fit() -> None:
     with pytest.raises(ValueError, match="sun37"):
-        Segmenter(build_model("fafnet-nano"), SUN37)
+        Segmenter.of_model(build_model("fafnet-nano"), SUN37)
     with pytest.raises(ValueError, match="fafnet-nano"):
         Segmenter.from_checkpoint("untrained:fafnet-nanno")
     with pytest.raises(FileNotFoundError, match="no checkpoint"):

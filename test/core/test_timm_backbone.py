@@ -170,7 +170,7 @@ def test_sizes_that_it_cannot_take(library: dict[str, Any], tmp_path: Path) -> N
     with pytest.raises(ValueError, match=refusal):
         save_checkpoint(tmp_path / "m.safetensors", model, input_size=(96, 130))
     with pytest.raises(ValueError, match=refusal):
-        Segmenter(model, device="cpu", input_size=(96, 130))
+        Segmenter.of_model(model, device="cpu", input_size=(96, 130))
     with pytest.raises(ValueError, match="divisible by 32"):
         model(*torch.rand(2, 1, 3, 64, 97).unbind())
     assert model(*torch.rand(2, 1, 3, 64, 96).unbind()).shape == (1, 40, 64, 96)
