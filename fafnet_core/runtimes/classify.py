@@ -169,7 +169,8 @@ def _first_possible(possible: NDArray[np.bool_], most: int) -> Indices:
     In the order of their numbers, so that of two equal classes the first one wins.
     """
     if most == 1:
-        return possible.argmax(axis=1)[None]
+        only: Indices = possible.argmax(axis=1)
+        return only[None]
     chosen: Indices = np.argsort(~possible, axis=1, kind="stable")[:, :most].T
     chosen.sort(axis=0)
     return chosen
