@@ -245,7 +245,7 @@ def print_labels(count: int) -> None:
         assert sample.camera is not None
         empty.append(float((sample.depth_m == 0).mean()))
         labels = {
-            name: segmenter.predict(sample.rgb, way(sample.depth_m, sample.camera))[0]
+            name: segmenter.predict(sample.rgb, way(sample.depth_m, sample.camera)).labels
             for name, way in ways.items()
         }
         for name, found in labels.items():

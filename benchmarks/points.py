@@ -22,7 +22,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from fafnet_core.camera import Camera
-from fafnet_core.frame import RgbdFrame, Segmentation
+from fafnet_core.frame import Classes, RgbdFrame, Segmentation
 from fafnet_core.inference import keep_memory
 from fafnet_core.labels import NYU40
 from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, SegmentedFrame
@@ -43,9 +43,9 @@ def frame(width: int, height: int) -> SegmentedFrame:
         depth_m=depth_m,
         camera=Camera.from_matrix(matrix, (height, width)),
     )
+    confidence = rng.random((height, width), dtype=np.float32)
     found = Segmentation(
-        labels=np.ascontiguousarray(labels),
-        confidence=rng.random((height, width), dtype=np.float32),
+        classes=Classes(np.ascontiguousarray(labels), lambda: confidence),
         hha=np.zeros((height, width, 3), np.uint8),
         label_set=NYU40,
     )

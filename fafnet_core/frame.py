@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,24 +96,53 @@ class RgbdFrame:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The best class of each pixel.
+
+    Attributes:
+        labels: (H, W) uint8 class ids.
+        probability: computes `confidence`.
+    """
+
+    labels: NDArray[np.uint8]
+    probability: Callable[[], NDArray[np.float32]]
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """Return the softmax probability of the labels, (H, W) float32, 0..1.
+
+        It takes longer than the labels, and few want it: it is computed when it is first asked for.
+        """
+        return self.probability()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
     """What was found in one frame.
 
     Attributes:
-        labels: (H, W) uint8 class ids, at the frame's size.
-        confidence: (H, W) float32, the softmax probability of that class, 0..1.
+        classes: of the frame's pixels.
         hha: (h, w, 3) uint8, the HHA image that the network saw, at the size at which it saw it;
             `resampling.sampled` brings it to the frame's.
         label_set: what the labels mean.
         seconds: how long each stage took: `hha` (with resizing, where there is any), `network`.
     """
 
-    labels: NDArray[np.uint8]
-    confidence: NDArray[np.float32]
+    classes: Classes
     hha: NDArray[np.uint8]
     label_set: LabelSet
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Return (H, W) uint8 class ids, at the frame's size."""
+        return self.classes.labels
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """Return (H, W) float32, the softmax probability of the labels, 0..1."""
+        return self.classes.confidence
 
 
 def _kind(value: object) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from fafnet_core.camera import Camera, Size
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.checkpoints.shipped import checkpoint_file
-from fafnet_core.frame import RgbdFrame, Segmentation
+from fafnet_core.frame import Classes, RgbdFrame, Segmentation
 from fafnet_core.hha import HHAStream, HHAStreamConfig
 from fafnet_core.input_size import CHECKPOINT, AnyInputSize, check_input_size, fitted_size
 from fafnet_core.labels import NYU40, LabelSet
@@ -279,10 +279,9 @@ class Segmenter:
             ValueError: what the network gave is not a number.
         """
         begun = time.perf_counter()
-        labels, confidence = self.predict(seen.rgb, seen.hha, size=seen.size)
+        classes = self.predict(seen.rgb, seen.hha, size=seen.size)
         return Segmentation(
-            labels=labels,
-            confidence=confidence,
+            classes=classes,
             hha=seen.hha,
             label_set=self.label_set,
             seconds={**seen.seconds, "network": time.perf_counter() - begun},
@@ -290,29 +289,21 @@ class Segmenter:
 
     def predict(
         self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], *, size: Size | None = None
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return labels and confidence of colour and ready HHA, seen as they are.
+    ) -> Classes:
+        """Return the classes of colour and ready HHA, seen as they are.
 
         Whoever has the depth brings the frame to `input_size` before HHA is made of it.
 
         Args:
-            rgb: (H, W, 3) uint8.
-            hha: (H, W, 3) uint8.
+            rgb: (h, w, 3) uint8.
+            hha: (h, w, 3) uint8.
             size: (height, width) of the result, where that is not the images' own.
 
-        Returns:
-            Labels uint8 and confidence float32, both (height, width).
-
         Raises:
-            ValueError: what the network gave is not a number.
+            ValueError: what the network gave is not a number, or (at the first frame of its size)
+                not what PyTorch gives.
         """
-        result = self.runtime.predict(rgb, hha, size or (rgb.shape[0], rgb.shape[1]))
-        if not np.isfinite(result[1]).all():
-            raise ValueError(
-                f"the network gave values that are not numbers in {self.precision}; try precision"
-                " float32, and check the checkpoint with: fafnet info"
-            )
-        return result
+        return self.runtime.predict(rgb, hha, size or (rgb.shape[0], rgb.shape[1]))
 
 
 def _untrained(preset: str) -> FAFNet:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Size
+from fafnet_core.frame import Classes
 
 
 class Runtime(Protocol):
@@ -36,22 +37,17 @@ class Runtime(Protocol):
         """
         ...
 
-    def predict(
-        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return the classes of colour and HHA, and the probability of each.
+    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
+        """Return the classes of colour and HHA.
 
         Args:
             rgb: (h, w, 3) uint8.
             hha: (h, w, 3) uint8.
             size: (H, W), of the results.
 
-        Returns:
-            Labels uint8 and confidence float32, both (H, W). Not finite where the network's
-            values are not.
-
         Raises:
             RuntimeDiffersError: as `prepare`.
+            NotFiniteError: the network's values are not all numbers.
         """
         ...
 

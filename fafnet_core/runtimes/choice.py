@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Size
+from fafnet_core.frame import Classes
 from fafnet_core.models import FAFNet
 from fafnet_core.nearest import unknown_name
 from fafnet_core.normalisation import Normalisation
@@ -123,9 +124,7 @@ class FirstThatAgrees:
                 self._runtime = self._next()
                 _log.warning("%s. Taken: %s in %s", error, self.name, self.precision)
 
-    def predict(
-        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
         """See `Runtime.predict`."""
         self.prepare((rgb.shape[0], rgb.shape[1]))
         return self._runtime.predict(rgb, hha, size)

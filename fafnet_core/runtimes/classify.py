@@ -9,6 +9,7 @@ is nowhere the best, and in three cells of four that leaves one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -19,43 +20,64 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fafnet_core.camera import Size
+from fafnet_core.frame import Classes
+
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.int64]
 
 _GROUPS = (1, 2, 4, 255)
 """Cells are taken together by how many classes are possible: at most so many."""
 
-_LEAST_REST = 1e-9
+_LEAST = 1e-9
+"""Of a probability, before its logarithm."""
 
 
-def classify(
-    logits: Tensor, size: tuple[int, int], seen: tuple[int, int] | None = None
-) -> tuple[NDArray[np.uint8], Floats]:
+class NotFiniteError(ValueError):
+    """A network's values are not all numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the network gave values that are not numbers; try precision float32, and check the"
+            " checkpoint with: fafnet info"
+        )
+
+
+def classify(logits: Tensor, size: Size, seen: Size | None = None) -> Classes:
     """Upsample logits and take the best class with its softmax probability.
 
     On a CPU the probability is exact in the classes that are possible in a cell; the sum of all
     others is interpolated (as a logarithm): 0.003 off on average on real rooms, 0.1 at most.
 
     Args:
-        logits: (C, h, w), any floating type; their corners are those of what the network saw.
+        logits: (C, h, w), any floating type; their corners are those of what the network saw. They
+            must stay as they are: the confidence is computed when it is first asked for.
         size: (H, W), the size wanted.
         seen: (height, width) of what the network saw, where that is not `size`: a pixel then gets
             what lies under its centre, in a picture whose edges are those of what was seen.
 
     Returns:
-        Labels (H, W) uint8 and confidence (H, W) float32; where two classes are equal, the first.
-        Where a logit is not finite, nor is the confidence.
+        Labels (H, W), where two classes are equal the first, and their confidence.
+
+    Raises:
+        NotFiniteError: a logit is not a number.
     """
     if logits.device.type == "cpu":
-        return _classify_cells(logits.float().numpy(), size, seen or size)
+        values = logits.float().numpy()
+        if not np.isfinite(values).all():  # a tenth of the time that PyTorch takes
+            raise NotFiniteError
+        scores = _CellScores(values, size, seen or size)
+        return Classes(scores.labels(), scores.confidence)
+    if not bool(torch.isfinite(logits).all()):
+        raise NotFiniteError
     labels, confidence = classify_everywhere(logits, size, seen)
-    return labels.cpu().numpy(), confidence.cpu().numpy()
+    return Classes(labels.cpu().numpy(), lambda: confidence.cpu().numpy())
 
 
 def classify_everywhere(
-    logits: Tensor, size: tuple[int, int], seen: tuple[int, int] | None = None
+    logits: Tensor, size: Size, seen: Size | None = None
 ) -> tuple[Tensor, Tensor]:
-    """As `classify`, step by step, on the device of the logits."""
+    """Return labels and confidence as `classify`, step by step, on the device of the logits."""
     rows, columns = (
         torch.from_numpy(_positions(pixels, saw, entries)).to(logits.device)
         for pixels, saw, entries in zip(size, seen or size, logits.shape[1:], strict=True)
@@ -91,12 +113,15 @@ class _Cells:
     """How pixels lie in the n cells of a map. A cell has room for the most pixels that one has.
 
     Attributes:
+        rows, columns: of the map, before and behind each row and each column of cells.
         corners: (4, n): of each cell, the entries of the map above left and right, below left and
             right.
         down, across: (rows, n) and (columns, n) float32, how far inside pixels lie, 0 to 1.
         place: (H, W), of each pixel, among (rows, columns, n).
     """
 
+    rows: tuple[Indices, Indices]
+    columns: tuple[Indices, Indices]
     corners: Indices
     down: Floats
     across: Floats
@@ -104,12 +129,14 @@ class _Cells:
 
 
 @lru_cache(maxsize=8)
-def _cells(shape: tuple[int, int], size: tuple[int, int], seen: tuple[int, int]) -> _Cells:
+def _cells(shape: Size, size: Size, seen: Size) -> _Cells:
     (first, second, down, row), (left, right, across, column) = map(_side, size, seen, shape)
     corners = [a[:, None] * shape[1] + b for a in (first, second) for b in (left, right)]
     inside = row[1][:, None] * len(across) + column[1]
     cell = row[0][:, None] * len(left) + column[0]
     return _Cells(
+        rows=(first, second),
+        columns=(left, right),
         corners=np.stack(corners).reshape(4, -1),
         down=np.repeat(down, len(left), axis=1),
         across=np.tile(across, len(first)),
@@ -130,100 +157,118 @@ def _side(
     return first, np.minimum(first + 1, entries - 1), fraction, (cell, inside)
 
 
-# Of values that are not numbers the confidence tells.
-@np.errstate(invalid="ignore")
-def _classify_cells(
-    logits: Floats, size: tuple[int, int], seen: tuple[int, int]
-) -> tuple[NDArray[np.uint8], Floats]:
-    cells = _cells(logits.shape[1:], size, seen)
-    score = logits - logits.max(axis=0)
-    chance = np.exp(score)
-    total = chance.sum(axis=0)
-    score -= np.log(total)
-    chance /= total
-    # A row of a table for each entry of the map.
-    score, chance = (x.reshape(len(logits), -1).T.copy() for x in (score, chance))
-    above_left, above_right, below_left, below_right = (score[corner] for corner in cells.corners)
-    highest = np.maximum(np.maximum(above_left, above_right), np.maximum(below_left, below_right))
-    lowest = np.minimum(np.minimum(above_left, above_right), np.minimum(below_left, below_right))
-    possible = highest >= lowest.max(axis=1, keepdims=True)
-    count = possible.sum(axis=1)
-    shape = (len(cells.down), len(cells.across), len(count))
-    # Where a score is not a number no class is possible, and nothing is written below.
-    labels, confidence = np.zeros(shape, np.uint8), np.full(shape, np.nan, np.float32)
-    fewer = 0
-    for most in _GROUPS:
-        chosen = np.flatnonzero((count > fewer) & (count <= most))
-        fewer = most
-        if len(chosen):
-            classes = _first_possible(possible[chosen], int(count[chosen].max()))
-            ends = _ends(score, chance, cells.corners[:, chosen], classes)
-            pixels = _between(ends, cells.down[:, chosen], cells.across[:, chosen])
-            labels[..., chosen], confidence[..., chosen] = _best(pixels, classes.astype(np.uint8))
-    return labels.reshape(-1)[cells.place], confidence.reshape(-1)[cells.place]
-
-
-def _first_possible(possible: NDArray[np.bool_], most: int) -> Indices:
-    """Return the possible classes (most, n) of n cells, (n, C), and others where there are fewer.
-
-    In the order of their numbers, so that of two equal classes the first one wins.
-    """
-    if most == 1:
-        only: Indices = possible.argmax(axis=1)
-        return only[None]
-    chosen: Indices = np.argsort(~possible, axis=1, kind="stable")[:, :most].T
-    chosen.sort(axis=0)
-    return chosen
-
-
-def _ends(score: Floats, chance: Floats, corners: Indices, classes: Indices) -> Floats:
-    """Return the scores at the corners of n cells, (K, 4, n), over that of the first class.
-
-    Those of the K classes but the first, and one for all classes that are not among them.
+class _CellScores:
+    """The classes that are possible in each cell, and what they have at its corners.
 
     Args:
-        score: (entries, C), logarithms of probabilities.
-        chance: (entries, C), the probabilities.
+        logits: (C, h, w).
+        size: (H, W), of the results.
+        seen: (height, width) of what the network saw.
+    """
+
+    def __init__(self, logits: Floats, size: Size, seen: Size) -> None:
+        self._cells = cells = _cells((logits.shape[1], logits.shape[2]), size, seen)
+        table = logits.transpose(1, 2, 0).copy()
+        self._scores = table.reshape(-1, len(logits))
+        (first, second), (left, right) = cells.rows, cells.columns
+        above, below = table[first], table[second]
+        lowest, highest = np.minimum(above, below), np.maximum(above, below)
+        lowest = np.minimum(lowest[:, left], lowest[:, right]).reshape(-1, len(logits))
+        highest = np.maximum(highest[:, left], highest[:, right]).reshape(-1, len(logits))
+        possible = highest >= lowest.max(axis=1, keepdims=True)
+        self._shape = (len(cells.down), len(cells.across), len(possible))
+        self._groups = list(_groups(possible))
+
+    def labels(self) -> NDArray[np.uint8]:
+        """Return the best class of each pixel, (H, W)."""
+        labels = np.empty(self._shape, np.uint8)
+        for cells, classes in self._groups:
+            labels[..., cells] = classes[0]
+            if len(classes) > 1:
+                ends = _ends(self._scores, self._cells.corners[:, cells], classes)
+                labels[..., cells] = _best(self._between(ends, cells), classes)
+        return labels.reshape(-1)[self._cells.place]
+
+    def confidence(self) -> Floats:
+        """Return the probability of the best class, (H, W)."""
+        chances = np.exp(self._scores - self._scores.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        confidence = np.empty(self._shape, np.float32)
+        for cells, classes in self._groups:
+            corners = self._cells.corners[:, cells]
+            # The other classes as one more, over the first as all are.
+            of_first = chances[corners, classes[0]]
+            rest = 1 - of_first
+            for label in classes[1:]:
+                rest -= chances[corners, label]
+            rest = np.log(np.maximum(rest, _LEAST)) - np.log(np.maximum(of_first, _LEAST))
+            ends = _ends(self._scores, corners, classes)
+            pixels = self._between(np.concatenate([ends, rest[None]]), cells)
+            best = pixels[:-1].max(axis=0, initial=0)
+            pixels -= best
+            np.exp(pixels, out=pixels)
+            total = np.exp(-best)  # the first class itself
+            for part in pixels:
+                total += part
+            confidence[..., cells] = np.reciprocal(total)
+        return confidence.reshape(-1)[self._cells.place]
+
+    def _between(self, ends: Floats, cells: Indices) -> Floats:
+        """Interpolate values at four corners, (K, 4, n), to (K, rows, columns, n) pixels."""
+        above_left, above_right, below_left, below_right = ends.swapaxes(0, 1)[:, :, None]
+        down, across = self._cells.down[:, cells], self._cells.across[:, cells]
+        left = above_left + (below_left - above_left) * down
+        right = above_right + (below_right - above_right) * down
+        pixels: Floats = (right - left)[:, :, None] * across
+        pixels += left[:, :, None]
+        return pixels
+
+
+def _groups(possible: NDArray[np.bool_]) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
+    """Give cells, (n,), that have about as many possible classes, with those classes, (K, n).
+
+    The classes are in the order of their numbers, so that of two equal ones the first wins.
+    """
+    count = np.count_nonzero(possible, axis=1)
+    fewer = 0
+    for most in _GROUPS:
+        cells = np.flatnonzero((count > fewer) & (count <= most))
+        fewer = most
+        if not len(cells):
+            continue
+        if most == 1:
+            yield cells, possible[cells].argmax(axis=1)[None].astype(np.uint8)
+            continue
+        # Where a cell has fewer, others fill up: they do not win.
+        order = np.argsort(~possible[cells], axis=1, kind="stable")[:, : count[cells].max()]
+        yield cells, np.sort(order.T, axis=0).astype(np.uint8)
+
+
+def _ends(scores: Floats, corners: Indices, classes: NDArray[np.uint8]) -> Floats:
+    """Return by how much each class but the first is above the first at the corners, (K - 1, 4, n).
+
+    Args:
+        scores: (entries, C).
         corners: (4, n) entries.
         classes: (K, n).
     """
-    ends = np.empty((len(classes), *corners.shape), np.float32)
-    rest = 1 - chance[corners, classes[0]]
-    for end, label in zip(ends, classes[1:], strict=False):
-        end[:] = score[corners, label]
-        rest -= chance[corners, label]
-    np.log(np.maximum(rest, _LEAST_REST), out=ends[-1])
-    ends -= score[corners, classes[0]]
+    ends = np.empty((len(classes) - 1, *corners.shape), np.float32)
+    for end, label in zip(ends, classes[1:], strict=True):
+        end[:] = scores[corners, label]
+    ends -= scores[corners, classes[0]]
     return ends
 
 
-def _between(ends: Floats, down: Floats, across: Floats) -> Floats:
-    """Interpolate values at four corners, (K, 4, n), to (K, rows, columns, n) pixels."""
-    above_left, above_right, below_left, below_right = ends.swapaxes(0, 1)[:, :, None]
-    left = above_left + (below_left - above_left) * down
-    right = above_right + (below_right - above_right) * down
-    pixels: Floats = (right - left)[:, :, None] * across
-    pixels += left[:, :, None]
-    return pixels
-
-
-def _best(pixels: Floats, classes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Floats]:
-    """Return the best class of each pixel and its probability, (rows, columns, n) each.
+def _best(pixels: Floats, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the best class of pixels, (rows, columns, n).
 
     Args:
-        pixels: (K, rows, columns, n), as `_ends`. They are overwritten.
+        pixels: (K - 1, rows, columns, n), of each class but the first, over the first.
         classes: (K, n).
     """
-    best = np.zeros_like(pixels[0])
-    labels = np.broadcast_to(classes[0], best.shape).copy()
-    for score, label in zip(pixels[:-1], classes[1:], strict=True):
+    labels = np.broadcast_to(classes[0], pixels[0].shape).copy()
+    best: Floats = np.zeros_like(pixels[0])
+    for score, label in zip(pixels, classes[1:], strict=True):
         np.copyto(labels, label, where=score > best)
         np.maximum(best, score, out=best)
-    if len(classes) > 1:
-        pixels -= best
-        np.negative(best, out=best)
-    np.exp(pixels, out=pixels)
-    total = np.exp(best, out=best)
-    for part in pixels:
-        total += part
-    return labels, np.reciprocal(total, out=total)
+    return labels

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Size
+from fafnet_core.frame import Classes
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.runtimes import RuntimeUnavailableError
@@ -125,14 +126,12 @@ class OpenVinoRuntime:
         while len(self._requests) > _MOST_SIZES:
             del self._requests[next(iter(self._requests))]
 
-    def predict(
-        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
         """See `Runtime.predict`."""
         seen = rgb.shape[0], rgb.shape[1]
         self.prepare(seen)
         images = [np.ascontiguousarray(image)[None] for image in (rgb, hha)]
-        results = self._requests[seen].infer(images, share_inputs=True, share_outputs=True)
+        results = self._requests[seen].infer(images, share_inputs=True, share_outputs=False)
         return classify(torch.from_numpy(results[0][0]), size, seen)
 
     def _compiled(self, size: Size) -> Any:

@@ -31,9 +31,8 @@ def refuse_other_labels(runtime: Runtime, reference: Runtime, size: Size) -> Non
         RuntimeDiffersError: the labels are not those of PyTorch.
     """
     rgb, hha = proof_frame(size)
-    share = float(
-        (runtime.predict(rgb, hha, size)[0] != reference.predict(rgb, hha, size)[0]).mean()
-    )
+    labels = runtime.predict(rgb, hha, size).labels
+    share = float((labels != reference.predict(rgb, hha, size).labels).mean())
     allowed = ALLOWED[runtime.precision]
     if share > allowed:
         raise RuntimeDiffersError(runtime.name, runtime.precision, share, allowed)

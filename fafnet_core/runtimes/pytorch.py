@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fafnet_core.camera import Size
+from fafnet_core.frame import Classes
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation, Stream
 from fafnet_core.runtimes.classify import classify
@@ -58,9 +59,7 @@ class TorchRuntime:
         """See `Runtime.prepare`: PyTorch takes every size as it comes."""
 
     @torch.inference_mode()
-    def predict(
-        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
         """See `Runtime.predict`."""
         logits = self.model.coarse_logits(self._rgb(rgb), self._hha(hha))[0]
         return classify(logits, size, (rgb.shape[0], rgb.shape[1]))

@@ -187,7 +187,7 @@ def test_labels_are_those_of_the_segmenter_under_colours_header(tmp_path: Path) 
     for i, seen in enumerate(room()):
         stamp = START + i * PERIOD - STAMPED_BEFORE
         hha = stream.encode(depth_of(i), CAMERA, stamp_s=stamp / 1e9).hha
-        labels, confidence = network().predict(seen.rgb, hha)
+        found = network().predict(seen.rgb, hha)
         shown = {}
         for name, encoding in encodings.items():
             time, message = ours[name][i]
@@ -197,11 +197,11 @@ def test_labels_are_those_of_the_segmenter_under_colours_header(tmp_path: Path) 
             assert (message.height, message.width, message.encoding) == (72, 96, encoding)
             assert len(message.data) == message.step * message.height
             shown[name] = pixels(message)
-        np.testing.assert_array_equal(shown["labels"][..., 0], labels)
+        np.testing.assert_array_equal(shown["labels"][..., 0], found.labels)
         np.testing.assert_array_equal(shown["hha"], hha)
-        np.testing.assert_array_equal(shown["color"], NYU40.colourise(labels))
-        np.testing.assert_array_equal(shown["confidence"].view("<f4")[..., 0], confidence)
-        mixed = (seen.rgb.astype(float) + NYU40.colourise(labels)) / 2
+        np.testing.assert_array_equal(shown["color"], NYU40.colourise(found.labels))
+        np.testing.assert_array_equal(shown["confidence"].view("<f4")[..., 0], found.confidence)
+        mixed = (seen.rgb.astype(float) + NYU40.colourise(found.labels)) / 2
         assert np.abs(shown["overlay"] - mixed).max() <= 0.5
 
     [(time, names)] = ours["label_names"]
@@ -230,7 +230,7 @@ def test_the_network_sees_its_input_size_and_all_images_keep_the_cameras(tmp_pat
     assert {(each.height, each.width) for each in shown.values()} == {(72, 96)}
     seen = RgbdFrame(rgb=room()[0].rgb, depth_m=depth_of(0), camera=CAMERA).scaled(size)
     hha = HHAStream().encode(seen.depth_m, seen.camera, stamp_s=0.0).hha
-    labels, _ = sized.predict(seen.rgb, hha, size=(72, 96))
+    labels = sized.predict(seen.rgb, hha, size=(72, 96)).labels
     assert (pixels(shown["labels"])[..., 0] == labels).mean() > 0.999
     rows = ((np.arange(72) + 0.5) * 54 / 72).astype(int)[:, None]
     columns = ((np.arange(96) + 0.5) * 72 / 96).astype(int)

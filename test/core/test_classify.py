@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fafnet_core.runtimes.classify import classify, classify_everywhere
+from fafnet_core.runtimes.classify import NotFiniteError, classify, classify_everywhere
 
 SIDES = st.integers(1, 9)
 
@@ -33,7 +33,8 @@ def test_cells_give_what_every_class_at_full_size_gives(
     generator = torch.Generator().manual_seed(seed)
     logits = spread * torch.randn(classes, *entries, generator=generator)
     seen = None if same_size else (4 * entries[0], 4 * entries[1])
-    labels, confidence = classify(logits, size, seen)
+    found = classify(logits, size, seen)
+    labels, confidence = found.labels, found.confidence
     wanted, probability = (result.numpy() for result in classify_everywhere(logits, size, seen))
     assert labels.dtype == np.uint8
     assert confidence.dtype == np.float32
@@ -64,16 +65,17 @@ def _second_best_within(
 
 
 def test_of_two_equal_classes_the_first_one_is_taken() -> None:
-    labels, confidence = classify(torch.zeros(5, 3, 3), (12, 12))
-    assert (labels == 0).all()
-    np.testing.assert_allclose(confidence, 0.2, atol=1e-6)
+    found = classify(torch.zeros(5, 3, 3), (12, 12))
+    assert (found.labels == 0).all()
+    np.testing.assert_allclose(found.confidence, 0.2, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_a_number_shows_in_the_confidence(value: float) -> None:
+def test_what_is_not_a_number_is_refused(value: float) -> None:
     logits = torch.zeros(3, 4, 4)
     logits[1, 2, 2] = value
-    assert not np.isfinite(classify(logits, (16, 16))[1]).all()
+    with pytest.raises(NotFiniteError, match="precision float32"):
+        classify(logits, (16, 16))
 
 
 @pytest.mark.parametrize("across", [True, False])
@@ -83,10 +85,9 @@ def test_labels_of_another_size_lie_where_the_network_saw_them(across: bool) -> 
         logits = torch.stack([torch.zeros(8, 16), row.expand(8, 16)])
         size, seen = (16, pixels), (32, 64)
         if across:
-            labels, _ = classify(logits, size, seen)
+            labels = classify(logits, size, seen).labels
         else:
-            labels, _ = classify(logits.transpose(1, 2), size[::-1], seen[::-1])
-            labels = labels.T
+            labels = classify(logits.transpose(1, 2), size[::-1], seen[::-1]).labels.T
         assert (labels == labels[0]).all()
         along: list[int] = labels[0].tolist()
         return along

@@ -54,11 +54,11 @@ def test_it_gives_pytorchs_labels_and_confidence(network: FAFNet) -> None:
     reference = TorchRuntime(network, shifted, device="cpu", precision="float32")
     for size in (SIZE, (90, 70)):
         rgb, hha = proof_frame(size)
-        labels, confidence = runtime.predict(rgb, hha, (144, 192))
-        wanted, probability = reference.predict(rgb, hha, (144, 192))
-        assert labels.shape == (144, 192)
-        assert (labels == wanted).mean() > 0.999
-        np.testing.assert_allclose(confidence, probability, atol=1e-3)
+        found = runtime.predict(rgb, hha, (144, 192))
+        wanted = reference.predict(rgb, hha, (144, 192))
+        assert found.labels.shape == (144, 192)
+        assert (found.labels == wanted.labels).mean() > 0.999
+        np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-3)
 
 
 def test_on_a_cpu_it_is_what_auto_takes_in_the_processors_precision() -> None:
@@ -77,7 +77,7 @@ def test_what_was_compiled_is_kept_and_made_anew_where_it_is_damaged(
 
     def run() -> tuple[Path, bytes]:
         runtime = OpenVinoRuntime(network, Normalisation(), precision="float32")
-        labels.append(runtime.predict(*images, SIZE)[0])
+        labels.append(runtime.predict(*images, SIZE).labels)
         (file,) = cache.iterdir()
         return file, file.read_bytes()
 
@@ -99,7 +99,7 @@ def test_what_was_compiled_is_kept_and_made_anew_where_it_is_damaged(
 def test_a_cache_that_cannot_be_written_stops_nothing(network: FAFNet, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     runtime = OpenVinoRuntime(network, Normalisation())
-    assert runtime.predict(*proof_frame(SIZE), SIZE)[0].shape == SIZE
+    assert runtime.predict(*proof_frame(SIZE), SIZE).labels.shape == SIZE
 
 
 def test_other_weights_or_another_normalisation_are_another_file(
@@ -139,11 +139,11 @@ def test_other_labels_than_pytorchs_are_refused_and_auto_goes_on_to_float32(
     assert caught.value.share > caught.value.allowed == 0.02
     with caplog.at_level(logging.WARNING):
         chosen = open_runtime(rounded_away, Normalisation(), device="cpu")
-        labels, _ = chosen.predict(*proof_frame(SIZE), SIZE)
+        labels = chosen.predict(*proof_frame(SIZE), SIZE).labels
     assert (chosen.name, chosen.precision) == ("openvino", "float32")
     assert "Taken: openvino in float32" in caplog.text
-    wanted, _ = TorchRuntime(rounded_away, Normalisation()).predict(*proof_frame(SIZE), SIZE)
-    assert (labels == wanted).mean() > 0.995
+    wanted = TorchRuntime(rounded_away, Normalisation()).predict(*proof_frame(SIZE), SIZE)
+    assert (labels == wanted.labels).mean() > 0.995
 
 
 @pytest.mark.parametrize(

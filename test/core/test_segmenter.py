@@ -88,7 +88,7 @@ def test_frames_are_brought_to_the_input_size(sized: Segmenter) -> None:
     np.testing.assert_array_equal(result.hha, hha)
     means = RGB.reshape(60, 2, 80, 2, 3).mean((1, 3))
     small = np.rint(means).astype(np.uint8)
-    labels, _ = sized.predict(small, hha, size=(120, 160))
+    labels = sized.predict(small, hha, size=(120, 160)).labels
     assert (labels == result.labels).mean() > 0.99
 
 

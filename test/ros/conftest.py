@@ -127,6 +127,8 @@ class Ros:
         command += [part for option in options for part in ("-r", option)]
         if executable == "segment_node" and "checkpoint" not in parameters:
             command += ["-p", f"checkpoint:={UNTRAINED}fafnet-nano"]
+            if "runtime" not in parameters:  # the first frame of a size need not be compiled for
+                command += ["-p", "runtime:=torch"]
         if params_file is not None:
             command += ["--params-file", str(params_file)]
         for name, value in parameters.items():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
-from fafnet_core.frame import RgbdFrame, Segmentation
+from fafnet_core.frame import Classes, RgbdFrame, Segmentation
 from fafnet_core.labels import NYU40
 from fafnet_ros.outputs import Lens, SegmentedFrame
 
@@ -36,8 +36,7 @@ def frame(**changes: Any) -> SegmentedFrame:
     values |= changes
     seen = RgbdFrame(rgb=values["rgb"], depth_m=values["depth_m"], camera=values["camera"])
     found = Segmentation(
-        labels=values["labels"],
-        confidence=values["confidence"],
+        classes=Classes(values["labels"], lambda: values["confidence"]),
         hha=values["hha"],
         label_set=values["label_set"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import signal
 from collections.abc import Iterator
@@ -165,9 +166,11 @@ def test_the_network_sees_its_input_size_and_hha_lies_on_the_labels(ros: Ros) ->
     images = {name: ros.collect(Image, name) for name in names}
     infos = ros.collect(CameraInfo, "rgb/camera_info")
     said = Diagnostics(ros)
-    node = ros.start("segment_node", input_size="96x72", gravity_smoothing=0.0, precision="float32")
+    options = {"input_size": "96x72", "gravity_smoothing": 0.0, "precision": "float32"}
+    node = ros.start("segment_node", runtime="auto", **options)
     ros.wait_for(lambda: "active: waiting" in node.output, "activation")
-    assert "input size 96x72" in node.output
+    taken = "openvino" if importlib.util.find_spec("openvino") else "torch"
+    assert f"on cpu in float32 ({taken}), input size 96x72" in node.output
     ros.start("synthetic_camera", **{**SMALL, "rate": 3.0})
 
     def whole() -> list[list[Any]]:
