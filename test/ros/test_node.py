@@ -166,7 +166,11 @@ def test_the_network_sees_its_input_size_and_hha_lies_on_the_labels(ros: Ros) ->
     images = {name: ros.collect(Image, name) for name in names}
     infos = ros.collect(CameraInfo, "rgb/camera_info")
     said = Diagnostics(ros)
-    options = {"input_size": "96x72", "gravity_smoothing": 0.0, "precision": "float32"}
+    options: dict[str, Any] = {
+        "input_size": "96x72",
+        "gravity_smoothing": 0.0,
+        "precision": "float32",
+    }
     node = ros.start("segment_node", runtime="auto", **options)
     ros.wait_for(lambda: "active: waiting" in node.output, "activation")
     taken = "openvino" if importlib.util.find_spec("openvino") else "torch"
