@@ -60,7 +60,7 @@ class NetworkInput:
 class Segmenter:
     """What runs a network, with its label set and the size of its input.
 
-    One thread at a time may use it.
+    One thread at a time may use it; or one `encode` and another `label`.
 
     Args:
         runtime: what runs the network.

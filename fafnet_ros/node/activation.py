@@ -1,7 +1,7 @@
 """What only an active node has: subscriptions, sources, pipeline, worker.
 
-A frame's way: message -> `Inputs` (pairing) -> mailbox -> worker thread (`Pipeline`) -> `Outputs`.
-The executor only receives, pairs and answers.
+A frame's way: message -> `Inputs` (pairing) -> mailbox -> `Pipeline.encode` in a thread -> mailbox
+-> `Pipeline.label` in another -> `Outputs`. The executor only receives, pairs and answers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -35,11 +35,13 @@ from fafnet_ros.inputs.parameters import ExtrinsicsParameters, GravityParameters
 from fafnet_ros.node.failures import one_line
 from fafnet_ros.node.load import RateLimit
 from fafnet_ros.node.parameters import FrameParameters, HHAParameters, LoadParameters
-from fafnet_ros.node.pipeline import Pipeline
+from fafnet_ros.node.pipeline import EncodedPair, Pipeline
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.node.worker import LatestWorker
 from fafnet_ros.outputs import Outputs, OutputSettings
 from fafnet_ros.parameters import read_parameters
+
+T = TypeVar("T")
 
 
 class OnFault(Protocol):
@@ -104,9 +106,8 @@ class Activation:
                 on_doubt,
                 self._depth_info_topic,
             )
-            self._worker: LatestWorker[ReceivedPair] = LatestWorker(
-                self._work, name="fafnet inference"
-            )
+            self._labelling = LatestWorker(self._handler(self._label), name="fafnet labels")
+            self._encoding = LatestWorker(self._handler(self._encode), name="fafnet hha")
             undo.callback(self.stop_working)
             self.inputs = Inputs(
                 node,
@@ -124,9 +125,10 @@ class Activation:
         self._undo.close()
 
     def stop_working(self) -> None:
-        """End the worker: it must not publish into a context that is gone."""
-        if self._worker.stop():
-            self._statistics.count(LEFT)
+        """End the workers: they must not publish into a context that is gone."""
+        for worker in (self._encoding, self._labelling):
+            if worker.stop():
+                self._statistics.count(LEFT)
 
     def apply(self) -> None:
         """Read again the parameters that may change while the node is active."""
@@ -151,36 +153,45 @@ class Activation:
             self._statistics.count(UNWATCHED)
         elif not self._limit.admits(pair.received):
             self._statistics.count(OVER_RATE)
-        elif self._worker.put(pair):
+        elif self._encoding.put(pair):
             self._statistics.count(REPLACED)
 
-    def _work(self, pair: ReceivedPair) -> None:
+    def _encode(self, pair: ReceivedPair) -> None:
         begun = time.monotonic()
         # By time of receipt, because the camera's clock may not be the computer's.
         if 0 < self._load.max_latency < begun - pair.received:
             self._statistics.count(OVER_AGE)
             return
         self._statistics.measure("receive", begun - pair.received)
-        try:
-            self._segment(pair)
-        except ValueError as error:  # a frame that does not fit
-            topics = " and ".join(self.inputs.topic(stream) for stream in Stream)
-            self._on_fault("refused", f"{topics}: {worded(error, self._depth_info_topic)}")
-        except Exception as error:
-            if self._node.context.ok():  # else: publishing while the process is being shut down
-                self._on_fault("failed", f"a frame failed: {one_line(error)}", error)
+        if self._labelling.put(self._pipeline.encode(pair)):
+            self._statistics.count(REPLACED)
 
-    def _segment(self, pair: ReceivedPair) -> None:
+    def _label(self, encoded: EncodedPair) -> None:
         shown = self._shown
-        segmented = self._pipeline.run(pair, label=self._outputs.wants_labels)
+        segmented = self._pipeline.label(encoded, wanted=self._outputs.wants_labels)
         labelled = time.monotonic()
-        self._outputs.publish(segmented, pair.colour.header, shown)
+        self._outputs.publish(segmented, encoded.pair.colour.header, shown)
         published = time.monotonic()
         seen, whole = math.prod(segmented.hha.shape[:2]), math.prod(segmented.frame.size)
         self._statistics.gauge(INPUT_SCALE, math.sqrt(seen / whole))
         self._statistics.measure("publish", published - labelled)
-        self._statistics.measure("total", published - pair.received)
+        self._statistics.measure("total", published - encoded.pair.received)
         self._statistics.count("published")
+
+    def _handler(self, work: Callable[[T], None]) -> Callable[[T], None]:
+        """Return what does this work and reports what goes wrong in it."""
+
+        def handle(job: T) -> None:
+            try:
+                work(job)
+            except ValueError as error:  # a frame that does not fit
+                topics = " and ".join(self.inputs.topic(stream) for stream in Stream)
+                self._on_fault("refused", f"{topics}: {worded(error, self._depth_info_topic)}")
+            except Exception as error:
+                if self._node.context.ok():  # else: publishing while the process is shut down
+                    self._on_fault("failed", f"a frame failed: {one_line(error)}", error)
+
+        return handle
 
     # What diagnostics read
 

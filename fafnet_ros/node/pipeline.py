@@ -1,16 +1,16 @@
-"""What the worker does with a pair: decode, register, HHA, network. Knows no topics."""
+"""What becomes of a pair: decode, register, HHA; then the network. Knows no topics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha.stream import HHAStreamConfig
-from fafnet_core.inference import Segmenter
+from fafnet_core.inference import NetworkInput, Segmenter
 from fafnet_core.messages.frames import FrameBuilder, FrameSettings
 from fafnet_ros.diagnostics.events import INVALID_DEPTH, REGISTERED_HERE
 from fafnet_ros.diagnostics.statistics import Statistics
@@ -22,8 +22,26 @@ from fafnet_ros.node.remedies import worded
 from fafnet_ros.outputs import Lens, SegmentedFrame
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedPair:
+    """A pair that is ready for the network.
+
+    Attributes:
+        pair: as it came.
+        frame: what it makes.
+        seen: that, as the network sees it.
+    """
+
+    pair: ReceivedPair
+    frame: RgbdFrame
+    seen: NetworkInput
+
+
 class Pipeline:
-    """Makes results of pairs of messages while the node is active; for one thread at a time.
+    """Makes results of pairs of messages while the node is active.
+
+    `encode` is for one thread and `label` for another: HHA of a frame is made while the network
+    has the frame before.
 
     Args:
         doubt: called with the sentence about a frame that is labelled but may be wrong.
@@ -55,12 +73,8 @@ class Pipeline:
         """When a frame last lacked depth's camera_info; see `FrameBuilder`."""
         return self._builder.depth_info_missed_at
 
-    def run(self, pair: ReceivedPair, *, label: bool) -> SegmentedFrame:
-        """Return what is to be published of a pair.
-
-        Args:
-            pair: what was received.
-            label: False: nobody wants labels, and the network does not run.
+    def encode(self, pair: ReceivedPair) -> EncodedPair:
+        """Return a pair as the network sees it.
 
         Raises:
             ValueError: the pair makes no frame; the message says what to do.
@@ -76,12 +90,24 @@ class Pipeline:
             self._doubt(worded(frame.doubt, self._depth_info_topic))
         self._measure(frame)
         down = self._gravity.direction(frame.stamp_ns, frame.frame_id)
-        seen = self._segmenter.encode(replace(frame, gravity=down))
-        found = self._segmenter.label(seen) if label else None
+        return EncodedPair(pair, frame, self._segmenter.encode(replace(frame, gravity=down)))
+
+    def label(self, encoded: EncodedPair, *, wanted: bool) -> SegmentedFrame:
+        """Return what is to be published of a pair.
+
+        Args:
+            encoded: the pair.
+            wanted: False: nobody wants labels, and the network does not run.
+
+        Raises:
+            ValueError: the network gave no labels; the message says what to do.
+        """
+        seen = encoded.seen
+        found = self._segmenter.label(seen) if wanted else None
         for stage, seconds in (found or seen).seconds.items():
             self._statistics.measure(stage, seconds)
-        lens = _lens(pair.colour_info, rectified=self._rectified)
-        return SegmentedFrame(frame=frame, hha=seen.hha, found=found, lens=lens)
+        lens = _lens(encoded.pair.colour_info, rectified=self._rectified)
+        return SegmentedFrame(frame=encoded.frame, hha=seen.hha, found=found, lens=lens)
 
     def _measure(self, frame: RgbdFrame) -> None:
         for stage, seconds in frame.seconds.items():
