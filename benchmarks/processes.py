@@ -37,6 +37,7 @@ def start(stack: ExitStack, *arguments: str, quiet: bool = False) -> None:
     stack.callback(process.send_signal, signal.SIGINT)
 
 
-def ros_arguments(parameters: Sequence[str]) -> list[str]:
-    """Return the arguments of a node that set parameters, each `NAME:=VALUE`."""
-    return ["--ros-args", *(part for one in parameters for part in ("-p", one))]
+def ros_arguments(parameters: Sequence[str], namespace: str = "/") -> list[str]:
+    """Return the arguments of a node that set parameters, each `NAME:=VALUE`, and its namespace."""
+    set_them = [part for one in parameters for part in ("-p", one)]
+    return ["--ros-args", "-r", f"__ns:={namespace}", *set_them]
