@@ -170,10 +170,10 @@ def _measured(
             f"{path} was not packed by this command: give it as SOURCE, and another file as --out"
         )
     indices = range(0, len(dataset), options.stride)[: options.frames]
-    segmenter = Segmenter.from_checkpoint(path, device="cpu", precision="float32")
     # As the peers do: times compare.
     use_threads(1)
     cv2.setNumThreads(1)
+    segmenter = Segmenter.from_checkpoint(path, device="cpu", precision="float32")
     return Report(
         path=path,
         metadata=metadata,

@@ -128,7 +128,7 @@ class _Cells:
     place: Indices
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _cells(shape: Size, size: Size, seen: Size) -> _Cells:
     (first, second, down, row), (left, right, across, column) = map(_side, size, seen, shape)
     corners = [a[:, None] * shape[1] + b for a in (first, second) for b in (left, right)]
