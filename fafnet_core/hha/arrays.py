@@ -74,6 +74,13 @@ class ArrayWay(Protocol):
     def strip_rows(self, width: int) -> int | None:
         """How many rows of this width to work on at a time; None: all of them."""
 
+    def dot(self, factors: Sequence[Array | float | None], values: Sequence[Array]) -> Array:
+        """Sum factor * value, element by element; None stands for zero.
+
+        Factors may be columns or rows, but the first that is not None and its value have the size
+        of the result.
+        """
+
     def length(self, x: Array, y: Array, z: Array) -> Array:
         """Lengths of vectors."""
 
@@ -146,6 +153,21 @@ class NumpyWay:
         """See `ArrayWay.strip_rows`."""
         return max(1, _STRIP_PIXELS // width)
 
+    def dot(self, factors: Sequence[Array | float | None], values: Sequence[Array]) -> Array:
+        """See `ArrayWay.dot`."""
+        pairs = iter([pair for pair in zip(factors, values, strict=True) if pair[0] is not None])
+        first, value = next(pairs)
+        total = first * value
+        for factor, value in pairs:
+            # OpenCV multiplies and adds in one pass, but has no columns and rows.
+            if isinstance(factor, float):
+                cv2.scaleAdd(value, factor, total, total)
+            elif factor.shape == value.shape:
+                cv2.accumulateProduct(factor, value, total)
+            else:
+                total += factor * value
+        return total
+
     def length(self, x: Array, y: Array, z: Array) -> Array:
         """See `ArrayWay.length`."""
         return cv2.magnitude(cv2.magnitude(x, y), z)
@@ -153,9 +175,8 @@ class NumpyWay:
     def with_sign_of(self, values: Array, signs: Array) -> Array:
         """See `ArrayWay.with_sign_of`."""
         # `np.copysign` takes three times as long, and mostly there is nothing to do.
-        negative = signs < 0
-        if negative.any():
-            values[negative] *= -1
+        if signs.min() < 0:
+            values[signs < 0] *= -1
         return values
 
     def levels(self, values: Array, scale: float, offset: float = 0.0) -> Array:

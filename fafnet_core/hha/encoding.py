@@ -23,8 +23,8 @@ from fafnet_core.hha.checks import (
     plain_depth,
 )
 from fafnet_core.hha.geometry import DepthView, PixelRays
-from fafnet_core.hha.gravity import GRAVITY_WINDOW, estimate_direction
-from fafnet_core.hha.normals import NORMAL_WINDOW, WindowMoments, normals_by_strip
+from fafnet_core.hha.gravity import GRAVITY_WINDOW, TRACKING_WINDOW, estimate_direction
+from fafnet_core.hha.normals import NORMAL_WINDOW, FullWindows, normals_by_strip
 
 if TYPE_CHECKING:
     import torch
@@ -47,14 +47,10 @@ class HHAEncoder:
         self._way = _array_way(device)
         self._on_torch = device is not None
         self._rays = PixelRays.of(camera, self._way)
-        self._moments: dict[Window, WindowMoments] = {}
-
-    def _full_moments(self, window: Window) -> WindowMoments:
-        """Moments of full windows, made when the first frame without holes asks for them."""
-        if window not in self._moments:
-            full = WindowMoments.of_full_windows(self.shape, window, self._way)
-            self._moments[window] = full
-        return self._moments[window]
+        self._full = {
+            window: FullWindows.of(camera.size, window, self._way)
+            for window in (NORMAL_WINDOW, GRAVITY_WINDOW, TRACKING_WINDOW)
+        }
 
     def encode(
         self,
@@ -141,7 +137,7 @@ class HHAEncoder:
     ) -> NDArray[np.float32]:
         """Return the unit normals (3, N) that gravity is estimated from, zero where none is."""
         way, rays = self._way, self._rays.every(window.stride)
-        full = None if view.has_holes else self._full_moments(window)
+        full = None if view.has_holes else self._full[window]
         strips = normals_by_strip(view, full, rays, window, way)
         vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
         normals: NDArray[np.float32] = vectors.cpu().numpy() if self._on_torch else vectors
@@ -193,7 +189,7 @@ class HHAEncoder:
         self, view: DepthView, down: NDArray[np.float64], ground_m: float | None
     ) -> tuple[Array, float]:
         way = self._way
-        full = None if view.has_holes else self._full_moments(NORMAL_WINDOW)
+        full = None if view.has_holes else self._full[NORMAL_WINDOW]
         strips = normals_by_strip(view, full, self._rays, NORMAL_WINDOW, way)
         height, ground = height_channel(view.depth_m, self._rays, down, way, ground_m)
         channels = [

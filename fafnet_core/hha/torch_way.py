@@ -6,6 +6,7 @@ in TF32, with ten bits of mantissa, wherever a program has asked for that.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,6 +46,12 @@ class TorchWay:
     def strip_rows(self, width: int) -> int | None:
         """See `ArrayWay.strip_rows`."""
         return None
+
+    def dot(self, factors: Sequence[Tensor | float | None], values: Sequence[Tensor]) -> Tensor:
+        """See `ArrayWay.dot`."""
+        pairs = zip(factors, values, strict=True)
+        products = [factor * value for factor, value in pairs if factor is not None]
+        return functools.reduce(torch.add, products)
 
     def length(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """See `ArrayWay.length`."""
