@@ -189,8 +189,8 @@ def normals_by_strip(
 ) -> Iterator[Normals]:
     """Fit the normals of a depth image, some rows at a time.
 
-    The sums are made for the whole image; the fifty or so operations of the fit then run on strips
-    that stay in the processor's cache, which halves the time.
+    The sums and the fifty or so operations of the fit run on strips that stay in the processor's
+    cache.
 
     Args:
         view: the depth image.
@@ -202,14 +202,14 @@ def normals_by_strip(
     Yields:
         The normals of some rows of windows, from the top down.
     """
-    sums = way.window_sums(view.measured_inverse_depth, _UP_TO_FIRST, window)
-    mask_sums = () if full else way.window_sums(view.measured, _UP_TO_SECOND, window)
     height, width = rays.shape
     step = way.strip_rows(width) or height
     for start in range(0, height, step):
-        part = slice(start, start + step)
+        part = slice(start, min(start + step, height))
+        sums = way.window_sums(view.measured_inverse_depth, _UP_TO_FIRST, window, part)
         if full:
             adjugate = full.rows(part)
         else:
-            adjugate = WindowAdjugate.from_sums([image[part] for image in mask_sums])
-        yield fit_normals([image[part] for image in sums], adjugate, rays.rows(part), way)
+            mask_sums = way.window_sums(view.measured, _UP_TO_SECOND, window, part)
+            adjugate = WindowAdjugate.from_sums(mask_sums)
+        yield fit_normals(sums, adjugate, rays.rows(part), way)

@@ -37,10 +37,12 @@ class TorchWay:
         """See `ArrayWay.masked`."""
         return torch.where(mask, values, 0.0)
 
-    def window_sums(self, image: Tensor, powers: Powers, window: Window) -> list[Tensor]:
+    def window_sums(
+        self, image: Tensor, powers: Powers, window: Window, rows: slice
+    ) -> list[Tensor]:
         """See `ArrayWay.window_sums`."""
         image = image.to(torch.float32)
-        columns = {q: _correlate(image, window, q, dim=0) for q in {q for _, q in powers}}
+        columns = {q: _correlate(image, window, q, dim=0)[rows] for q in {q for _, q in powers}}
         return [_correlate(columns[q], window, p, dim=1) for p, q in powers]
 
     def strip_rows(self, width: int) -> int | None:
