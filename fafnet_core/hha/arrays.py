@@ -1,13 +1,13 @@
 """The few array operations that differ between NumPy/OpenCV and torch.
 
 The equations of HHA are written once, in plain operators and in the functions that NumPy and torch
-name alike (`stack`, `arccos`). What is left, such as summing over windows and rounding to eight bits, is
-an `ArrayWay`: `NumpyWay` here, `TorchWay` in `torch_way.py`, which alone imports torch.
+name alike (`stack`, `arccos`). What is left, such as sums over windows and rounding to eight
+bits, is an `ArrayWay`: `NumpyWay` here, `TorchWay` in `torch_way.py`, which alone imports torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeAlias
@@ -24,7 +24,7 @@ Powers: TypeAlias = Sequence[tuple[int, int]]
 
 
 _STRIP_PIXELS = 1 << 16
-"""The two dozen float32 arrays of a strip then fit a second-level cache of 2 MiB, more or less."""
+"""Of a strip. Smaller ones cost more calls, and rows that two strips sum; larger ones the cache."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Window:
     radius: int
     stride: int = 1
 
-    @cache  # noqa: B019
+    @cache  # noqa: B019: there are three windows, and each lives as long as the program
     def weights(self, power: int) -> NDArray[np.float32]:
         """Offsets from the window's centre to the given power: (2 radius + 1,) float32."""
         return np.arange(-self.radius, self.radius + 1, dtype=np.float32) ** power
@@ -68,10 +68,13 @@ class ArrayWay(Protocol):
             powers: the exponents (p, q).
             window: size and spacing of the windows.
             rows: from which row of windows to which.
+        """
 
-        Returns:
-            Arrays that the next request with the same image type, window and number of rows may
-            overwrite.
+    def block_sums(self, image: Array, side: int) -> Array:
+        """Sum image (H, W), float32 or a boolean mask, over blocks of side * side pixels.
+
+        (H // side, W // side) float32. `side` is odd; what is left over at the right and at the
+        bottom is left out.
         """
 
     def strip_rows(self, width: int) -> int | None:
@@ -98,12 +101,9 @@ class ArrayWay(Protocol):
 
 
 class NumpyWay:
-    """NumPy, and OpenCV where it is faster. One thread at a time may use it."""
+    """NumPy, and OpenCV where it is faster."""
 
     functions: Any = np
-
-    def __init__(self) -> None:
-        self._sums: dict[Hashable, NDArray[np.float32]] = {}
 
     def float32(self, values: Any) -> Array:
         """See `ArrayWay.float32`."""
@@ -124,8 +124,6 @@ class NumpyWay:
         top = max(0, first - radius)
         image = image[top : last + radius + 1]
         centres = slice(first - top, last - top + 1, stride)
-        if image.dtype == np.bool_:
-            image = image.view(np.uint8)  # OpenCV widens it as it goes
         if stride == 1:
             return [
                 self._correlate(image, window.weights(p), window.weights(q))[centres]
@@ -142,21 +140,20 @@ class NumpyWay:
             for p, q in powers
         ]
 
+    def block_sums(self, image: Array, side: int) -> Array:
+        """See `ArrayWay.block_sums`."""
+        sides = np.ones(side, np.float32)
+        rows, columns = (slice(side // 2, n // side * side, side) for n in image.shape)
+        return np.ascontiguousarray(self._correlate(image, sides, sides)[rows, columns])
+
     def _correlate(
         self, image: Array, along_rows: NDArray[np.float32], along_columns: NDArray[np.float32]
     ) -> Array:
-        # Memory for a new image of floats takes half as long as the filter that fills it: the
-        # system gives it page by page, each of them zeroed. So it is kept for the next frame.
-        key = image.dtype, image.shape, along_rows.tobytes(), along_columns.tobytes()
-        self._sums[key] = cv2.sepFilter2D(  # type: ignore[assignment]
-            image,
-            cv2.CV_32F,
-            along_rows,
-            along_columns,
-            dst=self._sums.get(key),
-            borderType=cv2.BORDER_CONSTANT,
+        if image.dtype == np.bool_:
+            image = image.view(np.uint8)  # OpenCV widens it as it goes
+        return cv2.sepFilter2D(
+            image, cv2.CV_32F, along_rows, along_columns, borderType=cv2.BORDER_CONSTANT
         )
-        return self._sums[key]
 
     def strip_rows(self, width: int) -> int | None:
         """See `ArrayWay.strip_rows`."""

@@ -23,8 +23,13 @@ from fafnet_core.hha.checks import (
     plain_depth,
 )
 from fafnet_core.hha.geometry import DepthView, PixelRays
-from fafnet_core.hha.gravity import GRAVITY_WINDOW, TRACKING_WINDOW, estimate_direction
-from fafnet_core.hha.normals import NORMAL_WINDOW, FullWindows, normals_by_strip
+from fafnet_core.hha.gravity import (
+    GRAVITY_WINDOW,
+    TRACKING_BLOCK,
+    TRACKING_WINDOW,
+    estimate_direction,
+)
+from fafnet_core.hha.normals import NORMAL_WINDOW, FullWindows, Samples, normals_by_strip
 
 if TYPE_CHECKING:
     import torch
@@ -47,10 +52,12 @@ class HHAEncoder:
         self._way = _array_way(device)
         self._on_torch = device is not None
         self._rays = PixelRays.of(camera, self._way)
-        self._full = {
-            window: FullWindows.of(camera.size, window, self._way)
-            for window in (NORMAL_WINDOW, GRAVITY_WINDOW, TRACKING_WINDOW)
-        }
+        self._full = FullWindows.of(self.shape, NORMAL_WINDOW, self._way)
+        self._gravity_full = FullWindows.of(self.shape, GRAVITY_WINDOW, self._way)
+        # An image may be smaller than a block.
+        self._block = TRACKING_BLOCK if min(self.shape) >= TRACKING_BLOCK else 1
+        self._block_rays = self._rays.blocks(self._block)
+        self._tracking_full = FullWindows.of(self._block_rays.shape, TRACKING_WINDOW, self._way)
 
     def encode(
         self,
@@ -132,13 +139,21 @@ class HHAEncoder:
             missing = np.ascontiguousarray(missing)
         return self._view(depth, missing)
 
-    def gravity_normals(
-        self, view: DepthView, window: Window = GRAVITY_WINDOW
-    ) -> NDArray[np.float32]:
+    def gravity_normals(self, view: DepthView) -> NDArray[np.float32]:
         """Return the unit normals (3, N) that gravity is estimated from, zero where none is."""
-        way, rays = self._way, self._rays.every(window.stride)
-        full = None if view.has_holes else self._full[window]
-        strips = normals_by_strip(view, full, rays, window, way)
+        rays = self._rays.every(GRAVITY_WINDOW.stride)
+        return self._vectors(Samples.of(view), self._gravity_full, rays, GRAVITY_WINDOW)
+
+    def tracking_normals(self, view: DepthView) -> NDArray[np.float32]:
+        """Return fewer of them, for where the gravity of the last frame is known."""
+        samples = Samples.of(view).blocks(self._block, self._way)
+        return self._vectors(samples, self._tracking_full, self._block_rays, TRACKING_WINDOW)
+
+    def _vectors(
+        self, samples: Samples, full: FullWindows, rays: PixelRays, window: Window
+    ) -> NDArray[np.float32]:
+        way = self._way
+        strips = normals_by_strip(samples, full, rays, window, way)
         vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
         normals: NDArray[np.float32] = vectors.cpu().numpy() if self._on_torch else vectors
         return normals
@@ -189,8 +204,7 @@ class HHAEncoder:
         self, view: DepthView, down: NDArray[np.float64], ground_m: float | None
     ) -> tuple[Array, float]:
         way = self._way
-        full = None if view.has_holes else self._full[NORMAL_WINDOW]
-        strips = normals_by_strip(view, full, self._rays, NORMAL_WINDOW, way)
+        strips = normals_by_strip(Samples.of(view), self._full, self._rays, NORMAL_WINDOW, way)
         height, ground = height_channel(view.depth_m, self._rays, down, way, ground_m)
         channels = [
             disparity_channel(view.inverse_depth, way),

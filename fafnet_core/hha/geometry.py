@@ -47,6 +47,12 @@ class PixelRays:
         """The rays of every stride-th column and row."""
         return PixelRays(self.u[:, ::stride], self.v[::stride], self.focal_length)
 
+    def blocks(self, side: int) -> PixelRays:
+        """The rays of blocks of side * side pixels, through their centres; `side` is odd."""
+        rows, columns = (slice(side // 2, n // side * side, side) for n in self.shape)
+        fx, fy = self.focal_length
+        return PixelRays(self.u[:, columns], self.v[rows], (fx / side, fy / side))
+
     def rows(self, part: slice) -> PixelRays:
         """The rays of some rows."""
         return PixelRays(self.u, self.v[part], self.focal_length)
@@ -69,11 +75,6 @@ class DepthView:
     has_depth: Array | None
     measured_inverse_depth: Array
     measured: Array | None
-
-    @property
-    def has_holes(self) -> bool:
-        """Whether any pixel stays out of the fits of normals."""
-        return self.measured is not None
 
     @classmethod
     def of(cls, depth_m: Array, missing: Array | None, way: ArrayWay) -> DepthView:

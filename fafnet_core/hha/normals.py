@@ -33,6 +33,30 @@ _UP_TO_SECOND: Powers = (*_UP_TO_FIRST, (2, 0), (1, 1), (0, 2))
 
 
 @dataclass(frozen=True)
+class Samples:
+    """What planes are fitted to: inverse depth in pixels, or summed over blocks of them.
+
+    Attributes:
+        inverse_depth: (H, W) float32, 0 where it is not valid.
+        count: (H, W), how many valid pixels are in it; a boolean mask where that is one or none;
+            None where all of them are valid.
+    """
+
+    inverse_depth: Array
+    count: Array | None
+
+    @classmethod
+    def of(cls, view: DepthView) -> Samples:
+        """Of each pixel that was measured."""
+        return cls(view.measured_inverse_depth, view.measured)
+
+    def blocks(self, side: int, way: ArrayWay) -> Samples:
+        """Summed over blocks of side * side, as if all of a block lay at its centre."""
+        count = None if self.count is None else way.block_sums(self.count, side)
+        return Samples(way.block_sums(self.inverse_depth, side), count)
+
+
+@dataclass(frozen=True)
 class WindowAdjugate:
     """The adjugate of each window's normal equations, times a positive number of its own.
 
@@ -53,7 +77,7 @@ class WindowAdjugate:
 
     @classmethod
     def from_sums(cls, sums: Sequence[Array]) -> WindowAdjugate:
-        """Of the mask of valid pixels, given its window sums up to second order."""
+        """Of the valid pixels, given the window sums of their count up to second order."""
         n, i, j, ii, ij, jj = sums
         # Differences of integers: in windows of 7x7 all of them are exact in float32.
         slope_ii, slope_ij, slope_jj = n * jj - j * j, i * j - n * ij, n * ii - i * i
@@ -185,17 +209,17 @@ def fit_normals(
 
 
 def normals_by_strip(
-    view: DepthView, full: FullWindows | None, rays: PixelRays, window: Window, way: ArrayWay
+    samples: Samples, full: FullWindows, rays: PixelRays, window: Window, way: ArrayWay
 ) -> Iterator[Normals]:
-    """Fit the normals of a depth image, some rows at a time.
+    """Fit normals to inverse depth, some rows at a time.
 
     The sums and the fifty or so operations of the fit run on strips that stay in the processor's
     cache.
 
     Args:
-        view: the depth image.
-        full: the full windows of its size; None where the image has holes.
-        rays: of all pixels at the window's stride.
+        samples: inverse depth, and what of it is valid.
+        full: the full windows of its size, for where all of it is.
+        rays: of the windows' centres, which are every stride-th sample.
         window: size and spacing of the windows.
         way: NumPy or torch.
 
@@ -206,10 +230,10 @@ def normals_by_strip(
     step = way.strip_rows(width) or height
     for start in range(0, height, step):
         part = slice(start, min(start + step, height))
-        sums = way.window_sums(view.measured_inverse_depth, _UP_TO_FIRST, window, part)
-        if full:
+        sums = way.window_sums(samples.inverse_depth, _UP_TO_FIRST, window, part)
+        if samples.count is None:
             adjugate = full.rows(part)
         else:
-            mask_sums = way.window_sums(view.measured, _UP_TO_SECOND, window, part)
-            adjugate = WindowAdjugate.from_sums(mask_sums)
+            count_sums = way.window_sums(samples.count, _UP_TO_SECOND, window, part)
+            adjugate = WindowAdjugate.from_sums(count_sums)
         yield fit_normals(sums, adjugate, rays.rows(part), way)

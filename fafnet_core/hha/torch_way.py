@@ -45,6 +45,12 @@ class TorchWay:
         columns = {q: _correlate(image, window, q, dim=0)[rows] for q in {q for _, q in powers}}
         return [_correlate(columns[q], window, p, dim=1) for p, q in powers]
 
+    def block_sums(self, image: Tensor, side: int) -> Tensor:
+        """See `ArrayWay.block_sums`."""
+        height, width = (n // side for n in image.shape)
+        whole = image[: height * side, : width * side].to(torch.float32)
+        return whole.reshape(height, side, width, side).sum((1, 3))
+
     def strip_rows(self, width: int) -> int | None:
         """See `ArrayWay.strip_rows`."""
         return None
