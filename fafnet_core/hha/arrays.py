@@ -34,10 +34,14 @@ class Window:
     radius: int
     stride: int = 1
 
-    @cache  # noqa: B019: there are three windows, and each lives as long as the program
     def weights(self, power: int) -> NDArray[np.float32]:
         """Offsets from the window's centre to the given power: (2 radius + 1,) float32."""
-        return np.arange(-self.radius, self.radius + 1, dtype=np.float32) ** power
+        return _weights(self.radius, power)
+
+
+@cache
+def _weights(radius: int, power: int) -> NDArray[np.float32]:
+    return np.arange(-radius, radius + 1, dtype=np.float32) ** power
 
 
 class ArrayWay(Protocol):
@@ -161,12 +165,14 @@ class NumpyWay:
 
     def dot(self, factors: Sequence[Array | float | None], values: Sequence[Array]) -> Array:
         """See `ArrayWay.dot`."""
-        pairs = iter([pair for pair in zip(factors, values, strict=True) if pair[0] is not None])
-        first, value = next(pairs)
-        total = first * value
-        for factor, value in pairs:
+        total: Array = None
+        for factor, value in zip(factors, values, strict=True):
+            if factor is None:
+                continue
             # OpenCV multiplies and adds in one pass, but has no columns and rows.
-            if isinstance(factor, float):
+            if total is None:
+                total = factor * value
+            elif isinstance(factor, float):
                 cv2.scaleAdd(value, factor, total, total)
             elif factor.shape == value.shape:
                 cv2.accumulateProduct(factor, value, total)

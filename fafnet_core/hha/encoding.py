@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fafnet_core.camera import Camera
-from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay, Window
+from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay
 from fafnet_core.hha.channels import angle_channel, disparity_channel, height_channel, heights
 from fafnet_core.hha.checks import (
     check_depth,
@@ -29,7 +29,7 @@ from fafnet_core.hha.gravity import (
     TRACKING_WINDOW,
     estimate_direction,
 )
-from fafnet_core.hha.normals import NORMAL_WINDOW, FullWindows, Samples, normals_by_strip
+from fafnet_core.hha.normals import NORMAL_WINDOW, Samples, WindowGrid, normals_by_strip
 
 if TYPE_CHECKING:
     import torch
@@ -52,12 +52,12 @@ class HHAEncoder:
         self._way = _array_way(device)
         self._on_torch = device is not None
         self._rays = PixelRays.of(camera, self._way)
-        self._full = FullWindows.of(self.shape, NORMAL_WINDOW, self._way)
-        self._gravity_full = FullWindows.of(self.shape, GRAVITY_WINDOW, self._way)
+        self._windows = WindowGrid.of(self._rays, NORMAL_WINDOW, self._way)
+        self._gravity_windows = WindowGrid.of(self._rays, GRAVITY_WINDOW, self._way)
         # An image may be smaller than a block.
         self._block = TRACKING_BLOCK if min(self.shape) >= TRACKING_BLOCK else 1
-        self._block_rays = self._rays.blocks(self._block)
-        self._tracking_full = FullWindows.of(self._block_rays.shape, TRACKING_WINDOW, self._way)
+        blocks = self._rays.blocks(self._block)
+        self._tracking_windows = WindowGrid.of(blocks, TRACKING_WINDOW, self._way)
 
     def encode(
         self,
@@ -141,20 +141,16 @@ class HHAEncoder:
 
     def gravity_normals(self, view: DepthView) -> NDArray[np.float32]:
         """Return the unit normals (3, N) that gravity is estimated from, zero where none is."""
-        rays = self._rays.every(GRAVITY_WINDOW.stride)
-        return self._vectors(Samples.of(view), self._gravity_full, rays, GRAVITY_WINDOW)
+        return self._vectors(Samples.of(view), self._gravity_windows)
 
     def tracking_normals(self, view: DepthView) -> NDArray[np.float32]:
         """Return fewer of them, for where the gravity of the last frame is known."""
         samples = Samples.of(view).blocks(self._block, self._way)
-        return self._vectors(samples, self._tracking_full, self._block_rays, TRACKING_WINDOW)
+        return self._vectors(samples, self._tracking_windows)
 
-    def _vectors(
-        self, samples: Samples, full: FullWindows, rays: PixelRays, window: Window
-    ) -> NDArray[np.float32]:
-        way = self._way
-        strips = normals_by_strip(samples, full, rays, window, way)
-        vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
+    def _vectors(self, samples: Samples, windows: WindowGrid) -> NDArray[np.float32]:
+        strips = [n.unit_vectors(self._way) for n in normals_by_strip(samples, windows, self._way)]
+        vectors = self._way.functions.concatenate(strips, 1)
         normals: NDArray[np.float32] = vectors.cpu().numpy() if self._on_torch else vectors
         return normals
 
@@ -204,7 +200,7 @@ class HHAEncoder:
         self, view: DepthView, down: NDArray[np.float64], ground_m: float | None
     ) -> tuple[Array, float]:
         way = self._way
-        strips = normals_by_strip(Samples.of(view), self._full, self._rays, NORMAL_WINDOW, way)
+        strips = normals_by_strip(Samples.of(view), self._windows, way)
         height, ground = height_channel(view.depth_m, self._rays, down, way, ground_m)
         channels = [
             disparity_channel(view.inverse_depth, way),

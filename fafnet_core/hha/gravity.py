@@ -130,7 +130,10 @@ def _spread(normals: NDArray[np.floating], weights: NDArray[np.int8]) -> NDArray
     By einsum and not by `@`: BLAS would share the sum out to threads, and so short a sum then waits
     far longer than it takes for a thread that another process has pushed off its core.
     """
-    return np.einsum("in,jn->ij", normals, normals * weights.astype(normals.dtype))
+    spread: NDArray[np.floating] = np.einsum(
+        "in,jn->ij", normals, normals * weights.astype(normals.dtype)
+    )
+    return spread
 
 
 def _smallest_eigendirection(

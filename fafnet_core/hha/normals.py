@@ -208,32 +208,40 @@ def fit_normals(
     return Normals(x, y, at_centre - x * rays.u - y * rays.v, at_centre, adjugate.spans_plane)
 
 
-def normals_by_strip(
-    samples: Samples, full: FullWindows, rays: PixelRays, window: Window, way: ArrayWay
-) -> Iterator[Normals]:
-    """Fit normals to inverse depth, some rows at a time.
+@dataclass(frozen=True)
+class WindowGrid:
+    """Windows over the images of one camera, and what depends on nothing else.
+
+    Attributes:
+        window: size and spacing of the windows.
+        rays: of their centres.
+        full: for images of which all is valid.
+    """
+
+    window: Window
+    rays: PixelRays
+    full: FullWindows
+
+    @classmethod
+    def of(cls, rays: PixelRays, window: Window, way: ArrayWay) -> WindowGrid:
+        """Over samples along some rays."""
+        return cls(window, rays.every(window.stride), FullWindows.of(rays.shape, window, way))
+
+
+def normals_by_strip(samples: Samples, grid: WindowGrid, way: ArrayWay) -> Iterator[Normals]:
+    """Fit a normal in each window, some rows of them at a time, from the top down.
 
     The sums and the fifty or so operations of the fit run on strips that stay in the processor's
     cache.
-
-    Args:
-        samples: inverse depth, and what of it is valid.
-        full: the full windows of its size, for where all of it is.
-        rays: of the windows' centres, which are every stride-th sample.
-        window: size and spacing of the windows.
-        way: NumPy or torch.
-
-    Yields:
-        The normals of some rows of windows, from the top down.
     """
-    height, width = rays.shape
+    height, width = grid.rays.shape
     step = way.strip_rows(width) or height
     for start in range(0, height, step):
         part = slice(start, min(start + step, height))
-        sums = way.window_sums(samples.inverse_depth, _UP_TO_FIRST, window, part)
+        sums = way.window_sums(samples.inverse_depth, _UP_TO_FIRST, grid.window, part)
         if samples.count is None:
-            adjugate = full.rows(part)
+            adjugate = grid.full.rows(part)
         else:
-            count_sums = way.window_sums(samples.count, _UP_TO_SECOND, window, part)
-            adjugate = WindowAdjugate.from_sums(count_sums)
-        yield fit_normals(sums, adjugate, rays.rows(part), way)
+            counts = way.window_sums(samples.count, _UP_TO_SECOND, grid.window, part)
+            adjugate = WindowAdjugate.from_sums(counts)
+        yield fit_normals(sums, adjugate, grid.rays.rows(part), way)
