@@ -18,7 +18,7 @@ import numpy as np
 from measuring import at_least, command_line, from_tests, median_ms, timed
 from numpy.typing import NDArray
 
-from fafnet_core.camera import Camera
+from fafnet_core.camera import Camera, Size
 from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha import HHAEncoder, HHAStream, encode_hha, estimate_gravity
@@ -90,7 +90,7 @@ def print_one_thread(cases: Cases, camera_matrix: NDArray[np.float64], repeats: 
     cv2.setNumThreads(1)
     depth = next(iter(cases.values()))[0]
     encoder = HHAEncoder(Camera.from_matrix(camera_matrix, depth.shape))
-    halved = (depth.shape[0] // 2, depth.shape[1] // 2)
+    halved = (encoder.shape[0] // 2, encoder.shape[1] // 2)
     print("one thread, ms of processor time a frame")
     print(f"  {'':18s} encoder  stream  from the frame, scaled to half, to the stream's HHA")
     for name, (image, mask) in cases.items():
@@ -103,13 +103,13 @@ def print_one_thread(cases: Cases, camera_matrix: NDArray[np.float64], repeats: 
         once = median_ms(partial(encoder.encode, image, missing=mask), repeats)
         whole, half = (
             median_ms(partial(encode_scaled, HHAStream(), frame, size), repeats)
-            for size in (depth.shape, halved)
+            for size in (encoder.shape, halved)
         )
         print(f"  {name:18s} {once:7.1f}  {whole:6.1f}  {half:6.1f}")
     cv2.setNumThreads(threads)
 
 
-def encode_scaled(stream: HHAStream, frame: RgbdFrame, size: tuple[int, int]) -> None:
+def encode_scaled(stream: HHAStream, frame: RgbdFrame, size: Size) -> None:
     """Do what `Segmenter.encode` does; the stamps, which stand still, count as 30 Hz."""
     seen = frame.scaled(size)
     stream.encode(seen.depth_m, seen.camera, stamp_s=0.0, missing=seen.missing)
