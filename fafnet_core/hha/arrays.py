@@ -87,8 +87,7 @@ class ArrayWay(Protocol):
     def dot(self, factors: Sequence[Array | float | None], values: Sequence[Array]) -> Array:
         """Sum factor * value, element by element; None stands for zero.
 
-        Factors may be columns or rows, but the first that is not None and its value have the size
-        of the result.
+        Factors may be columns or rows; values have the size of the result.
         """
 
     def length(self, x: Array, y: Array, z: Array) -> Array:
@@ -130,17 +129,15 @@ class NumpyWay:
         centres = slice(first - top, last - top + 1, stride)
         if stride == 1:
             return [
-                self._correlate(image, window.weights(p), window.weights(q))[centres]
-                for p, q in powers
+                _correlate(image, window.weights(p), window.weights(q))[centres] for p, q in powers
             ]
         # Down the columns first: only every stride-th row is then left to sum along.
         one = np.ones(1, np.float32)
         columns = {
-            q: self._correlate(image, one, window.weights(q))[centres]
-            for q in {q for _, q in powers}
+            q: _correlate(image, one, window.weights(q))[centres] for q in {q for _, q in powers}
         }
         return [
-            np.ascontiguousarray(self._correlate(columns[q], window.weights(p), one)[:, ::stride])
+            np.ascontiguousarray(_correlate(columns[q], window.weights(p), one)[:, ::stride])
             for p, q in powers
         ]
 
@@ -148,16 +145,7 @@ class NumpyWay:
         """See `ArrayWay.block_sums`."""
         sides = np.ones(side, np.float32)
         rows, columns = (slice(side // 2, n // side * side, side) for n in image.shape)
-        return np.ascontiguousarray(self._correlate(image, sides, sides)[rows, columns])
-
-    def _correlate(
-        self, image: Array, along_rows: NDArray[np.float32], along_columns: NDArray[np.float32]
-    ) -> Array:
-        if image.dtype == np.bool_:
-            image = image.view(np.uint8)  # OpenCV widens it as it goes
-        return cv2.sepFilter2D(
-            image, cv2.CV_32F, along_rows, along_columns, borderType=cv2.BORDER_CONSTANT
-        )
+        return np.ascontiguousarray(_correlate(image, sides, sides)[rows, columns])
 
     def strip_rows(self, width: int) -> int | None:
         """See `ArrayWay.strip_rows`."""
@@ -199,3 +187,13 @@ class NumpyWay:
     def stack(self, channels: Sequence[Array]) -> Array:
         """See `ArrayWay.stack`."""
         return cv2.merge(list(channels))
+
+
+def _correlate(
+    image: Array, along_rows: NDArray[np.float32], along_columns: NDArray[np.float32]
+) -> Array:
+    if image.dtype == np.bool_:
+        image = image.view(np.uint8)  # OpenCV widens it as it goes
+    return cv2.sepFilter2D(
+        image, cv2.CV_32F, along_rows, along_columns, borderType=cv2.BORDER_CONSTANT
+    )
