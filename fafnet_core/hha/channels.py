@@ -39,7 +39,7 @@ def disparity_channel(inverse_depth: Array, way: ArrayWay) -> Array:
 
     The source keeps Z from going under 1 m first; clipping at 255 has done that already.
     """
-    return way.levels(inverse_depth * DISPARITY_LEVEL_M)
+    return way.levels(inverse_depth, DISPARITY_LEVEL_M)
 
 
 def heights(depth_m: Array, rays: PixelRays, down: NDArray[np.float64]) -> Array:
@@ -74,13 +74,14 @@ def height_channel(
         ground_m: the ground's height over the camera; None: that under the lowest point.
     """
     height = heights(depth_m, rays, down)
-    ground = ground_under(float(height.min())) if ground_m is None else ground_m
-    # Points may lie below a given ground: `levels` takes no negative values.
-    above = height - ground if ground_m is None else (height - ground).clip(0.0)
-    return way.levels(above * HEIGHT_LEVELS_PER_M), ground
+    if ground_m is None:
+        ground_m = ground_under(float(height.min()))
+    else:
+        height = height.clip(ground_m)  # there may be points below a given ground
+    return way.levels(height, HEIGHT_LEVELS_PER_M, -HEIGHT_LEVELS_PER_M * ground_m), ground_m
 
 
 def angle_channel(normals: Normals, down: NDArray[np.float64], way: ArrayWay) -> Array:
     """Degrees between normal and gravity, plus 38; no normal counts as 180 degrees."""
-    angle = way.functions.arccos(normals.cosine(tuple(down.tolist())))
-    return way.levels(angle * math.degrees(1.0) + ANGLE_ZERO_LEVEL)
+    angle = way.functions.arccos(normals.cosine(tuple(down.tolist()), way))
+    return way.levels(angle, math.degrees(1.0), ANGLE_ZERO_LEVEL)

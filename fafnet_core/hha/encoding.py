@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fafnet_core.camera import Camera
-from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay, Window
+from fafnet_core.hha.arrays import Array, ArrayWay, NumpyWay
 from fafnet_core.hha.channels import angle_channel, disparity_channel, height_channel, heights
 from fafnet_core.hha.checks import (
     check_depth,
@@ -23,8 +23,13 @@ from fafnet_core.hha.checks import (
     plain_depth,
 )
 from fafnet_core.hha.geometry import DepthView, PixelRays
-from fafnet_core.hha.gravity import GRAVITY_WINDOW, estimate_direction
-from fafnet_core.hha.normals import NORMAL_WINDOW, WindowMoments, normals_by_strip
+from fafnet_core.hha.gravity import (
+    GRAVITY_WINDOW,
+    TRACKING_BLOCK,
+    TRACKING_WINDOW,
+    estimate_direction,
+)
+from fafnet_core.hha.normals import NORMAL_WINDOW, Samples, WindowGrid, normals_by_strip
 
 if TYPE_CHECKING:
     import torch
@@ -47,14 +52,12 @@ class HHAEncoder:
         self._way = _array_way(device)
         self._on_torch = device is not None
         self._rays = PixelRays.of(camera, self._way)
-        self._moments: dict[Window, WindowMoments] = {}
-
-    def _full_moments(self, window: Window) -> WindowMoments:
-        """Moments of full windows, made when the first frame without holes asks for them."""
-        if window not in self._moments:
-            full = WindowMoments.of_full_windows(self.shape, window, self._way)
-            self._moments[window] = full
-        return self._moments[window]
+        self._windows = WindowGrid.of(self._rays, NORMAL_WINDOW, self._way)
+        self._gravity_windows = WindowGrid.of(self._rays, GRAVITY_WINDOW, self._way)
+        # An image may be smaller than a block.
+        self._block = TRACKING_BLOCK if min(self.shape) >= TRACKING_BLOCK else 1
+        blocks = self._rays.blocks(self._block)
+        self._tracking_windows = WindowGrid.of(blocks, TRACKING_WINDOW, self._way)
 
     def encode(
         self,
@@ -136,14 +139,18 @@ class HHAEncoder:
             missing = np.ascontiguousarray(missing)
         return self._view(depth, missing)
 
-    def gravity_normals(
-        self, view: DepthView, window: Window = GRAVITY_WINDOW
-    ) -> NDArray[np.float32]:
+    def gravity_normals(self, view: DepthView) -> NDArray[np.float32]:
         """Return the unit normals (3, N) that gravity is estimated from, zero where none is."""
-        way, rays = self._way, self._rays.every(window.stride)
-        full = None if view.has_holes else self._full_moments(window)
-        strips = normals_by_strip(view, full, rays, window, way)
-        vectors = way.functions.concatenate([normals.unit_vectors(way) for normals in strips], 1)
+        return self._vectors(Samples.of(view), self._gravity_windows)
+
+    def tracking_normals(self, view: DepthView) -> NDArray[np.float32]:
+        """Return fewer of them, for where the gravity of the last frame is known."""
+        samples = Samples.of(view).blocks(self._block, self._way)
+        return self._vectors(samples, self._tracking_windows)
+
+    def _vectors(self, samples: Samples, windows: WindowGrid) -> NDArray[np.float32]:
+        strips = [n.unit_vectors(self._way) for n in normals_by_strip(samples, windows, self._way)]
+        vectors = self._way.functions.concatenate(strips, 1)
         normals: NDArray[np.float32] = vectors.cpu().numpy() if self._on_torch else vectors
         return normals
 
@@ -193,8 +200,7 @@ class HHAEncoder:
         self, view: DepthView, down: NDArray[np.float64], ground_m: float | None
     ) -> tuple[Array, float]:
         way = self._way
-        full = None if view.has_holes else self._full_moments(NORMAL_WINDOW)
-        strips = normals_by_strip(view, full, self._rays, NORMAL_WINDOW, way)
+        strips = normals_by_strip(Samples.of(view), self._windows, way)
         height, ground = height_channel(view.depth_m, self._rays, down, way, ground_m)
         channels = [
             disparity_channel(view.inverse_depth, way),

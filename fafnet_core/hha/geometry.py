@@ -38,9 +38,20 @@ class PixelRays:
         v = (np.arange(camera.height) - camera.cy) / camera.fy
         return cls(way.float32(u[None, :]), way.float32(v[:, None]), (camera.fx, camera.fy))
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return len(self.v), self.u.shape[1]
+
     def every(self, stride: int) -> PixelRays:
         """The rays of every stride-th column and row."""
         return PixelRays(self.u[:, ::stride], self.v[::stride], self.focal_length)
+
+    def blocks(self, side: int) -> PixelRays:
+        """The rays of blocks of side * side pixels, through their centres; `side` is odd."""
+        rows, columns = (slice(side // 2, n // side * side, side) for n in self.shape)
+        fx, fy = self.focal_length
+        return PixelRays(self.u[:, columns], self.v[rows], (fx / side, fy / side))
 
     def rows(self, part: slice) -> PixelRays:
         """The rays of some rows."""
@@ -65,16 +76,10 @@ class DepthView:
     measured_inverse_depth: Array
     measured: Array | None
 
-    @property
-    def has_holes(self) -> bool:
-        """Whether any pixel stays out of the fits of normals."""
-        return self.measured is not None
-
     @classmethod
     def of(cls, depth_m: Array, missing: Array | None, way: ArrayWay) -> DepthView:
         """Sort a float32 depth image; `missing` is True where it is in-painted."""
         nearest, farthest = DEPTH_RANGE_M
-        zero, where = way.float32(0.0), way.functions.where
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             has_depth = (depth_m >= nearest) & (depth_m <= farthest)
             inverse = 1.0 / depth_m
@@ -82,7 +87,7 @@ class DepthView:
         if bool(measured.all()):
             return cls(depth_m, inverse, None, inverse, None)
         if bool(has_depth.all()):
-            return cls(depth_m, inverse, None, where(measured, inverse, zero), measured)
-        depth_m, inverse = where(has_depth, depth_m, zero), where(has_depth, inverse, zero)
-        measured_inverse = inverse if missing is None else where(measured, inverse, zero)
+            return cls(depth_m, inverse, None, way.masked(inverse, measured), measured)
+        depth_m, inverse = way.masked(depth_m, has_depth), way.masked(inverse, has_depth)
+        measured_inverse = inverse if missing is None else way.masked(inverse, measured)
         return cls(depth_m, inverse, has_depth, measured_inverse, measured)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from fafnet_core.camera import Camera
 from fafnet_core.hha.checks import check_gravity
 from fafnet_core.hha.encoding import HHAEncoder
-from fafnet_core.hha.gravity import GRAVITY_WINDOW, TRACKING_WINDOW, estimate_direction
+from fafnet_core.hha.gravity import estimate_direction
 from fafnet_core.hha.holes import fill_holes
 from fafnet_core.hha.tracking import GravityTracker, GroundTracker
 
@@ -180,7 +180,7 @@ class HHAStream:
         if self._gravity is None:
             return estimate_direction(encoder.gravity_normals(view)).direction
         is_first = self._gravity.direction is None
-        normals = encoder.gravity_normals(view, GRAVITY_WINDOW if is_first else TRACKING_WINDOW)
+        normals = encoder.gravity_normals(view) if is_first else encoder.tracking_normals(view)
         return self._gravity.update(normals, elapsed_s)
 
     def _elapsed(self, stamp_s: float) -> float:

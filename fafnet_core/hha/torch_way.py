@@ -6,6 +6,7 @@ in TF32, with ten bits of mantissa, wherever a program has asked for that.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,19 +33,45 @@ class TorchWay:
         """See `ArrayWay.boolean`."""
         return torch.as_tensor(values, dtype=torch.bool, device=self.device)
 
-    def window_sums(self, image: Tensor, powers: Powers, window: Window) -> list[Tensor]:
+    def masked(self, values: Tensor, mask: Tensor) -> Tensor:
+        """See `ArrayWay.masked`."""
+        return torch.where(mask, values, 0.0)
+
+    def window_sums(
+        self, image: Tensor, powers: Powers, window: Window, rows: slice
+    ) -> list[Tensor]:
         """See `ArrayWay.window_sums`."""
         image = image.to(torch.float32)
-        rows = {q: _correlate(image, window, q, dim=0) for q in {q for _, q in powers}}
-        return [_correlate(rows[q], window, p, dim=1) for p, q in powers]
+        columns = {q: _correlate(image, window, q, dim=0)[rows] for q in {q for _, q in powers}}
+        return [_correlate(columns[q], window, p, dim=1) for p, q in powers]
 
-    def strip_rows(self, height: int, width: int) -> int:
+    def block_sums(self, image: Tensor, side: int) -> Tensor:
+        """See `ArrayWay.block_sums`."""
+        height, width = (n // side for n in image.shape)
+        whole = image[: height * side, : width * side].to(torch.float32)
+        return whole.reshape(height, side, width, side).sum((1, 3))
+
+    def strip_rows(self, width: int) -> int | None:
         """See `ArrayWay.strip_rows`."""
-        return height
+        return None
 
-    def levels(self, values: Tensor) -> Tensor:
+    def dot(self, factors: Sequence[Tensor | float | None], values: Sequence[Tensor]) -> Tensor:
+        """See `ArrayWay.dot`."""
+        pairs = zip(factors, values, strict=True)
+        products = [factor * value for factor, value in pairs if factor is not None]
+        return functools.reduce(torch.add, products)
+
+    def length(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """See `ArrayWay.length`."""
+        return torch.sqrt(x * x + y * y + z * z)
+
+    def with_sign_of(self, values: Tensor, signs: Tensor) -> Tensor:
+        """See `ArrayWay.with_sign_of`."""
+        return torch.copysign(values, signs)
+
+    def levels(self, values: Tensor, scale: float, offset: float = 0.0) -> Tensor:
         """See `ArrayWay.levels`."""
-        return values.round().clip(0, 255).to(torch.uint8)
+        return (values * scale + offset).round().clip(0, 255).to(torch.uint8)
 
     def stack(self, channels: Sequence[Tensor]) -> Tensor:
         """See `ArrayWay.stack`."""

@@ -179,6 +179,24 @@ def test_a_bare_wall_keeps_the_roll_that_it_says_nothing_of(
     assert once > 20
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+def test_later_frames_find_gravity_as_the_first_does_whatever_is_missing(share: float) -> None:
+    stream, dust = HHAStream(), np.random.default_rng(3)
+    for k in range(60):
+        depth = room(seed=k, noise=0.0)
+        depth[dust.random(SHAPE) < share] = 0
+        frame = stream.encode(depth, CAMERA, stamp_s=k * STEP_S)
+        assert apart(frame.gravity, gravity_of(15)) < 0.3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 9), (3, 3), (7, 4)])
+def test_a_stream_of_the_smallest_images_goes_on(shape: tuple[int, int]) -> None:
+    stream, depth = HHAStream(), np.full(shape, 2.0, np.float32)
+    camera = Camera.from_matrix(MATRIX, shape)
+    frames = [stream.encode(depth, camera, stamp_s=k * STEP_S) for k in range(3)]
+    np.testing.assert_array_equal(frames[2].hha, frames[0].hha)
+
+
 @pytest.mark.parametrize("wrong", [(1, 0, 0), (0, -1, 0), (0, 0, 1)])
 def test_a_wrong_direction_is_given_up_within_two_seconds(wrong: tuple[float, ...]) -> None:
     stream = HHAStream()
