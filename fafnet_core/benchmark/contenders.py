@@ -69,13 +69,15 @@ def labelling(runtime: Runtime, size: Size) -> Opened:
 # The stages of a frame
 
 
-def stages(network: str, camera: Size, threads: int, device: str) -> list[Contender]:
+def stages(
+    network: str, camera: Size, threads: int, device: str, runtime: str = "auto"
+) -> list[Contender]:
     """Return the whole frame of a camera, (height, width), and its stages.
 
-    The network gets the runtime and the precision that it has in a node.
+    By default the network gets the runtime and the precision that it has in a node.
     """
     return [
-        Contender(network, "auto", "auto", device, threads, camera, open_stage, what)
+        Contender(network, runtime, "auto", device, threads, camera, open_stage, what)
         for what, open_stage in STAGES.items()
     ]
 
@@ -100,9 +102,13 @@ def _seen(contender: Contender, *, holes: bool) -> RgbdFrame:
     return _frame(contender.size, holes=holes).scaled(size)
 
 
-def _segmenter(contender: Contender, runtime: str = "auto", precision: str = "auto") -> Segmenter:
-    source = checkpoint_of(contender.network)
-    return Segmenter.from_checkpoint(source, contender.device, precision, runtime)
+def _segmenter(contender: Contender) -> Segmenter:
+    return Segmenter.from_checkpoint(
+        checkpoint_of(contender.network),
+        contender.device,
+        contender.precision,
+        contender.runtime,
+    )
 
 
 def _whole(contender: Contender) -> Opened:
@@ -145,7 +151,7 @@ def _network(contender: Contender) -> Opened:
 
 
 def _classes(contender: Contender) -> Opened:
-    segmenter = _segmenter(contender, "torch", "float32")
+    segmenter = _segmenter(replace(contender, runtime="torch", precision="float32"))
     seen = segmenter.encode(_frame(contender.size, holes=True))
     network = DeployedNetwork(segmenter.torch.model, segmenter.torch.normalisation)
     images = (torch.from_numpy(image)[None].to(segmenter.device) for image in (seen.rgb, seen.hha))

@@ -41,7 +41,8 @@ Every row has a process of its own, and rows of a size and a number of threads t
 95 % are median and 95th percentile of the wall clock time; of the first, the median of the ratios
 to the first row beside it; labels equal, with those of PyTorch in float32; MB, the most resident
 memory of the process, compiling included. The stages are those of the first network on a camera's
-frame, seen at the size of its checkpoint. Presets have random weights.
+frame, seen at the size of its checkpoint, in the runtime that a node would take (or the only one of
+--runtimes). Presets have random weights.
 """
 
 
@@ -192,7 +193,8 @@ def _groups(arguments: argparse.Namespace) -> list[list[Contender]]:
         for threads in arguments.threads
     ]
     first = arguments.networks[0]
-    frames = [stages(first, arguments.camera, count, device) for count in arguments.threads]
+    only = arguments.runtimes[0] if len(arguments.runtimes) == 1 else "auto"
+    frames = [stages(first, arguments.camera, count, device, only) for count in arguments.threads]
     return [*networks, *frames]
 
 
