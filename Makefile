@@ -56,6 +56,11 @@ lint: venv  ## check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: bench
+bench: venv  ## measure how long networks take here; a table, a picture and JSON
+	$(BIN)/python -m fafnet_core benchmark --json '$(OUT)/benchmark.json' \
+	  --plot '$(OUT)/benchmark.png' $(ARGS)
+
 .PHONY: checkpoint
 checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours; NYUV2=<folder> WEIGHTS=<file>)
 	$(BIN)/torchrun --nproc_per_node $(PROCESSES) -m fafnet_core train config/nyuv2-mobile.yaml \

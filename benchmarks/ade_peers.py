@@ -17,11 +17,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measuring import timed
 from numpy.typing import NDArray
 from shared_classes import SharedConfusion, SharedScores, shared_from_ade
 from tqdm import tqdm
 
+from fafnet_core.benchmark.timing import timed
 from fafnet_core.samples import RgbdSegmentationDataset
 
 

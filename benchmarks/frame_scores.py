@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 from frame_faults import WHOLE, Fault
-from measuring import timed
 from numpy.typing import NDArray
 from shared_classes import SharedConfusion, SharedScores, shared_from_nyu
 from tqdm import tqdm
 
+from fafnet_core.benchmark.timing import timed
 from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores, finite_or_none
 from fafnet_core.inference import Segmenter
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset

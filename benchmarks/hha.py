@@ -15,9 +15,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measuring import at_least, command_line, from_tests, median_ms, timed
+from measuring import at_least, command_line, from_tests
 from numpy.typing import NDArray
 
+from fafnet_core.benchmark.timing import median_ms, timed
 from fafnet_core.camera import Camera, Size
 from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.frame import RgbdFrame

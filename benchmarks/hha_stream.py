@@ -21,9 +21,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from measuring import at_least, command_line, median_ms, timed
+from measuring import at_least, command_line
 from numpy.typing import NDArray
 
+from fafnet_core.benchmark.timing import median_ms, timed
 from fafnet_core.camera import Camera
 from fafnet_core.datasets.frames import read_camera_file, read_depth
 from fafnet_core.evaluation.metrics import ConfusionMatrix

@@ -1,22 +1,16 @@
-"""What the benchmarks share: command lines, times taken in turn, tables and plots."""
+"""What the benchmarks share: command lines, tables, plots; `fafnet_core.benchmark` has the loop."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fafnet_core.files import written_beside
-
-Clock = Callable[[], float]
-T = TypeVar("T")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -39,59 +33,6 @@ def at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return whole_number
-
-
-def timed(way: Callable[[], T], clock: Clock = time.process_time) -> tuple[T, float]:
-    """Return what `way` returns, and the seconds that it took.
-
-    Processor time, the default, is the time that one thread takes, and other programs on the
-    machine hardly change it. What runs on several threads or on a GPU needs `time.perf_counter`.
-    """
-    begun = clock()
-    result = way()
-    return result, clock() - begun
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of each round, by the name of what ran."""
-
-    seconds: Mapping[str, Sequence[float]]
-
-    def ms(self, name: str) -> float:
-        """Return the median in milliseconds."""
-        return 1e3 * statistics.median(self.seconds[name])
-
-    def ratio(self, name: str, other: str) -> float:
-        """Return the median of the ratios of all rounds.
-
-        Round by round: a shared machine is slower in one minute than in the next.
-        """
-        rounds = zip(self.seconds[name], self.seconds[other], strict=True)
-        return statistics.median(own / others for own, others in rounds)
-
-
-def in_turn(
-    ways: Mapping[str, Callable[[], object]],
-    rounds: int,
-    clock: Clock = time.process_time,
-    warming: int = 2,
-) -> Times:
-    """Time several ways to do the same, in turn; the first, warming, rounds do not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for index in range(warming + rounds):
-        for name, way in ways.items():
-            _, took = timed(way, clock)
-            if index >= warming:
-                seconds[name].append(took)
-    return Times(seconds)
-
-
-def median_ms(
-    way: Callable[[], object], rounds: int = 21, clock: Clock = time.process_time
-) -> float:
-    """Return the median time of one way in milliseconds; see `in_turn`."""
-    return in_turn({"": way}, rounds, clock).ms("")
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -16,11 +16,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measuring import at_least, command_line, in_turn
+from measuring import at_least, command_line
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from fafnet_core.benchmark.timing import in_turn
 from fafnet_core.camera import Camera
 from fafnet_core.frame import Classes, RgbdFrame, Segmentation
 from fafnet_core.inference import keep_memory

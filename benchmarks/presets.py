@@ -1,20 +1,20 @@
-"""How long the networks take, beside those of others.
+"""How long networks take in each runtime, beside those of others in the same run.
 
-python benchmarks/presets.py                                     # ours
+python benchmarks/presets.py                                     # the presets, in PyTorch
 python benchmarks/presets.py --esanet FOLDER --release FOLDER    # and checkouts of theirs
+python benchmarks/presets.py --esanet FOLDER --networks default --runtimes torch openvino
 python benchmarks/presets.py --networks fafnet-nano fafnet-lite/no-fam --threads 1
 python benchmarks/presets.py --networks 2*resnet18 fafnet-lite fafnet-lite,warp=depth_only
                                                        # the bare backbones; a field changed
 
-One image through the whole network to logits of its size, eager, channels last, in inference mode,
-the networks in turn. Medians, and how many times as long as ESANet (or the first network): the
-median of the ratios of all rounds. --cpu-time takes the processor time of the process, which other
-programs on the machine disturb less; use one thread then.
+The harness and the columns are those of `fafnet benchmark`: a process a row, rows in turn. "of the
+first" is against ESANet, or else the first network. Ours go from 8-bit images to labels; those of
+others, and bare backbones, are eager PyTorch, channels last, from ready tensors to logits.
 """
 
 from __future__ import annotations
 
-import time
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,72 +22,74 @@ from typing import Any
 
 import peers
 import torch
-from measuring import at_least, command_line, in_turn, markdown
+from measuring import at_least, command_line, markdown
 from torch import nn
 
+from fafnet_core.benchmark.contenders import labelling, open_network
+from fafnet_core.benchmark.harness import Effort, measure
+from fafnet_core.benchmark.machine import this_machine
+from fafnet_core.benchmark.rows import Contender, Opened, table
+from fafnet_core.checkpoints.shipped import DEFAULT_CHECKPOINT
 from fafnet_core.models import PRESETS, FAFNetConfig, ablation, build_model
 from fafnet_core.models.config import RESNETS, preset_config
 from fafnet_core.models.resnet import ResNet
 from fafnet_core.nearest import unknown_name
-from fafnet_core.runtimes.devices import choose_device, choose_dtype, use_threads
+from fafnet_core.normalisation import Normalisation
+from fafnet_core.runtimes.choice import open_runtime
+from fafnet_core.runtimes.devices import choose_device, choose_dtype
 from fafnet_core.settings import field_types, read_settings, read_values
 
 ESANET = "ESANet R34-NBt1D"
+_BARE = "2*"
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = command_line(__doc__)
     parser.add_argument("--networks", nargs="+", default=list(PRESETS), metavar="NAME")
+    parser.add_argument("--runtimes", nargs="+", default=["torch"], metavar="NAME")
     parser.add_argument("--esanet", type=Path, metavar="FOLDER")
     parser.add_argument("--release", type=Path, metavar="FOLDER")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--threads", type=at_least(0), default=0, help="0: as PyTorch decides")
-    parser.add_argument("--frames", type=at_least(1), default=15)
+    parser.add_argument("--threads", type=at_least(1), default=os.cpu_count() or 1)
+    parser.add_argument("--rounds", type=at_least(1), default=15)
     parser.add_argument("--size", type=at_least(1), nargs=2, default=(640, 480), metavar=("W", "H"))
-    parser.add_argument("--cpu-time", action="store_true")
+    parser.add_argument("--busy", action="store_true", help="and beside a process that is busy")
     arguments = parser.parse_args()
     width, height = arguments.size
+    for folder in (arguments.esanet, arguments.release):
+        if folder is not None and not folder.is_dir():
+            parser.error(f"there is no folder {folder}: give a checkout of that repository")
     try:
-        device = choose_device(arguments.device)
-        dtype = choose_dtype(arguments.precision, device)
-        ours = {name: build(name).eval() for name in arguments.networks}
+        device = str(choose_device(arguments.device))
+        choose_dtype(arguments.precision, torch.device(device))
+        for name in arguments.networks:
+            check(name)
     except ValueError as error:
         parser.error(str(error))
-    if arguments.threads:
-        use_threads(arguments.threads)
 
-    networks: dict[str, tuple[nn.Module, int]] = {}
-    if arguments.esanet:
-        networks[ESANET] = peers.esanet(arguments.esanet), 1
-    networks |= {name: (network, 3) for name, network in ours.items()}
-    if arguments.release:
-        networks["the authors' code"] = peers.release(arguments.release), 3
-
-    def images(channels: int) -> torch.Tensor:
-        values = torch.randn(1, channels, height, width)
-        return values.to(device, dtype, memory_format=torch.channels_last)
-
-    rgb = images(3)
-    ways = {}
-    for name, (network, channels) in networks.items():
-        network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        ways[name] = partial(forward, network, rgb, images(channels))
-    clock = time.process_time if arguments.cpu_time else time.perf_counter
-    times = in_turn(ways, arguments.frames, clock)
-    first = next(iter(networks))
-    print(
-        f"{width}x{height}, {device} {arguments.precision}, {torch.get_num_threads()} threads,"
-        f" {'processor' if arguments.cpu_time else 'wall clock'} time,"
-        f" median of {arguments.frames}\n"
+    ours = Contender(
+        "", "torch", arguments.precision, device, arguments.threads, (height, width), open_ours
     )
-    rows = []
-    for name, (network, _) in networks.items():
-        parameters = sum(p.numel() for p in network.parameters())
-        millions = f"{parameters / 1e6:.2f} M"
-        rows.append((name, millions, f"{times.ms(name):.0f}", f"{times.ratio(name, first):.2f}"))
-    print(markdown(("network", "parameters", "ms", f"times {first}"), rows))
+    group = [
+        replace(ours, network=name, runtime=runtime)
+        for name in arguments.networks
+        for runtime in (["torch"] if name.startswith(_BARE) else arguments.runtimes)
+    ]
+    if arguments.esanet:
+        opened = partial(open_esanet, checkout=arguments.esanet)
+        group.insert(0, replace(ours, network=ESANET, open=opened))
+    if arguments.release:
+        opened = partial(open_release, checkout=arguments.release)
+        group.append(replace(ours, network="the authors' code", open=opened))
+    rows, left_out = measure([group], Effort(rounds=arguments.rounds, busy=arguments.busy))
+    print(f"{this_machine().words}\n")
+    if rows:
+        head, *cells = table(rows)
+        print(markdown(head, cells))
+    for one in left_out:
+        print(f"left out: {one.contender.network} in {one.contender.runtime}: {one.reason}")
 
 
 class Backbones(nn.Module):
@@ -102,30 +104,78 @@ class Backbones(nn.Module):
         return self.rgb_stream(rgb), self.depth_stream(hha)
 
 
-def build(name: str) -> nn.Module:
-    """Return the network PRESET or PRESET/ARM, each also with ",KEY=VALUE", or "2*resnet18".
+def check(name: str) -> None:
+    """Refuse a name that `open_ours` does not take.
 
     Raises:
         ValueError: there is no such network, or no such field or value.
     """
-    if name.startswith("2*"):
-        backbone = name.removeprefix("2*")
-        if backbone not in RESNETS:
-            raise ValueError(unknown_name("backbone", backbone, RESNETS))
-        return Backbones(backbone)
+    backbone = name.removeprefix(_BARE)
+    if backbone == name:
+        if name != DEFAULT_CHECKPOINT:
+            configuration(name)
+    elif backbone not in RESNETS:
+        raise ValueError(unknown_name("backbone", backbone, RESNETS))
+
+
+def configuration(name: str) -> FAFNetConfig:
+    """Return that of PRESET or PRESET/ARM, each also with ",KEY=VALUE".
+
+    Raises:
+        ValueError: there is no such network, or no such field or value.
+    """
     network, *changes = name.split(",")
     preset, _, arm = network.partition("/")
     config = ablation(preset, arm) if arm else preset_config(preset)
     values = read_values(field_types(FAFNetConfig), read_settings(None, changes), "")
-    return build_model(replace(config, **values))
+    return replace(config, **values)
 
 
-@torch.inference_mode()
-def forward(network: nn.Module, rgb: torch.Tensor, depth: torch.Tensor) -> None:
-    """Compute the logits, and wait for them."""
-    network(rgb, depth)
-    if rgb.is_cuda:
-        torch.cuda.synchronize()
+def open_ours(contender: Contender) -> Opened:
+    """Make `default`, a configuration, or the bare backbones "2*resnet18" ready."""
+    name = contender.network
+    if name == DEFAULT_CHECKPOINT:
+        return open_network(contender)
+    torch.manual_seed(0)  # processes whose labels are compared have the same weights
+    if name.startswith(_BARE):
+        return forward(Backbones(name.removeprefix(_BARE)).eval(), contender, channels=3)
+    runtime = open_runtime(
+        build_model(configuration(name)),
+        Normalisation(),
+        runtime=contender.runtime,
+        device=contender.device,
+        precision=contender.precision,
+    )
+    return labelling(runtime, contender.size)
+
+
+def open_esanet(contender: Contender, *, checkout: Path) -> Opened:
+    """Make ESANet ready, without what its images go through."""
+    return forward(peers.esanet(checkout), contender, channels=1)
+
+
+def open_release(contender: Contender, *, checkout: Path) -> Opened:
+    """Make the authors' network ready, without what its images go through."""
+    return forward(peers.release(checkout), contender, channels=3)
+
+
+def forward(network: nn.Module, contender: Contender, *, channels: int) -> Opened:
+    """Return the forward pass in eager PyTorch; the depth image has so many channels."""
+    device = torch.device(contender.device)
+    dtype = choose_dtype(contender.precision, device)
+    network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rgb, depth = (
+        torch.randn(1, count, *contender.size).to(device, dtype, memory_format=torch.channels_last)
+        for count in (3, channels)
+    )
+
+    @torch.inference_mode()
+    def way() -> None:
+        network(rgb, depth)
+        if rgb.is_cuda:
+            torch.cuda.synchronize()
+
+    return Opened(way, contender.runtime, contender.precision)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from typing import Any
 
 import peers
 import torch
-from measuring import axes_of, command_line, markdown, median_ms
+from measuring import axes_of, command_line, markdown
 
+from fafnet_core.benchmark.timing import median_ms
 from fafnet_core.runtimes.devices import use_threads
 
 _ESANET = "ESANet R34-NBt1D"

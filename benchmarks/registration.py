@@ -15,9 +15,10 @@ from functools import partial
 
 import cv2
 import numpy as np
-from measuring import at_least, command_line, in_turn
+from measuring import at_least, command_line
 from numpy.typing import NDArray
 
+from fafnet_core.benchmark.timing import in_turn
 from fafnet_core.camera import Camera
 from fafnet_core.registration import DepthRegistration, Extrinsics, register_depth
 from fafnet_core.rooms import Pose, SensorConfig, choose_view, make_room, pinhole

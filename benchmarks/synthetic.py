@@ -22,9 +22,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from measuring import at_least, command_line, timed
+from measuring import at_least, command_line
 from numpy.typing import NDArray
 
+from fafnet_core.benchmark.timing import timed
 from fafnet_core.files import write_png
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import legend, strip

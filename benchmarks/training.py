@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import peers
 import torch
-from measuring import at_least, command_line, in_turn, median_ms
+from measuring import at_least, command_line
 
 from fafnet_core.augmentation import Batch, TrainTransform, TransformConfig
+from fafnet_core.benchmark.timing import in_turn, median_ms
 from fafnet_core.models import build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.samples import RgbdSample

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fafnet_core.cli.options import add_overrides
+from fafnet_core.cli.tables import columns
 from fafnet_core.input_size import size_text
 from fafnet_core.settings import field_types, read_section, read_settings, read_values
 
@@ -141,7 +142,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps({"presets": presets, "ablation": arms}))
         return 0
     print("presets:")
-    print(_table([[f"  {name}", what] for name, what in presets.items()], "<<"))
+    print(columns([[f"  {name}", what] for name, what in presets.items()], "<<"))
     print(f"\narms of the ablation, as in PRESET/ARM:\n{_arms()}\n")
     print("fafnet info PRESET shows one, fafnet info --compare all, fafnet info --help more")
     return 0
@@ -150,7 +151,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _arms() -> str:
     from fafnet_core.models import ABLATION
 
-    return _table([[f"  {name}", arm.description] for name, arm in ABLATION.items()], "<<")
+    return columns([[f"  {name}", arm.description] for name, arm in ABLATION.items()], "<<")
 
 
 def _models(arguments: argparse.Namespace) -> list[_Model]:
@@ -280,7 +281,7 @@ def _text(model: _Model, summary: ModelSummary) -> str:
             *_wrap(_assignments(model.config.to_dict())),
             *_checkpoint_lines(model.metadata),
             "",
-            _table(rows, "<>>>"),
+            columns(rows, "<>>>"),
             "",
             f"weights {summary.weight_bytes / 1e6:,.1f} MB, peak of the tensors"
             f" {summary.peak_bytes / 1e6:,.1f} MB (float32, one image of {height} x {width})",
@@ -328,14 +329,7 @@ def _comparison(models: Sequence[_Model], summaries: Sequence[ModelSummary]) -> 
         for model, summary in zip(models, summaries, strict=True)
     ]
     height, width = summaries[0].size
-    return f"{_table(rows, '<>>>>')}\n\nfloat32, one image of {height} x {width}"
-
-
-def _table(rows: Sequence[Sequence[str]], columns: str) -> str:
-    """Columns side by side; "<" in `columns` aligns one left, ">" right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    formats = [f"{{:{side}{width}}}" for side, width in zip(columns, widths, strict=True)]
-    return "\n".join("  ".join(formats).format(*row).rstrip() for row in rows)
+    return f"{columns(rows, '<>>>>')}\n\nfloat32, one image of {height} x {width}"
 
 
 def _wrap(text: str) -> list[str]:

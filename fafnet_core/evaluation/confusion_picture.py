@@ -128,7 +128,5 @@ def require_matplotlib() -> ModuleType:
     try:
         from matplotlib import figure
     except ImportError as error:
-        raise ValueError(
-            "drawing a confusion matrix needs matplotlib: pip install matplotlib"
-        ) from error
+        raise ValueError("drawing this needs matplotlib: pip install matplotlib") from error
     return figure

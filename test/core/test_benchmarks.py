@@ -10,8 +10,9 @@ from pathlib import Path
 import cv2
 import pytest
 import synthetic
-from measuring import in_turn, markdown
+from measuring import markdown
 
+from fafnet_core.benchmark.timing import in_turn
 from fafnet_core.rooms.dataset import SyntheticData
 
 
@@ -23,7 +24,7 @@ from fafnet_core.rooms.dataset import SyntheticData
         ("presets --networks fafnet-nanno", "did you mean 'fafnet-nano'?"),
         ("presets --networks fafnet-nano/zero-flw", "did you mean 'zero-flow'?"),
         ("presets --networks 2*resnet19", "unknown backbone 'resnet19'"),
-        ("presets --frames 0", "argument --frames: wanted a whole number, at least 1; got '0'"),
+        ("presets --rounds 0", "argument --rounds: wanted a whole number, at least 1; got '0'"),
         ("presets --size 0 480", "at least 1; got '0'"),
         ("presets --device gpu", "device 'gpu'"),
         ("ablation --out out --arms no-fams", "invalid choice: 'no-fams'"),

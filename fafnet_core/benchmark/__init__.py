@@ -1,0 +1,1 @@
+"""How long networks and the stages of a frame take: times in turn, one process a row."""
