@@ -9,10 +9,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from fafnet_core.cli import convert, evaluate, hha, info, prepare, segment, train
+from fafnet_core.cli import check, convert, evaluate, export, hha, info, prepare, segment, train
 from fafnet_core.version import __version__
 
-_VERBS = (segment, hha, prepare, train, evaluate, convert, info)
+_VERBS = (segment, hha, prepare, train, evaluate, convert, export, check, info)
 
 
 def build_parser() -> argparse.ArgumentParser:
