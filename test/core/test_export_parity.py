@@ -8,8 +8,9 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from tiny_networks import images, randomise_flows
+from tiny_networks import randomise_flows
 from tolerances import assert_same_labels
 from torch import nn
 
@@ -57,30 +58,46 @@ CONFIGS |= {
 }
 
 
-def network(config: FAFNetConfig) -> LabellingNetwork:
-    """Random weights whose norms have seen noise and whose flows move something."""
+Room = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def network(config: FAFNetConfig, room: Room) -> LabellingNetwork:
+    """Random weights whose norms have seen the room and whose flows move something."""
     torch.manual_seed(5)
     model = randomise_flows(FAFNet(config)).train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
+    deployed = DeployedNetwork(model, Normalisation())
     with torch.no_grad():
-        model(*images(2, *TRACED))
-    return LabellingNetwork(DeployedNetwork(model.eval(), Normalisation())).eval()
+        deployed(*(torch.from_numpy(np.stack([image, image[::-1]])) for image in room))
+    return LabellingNetwork(deployed).eval()
+
+
+def margin(eager: LabellingNetwork, room: Room) -> NDArray[np.float32]:
+    """How far the probability of the best class is above that of the second, (H, W)."""
+    (logits,) = run_eagerly(eager.network, *room)
+    full = F.interpolate(torch.from_numpy(logits)[None], OTHER, mode="bilinear", align_corners=True)
+    best, second = full[0].softmax(dim=0).topk(2, dim=0).values
+    difference: NDArray[np.float32] = (best - second).numpy()
+    return difference
 
 
 @pytest.fixture(scope="module")
-def room() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def room() -> Room:
     return proof_frame(OTHER)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_runtimes_give_pytorchs_labels_at_another_size_than_the_traced_one(
-    name: str, room: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    name: str, room: Room
 ) -> None:
-    eager = network(CONFIGS[name])
+    eager = network(CONFIGS[name], room)
     labels, confidence = run_eagerly(eager, *room)
     assert np.ptp(confidence) > 1e-3, "a flat map shows nothing"
+    # A hundred random layers make of a rounding what changes a label where two classes are close.
+    sure = margin(eager, room) > 0.02
+    assert sure.mean() > 0.5
     graph = onnx_graph(eager, TRACED, any_size=True)
     engine = OpenVinoEngine("float32", threads=1)
     request = engine.request(lambda: engine.core.read_model(graph), name)
@@ -88,5 +105,6 @@ def test_runtimes_give_pytorchs_labels_at_another_size_than_the_traced_one(
         run_session(OnnxEngine(threads=1).open(graph), *room),
         run_request(request, *room),
     ):
-        assert_same_labels(found[0][0], labels)
-        np.testing.assert_allclose(found[1][0], confidence, rtol=0, atol=0.01)
+        assert found[0].shape == found[1].shape == (1, *OTHER)
+        assert_same_labels(found[0][0][sure], labels[sure])
+        np.testing.assert_allclose(found[1][0], confidence, rtol=0, atol=0.02)
