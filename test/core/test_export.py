@@ -88,7 +88,7 @@ def test_an_exported_file_is_a_checkpoint(folder: Path, reference: Segmenter, na
     images = proof_frame(SIZE)
     labels, confidence = file.predict(*images)
     wanted, probability = reference.predict(*images)
-    assert (labels.dtype, confidence.dtype) == (np.uint8, np.float32)
+    assert (labels.dtype.name, confidence.dtype.name) == ("uint8", "float32")
     assert_same_labels(labels, wanted)
     # That of the checkpoint is interpolated a little (`classify`).
     assert np.abs(confidence - probability).mean() < 0.01
@@ -167,9 +167,8 @@ def damaged(folder: Path, to: Path, what: str) -> Path:
         path.write_bytes((folder / "labels.onnx").read_bytes()[:-1000])
     elif what == "foreign onnx":
         sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
-        graph = helper.make_graph(
-            [helper.make_node("Relu", ["x"], ["y"])], "g", *[[x] for x in sides]
-        )
+        node = helper.make_node("Relu", ["x"], ["y"])
+        graph = helper.make_graph([node], "g", [sides[0]], [sides[1]])
         imports = [helper.make_opsetid("", 18)]
         onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=9), path)
     elif what == "onnx of other classes":
