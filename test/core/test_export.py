@@ -24,7 +24,7 @@ from fafnet_core.inference import Segmenter
 from fafnet_core.labels import NYU40, SUN37
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.rooms import Tour, pinhole, render
-from fafnet_core.runtimes import RuntimeUnavailableError
+from fafnet_core.runtimes import RuntimeDiffersError, RuntimeUnavailableError
 from fafnet_core.runtimes.choice import open_runtime
 from fafnet_core.runtimes.openvino import import_openvino
 from fafnet_core.runtimes.proof import proof_frame
@@ -233,6 +233,25 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(
     name = "labels.onnx" if extra == "onnx" else "labels.xml"
     with pytest.raises(RuntimeUnavailableError, match=rf"fafnet_ros\[{extra}\]"):
         Segmenter.from_checkpoint(folder / name)
+
+
+def test_bfloat16_that_gives_other_labels_than_float32_is_refused_and_auto_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = import_openvino().Core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no bfloat16")
+    model = small_network(40, batches=10)
+    *_, last = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    assert last.bias is not None
+    nn.init.constant_(last.bias, 1000)  # bfloat16 cannot tell the scores apart
+    save_checkpoint(tmp_path / "net.safetensors", model, input_size=SIZE)
+    file = tmp_path / "net.xml"
+    assert main(["export", str(tmp_path / "net.safetensors"), str(file)]) == 0
+    with pytest.raises(RuntimeDiffersError, match="openvino in bfloat16"):
+        Segmenter.from_checkpoint(file, precision="bfloat16")
+    assert Segmenter.from_checkpoint(file).precision == "float32"
+    assert "Taken: openvino in float32" in caplog.text
 
 
 def test_onnxruntime_runs_a_checkpoint_and_keeps_its_graph(
