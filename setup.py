@@ -29,8 +29,11 @@ DATA = ["h5py>=3.6", "scipy>=1.8"]
 TRAIN = [*DATA, "matplotlib>=3.5", "tensorboard>=2.10"]
 HUB = ["huggingface_hub>=0.24"]
 TIMM = ["timm>=1.0"]
-# The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
 OPENVINO = ["openvino>=2024.4"]
+# Writing ONNX graphs, and running them; `fafnet export` tries what it writes.
+ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+EXPORT = ONNX + OPENVINO
+# The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
 TFLITE = ["tflite>=2.18"]
 DEV = [
     "colcon-common-extensions",
@@ -86,7 +89,9 @@ setup(
         "timm": TIMM,
         "tflite": TFLITE,
         "openvino": OPENVINO,
-        "dev": DEV + BAGS + HUB + OPENVINO + TFLITE + TRAIN,
+        "onnx": ONNX,
+        "export": EXPORT,
+        "dev": DEV + BAGS + EXPORT + HUB + TFLITE + TRAIN,
     },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",

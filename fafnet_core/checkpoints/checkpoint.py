@@ -89,14 +89,17 @@ class CheckpointMetadata:
     @classmethod
     def from_json(cls, text: str) -> CheckpointMetadata:
         """Read what `to_json` wrote; ValueError where it does not fit."""
-        values = json.loads(text)
-        return cls(
-            config=FAFNetConfig.from_dict(values["config"]),
-            label_set=LabelSet.from_dict(values["label_set"]),
-            normalisation=Normalisation.from_dict(values["normalisation"]),
-            notes=dict(values.get("notes", {})),
-            input_size=values.get("input_size"),
-        )
+        try:
+            values = json.loads(text)
+            return cls(
+                config=FAFNetConfig.from_dict(values["config"]),
+                label_set=LabelSet.from_dict(values["label_set"]),
+                normalisation=Normalisation.from_dict(values["normalisation"]),
+                notes=dict(values.get("notes", {})),
+                input_size=values.get("input_size"),
+            )
+        except _MALFORMED as error:
+            raise ValueError(f"its metadata does not fit this version: {error}") from error
 
 
 def save_checkpoint(
@@ -170,9 +173,9 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
             f" {header.get(_FORMAT_KEY)!r}); write one with fafnet_core.save_checkpoint"
         )
     try:
-        return CheckpointMetadata.from_json(header[_METADATA_KEY])
-    except _MALFORMED as error:
-        raise ValueError(f"{path}: its metadata does not fit this version: {error}") from error
+        return CheckpointMetadata.from_json(header.get(_METADATA_KEY, ""))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAFNet:

@@ -11,6 +11,9 @@ from fafnet_core.checkpoints.download import SCHEME, download
 CHECKPOINT = "model.safetensors"
 """The checkpoint in a folder or a repository."""
 
+EXPORTED = (".onnx", ".xml", ".pt2")
+"""Suffixes of the files of `fafnet export`."""
+
 # One slash: pathlib makes "hf:/owner/name" of "hf://owner/name".
 _IDENTIFIER = re.compile(
     r"(?:hf://?|hf[-_]hub:)(?P<repo_id>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>\S+))?"
@@ -45,6 +48,11 @@ def resolve(source: str | Path, filenames: Sequence[str] = (CHECKPOINT,)) -> Pat
         if (path / filename).is_file():
             return path / filename
     raise FileNotFoundError(f"no {' or '.join(filenames)} in the folder {path}")
+
+
+def is_exported(source: str | Path) -> bool:
+    """Whether a name is that of a file of `fafnet export`."""
+    return Path(source).suffix.lower() in EXPORTED
 
 
 def named_repository(source: str | Path) -> tuple[str, str | None] | None:

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fafnet_core.checkpoints.location import is_exported
 from fafnet_core.cli.options import add_input_size, add_overrides
 from fafnet_core.files import write_png, written_beside
 from fafnet_core.input_size import CHECKPOINT
 from fafnet_core.nearest import unknown_name
 
 if TYPE_CHECKING:
-    from fafnet_core.evaluation.evaluate import EvaluateConfig
+    from fafnet_core.evaluation.evaluate import EvaluateConfig, Evaluation
     from fafnet_core.evaluation.report import EvaluationReport
     from fafnet_core.inference import Segmenter
     from fafnet_core.labels import LabelSet
@@ -50,7 +51,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("config", type=Path, help="YAML file; its data and evaluate sections count")
     parser.add_argument(
-        "--checkpoint", required=True, help="safetensors file, folder, hf://owner/name or name"
+        "--checkpoint",
+        required=True,
+        help="safetensors file, folder, hf://owner/name or name; or a .onnx or .xml file of"
+        " fafnet export, at one scale",
     )
     add_overrides(parser, "evaluate.flip=true")
     parser.add_argument("--split", choices=("val", "test"), help="short for --set evaluate.split=")
@@ -81,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     protocols, frames = _check(arguments)
     # Imports PyTorch: only once the question makes sense.
     from fafnet_core.evaluation.confusion_picture import require_matplotlib
-    from fafnet_core.evaluation.evaluate import evaluate
+    from fafnet_core.evaluation.evaluate import evaluate, evaluate_runtime
     from fafnet_core.evaluation.report import EvaluationReport, describe_data
     from fafnet_core.runtimes.devices import choose_device
     from fafnet_core.training.config import read_config
@@ -101,25 +105,30 @@ def run(arguments: argparse.Namespace) -> int:
     _check_labels(segmenter.label_set, dataset.label_set)
     keep = _frames_to_keep(frames, len(dataset)) if arguments.sheet else []
     settings = dataclasses.replace(config.evaluate, input_size=segmenter.input_size)
-    results = [
-        (
-            asked,
-            evaluate(
-                segmenter.torch.model,
-                dataset,
-                normalisation=segmenter.torch.normalisation,
-                config=asked,
-                device=device,
-                keep=() if number else keep,
-            ),
+
+    def score(asked: EvaluateConfig, keep: Sequence[int]) -> Evaluation:
+        if is_exported(arguments.checkpoint):
+            return evaluate_runtime(
+                segmenter.runtime, segmenter.label_set, dataset, config=asked, keep=keep
+            )
+        return evaluate(
+            segmenter.torch.model,
+            dataset,
+            normalisation=segmenter.torch.normalisation,
+            config=asked,
+            device=device,
+            keep=keep,
         )
+
+    results = [
+        (asked, score(asked, () if number else keep))
         for number, asked in enumerate(_evaluations(settings, protocols))
     ]
     report = EvaluationReport(
         arguments.checkpoint,
         config.data_name,
         dataset.label_set,
-        str(device),
+        segmenter.device if is_exported(arguments.checkpoint) else str(device),
         results,
         describe_data(config.data_name, config.data, dataset),
     )
@@ -138,6 +147,10 @@ def _check(arguments: argparse.Namespace) -> tuple[list[str], list[int] | None]:
     for name in protocols:
         if name not in _PROTOCOLS:
             error(f"--protocols: {unknown_name('protocol', name, _PROTOCOLS)}")
+    if is_exported(arguments.checkpoint):
+        protocols = protocols or ["single"]
+        if protocols != ["single"]:
+            error("--protocols: an exported file takes single only; or give the checkpoint itself")
     for option in ("csv", "confusion", "sheet"):
         path = getattr(arguments, option)
         if path is not None and path.is_dir():
@@ -179,8 +192,10 @@ def _load(arguments: argparse.Namespace, config: EvaluateConfig) -> Segmenter:
     input_size = arguments.input_size
     if input_size == CHECKPOINT and config.input_size is not None:
         input_size = config.input_size
+    # A network goes to its device later; an exported file has a runtime of its own.
+    runtime = "auto" if is_exported(arguments.checkpoint) else "torch"
     segmenter = Segmenter.from_checkpoint(
-        arguments.checkpoint, "cpu", "float32", "torch", input_size=input_size
+        arguments.checkpoint, "cpu", "float32", runtime, input_size=input_size
     )
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)

@@ -9,10 +9,21 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from fafnet_core.cli import benchmark, convert, evaluate, hha, info, prepare, segment, train
+from fafnet_core.cli import (
+    benchmark,
+    check,
+    convert,
+    evaluate,
+    export,
+    hha,
+    info,
+    prepare,
+    segment,
+    train,
+)
 from fafnet_core.version import __version__
 
-_VERBS = (segment, hha, prepare, train, evaluate, convert, benchmark, info)
+_VERBS = (segment, hha, prepare, train, evaluate, convert, export, check, benchmark, info)
 
 
 def build_parser() -> argparse.ArgumentParser:

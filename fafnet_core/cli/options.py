@@ -6,7 +6,7 @@ import argparse
 
 from fafnet_core.input_size import CHECKPOINT, AnyInputSize, parse_input_size
 
-RUNTIMES = ("auto", "torch", "openvino")
+RUNTIMES = ("auto", "torch", "openvino", "onnxruntime", "tensorrt")
 """What --runtime takes; `fafnet_core.runtimes` imports PyTorch, which --help need not wait for."""
 
 
@@ -14,7 +14,7 @@ def add_input_size(parser: argparse.ArgumentParser) -> None:
     """Add --input-size, which is a size, None (the image's own) or `CHECKPOINT`."""
     parser.add_argument(
         "--input-size",
-        type=_input_size,
+        type=input_size,
         default=CHECKPOINT,
         metavar="WIDTHxHEIGHT",
         help="size at which the network sees the frames, as 320x240; image: their own; checkpoint:"
@@ -34,7 +34,8 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-def _input_size(text: str) -> AnyInputSize:
+def input_size(text: str) -> AnyInputSize:
+    """As `parse_input_size`, with the error that argparse shows."""
     try:
         return parse_input_size(text)
     except ValueError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,12 +24,13 @@ from tqdm import tqdm
 from fafnet_core.evaluation.boundaries import REFERENCE_WIDTH, boundary_band
 from fafnet_core.evaluation.metrics import ConfusionMatrix, Scores
 from fafnet_core.evaluation.multi_scale import Average, MultiScale, Scales
-from fafnet_core.evaluation.prediction import Blank, Predictor, Prepared
+from fafnet_core.evaluation.prediction import Blank, Predictor, Prepared, RuntimePredictor
 from fafnet_core.evaluation.read_ahead import read_ahead
 from fafnet_core.input_size import check_input_size
-from fafnet_core.labels import UNLABELLED
+from fafnet_core.labels import UNLABELLED, LabelSet
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
+from fafnet_core.runtimes import Runtime
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 from fafnet_core.settings import check_fields
 
@@ -145,10 +146,7 @@ def evaluate(
         OSError: a frame cannot be read.
     """
     check_input_size(model.config, config.input_size, divisor=model.input_divisor)
-    chosen = _chosen_frames(model, dataset, frames, keep)
-    tally = _Tally(len(dataset.label_set), config.boundary_px)
-    kept = {}
-    begun = time.perf_counter()
+    scoring = _Scoring(model.config.num_classes, dataset, config, progress, frames, keep)
     predictor = Predictor(
         model.to(device),
         normalisation,
@@ -156,42 +154,95 @@ def evaluate(
         blank=config.blank,
         device=torch.device(device),
     )
-    # Closed at once if the network fails, so that no thread reads on.
-    prepare = partial(Prepared.of, input_size=config.input_size)
-    reading = closing(read_ahead(dataset, chosen, config.workers, prepare))
-    with _evaluation_mode(model), torch.inference_mode(), reading as ahead:
-        frames_ahead = tqdm(
-            ahead,
-            total=len(chosen),
-            unit="frame",
-            desc=config.protocol,
-            disable=None if progress else True,
+    with _evaluation_mode(model), torch.inference_mode():
+        return scoring.run(predictor)
+
+
+def evaluate_runtime(
+    runtime: Runtime,
+    label_set: LabelSet,
+    dataset: RgbdSegmentationDataset,
+    *,
+    config: EvaluateConfig = EvaluateConfig(),
+    progress: bool = True,
+    keep: Collection[int] = (),
+) -> Evaluation:
+    """Score what runs a network, such as an exported file, as `evaluate` scores the network.
+
+    Args:
+        runtime: takes the frames at `config.input_size`.
+        label_set: the classes of its labels.
+        dataset, config, progress, keep: as of `evaluate`.
+
+    Raises:
+        ValueError: as `evaluate`, or the configuration asks for what needs the network itself:
+            other scales, flips, or an input left out.
+        OSError: a frame cannot be read.
+    """
+    if (config.scales, config.flip, config.blank) != ((1.0,), False, "none"):
+        raise ValueError(
+            f"{config.protocol}, blank {config.blank}: {runtime.name} gives labels at one scale"
+            " only; take protocol single and evaluate.blank none, or give the checkpoint itself"
         )
-        for index, prepared in frames_ahead:
-            prediction = predictor(prepared)
-            tally.add(prepared.sample, prediction)
-            if index in keep:
-                kept[index] = (prepared.with_hha(), prediction)
-    return Evaluation(
-        scores=tally.all.compute(),
-        confusion=tally.all,
-        by_sensor={name: counts.compute() for name, counts in sorted(tally.by_sensor.items())},
-        frames_by_sensor=dict(sorted(tally.frames_by_sensor.items())),
-        boundary=tally.boundary.compute() if tally.boundary else None,
-        frames=len(chosen),
-        seconds=time.perf_counter() - begun,
-        kept=kept,
-    )
+    scoring = _Scoring(len(label_set), dataset, config, progress, None, keep)
+    return scoring.run(RuntimePredictor(runtime))
+
+
+class _Scoring:
+    """Which frames of a data set are scored, and how."""
+
+    def __init__(
+        self,
+        classes: int,
+        dataset: RgbdSegmentationDataset,
+        config: EvaluateConfig,
+        progress: bool,
+        frames: Sequence[int] | None,
+        keep: Collection[int],
+    ) -> None:
+        self._dataset, self._config, self._progress, self._keep = dataset, config, progress, keep
+        self._chosen = _chosen_frames(classes, dataset, frames, keep)
+
+    def run(self, predict: Callable[[Prepared], NDArray[np.uint8]]) -> Evaluation:
+        config, dataset, chosen = self._config, self._dataset, self._chosen
+        tally = _Tally(len(dataset.label_set), config.boundary_px)
+        kept = {}
+        begun = time.perf_counter()
+        # Closed at once if the network fails, so that no thread reads on.
+        prepare = partial(Prepared.of, input_size=config.input_size)
+        with closing(read_ahead(dataset, chosen, config.workers, prepare)) as ahead:
+            frames_ahead = tqdm(
+                ahead,
+                total=len(chosen),
+                unit="frame",
+                desc=config.protocol,
+                disable=None if self._progress else True,
+            )
+            for index, prepared in frames_ahead:
+                prediction = predict(prepared)
+                tally.add(prepared.sample, prediction)
+                if index in self._keep:
+                    kept[index] = (prepared.with_hha(), prediction)
+        return Evaluation(
+            scores=tally.all.compute(),
+            confusion=tally.all,
+            by_sensor={name: counts.compute() for name, counts in sorted(tally.by_sensor.items())},
+            frames_by_sensor=dict(sorted(tally.frames_by_sensor.items())),
+            boundary=tally.boundary.compute() if tally.boundary else None,
+            frames=len(chosen),
+            seconds=time.perf_counter() - begun,
+            kept=kept,
+        )
 
 
 def _chosen_frames(
-    model: FAFNet,
+    classes: int,
     dataset: RgbdSegmentationDataset,
     frames: Sequence[int] | None,
     keep: Collection[int],
 ) -> Sequence[int]:
     """The indices to run; everything is checked before the first frame."""
-    classes, labels = model.config.num_classes, dataset.label_set
+    labels = dataset.label_set
     if classes != len(labels):
         raise ValueError(
             f"the network has {classes} classes, the data set's label set '{labels.name}' has"

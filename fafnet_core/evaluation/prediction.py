@@ -17,6 +17,7 @@ from fafnet_core.input_size import fitted_size
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.resampling import resized_image, sampled
+from fafnet_core.runtimes import Runtime
 from fafnet_core.runtimes.pytorch import Normaliser
 from fafnet_core.samples import RgbdSample
 
@@ -89,3 +90,14 @@ class Predictor:
         scores = self._run(self._model, rgb, hha, prepared.sample.size)
         labels: NDArray[np.uint8] = scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
         return labels
+
+
+class RuntimePredictor:
+    """Labels frames with whatever runs a network, as inference does: at one scale."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __call__(self, prepared: Prepared) -> NDArray[np.uint8]:
+        """Return the labels (H, W) uint8 of a frame, at its own size."""
+        return self._runtime.predict(prepared.rgb, prepared.hha, prepared.sample.size).labels

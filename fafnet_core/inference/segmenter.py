@@ -20,7 +20,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fafnet_core.camera import Camera, Size
-from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
+from fafnet_core.checkpoints.checkpoint import (
+    CheckpointMetadata,
+    load_checkpoint,
+    read_metadata,
+)
+from fafnet_core.checkpoints.location import is_exported
 from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.frame import Classes, RgbdFrame, Segmentation
 from fafnet_core.hha import HHAStream, HHAStreamConfig
@@ -30,6 +35,7 @@ from fafnet_core.models import FAFNet, build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.runtimes import Runtime
 from fafnet_core.runtimes.choice import open_runtime
+from fafnet_core.runtimes.exported import open_exported
 from fafnet_core.runtimes.pytorch import TorchRuntime
 
 UNTRAINED = "untrained:"
@@ -168,9 +174,9 @@ class Segmenter:
         """Load a checkpoint with all that belongs to it.
 
         Args:
-            path_or_name: a safetensors checkpoint, or a folder with one; "hf://owner/name", a
-                repository of the Hub; "default", the checkpoint that ships; or
-                "untrained:<preset>", seeded random weights.
+            path_or_name: a safetensors checkpoint, or a folder with one; a .onnx or .xml file of
+                `fafnet export`; "hf://owner/name", a repository of the Hub; "default", the
+                checkpoint that ships; or "untrained:<preset>", seeded random weights.
             device, precision, runtime: as of `open_runtime`.
             input_size: "checkpoint", what the checkpoint says; or as of `Segmenter`.
 
@@ -195,8 +201,9 @@ class Segmenter:
                 input_size=None if input_size == CHECKPOINT else input_size,
             )
         path = checkpoint_file(name)  # once: a repository of the Hub is asked each time
+        if is_exported(path):
+            return cls._of_exported(path, device, precision, runtime, input_size)
         metadata = read_metadata(path)
-        said = metadata.notes.get("notice")  # what the author wants every user to see
         return cls.of_model(
             load_checkpoint(path),
             metadata.label_set,
@@ -204,9 +211,22 @@ class Segmenter:
             device=device,
             precision=precision,
             runtime=runtime,
-            notice=said if isinstance(said, str) else None,
+            notice=_notice(metadata),
             input_size=metadata.input_size if input_size == CHECKPOINT else input_size,
         )
+
+    @classmethod
+    def _of_exported(
+        cls, path: Path, device: str, precision: str, runtime: str, input_size: AnyInputSize
+    ) -> Segmenter:
+        file, chosen = open_exported(path, device=device, precision=precision, runtime=runtime)
+        metadata = file.metadata.checkpoint
+        if input_size == CHECKPOINT:
+            input_size = file.size or metadata.input_size
+        input_size = check_input_size(metadata.config, input_size, divisor=file.metadata.divisor)
+        if input_size is not None:
+            chosen.prepare(input_size)
+        return cls(chosen, metadata.label_set, notice=_notice(metadata), input_size=input_size)
 
     def following(self, config: HHAStreamConfig | None = None) -> Segmenter:
         """Return a segmenter with the same network for the frames of one camera, in their order.
@@ -304,6 +324,12 @@ class Segmenter:
                 not what PyTorch gives.
         """
         return self.runtime.predict(rgb, hha, size or (rgb.shape[0], rgb.shape[1]))
+
+
+def _notice(metadata: CheckpointMetadata) -> str | None:
+    """What the author of a checkpoint wants every user to see."""
+    said = metadata.notes.get("notice")
+    return said if isinstance(said, str) else None
 
 
 def _untrained(preset: str) -> FAFNet:

@@ -16,7 +16,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """Return torch or openvino."""
+        """Return torch, openvino, onnxruntime or tensorrt."""
         ...
 
     @property

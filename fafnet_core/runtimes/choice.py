@@ -16,10 +16,11 @@ from fafnet_core.nearest import unknown_name
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.runtimes import Runtime, RuntimeDiffersError, RuntimeUnavailableError
 from fafnet_core.runtimes.devices import choose_device
+from fafnet_core.runtimes.onnxruntime import OnnxEngine, OnnxRuntime
 from fafnet_core.runtimes.openvino import OpenVinoRuntime
 from fafnet_core.runtimes.pytorch import TorchRuntime
 
-RuntimeName = Literal["auto", "torch", "openvino"]
+RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime", "tensorrt"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ def open_runtime(
     Args:
         model: the network. It is copied: yours keeps its mode, device and precision.
         normalisation: what its inputs go through.
-        runtime: "torch"; "openvino", on a CPU; "auto": on a CPU OpenVINO where it is installed and
-            gives PyTorch's labels, else PyTorch.
+        runtime: "torch"; "openvino" and "onnxruntime", on a CPU; "tensorrt", on a GPU; "auto": on a
+            CPU OpenVINO where it is installed and gives PyTorch's labels, else PyTorch.
         device: "auto", "cpu", "cuda" or "cuda:0".
         precision: "auto", "float32", "bfloat16" or "float16".
         size: (height, width) of the images that will come, where it is known: the runtime is then
@@ -65,7 +66,10 @@ def open_runtime(
     if runtime == "torch" or (runtime == "auto" and where.type != "cpu"):
         return torch()
     chosen: Runtime
-    if runtime == "openvino":
+    if runtime in ("onnxruntime", "tensorrt"):
+        engine = OnnxEngine(runtime, device=str(where), precision=precision)
+        chosen = OnnxRuntime(model, normalisation, engine)
+    elif runtime == "openvino":
         chosen = openvino()
     else:
         exact = [lambda: openvino("float32")] if precision == "auto" else []

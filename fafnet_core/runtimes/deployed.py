@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fafnet_core.camera import Size
@@ -43,6 +44,28 @@ class DeployedNetwork(nn.Module):
             digest.update(name.encode())
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()
+
+
+class LabellingNetwork(nn.Module):
+    """A network with everything that `classify_everywhere` does behind it.
+
+    Args:
+        network: gives coarse logits.
+    """
+
+    def __init__(self, network: DeployedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rgb: Tensor, hha: Tensor) -> tuple[Tensor, Tensor]:
+        """Both (1, H, W, 3) uint8 -> labels (1, H, W) uint8 and confidence (1, H, W) float32."""
+        logits = F.interpolate(
+            self.network(rgb, hha), size=rgb.shape[1:3], mode="bilinear", align_corners=True
+        )
+        best, labels = logits.max(dim=1)
+        # The softmax of the best class.
+        confidence = 1 / (logits - best[:, None]).exp().sum(dim=1)
+        return labels.to(torch.uint8), confidence
 
 
 class Affine(nn.Module):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -48,20 +49,16 @@ def import_openvino() -> ModuleType:
         ) from error
 
 
-class OpenVinoRuntime:
-    """Runs a network on the CPU, compiled for each size of its input that comes.
-
-    What has been compiled is kept on disk (`cache_folder`), and what runs has been compared with
-    PyTorch in float32 on a frame of that size.
+class OpenVinoEngine:
+    """Compiles models for the CPU and keeps what was compiled on disk (`cache_folder`).
 
     Args:
-        model: the network.
-        normalisation: what its inputs go through.
         precision: "auto", bfloat16 where the processor has it natively; "float32" or "bfloat16".
         threads: of the processor; None: as many as PyTorch uses.
 
     Attributes:
         name, device, precision: as of `Runtime`.
+        module, core: the package, and its `Core`.
 
     Raises:
         RuntimeUnavailableError: OpenVINO is not installed, or the processor lacks the precision.
@@ -70,19 +67,10 @@ class OpenVinoRuntime:
     name = "openvino"
     device = "cpu"
 
-    def __init__(
-        self,
-        model: FAFNet,
-        normalisation: Normalisation,
-        *,
-        precision: str = "auto",
-        threads: int | None = None,
-    ) -> None:
-        self._openvino = import_openvino()
-        self._core = self._openvino.Core()
+    def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
+        self.module = import_openvino()
+        self.core = self.module.Core()
         self.precision = self._chosen(precision)
-        self._reference = TorchRuntime(model, normalisation, device="cpu", precision="float32")
-        self._network = DeployedNetwork(self._reference.model, normalisation).eval()
         self._options = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
@@ -92,15 +80,13 @@ class OpenVinoRuntime:
         }
         self._cache = CompiledCache(cache_folder())
         self._key = (
-            self._network.fingerprint(),
-            self._openvino.get_version(),
-            str(self._core.get_property("CPU", "FULL_DEVICE_NAME")),
+            self.module.get_version(),
+            str(self.core.get_property("CPU", "FULL_DEVICE_NAME")),
             str(sorted(self._options.items())),
         )
-        self._requests: dict[Size, Any] = {}
 
     def _chosen(self, precision: str) -> str:
-        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        native = "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "auto":
             return "bfloat16" if native else "float32"
         if precision == "bfloat16" and not native:
@@ -113,11 +99,65 @@ class OpenVinoRuntime:
             )
         return precision
 
+    def request(self, make_model: Callable[[], Any], *key: str) -> Any:
+        """Return an `openvino.InferRequest`.
+
+        Args:
+            make_model: gives the `openvino.Model`, where it is not compiled yet.
+            key: what is equal for equal models.
+        """
+        key = (*key, *self._key)
+        blob = self._cache.read(*key)
+        if blob is not None:
+            try:
+                compiled = self.core.import_model(blob, self.device.upper(), self._options)
+                return compiled.create_infer_request()
+            except RuntimeError:
+                pass  # of a build with the same name, and another format: compiled anew
+        compiled = self.core.compile_model(make_model(), self.device.upper(), self._options)
+        self._cache.write(compiled.export_model().getvalue(), *key)
+        return compiled.create_infer_request()
+
+
+class OpenVinoRuntime:
+    """Runs a network on the CPU, compiled for each size of its input that comes.
+
+    What runs has been compared with PyTorch in float32 on a frame of that size.
+
+    Args:
+        model: the network.
+        normalisation: what its inputs go through.
+        precision, threads: as of `OpenVinoEngine`.
+
+    Attributes:
+        name, device, precision: as of `Runtime`.
+
+    Raises:
+        RuntimeUnavailableError: as `OpenVinoEngine`.
+    """
+
+    def __init__(
+        self,
+        model: FAFNet,
+        normalisation: Normalisation,
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self._engine = engine = OpenVinoEngine(precision, threads)
+        self.name, self.device, self.precision = engine.name, engine.device, engine.precision
+        self._reference = TorchRuntime(model, normalisation, device="cpu", precision="float32")
+        self._network = DeployedNetwork(self._reference.model, normalisation).eval()
+        self._fingerprint = self._network.fingerprint()
+        self._requests: dict[Size, Any] = {}
+
     def prepare(self, size: Size) -> None:
         """See `Runtime.prepare`: compile, and compare with PyTorch."""
         if size in self._requests:
             return
-        self._requests[size] = self._compiled(size).create_infer_request()
+        self._requests[size] = self._engine.request(
+            lambda: self._model(size), self._fingerprint, str(size)
+        )
         try:
             refuse_other_labels(self, self._reference, size)
         except ValueError:
@@ -130,18 +170,10 @@ class OpenVinoRuntime:
         """See `Runtime.predict`."""
         seen = rgb.shape[0], rgb.shape[1]
         self.prepare(seen)
-        images = [np.ascontiguousarray(image)[None] for image in (rgb, hha)]
-        results = self._requests[seen].infer(images, share_inputs=True, share_outputs=False)
-        return classify(torch.from_numpy(results[0][0]), size, seen)
+        (logits,) = run_request(self._requests[seen], rgb, hha)
+        return classify(torch.from_numpy(logits[0]), size, seen)
 
-    def _compiled(self, size: Size) -> Any:
-        key = (*self._key, str(size))
-        blob = self._cache.read(*key)
-        if blob is not None:
-            try:
-                return self._core.import_model(blob, "CPU", self._options)
-            except RuntimeError:
-                pass  # of a build with the same name, and another format: compiled anew
+    def _model(self, size: Size) -> Any:
         images = example_images(size)
         with warnings.catch_warnings(), torch.no_grad():
             # That Python's numbers become constants of this size, which is what is wanted.
@@ -150,7 +182,10 @@ class OpenVinoRuntime:
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
                 self._network, images, check_trace=False
             )
-            model = self._openvino.convert_model(traced, example_input=images)
-        compiled = self._core.compile_model(model, "CPU", self._options)
-        self._cache.write(compiled.export_model().getvalue(), *key)
-        return compiled
+            return self._engine.module.convert_model(traced, example_input=images)
+
+
+def run_request(request: Any, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    """Run a request on colour and HHA, (H, W, 3) uint8 each; its outputs, which stay as they are."""
+    images = [np.ascontiguousarray(image)[None] for image in (rgb, hha)]
+    return list(request.infer(images, share_inputs=True, share_outputs=False).values())

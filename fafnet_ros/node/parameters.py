@@ -31,13 +31,14 @@ class NetworkParameters(Parameters):
 
     checkpoint: str = parameter(
         "default",
-        "A safetensors checkpoint, 'default' for the one that ships, or 'untrained:<preset>'.",
+        "A safetensors checkpoint, a file of `fafnet export` (.onnx, .xml), 'default' for the one"
+        " that ships, or 'untrained:<preset>'.",
     )
     device: str = parameter("auto", "auto (CUDA where there is one), cpu, cuda or cuda:<number>.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = parameter(
         "auto", "Arithmetic of the network; auto is the fastest that the device has natively."
     )
-    runtime: Literal["auto", "torch", "openvino"] = parameter(
+    runtime: Literal["auto", "torch", "openvino", "onnxruntime", "tensorrt"] = parameter(
         "auto", "What runs it; auto: on a CPU OpenVINO where it is installed, else PyTorch."
     )
     input_size: str = parameter(
