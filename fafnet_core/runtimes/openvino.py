@@ -186,6 +186,6 @@ class OpenVinoRuntime:
 
 
 def run_request(request: Any, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]) -> list[NDArray[Any]]:
-    """Run a request on colour and HHA, (H, W, 3) uint8 each; its outputs, which stay as they are."""
+    """Run a request on colour and HHA, (H, W, 3) uint8 each; its outputs stay as they are."""
     images = [np.ascontiguousarray(image)[None] for image in (rgb, hha)]
     return list(request.infer(images, share_inputs=True, share_outputs=False).values())
