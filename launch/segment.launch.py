@@ -70,6 +70,8 @@ ARGUMENTS = {
     "namespace": ("", "Namespace of the node and of the camera's topics: one for each camera."),
     "checkpoint": ("", "Network: a .safetensors file, 'default', or 'untrained:<preset>'."),
     "device": ("", "auto, cpu, cuda or cuda:1."),
+    "runtime": ("", "auto, torch, openvino, onnxruntime or tensorrt."),
+    "precision": ("", "auto, float32, bfloat16 or float16."),
     "transport": ("", "raw or compressed images."),
     "gravity": ("", "Where down is: estimate, imu, tf or fixed."),
     "use_sim_time": ("", "Take the time from /clock."),
@@ -85,7 +87,7 @@ CHOICES = {
     "use_sim_time": ["", "true", "false"],
     "rviz": ["false", *LAYOUTS],
 }
-TEXT_PARAMETERS = ("checkpoint", "device", "transport", "gravity")
+TEXT_PARAMETERS = ("checkpoint", "device", "runtime", "precision", "transport", "gravity")
 
 
 def arguments() -> list[DeclareLaunchArgument]:
