@@ -91,9 +91,9 @@ class SegmentNode(SturdyLifecycleNode):
     def on_configure(self, state: LifecycleState) -> None:
         """Load the network and announce the outputs."""
         parameters = read_parameters(self, NetworkParameters)
-        # PyTorch's threads wait for each other by spinning. With a thread on every core, any other
-        # busy process (the camera, at least) makes all of them ten times slower, or worse.
-        use_threads(parameters.threads or max((os.cpu_count() or 1) - 1, 1))
+        cores = os.cpu_count() or 1
+        # One core is for the camera and for receiving, where there are three or more.
+        use_threads(parameters.threads or (cores - 1 if cores > 2 else cores))
         self._segmenter = segmenter = Segmenter.from_checkpoint(
             parameters.checkpoint,
             device=parameters.device,
@@ -102,6 +102,10 @@ class SegmentNode(SturdyLifecycleNode):
             input_size=parse_input_size(parameters.input_size),
         )
         keep_memory()
+        if segmenter.runtime.name == "torch":
+            # Its threads wait for each other by spinning. With a thread on every core, any other
+            # busy process (the camera, at least) makes all of them ten times slower, or worse.
+            use_threads(parameters.threads or max(cores - 1, 1))
         if segmenter.notice:
             self.get_logger().warning(segmenter.notice)
         self._outputs = Outputs(self, segmenter.label_set)

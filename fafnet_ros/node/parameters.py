@@ -47,7 +47,8 @@ class NetworkParameters(Parameters):
         " aspect ratio; 'image': their own size; 'checkpoint' or empty: what the checkpoint says.",
     )
     threads: Annotated[int, "0 <= x <= 1024"] = parameter(
-        0, "Processor threads of the network; 0 leaves one core to the camera and to receiving."
+        0,
+        "Processor threads of the network; 0: all cores but one, or both of two (not in PyTorch).",
     )
 
     def __post_init__(self) -> None:
