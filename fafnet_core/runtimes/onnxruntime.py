@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,18 +31,23 @@ _ERRORS_ONLY = 3
 
 
 def import_onnxruntime(runtime: str = "onnxruntime") -> ModuleType:
-    """Import ONNX Runtime for the runtime of that name.
+    """Import ONNX Runtime for the runtime of that name, without what it sends home.
 
     Raises:
         RuntimeUnavailableError: it is not installed.
     """
+    # From 1.32 on it reports its use, as soon as it is imported. The variable is read then; in a
+    # process that has imported it before us it is too late, and that choice was its own.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        return importlib.import_module("onnxruntime")
+        onnxruntime = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise RuntimeUnavailableError(
             runtime,
             f"ONNX Runtime cannot be imported ({error}): pip install 'fafnet_ros[onnx]'",
         ) from error
+    onnxruntime.disable_telemetry_events()  # where a version does not know the variable
+    return onnxruntime
 
 
 class OnnxEngine:

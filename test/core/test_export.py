@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -373,3 +374,23 @@ def test_an_export_that_fails_leaves_what_was_there(
         with pytest.raises(SystemExit) as caught:
             main(["export", *arguments])
         assert caught.value.code == 2
+
+
+def test_onnxruntime_sends_nothing_home(folder: Path, tmp_path: Path) -> None:
+    # Its wheels report their use from 1.32 on: they leave a device's number in the user's cache.
+    script = f"""
+from fafnet_core.inference import Segmenter
+from fafnet_core.runtimes.proof import proof_frame
+segmenter = Segmenter.from_checkpoint({str(folder / "logits.onnx")!r}, device="cpu")
+segmenter.predict(*proof_frame({SIZE}))
+print("RAN", segmenter.runtime.name)
+"""
+    environment = os.environ | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "RAN onnxruntime" in done.stdout
+    assert "elemetry" not in done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in left if "fafnet" not in path.parts] == []
