@@ -191,26 +191,29 @@ class _CellScores:
 
     def confidence(self) -> Floats:
         """Return the probability of the best class, (H, W)."""
-        chances = np.exp(self._scores - self._scores.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
+        highest = self._scores.max(axis=1, keepdims=True)
+        chances = np.exp(self._scores - highest)
+        total = chances.sum(axis=1, keepdims=True)
+        chances /= total
+        all_classes = (highest + np.log(total))[:, 0]  # the logarithm of the sum over them
         confidence = np.empty(self._shape, np.float32)
         for cells, classes in self._groups:
             corners = self._cells.corners[:, cells]
             # The other classes as one more, over the first as all are.
-            of_first = chances[corners, classes[0]]
-            rest = 1 - of_first
+            rest = 1 - chances[corners, classes[0]]
             for label in classes[1:]:
                 rest -= chances[corners, label]
-            rest = np.log(np.maximum(rest, _LEAST)) - np.log(np.maximum(of_first, _LEAST))
+            of_first = self._scores[corners, classes[0]] - all_classes[corners]
+            rest = np.log(np.maximum(rest, _LEAST)) - of_first
             ends = _ends(self._scores, corners, classes)
             pixels = self._between(np.concatenate([ends, rest[None]]), cells)
             best = pixels[:-1].max(axis=0, initial=0)
             pixels -= best
             np.exp(pixels, out=pixels)
-            total = np.exp(-best)  # the first class itself
+            inverse = np.exp(-best)  # the first class itself
             for part in pixels:
-                total += part
-            confidence[..., cells] = np.reciprocal(total)
+                inverse += part
+            confidence[..., cells] = np.reciprocal(inverse)
         return confidence.reshape(-1)[self._cells.place]
 
     def _between(self, ends: Floats, cells: Indices) -> Floats:
