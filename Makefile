@@ -50,8 +50,7 @@ test: venv  ## run all tests
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	# In three processes: with ONNX Runtime, OpenVINO and PyTorch's loader all in one, a child that
-	# ended killed it (SIGSEGV at the signal of the child's end; the cause is not known).
+	# In three processes: a fault that kills one of them leaves the results of the others.
 	$(BIN)/python -m pytest test/core/test_[a-m]*.py
 	$(BIN)/python -m pytest test/core/test_[n-z]*.py
 	$(BIN)/python -m pytest test/ros

@@ -10,6 +10,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +50,17 @@ def import_openvino() -> ModuleType:
         ) from error
 
 
+@cache
+def _core() -> Any:
+    """Return this process's `openvino.Core`: one, which is never given back.
+
+    Each one gives the thread that makes it a stack for signals, and puts the one before it back when
+    it goes. Two that go in another order than they came leave a stack that is no longer there, and
+    the next signal (Ctrl-C, the end of a child) kills the process.
+    """
+    return import_openvino().Core()
+
+
 class OpenVinoEngine:
     """Compiles models for the CPU and keeps what was compiled on disk (`cache_folder`).
 
@@ -69,7 +81,7 @@ class OpenVinoEngine:
 
     def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
         self.module = import_openvino()
-        self.core = self.module.Core()
+        self.core = _core()
         self.precision = self._chosen(precision)
         self._options = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],

@@ -203,3 +203,24 @@ Segmenter.from_checkpoint("untrained:fafnet-nano", "cpu", runtime="openvino")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "(torch)" in done.stdout
     assert "pip install 'fafnet_ros[openvino]'" in done.stderr.splitlines()[-1]
+
+
+def test_signals_are_survived_whatever_order_networks_go_in(tmp_path: Path) -> None:
+    # Each of OpenVINO's cores brings a stack for signals, and takes it with it.
+    script = """
+import os, signal
+from fafnet_core.inference import Segmenter
+signal.signal(signal.SIGUSR1, lambda number, frame: print("SURVIVED", flush=True))
+open_it = lambda: Segmenter.from_checkpoint(
+    "untrained:fafnet-nano", "cpu", "float32", "openvino", input_size=(48, 64)
+)
+first, second = open_it(), open_it()
+del first
+del second
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert (done.stdout, done.returncode) == ("SURVIVED\n", 0), done.stderr
