@@ -54,9 +54,9 @@ def import_openvino() -> ModuleType:
 def _core() -> Any:
     """Return this process's `openvino.Core`: one, which is never given back.
 
-    Each one gives the thread that makes it a stack for signals, and puts back the one before when it
-    goes. Two that go in another order than they came leave a stack that is no longer there, and the
-    next signal (Ctrl-C, the end of a child) kills the process.
+    Each one gives its thread a stack for signals, and puts back the one before when it goes. Two
+    that go in another order than they came leave a stack that is no longer there, and the next
+    signal (Ctrl-C, the end of a child) kills the process.
     """
     return import_openvino().Core()
 
