@@ -8,7 +8,6 @@ one that has imported everything.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import resource
 import signal
@@ -18,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any, NoReturn
 
 import cv2
@@ -29,6 +28,7 @@ from tqdm import tqdm
 from fafnet_core.benchmark.rows import Contender, LeftOut, Row, Way
 from fafnet_core.benchmark.timing import Times, take_turns, timed
 from fafnet_core.camera import Size
+from fafnet_core.processes import deaf_to_sigterm, hear_sigterm, helper_context
 from fafnet_core.runtimes.devices import keep_memory, use_threads
 
 _WARMING = 1
@@ -72,8 +72,7 @@ def measure(
     Raises:
         ChildProcessError: the system ended a process while it was measured.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context = helper_context(_PRELOADED)
     turns = (_WARMING + effort.rounds) * (2 if effort.busy else 1)
     total = sum(map(len, groups)) * (1 + turns)
     rows: list[Row] = []
@@ -92,13 +91,14 @@ def measure(
 class _Child:
     """The process of a contender, seen from here."""
 
-    def __init__(self, context: ForkServerContext, contender: Contender) -> None:
+    def __init__(self, context: ForkServerContext | SpawnContext, contender: Contender) -> None:
         self.contender = contender
         self.labels: NDArray[np.uint8] | None = None
         self.ran = ("", "")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, contender), daemon=True)
-        self._process.start()
+        with deaf_to_sigterm():
+            self._process.start()
         theirs.close()
 
     def opened(self) -> str | None:
@@ -138,7 +138,7 @@ class _Child:
 
 
 def _opened(
-    context: ForkServerContext,
+    context: ForkServerContext | SpawnContext,
     group: Sequence[Contender],
     stack: contextlib.ExitStack,
     left_out: list[LeftOut],
@@ -164,7 +164,7 @@ def _opened(
 
 
 def _find_references(
-    context: ForkServerContext,
+    context: ForkServerContext | SpawnContext,
     children: Sequence[_Child],
     references: dict[tuple[str, Size], NDArray[np.uint8]],
 ) -> None:
@@ -183,7 +183,7 @@ def _find_references(
 
 
 def _rows(
-    context: ForkServerContext,
+    context: ForkServerContext | SpawnContext,
     children: Sequence[_Child],
     effort: Effort,
     references: dict[tuple[str, Size], NDArray[np.uint8]],
@@ -225,10 +225,11 @@ def _rows(
 
 
 @contextlib.contextmanager
-def _busy_process(context: ForkServerContext) -> Iterator[None]:
+def _busy_process(context: ForkServerContext | SpawnContext) -> Iterator[None]:
     """Keep one core busy while the block runs."""
     process = context.Process(target=_spin, daemon=True)
-    process.start()
+    with deaf_to_sigterm():
+        process.start()
     try:
         yield
     finally:
@@ -240,6 +241,7 @@ def _busy_process(context: ForkServerContext) -> Iterator[None]:
 
 
 def _spin() -> None:
+    hear_sigterm()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         pass
@@ -247,6 +249,7 @@ def _spin() -> None:
 
 def _serve(connection: Connection, contender: Contender) -> None:
     """Make the contender ready, then take a turn whenever asked."""
+    hear_sigterm()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks ends it
     # Nothing compiled is kept: what the node has compiled and needs would have to go.
     os.environ["XDG_CACHE_HOME"] = os.devnull

@@ -7,17 +7,15 @@ shared by several processes all see the same data.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import signal
 import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import active_children, resource_tracker
+from multiprocessing import active_children
 from typing import NamedTuple
 
 import cv2
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from fafnet_core.augmentation import Batch
+from fafnet_core.processes import deaf_to_sigterm, helper_context
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, SampleError
 
 Transform = Callable[[RgbdSample, np.random.Generator], Batch]
@@ -150,7 +149,8 @@ def training_batches(
         collate_fn=_collate,
         pin_memory=pin_memory,
         worker_init_fn=_prepare_worker if workers else None,
-        multiprocessing_context=_start_method() if workers else None,
+        # The server then imports PyTorch once, not each worker for itself.
+        multiprocessing_context=helper_context([__name__]) if workers else None,
     )
     return _batches(loader, augmented)
 
@@ -191,7 +191,7 @@ def _collate(samples: Sequence[Batch | _Failure]) -> Batch | _Failure:
 def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Iterator[Batch]:
     others = set(active_children())
     try:
-        with warnings.catch_warnings(), _sheltered():
+        with warnings.catch_warnings(), deaf_to_sigterm():
             # PyTorch's advice here is to fork.
             warnings.filterwarnings("ignore", "Got pickle error")
             batches = iter(loader)
@@ -221,33 +221,6 @@ def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Itera
     finally:
         # The workers end with it: now, not when the traceback of an error is freed.
         del batches
-
-
-def _start_method() -> str:
-    """A server process without threads that forks the workers; elsewhere, new processes."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return "spawn"
-    # The server then imports PyTorch once, not each worker for itself.
-    multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
-    return "forkserver"
-
-
-@contextmanager
-def _sheltered() -> Iterator[None]:
-    """Processes that are started here ignore SIGTERM; this one gets it afterwards.
-
-    torchrun, Slurm and systemd send it to all processes of a training, and the one that trains
-    needs its workers until the running iteration ends. They end with it.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_worker(worker: int) -> None:
