@@ -37,8 +37,16 @@ def sampled(image: NDArray[T], size: Size) -> NDArray[T]:
     """
     if size == image.shape[:2]:
         return image
-    rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new)
-        for new, old in zip(size, image.shape[:2], strict=True)
-    )
+    rows, columns = map(under_centres, size, image.shape[:2])
     return image.take(rows, axis=0).take(columns, axis=1)
+
+
+def under_centres(pixels: int, of: int) -> NDArray[np.int64]:
+    """Return which of the pixels of a side lies under the centre of each pixel of a resized one.
+
+    Args:
+        pixels: of the resized side.
+        of: pixels of the side itself.
+    """
+    centres: NDArray[np.int64] = (2 * np.arange(pixels) + 1) * of // (2 * pixels)
+    return centres

@@ -23,6 +23,8 @@ _OUTPUT: dict[str, tuple[np.dtype[Any], int]] = {
     "mono8": (np.dtype(np.uint8), 1),
     "rgb8": (np.dtype(np.uint8), 3),
     "16UC1": (np.dtype(np.uint16), 1),
+    "16SC1": (np.dtype(np.int16), 1),
+    "32SC1": (np.dtype(np.int32), 1),
     "32FC1": (np.dtype(np.float32), 1),
 }
 
@@ -56,7 +58,9 @@ def _through_cv_bridge(message: Image, unknown: UnknownEncodingError) -> NDArray
 
 
 def array_to_image(array: NDArray[Any], encoding: str, header: Header) -> Image:
-    """Return a message of this array: mono8 or rgb8 uint8, 16UC1 uint16, 32FC1 float32.
+    """Return a message of this array, whose type is that of the encoding.
+
+    mono8 and rgb8 are uint8, 16UC1 uint16, 16SC1 int16, 32SC1 int32, 32FC1 float32.
 
     Raises:
         ValueError: the array has not the encoding's type and channels.

@@ -34,6 +34,7 @@ from launch_ros.parameter_descriptions import Parameter, ParameterValue
 
 from fafnet_core.nearest import unknown_name
 from fafnet_ros.cameras.presets import CameraPreset, check_parameter_file, read_presets
+from fafnet_ros.outputs.consumers import Consumer, read_consumers
 
 SHARE = Path(get_package_share_directory("fafnet_ros"))
 CONFIG = SHARE / "config"
@@ -75,6 +76,7 @@ ARGUMENTS = {
     "transport": ("", "raw or compressed images."),
     "gravity": ("", "Where down is: estimate, imu, tf or fixed."),
     "use_sim_time": ("", "Take the time from /clock."),
+    "for": ("", "Who takes the outputs: nav2, hydra, nvblox or rtabmap, see docs/robots.md."),
     "params_file": (str(CONFIG / "segment.yaml"), "Parameters of segment_node."),
     "rviz": ("true", "What to show in RViz: images (or true), cloud; false: nothing."),
     "fixed_frame": ("", "Frame that RViz shows the cloud in. Empty: the camera's own."),
@@ -114,6 +116,10 @@ def nodes(context: LaunchContext) -> list[Action]:
     if value["camera"] not in presets:
         raise ValueError(unknown_name("camera", value["camera"], presets))
     preset = presets[value["camera"]]
+    consumers = {"": Consumer()} | read_consumers(CONFIG / "consumers.yaml")
+    if value["for"] not in consumers:
+        raise ValueError(unknown_name("consumer", value["for"], consumers))
+    consumer = consumers[value["for"]]
     check_parameter_file(Path(value["params_file"]))
     namespace = value["namespace"].strip("/")
     # A launch file around this one may have pushed a namespace of its own.
@@ -127,16 +133,21 @@ def nodes(context: LaunchContext) -> list[Action]:
         *_large_images(context),
         *_camera(value, preset, namespace),
         *_driver(value, preset, full_namespace),
-        _segment_node(value, preset, namespace, topics),
-        *_rviz(value, preset, namespace),
-        *_recorder(value, topics, full_namespace),
+        _segment_node(value, preset, consumer, namespace, topics),
+        *_rviz(value, preset, consumer, namespace),
+        *_recorder(value, consumer, topics, full_namespace),
     ]
 
 
 def _segment_node(
-    value: dict[str, str], preset: CameraPreset, namespace: str, topics: dict[str, str]
+    value: dict[str, str],
+    preset: CameraPreset,
+    consumer: Consumer,
+    namespace: str,
+    topics: dict[str, str],
 ) -> Node:
     remappings = [(INPUTS[name], topic) for name, topic in topics.items() if topic]
+    remappings += [(f"~/{topic}", name) for topic, name in consumer.topics.items()]
     remappings += [
         (f"{INPUTS[name]}/{subtopic}", f"{topics[name]}/{subtopic}")
         for name, subtopic in COMPRESSED.items()
@@ -149,7 +160,9 @@ def _segment_node(
     # A later one wins. Single parameters go for any node, as the file's `/**` does, and a
     # dictionary for this node by name: no key in the file comes before the command line.
     parameters: list[Any] = [Parameter(name, given) for name, given in preset.parameters.items()]
-    parameters += [value["params_file"], *([chosen] if chosen else [])]
+    parameters.append(value["params_file"])
+    if chosen := consumer.parameters | chosen:
+        parameters.append(chosen)
     return Node(
         package="fafnet_ros",
         executable="segment_node",
@@ -220,7 +233,9 @@ def _player(bag: str) -> Action:
     return ExecuteProcess(cmd=["ros2", "bag", "play", bag, "--clock"], output="screen")
 
 
-def _recorder(value: dict[str, str], topics: dict[str, str], namespace: str) -> Iterable[Action]:
+def _recorder(
+    value: dict[str, str], consumer: Consumer, topics: dict[str, str], namespace: str
+) -> Iterable[Action]:
     if not value["record"]:
         return []
     # `ros2 bag` writes a folder: kitchen.mcap becomes kitchen/kitchen_0.mcap.
@@ -231,7 +246,7 @@ def _recorder(value: dict[str, str], topics: dict[str, str], namespace: str) -> 
     if not folder.absolute().parent.is_dir():
         raise ValueError(f"record:={value['record']}: there is no folder {folder.parent}")
     _share_of("ros2bag", f"record:={folder}")
-    wanted = [f"{NODE}/{topic}" for topic in RECORDED]
+    wanted = [_output(topic, consumer) for topic in RECORDED]
     wanted += [topics[name] for name in ("rgb_info", "depth_info") if topics[name]]
     names = [topic if topic.startswith("/") else f"{namespace}/{topic}" for topic in wanted]
     command = ["ros2", "bag", "record", "-s", "mcap", "-o", str(folder)]
@@ -243,7 +258,9 @@ def _recorder(value: dict[str, str], topics: dict[str, str], namespace: str) -> 
     ]
 
 
-def _rviz(value: dict[str, str], preset: CameraPreset, namespace: str) -> Iterable[Action]:
+def _rviz(
+    value: dict[str, str], preset: CameraPreset, consumer: Consumer, namespace: str
+) -> Iterable[Action]:
     if value["rviz"] == "false":
         return []
     try:
@@ -263,7 +280,9 @@ def _rviz(value: dict[str, str], preset: CameraPreset, namespace: str) -> Iterab
             parameters=[_sim_time(value)] if _sim_time(value) else [],
             arguments=["-d", str(layout), *(["-f", frame] if frame else [])],
             # The layout names the topics of a node without a namespace; these are relative.
-            remappings=[(topic, topic.lstrip("/")) for topic in _topics_of(layout)],
+            remappings=[
+                (f"/{NODE}/{topic}", _output(topic, consumer)) for topic in _topics_of(layout)
+            ],
         )
     ]
 
@@ -276,10 +295,16 @@ def _sim_time(value: dict[str, str]) -> dict[str, Any]:
 
 
 def _topics_of(layout: Path) -> list[str]:
-    """Return the topics of the node that a layout of RViz shows."""
+    """Return the topics below the node that a layout of RViz shows."""
     manager = yaml.safe_load(layout.read_text(encoding="utf-8"))["Visualization Manager"]
     topics = [display.get("Topic", {}).get("Value", "") for display in manager["Displays"]]
-    return [topic for topic in topics if topic.startswith(f"/{NODE}/")]
+    below = f"/{NODE}/"
+    return [topic.removeprefix(below) for topic in topics if topic.startswith(below)]
+
+
+def _output(topic: str, consumer: Consumer) -> str:
+    """Return what an output is called, relative to the node's namespace."""
+    return consumer.topics.get(topic, f"{NODE}/{topic}")
 
 
 def _large_images(context: LaunchContext) -> Iterable[Action]:

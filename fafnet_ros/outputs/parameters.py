@@ -19,16 +19,27 @@ class OutputSettings(Parameters):
         0.0, "Pixels whose confidence is lower become unlabelled (255).", live=True
     )
     output_scale: Annotated[float, "0.05 <= x <= 1"] = parameter(
-        1.0, "Size of all images over that of the colour image.", live=True
+        1.0, "Size of all images, and of the grid of ~/points, over the colour image's.", live=True
+    )
+    labels_encoding: Literal["mono8", "16SC1", "32SC1"] = parameter(
+        "mono8",
+        "Encoding of ~/labels: unlabelled is 255 in mono8, -1 in the signed ones.",
+        live=True,
+    )
+    confidence_encoding: Literal["32FC1", "mono8"] = parameter(
+        "32FC1", "Encoding of ~/confidence: 0 to 1 in 32FC1, 0 to 255 in mono8.", live=True
     )
     mask_classes: tuple[str, ...] = parameter(
         (), "Classes with a mask of their own on ~/mask/<name>.", live=True
     )
     points_stride: Annotated[int, "1 <= x <= 64"] = parameter(
-        1, "~/points has every n-th row and column.", live=True
+        1, "~/points has every n-th row and column of ~/labels.", live=True
     )
     points_classes: tuple[str, ...] = parameter(
         (), "Classes that ~/points has; empty: all.", live=True
+    )
+    points_unlabelled: bool = parameter(
+        True, "~/points has pixels without a label too, with label 255.", live=True
     )
     points_color: Literal["image", "label"] = parameter(
         "image",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from fafnet_core.camera import Camera
+from fafnet_core.camera import Camera, Size
 from fafnet_core.labels import LabelSet
+from fafnet_core.resampling import under_centres
 from fafnet_ros.outputs.rendering import FrameRendering
 
 POINT = np.dtype(
@@ -35,24 +36,40 @@ _TYPES["label"] = PointField.UINT32
 _OPAQUE = np.uint32(0x00FFFFFF)
 
 Points = NDArray[np.void]
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class _Rays:
-    """Where the pixels of one camera, size and stride look, at one metre; and room for points."""
+    """Which pixels of a frame become points, and where they look at one metre; room for points.
+
+    Those of the outputs' images, so that the cloud lies on them pixel for pixel, or every n-th.
+    """
 
     camera: Camera
+    size: Size
     stride: int
+    pixels: tuple[NDArray[np.int64], NDArray[np.int64]]
     x: NDArray[np.float32]
     y: NDArray[np.float32]
     points: Points
 
     @classmethod
-    def of(cls, camera: Camera, stride: int) -> _Rays:
-        y = ((np.arange(0, camera.height, stride) - camera.cy) / camera.fy)[:, None]
-        x = (np.arange(0, camera.width, stride) - camera.cx) / camera.fx
-        points = np.zeros((len(y), len(x)), POINT)
-        return cls(camera, stride, x.astype(np.float32), y.astype(np.float32), points)
+    def of(cls, camera: Camera, size: Size, stride: int) -> _Rays:
+        rows, columns = (
+            under_centres(new, old)[::stride] for new, old in zip(size, camera.size, strict=True)
+        )
+        x = ((columns - camera.cx) / camera.fx).astype(np.float32)
+        y = ((rows - camera.cy) / camera.fy).astype(np.float32)[:, None]
+        points = np.zeros((len(rows), len(columns)), POINT)
+        return cls(camera, size, stride, (rows, columns), x, y, points)
+
+    def sampled(self, image: NDArray[T]) -> NDArray[T]:
+        """Return an image of the frame's size, (H, W) or (H, W, C), at these pixels."""
+        if self.points.shape == image.shape[:2]:
+            return image
+        rows, columns = self.pixels
+        return image.take(rows, axis=0).take(columns, axis=1)
 
 
 class PointClouds:
@@ -89,13 +106,14 @@ class PointClouds:
         wanted; it stays valid until the next call. An unordered one leaves those points out.
         """
         frame, settings = rendering.frame, rendering.settings
-        every = (slice(None, None, settings.points_stride),) * 2
-        rays = self._rays_for(frame.camera, settings.points_stride)
-        points, labels = rays.points, rendering.sure_labels[every]
-        depth_m = frame.depth_m[every]
+        rays = self._rays_for(frame.camera, rendering.size, settings.points_stride)
+        points, labels = rays.points, rays.sampled(rendering.sure_labels)
+        depth_m = rays.sampled(frame.depth_m)
         kept = (depth_m > 0) & (depth_m < np.inf)
         if settings.points_classes:
             kept &= np.take(self._wanted(settings.points_classes), labels)
+        elif not settings.points_unlabelled:
+            kept &= labels != self._label_set.ignore_index
         z = np.where(kept, depth_m, np.float32(np.nan))
         np.multiply(rays.x, z, out=points["x"])
         np.multiply(rays.y, z, out=points["y"])
@@ -103,10 +121,10 @@ class PointClouds:
         if settings.points_color == "label":
             points["rgb"] = np.take(self._colours, labels)
         else:
-            points["rgb"] = _packed(frame.rgb[every])
+            points["rgb"] = _packed(rays.sampled(frame.rgb))
         points["label"] = labels
         if rendering.segmented.found is not None:
-            points["confidence"] = rendering.segmented.found.confidence[every]
+            points["confidence"] = rays.sampled(rendering.segmented.found.confidence)
         if settings.points_organized:
             return points
         # As blocks of bytes: NumPy copies a structured array field by field.
@@ -114,10 +132,10 @@ class PointClouds:
         unordered: Points = blocks[kept.ravel()].view(POINT)[None]
         return unordered
 
-    def _rays_for(self, camera: Camera, stride: int) -> _Rays:
+    def _rays_for(self, camera: Camera, size: Size, stride: int) -> _Rays:
         rays = self._rays
-        if rays is None or (rays.camera, rays.stride) != (camera, stride):
-            self._rays = rays = _Rays.of(camera, stride)
+        if rays is None or (rays.camera, rays.size, rays.stride) != (camera, size, stride):
+            self._rays = rays = _Rays.of(camera, size, stride)
         return rays
 
     def _wanted(self, classes: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -78,12 +78,12 @@ class Outputs:
         self._legend = Legend(node, label_set)
         image = partial(self._create, Image)
         self._frames = (
-            image("labels", _image("mono8", lambda r: r.labels)),
+            image("labels", _labels),
             self._create(CameraInfo, "camera_info", _camera_info, needs_labels=False),
             image("hha", _image("rgb8", lambda r: r.hha), needs_labels=False),
             image("color", _image("rgb8", lambda r: r.colour)),
             image("overlay", _image("rgb8", lambda r: r.overlay)),
-            image("confidence", _image("32FC1", lambda r: r.confidence)),
+            image("confidence", _confidence),
             self._create(PointCloud2, "points", PointClouds(label_set).message),
         )
         self._masks: dict[str, _Output] = {}
@@ -189,6 +189,15 @@ def mask_topic(label_set: LabelSet, index: int) -> str:
 
 def _image(encoding: str, picture: Callable[[FrameRendering], Any]) -> _Make:
     return lambda rendering, header: array_to_image(picture(rendering), encoding, header)
+
+
+def _labels(rendering: FrameRendering, header: Header) -> Image:
+    return array_to_image(rendering.label_image, rendering.settings.labels_encoding, header)
+
+
+def _confidence(rendering: FrameRendering, header: Header) -> Image:
+    encoding = rendering.settings.confidence_encoding
+    return array_to_image(rendering.confidence_image, encoding, header)
 
 
 def _camera_info(rendering: FrameRendering, header: Header) -> CameraInfo:

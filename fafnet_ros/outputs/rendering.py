@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,10 +54,28 @@ class FrameRendering:
         """The labels (h, w)."""
         return sampled(self.sure_labels, self.size)
 
+    @property
+    def label_image(self) -> NDArray[Any]:
+        """The labels (h, w) in the encoding that is asked for: uint8, int16 or int32."""
+        encoding = self.settings.labels_encoding
+        if encoding == "mono8":
+            return self.labels
+        table = np.arange(256, dtype=np.int16 if encoding == "16SC1" else np.int32)
+        table[self._found.label_set.ignore_index :] = -1
+        return table[self.labels]
+
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """The confidence (h, w) of the labels, also of those below the threshold."""
         return sampled(self._found.confidence, self.size)
+
+    @property
+    def confidence_image(self) -> NDArray[Any]:
+        """The confidence (h, w) in the encoding that is asked for: float32 or uint8."""
+        if self.settings.confidence_encoding == "32FC1":
+            return self.confidence
+        levels: NDArray[np.uint8] = cv2.convertScaleAbs(self.confidence, alpha=255)  # type: ignore[assignment]
+        return levels
 
     @cached_property
     def hha(self) -> NDArray[np.uint8]:

@@ -94,6 +94,7 @@ def generate_test_description() -> LaunchDescription:
         "params_file": str(folder / "parameters.yaml"),
         "driver": "true",
         "device": "cpu",
+        "for": "hydra",
     }
     source = PythonLaunchDescriptionSource(str(SHARE / "launch" / "segment.launch.py"))
     given = {"rviz": "false", "namespace": "driven", **driven}
@@ -128,10 +129,10 @@ class TestRunning(unittest.TestCase):
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         names = self.collect(String, "/driven/fafnet/label_names", latched)
         self.wait_for(lambda: names, 90, "active node")  # PyTorch is still being imported
-        labels = self.collect(Image, "/driven/fafnet/labels")
+        labels = self.collect(Image, "/driven/semantic/image_raw")  # its name with for:=hydra
         self.wait_for(lambda: labels, 10, "labels")
         first = labels[0]
-        self.assertEqual((first.width, first.height, first.encoding), (160, 120, "mono8"))
+        self.assertEqual((first.width, first.height, first.encoding), (160, 120, "16SC1"))
         self.assertEqual(first.header.frame_id, "driver_frame")
 
     def test_the_driver_gets_none_of_our_arguments_and_all_of_its_own(self) -> None:

@@ -283,7 +283,7 @@ def test_every_topic_carries_the_images_of_the_frame(ros: Ros, node: Publishing)
     assert info.k.tolist() == [10, 0, 3.5, 0, 12.5, 2.5, 0, 0, 1]
     assert info.p.tolist() == [10, 0, 3.5, 0, 0, 12.5, 2.5, 0, 0, 0, 1, 0]
     assert (info.distortion_model, list(info.d)) == ("rational_polynomial", [0.1, 0.2, 0.3])
-    assert received["points"][0].width == HEIGHT * WIDTH
+    assert received["points"][0].width == HEIGHT // 2 * WIDTH // 2
 
 
 def test_nothing_is_made_that_nobody_subscribes_to(ros: Ros) -> None:

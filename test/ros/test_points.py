@@ -15,6 +15,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from fafnet_core.labels import NYU40
+from fafnet_core.resampling import sampled
 from fafnet_ros.outputs import POINT, FrameRendering, OutputSettings, PointClouds, SegmentedFrame
 
 
@@ -163,8 +164,33 @@ def test_another_camera_size_or_stride_gives_its_own_points() -> None:
     np.testing.assert_array_equal(xyz(first(frame())), expected_xyz())
 
 
-def test_images_scale_changes_no_points() -> None:
-    assert cloud(output_scale=0.5).data == cloud().data
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("scale", [1.0, 0.75, 0.5, 0.3])
+def test_a_cloud_lies_on_the_labels_pixel_for_pixel(scale: float, stride: int) -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 40, (HEIGHT, WIDTH), np.uint8)
+    depth_m = rng.uniform(1, 3, (HEIGHT, WIDTH)).astype(np.float32)
+    settings: dict[str, Any] = {"output_scale": scale, "points_stride": stride}
+    result = frame(labels=labels, depth_m=depth_m)
+    got = points(cloud(result, points_organized=True, **settings))
+    rendering = FrameRendering(result, OutputSettings(**settings))
+    every = (slice(None, None, stride),) * 2
+    np.testing.assert_array_equal(got["label"], rendering.labels[every])
+    np.testing.assert_array_equal(got["z"], sampled(depth_m, rendering.size)[every])
+    # Each point is where its own pixel of the whole image looks.
+    v, u = (sampled(which, rendering.size)[every] for which in np.indices((HEIGHT, WIDTH)))
+    fx, fy, cx, cy = CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy
+    np.testing.assert_allclose(got["x"], (u - cx) / fx * got["z"], rtol=1e-6)
+    np.testing.assert_allclose(got["y"], (v - cy) / fy * got["z"], rtol=1e-6)
+
+
+def test_pixels_without_a_label_can_be_left_out() -> None:
+    weak: dict[str, Any] = {"confidence_threshold": 0.5, "points_unlabelled": False}
+    got = points(cloud(**weak))
+    assert got.shape == (1, HEIGHT * WIDTH // 2)
+    assert set(got["label"].ravel().tolist()) == {1}
+    organised = points(cloud(points_organized=True, **weak))
+    np.testing.assert_array_equal(np.isnan(organised["z"]), organised["label"] == 255)
 
 
 def test_a_read_only_view_is_as_good() -> None:
