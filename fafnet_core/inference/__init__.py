@@ -5,7 +5,7 @@ from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference.alignment import Alignment, find_alignments, record_alignments
 from fafnet_core.inference.alignment_pictures import alignment_sheet
 from fafnet_core.inference.pictures import blend, class_key, legend, overlay, strip
-from fafnet_core.inference.segmenter import UNTRAINED, NetworkInput, Segmenter
+from fafnet_core.inference.segmenter import UNTRAINED, NetworkInput, Segmenter, Temporal
 from fafnet_core.runtimes.devices import give_memory_back, keep_memory, use_threads
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "RgbdFrame",
     "Segmentation",
     "Segmenter",
+    "Temporal",
     "alignment_sheet",
     "blend",
     "class_key",

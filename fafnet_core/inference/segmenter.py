@@ -12,8 +12,9 @@ import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -29,19 +30,23 @@ from fafnet_core.checkpoints.location import is_exported
 from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.frame import Classes, RgbdFrame, Segmentation
 from fafnet_core.hha import HHAStream, HHAStreamConfig
+from fafnet_core.inference.odometry import STANDS_STILL, Odometry, RgbdOdometry
+from fafnet_core.inference.steady import TemporalFusion, View
 from fafnet_core.input_size import CHECKPOINT, AnyInputSize, check_input_size, fitted_size
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.runtimes import Runtime
 from fafnet_core.runtimes.choice import open_runtime
-from fafnet_core.runtimes.exported import open_exported
+from fafnet_core.runtimes.exported import ExportedRuntime, open_exported
 from fafnet_core.runtimes.pytorch import TorchRuntime
 
 UNTRAINED = "untrained:"
 """Prefix of a preset's name that asks for seeded random weights, to try speed and wiring."""
 
 _SEED = 5  # with these weights a room gets a dozen labels, so that pictures show something
+
+Temporal: TypeAlias = Literal["none", "fixed", "camera"]
 
 _EACH_FRAME_BY_ITSELF = HHAStreamConfig(smoothing_s=0)
 
@@ -54,13 +59,15 @@ class NetworkInput:
         rgb: (h, w, 3) uint8.
         hha: (h, w, 3) uint8.
         size: (height, width) of the frame, and of its labels.
-        seconds: how long it took: `hha`, with resizing.
+        seconds: how long it took: `hha`, with resizing; `odometry`, where there is any.
+        view: what it takes to average it with the frames before; None: it stands by itself.
     """
 
     rgb: NDArray[np.uint8]
     hha: NDArray[np.uint8]
     size: Size
     seconds: Mapping[str, float]
+    view: View | None = None
 
 
 class Segmenter:
@@ -89,6 +96,8 @@ class Segmenter:
         self.notice = notice
         self.input_size = input_size
         self._hha = self._stream(_EACH_FRAME_BY_ITSELF)
+        self._odometry: Odometry | None = None
+        self._fusion = TemporalFusion()
 
     @classmethod
     def of_model(
@@ -228,16 +237,28 @@ class Segmenter:
             chosen.prepare(input_size)
         return cls(chosen, metadata.label_set, notice=_notice(metadata), input_size=input_size)
 
-    def following(self, config: HHAStreamConfig | None = None) -> Segmenter:
+    def following(
+        self, config: HHAStreamConfig | None = None, temporal: Temporal = "none"
+    ) -> Segmenter:
         """Return a segmenter with the same network for the frames of one camera, in their order.
 
         This one takes each frame by itself; that one follows gravity and the ground in time.
 
         Args:
             config: how; None: the defaults of `HHAStreamConfig`.
+            temporal: whether the scores of a place in the last frames count in this one: "none";
+                "fixed", of a camera that stands still; "camera", of one that moves, by its images.
+
+        Raises:
+            ValueError: frames are to be averaged, and the network is a file that gives labels.
         """
         other = copy.copy(self)
         other._hha = self._stream(config)
+        if temporal != "none":
+            if isinstance(self.runtime, ExportedRuntime):
+                self.runtime.check_fusion()
+            other._odometry = STANDS_STILL if temporal == "fixed" else RgbdOdometry()
+            other._fusion = TemporalFusion()
         return other
 
     def segment(
@@ -290,7 +311,13 @@ class Segmenter:
             missing=seen.missing,
             gravity=seen.gravity,
         ).hha
-        return NetworkInput(seen.rgb, hha, frame.size, {"hha": time.perf_counter() - begun})
+        ended = time.perf_counter()
+        if self._odometry is None:
+            return NetworkInput(seen.rgb, hha, frame.size, {"hha": ended - begun})
+        pose = self._odometry.update(seen.rgb, seen.depth_m, seen.camera)
+        seconds = {"hha": ended - begun, "odometry": time.perf_counter() - ended}
+        view = View(seen.depth_m, seen.camera, pose)
+        return NetworkInput(seen.rgb, hha, frame.size, seconds, view)
 
     def label(self, seen: NetworkInput) -> Segmentation:
         """Return the labels of what `encode` made.
@@ -299,7 +326,8 @@ class Segmenter:
             ValueError: what the network gave is not a number.
         """
         begun = time.perf_counter()
-        classes = self.predict(seen.rgb, seen.hha, size=seen.size)
+        fuse = None if seen.view is None else partial(self._fusion.fuse, view=seen.view)
+        classes = self.runtime.predict(seen.rgb, seen.hha, seen.size, fuse)
         return Segmentation(
             classes=classes,
             hha=seen.hha,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from fafnet_core.camera import Size
 from fafnet_core.frame import Classes
+
+Fusion = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""From coarse logits (C, h, w), whose corners are those of the images, to others."""
 
 
 class Runtime(Protocol):
@@ -37,13 +41,20 @@ class Runtime(Protocol):
         """
         ...
 
-    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
+    def predict(
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        size: Size,
+        fuse: Fusion | None = None,
+    ) -> Classes:
         """Return the classes of colour and HHA.
 
         Args:
             rgb: (h, w, 3) uint8.
             hha: (h, w, 3) uint8.
             size: (H, W), of the results.
+            fuse: what the network's scores go through before the best is chosen.
 
         Raises:
             RuntimeDiffersError: as `prepare`.

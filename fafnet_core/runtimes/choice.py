@@ -14,7 +14,12 @@ from fafnet_core.frame import Classes
 from fafnet_core.models import FAFNet
 from fafnet_core.nearest import unknown_name
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.runtimes import Runtime, RuntimeDiffersError, RuntimeUnavailableError
+from fafnet_core.runtimes import (
+    Fusion,
+    Runtime,
+    RuntimeDiffersError,
+    RuntimeUnavailableError,
+)
 from fafnet_core.runtimes.devices import choose_device
 from fafnet_core.runtimes.onnxruntime import OnnxEngine, OnnxRuntime
 from fafnet_core.runtimes.openvino import OpenVinoRuntime
@@ -128,7 +133,13 @@ class FirstThatAgrees:
                 self._runtime = self._next()
                 _log.warning("%s. Taken: %s in %s", error, self.name, self.precision)
 
-    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
+    def predict(
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        size: Size,
+        fuse: Fusion | None = None,
+    ) -> Classes:
         """See `Runtime.predict`."""
         self.prepare((rgb.shape[0], rgb.shape[1]))
-        return self._runtime.predict(rgb, hha, size)
+        return self._runtime.predict(rgb, hha, size, fuse)

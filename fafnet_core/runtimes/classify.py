@@ -22,6 +22,7 @@ from torch import Tensor
 
 from fafnet_core.camera import Size
 from fafnet_core.frame import Classes
+from fafnet_core.runtimes import Fusion
 
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.int64]
@@ -43,7 +44,9 @@ class NotFiniteError(ValueError):
         )
 
 
-def classify(logits: Tensor, size: Size, seen: Size | None = None) -> Classes:
+def classify(
+    logits: Tensor, size: Size, seen: Size | None = None, fuse: Fusion | None = None
+) -> Classes:
     """Upsample logits and take the best class with its softmax probability.
 
     On a CPU the probability is exact in the classes that are possible in a cell; the sum of all
@@ -55,6 +58,7 @@ def classify(logits: Tensor, size: Size, seen: Size | None = None) -> Classes:
         size: (H, W), the size wanted.
         seen: (height, width) of what the network saw, where that is not `size`: a pixel then gets
             what lies under its centre, in a picture whose edges are those of what was seen.
+        fuse: what the logits go through first.
 
     Returns:
         Labels (H, W), where two classes are equal the first, and their confidence.
@@ -62,6 +66,11 @@ def classify(logits: Tensor, size: Size, seen: Size | None = None) -> Classes:
     Raises:
         NotFiniteError: a logit is not a number.
     """
+    if fuse is not None:
+        values = logits.float().cpu().numpy()
+        if not np.isfinite(values).all():  # before the next frames get them
+            raise NotFiniteError
+        logits = torch.from_numpy(fuse(values))
     if logits.device.type == "cpu":
         values = logits.float().numpy()
         if not np.isfinite(values).all():  # a tenth of the time that PyTorch takes

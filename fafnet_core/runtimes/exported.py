@@ -22,7 +22,7 @@ from fafnet_core.checkpoints.checkpoint import FORMAT, CheckpointMetadata
 from fafnet_core.frame import Classes
 from fafnet_core.input_size import check_input_size, size_text
 from fafnet_core.resampling import sampled
-from fafnet_core.runtimes import Runtime, RuntimeUnavailableError
+from fafnet_core.runtimes import Fusion, Runtime, RuntimeUnavailableError
 from fafnet_core.runtimes.choice import FirstThatAgrees
 from fafnet_core.runtimes.classify import classify
 from fafnet_core.runtimes.graphs import OpenedGraph, open_onnx, open_openvino
@@ -177,16 +177,37 @@ class ExportedRuntime:
                 raise
         self._ready.add(size)
 
+    def check_fusion(self) -> None:
+        """Refuse to average over frames what cannot be averaged.
+
+        Raises:
+            ValueError: the file gives labels.
+        """
+        if self.metadata.outputs != "logits":
+            raise ValueError(
+                f"{self._path} gives labels, and frames are averaged before there are any: export"
+                " it with --outputs logits, or set temporal to none"
+            )
+
     def outputs(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]) -> list[NDArray[Any]]:
         """Return what the graph gives, without its batch of one."""
         self.prepare((rgb.shape[0], rgb.shape[1]))
         return [output[0] for output in self._graph.run(rgb, hha)]
 
-    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
+    def predict(
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        size: Size,
+        fuse: Fusion | None = None,
+    ) -> Classes:
         """See `Runtime.predict`; labels of another size are those under each pixel's centre."""
         outputs = self.outputs(rgb, hha)
         if self.metadata.outputs == "logits":
-            return classify(torch.from_numpy(outputs[0]), size, (rgb.shape[0], rgb.shape[1]))
+            seen = rgb.shape[0], rgb.shape[1]
+            return classify(torch.from_numpy(outputs[0]), size, seen, fuse)
+        if fuse is not None:
+            self.check_fusion()
         labels, confidence = outputs
         return Classes(sampled(labels, size), lambda: sampled(confidence, size))
 

@@ -17,7 +17,7 @@ from fafnet_core.camera import Size
 from fafnet_core.frame import Classes
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.runtimes import RuntimeUnavailableError
+from fafnet_core.runtimes import Fusion, RuntimeUnavailableError
 from fafnet_core.runtimes.classify import classify
 from fafnet_core.runtimes.compiled import CompiledCache, cache_folder
 from fafnet_core.runtimes.deployed import DeployedNetwork
@@ -186,13 +186,19 @@ class OnnxRuntime:
             del self._sessions[oldest]
             self._ready -= {oldest}
 
-    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
+    def predict(
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        size: Size,
+        fuse: Fusion | None = None,
+    ) -> Classes:
         """See `Runtime.predict`."""
         seen = rgb.shape[0], rgb.shape[1]
         self.prepare(seen)
         session = self._sessions[seen if self._engine.one_size else None]
         (logits,) = run_session(session, rgb, hha)
-        return classify(torch.from_numpy(logits[0]), size, seen)
+        return classify(torch.from_numpy(logits[0]), size, seen, fuse)
 
     def _graph(self, size: Size) -> bytes:
         key = (*self._key, str(size if self._engine.one_size else "any size"))

@@ -22,7 +22,7 @@ from fafnet_core.camera import Size
 from fafnet_core.frame import Classes
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.runtimes import RuntimeUnavailableError
+from fafnet_core.runtimes import Fusion, RuntimeUnavailableError
 from fafnet_core.runtimes.classify import classify
 from fafnet_core.runtimes.compiled import CompiledCache, cache_folder
 from fafnet_core.runtimes.deployed import DeployedNetwork, example_images
@@ -178,12 +178,18 @@ class OpenVinoRuntime:
         while len(self._requests) > _MOST_SIZES:
             del self._requests[next(iter(self._requests))]
 
-    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
+    def predict(
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        size: Size,
+        fuse: Fusion | None = None,
+    ) -> Classes:
         """See `Runtime.predict`."""
         seen = rgb.shape[0], rgb.shape[1]
         self.prepare(seen)
         (logits,) = run_request(self._requests[seen], rgb, hha)
-        return classify(torch.from_numpy(logits[0]), size, seen)
+        return classify(torch.from_numpy(logits[0]), size, seen, fuse)
 
     def _model(self, size: Size) -> Any:
         images = example_images(size)

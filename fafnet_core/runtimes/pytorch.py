@@ -13,6 +13,7 @@ from fafnet_core.camera import Size
 from fafnet_core.frame import Classes
 from fafnet_core.models import FAFNet
 from fafnet_core.normalisation import Normalisation, Stream
+from fafnet_core.runtimes import Fusion
 from fafnet_core.runtimes.classify import classify
 from fafnet_core.runtimes.devices import choose_device, choose_dtype
 
@@ -59,10 +60,16 @@ class TorchRuntime:
         """See `Runtime.prepare`: PyTorch takes every size as it comes."""
 
     @torch.inference_mode()
-    def predict(self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], size: Size) -> Classes:
+    def predict(
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        size: Size,
+        fuse: Fusion | None = None,
+    ) -> Classes:
         """See `Runtime.predict`."""
         logits = self.model.coarse_logits(self._rgb(rgb), self._hha(hha))[0]
-        return classify(logits, size, (rgb.shape[0], rgb.shape[1]))
+        return classify(logits, size, (rgb.shape[0], rgb.shape[1]), fuse)
 
 
 class Normaliser:

@@ -14,7 +14,7 @@ from fafnet_ros.diagnostics.rules import findings
 from fafnet_ros.diagnostics.state import ActiveState, Finding, NodeState, StampState
 from fafnet_ros.diagnostics.statistics import Figures, rate_text
 
-STAGES = ("receive", "decode", "register", "hha", "network", "publish", "total")
+STAGES = ("receive", "decode", "register", "hha", "odometry", "network", "publish", "total")
 """The stages of a frame, in order: from receipt to the worker's hands, its work, and in all."""
 
 _LEVELS = {

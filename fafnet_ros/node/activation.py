@@ -34,7 +34,12 @@ from fafnet_ros.inputs.inputs import Inputs, ReceivedPair
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters, GravityParameters, InputParameters
 from fafnet_ros.node.failures import one_line
 from fafnet_ros.node.load import RateLimit
-from fafnet_ros.node.parameters import FrameParameters, HHAParameters, LoadParameters
+from fafnet_ros.node.parameters import (
+    FrameParameters,
+    HHAParameters,
+    LoadParameters,
+    TemporalParameters,
+)
 from fafnet_ros.node.pipeline import EncodedPair, Pipeline
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.node.worker import LatestWorker
@@ -100,6 +105,7 @@ class Activation:
                 segmenter,
                 frames,
                 read_parameters(node, HHAParameters).settings,
+                read_parameters(node, TemporalParameters).temporal,
                 self._extrinsics,
                 self._gravity,
                 statistics,

@@ -110,6 +110,17 @@ class HHAParameters(Parameters):
 
 
 @dataclass(frozen=True)
+class TemporalParameters(Parameters):
+    """What the frames before count."""
+
+    temporal: Literal["none", "fixed", "camera"] = parameter(
+        "none",
+        "Steady labels: what was seen of a place in the last frames counts in this one. none;"
+        " fixed, of a camera that stands still; camera, of one that moves, by its own images.",
+    )
+
+
+@dataclass(frozen=True)
 class LoadParameters(Parameters):
     """Which frames are taken."""
 
@@ -132,6 +143,7 @@ GROUPS = (
     ExtrinsicsParameters,
     GravityParameters,
     HHAParameters,
+    TemporalParameters,
     OutputSettings,
     LoadParameters,
 )

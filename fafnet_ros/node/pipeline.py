@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo
 
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha.stream import HHAStreamConfig
-from fafnet_core.inference import NetworkInput, Segmenter
+from fafnet_core.inference import NetworkInput, Segmenter, Temporal
 from fafnet_core.messages.frames import FrameBuilder, FrameSettings
 from fafnet_ros.diagnostics.events import INVALID_DEPTH, REGISTERED_HERE
 from fafnet_ros.diagnostics.statistics import Statistics
@@ -53,13 +53,14 @@ class Pipeline:
         segmenter: Segmenter,
         frames: FrameSettings,
         hha: HHAStreamConfig,
+        temporal: Temporal,
         extrinsics: ExtrinsicsSource,
         gravity: GravitySource,
         statistics: Statistics,
         doubt: Callable[[str], None],
         depth_info_topic: str,
     ) -> None:
-        self._segmenter = segmenter.following(hha)
+        self._segmenter = segmenter.following(hha, temporal)
         self._rectified = frames.rectified
         self._builder = FrameBuilder(frames, image_to_rgb)
         self._depth_info_topic = depth_info_topic

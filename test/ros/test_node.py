@@ -199,6 +199,18 @@ def test_the_network_sees_its_input_size_and_hha_lies_on_the_labels(ros: Ros) ->
     ros.wait_for(lambda: said.values.get("input scale") == "0.75", "the true input scale")
 
 
+def test_a_node_that_averages_frames_says_what_it_takes(ros: Ros) -> None:
+    labels = ros.collect(Image, "fafnet/labels")
+    said = Diagnostics(ros)
+    node = ros.start("segment_node", temporal="camera")
+    ros.wait_for(lambda: "active: waiting" in node.output, "activation")
+    ros.start("synthetic_camera", **{**SMALL, "rate": 4.0})
+    ros.wait_for(lambda: len(labels) > 4, "five frames")
+    ros.wait_for(lambda: float(said.values.get("odometry p50 (ms)", 0)) > 0, "its time")
+    assert said.level == OK
+    assert "Traceback" not in node.output
+
+
 def test_an_input_size_that_cannot_be_is_refused_and_can_be_mended(ros: Ros) -> None:
     node = ros.start("segment_node", autostart=False, input_size="240")
     ros.wait_for(lambda: "'240' is no input size; wanted WIDTHxHEIGHT" in node.output, "a warning")
