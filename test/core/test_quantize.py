@@ -111,7 +111,7 @@ def quantize(capsys: pytest.CaptureFixture[str]) -> Quantize:
         capsys.readouterr()
         status = main(["quantize", *map(str, arguments), "--json"])
         said = capsys.readouterr()
-        print(said.err)  # shown where a test fails
+        print(said.err, file=sys.stderr)  # shown where a test fails
         return status, json.loads(said.out) if said.out else {}
 
     return run
