@@ -50,12 +50,14 @@ class ExportedMetadata:
         outputs: "labels" and their confidence, or coarse "logits".
         divisor: `FAFNet.input_divisor`.
         version: of the package that wrote it.
+        precision: "float32", or "int8" where `fafnet quantize` wrote it.
     """
 
     checkpoint: CheckpointMetadata
     outputs: Outputs
     divisor: int = 1
     version: str = __version__
+    precision: str = "float32"
 
     def entries(self) -> dict[str, str]:
         """Return what goes into the file: texts by name."""
@@ -67,6 +69,7 @@ class ExportedMetadata:
             "fafnet_outputs": self.outputs,
             "fafnet_divisor": str(self.divisor),
             "fafnet_version": self.version,
+            "fafnet_precision": self.precision,
             **({} if licence is None else {"license": licence}),
         }
 
@@ -96,6 +99,7 @@ class ExportedMetadata:
             outputs,
             int(divisor),
             entries.get("fafnet_version", "unknown"),
+            entries.get("fafnet_precision", "float32"),  # older files have none
         )
 
 
@@ -106,11 +110,12 @@ class ExportedRuntime:
         path: the file.
         graph: what it holds.
         exact: gives the same file in float32, where this is less: what runs is compared with it on
-            a frame of each size; or None.
+            a frame of each size; or None. A file in int8 has no float32 to compare with: it was
+            compared with PyTorch when it was made.
 
     Attributes:
         name, device, precision: as of `Runtime`.
-        exact: as it was given.
+        exact: as it was given; None in int8.
         metadata: what the file says.
         size: (height, width) of the images that it takes; None: any.
 
@@ -121,14 +126,16 @@ class ExportedRuntime:
     def __init__(
         self, path: Path, graph: OpenedGraph, exact: Callable[[], Runtime] | None = None
     ) -> None:
-        self.name, self.device, self.precision = graph.name, graph.device, graph.precision
-        self.exact = exact
+        self.name, self.device = graph.name, graph.device
         self._path, self._graph = path, graph
         try:
             self.metadata = ExportedMetadata.from_entries(graph.entries)
             self.size = self._size_of(graph)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        int8 = self.metadata.precision == "int8"
+        self.precision = "int8" if int8 else graph.precision
+        self.exact = None if int8 else exact
         self._ready: set[Size] = set()
 
     def _size_of(self, graph: OpenedGraph) -> Size | None:
