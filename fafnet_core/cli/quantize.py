@@ -150,6 +150,8 @@ def _values(report: QuantisationReport) -> dict[str, object]:
         "label_set": report.metadata.checkpoint.label_set.name,
         "input_size": report.size,
         "precision": report.metadata.precision,
+        "int8_convolutions": report.convolutions[0],
+        "convolutions": report.convolutions[1],
         "frames": report.frames,
         "equal_labels": 1 - report.other_labels,
         "worst_equal_labels": 1 - report.worst_other_labels,
@@ -161,7 +163,8 @@ def _text(report: QuantisationReport) -> str:
     megabytes = sum(path.stat().st_size for path in report.files) / 1e6
     files = " and ".join(str(path) for path in report.files)
     return (
-        f"takes images of {size_text(report.size)}, gives {what}, in int8\n"
+        f"takes images of {size_text(report.size)}, gives {what}; in int8:"
+        f" {report.convolutions[0]} of {report.convolutions[1]} convolutions\n"
         f"{report.frames} frames: {1 - report.other_labels:.2%} of the labels are those of PyTorch"
         f" in float32; in the worst frame {1 - report.worst_other_labels:.2%}\n"
         f"written: {files} ({megabytes:.1f} MB)"

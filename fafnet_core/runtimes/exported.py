@@ -32,6 +32,7 @@ from fafnet_core.runtimes.proof import refuse_other_labels
 from fafnet_core.version import __version__
 
 Outputs = Literal["labels", "logits"]
+StoredPrecision = Literal["float32", "int8"]
 
 RUNTIMES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {".onnx": ("onnxruntime", "tensorrt"), ".xml": ("openvino",), ".pt2": ()}
@@ -50,14 +51,14 @@ class ExportedMetadata:
         outputs: "labels" and their confidence, or coarse "logits".
         divisor: `FAFNet.input_divisor`.
         version: of the package that wrote it.
-        precision: "float32", or "int8" where `fafnet quantize` wrote it.
+        precision: of its weights: "float32", or "int8" where `fafnet quantize` wrote it.
     """
 
     checkpoint: CheckpointMetadata
     outputs: Outputs
     divisor: int = 1
     version: str = __version__
-    precision: str = "float32"
+    precision: StoredPrecision = "float32"
 
     def entries(self) -> dict[str, str]:
         """Return what goes into the file: texts by name."""
@@ -94,12 +95,17 @@ class ExportedMetadata:
                 f"its outputs are {outputs!r:.40}, its divisor is {divisor!r:.40}; wanted labels or"
                 " logits, and a whole number"
             )
+        precision: Any = entries.get("fafnet_precision", "float32")  # older files have none
+        if precision not in get_args(StoredPrecision):
+            raise ValueError(
+                f"its precision is {precision!r:.40}; this version reads float32 and int8"
+            )
         return cls(
             CheckpointMetadata.from_json(entries.get("fafnet", "")),
             outputs,
             int(divisor),
             entries.get("fafnet_version", "unknown"),
-            entries.get("fafnet_precision", "float32"),  # older files have none
+            precision,
         )
 
 
@@ -110,12 +116,12 @@ class ExportedRuntime:
         path: the file.
         graph: what it holds.
         exact: gives the same file in float32, where this is less: what runs is compared with it on
-            a frame of each size; or None. A file in int8 has no float32 to compare with: it was
-            compared with PyTorch when it was made.
+            a frame of each size; or None.
 
     Attributes:
-        name, device, precision: as of `Runtime`.
-        exact: as it was given; None in int8.
+        name, device, precision: as of `Runtime`; int8 of a file of `fafnet quantize`, whatever the
+            rest of it runs in.
+        exact: as it was given.
         metadata: what the file says.
         size: (height, width) of the images that it takes; None: any.
 
@@ -127,15 +133,14 @@ class ExportedRuntime:
         self, path: Path, graph: OpenedGraph, exact: Callable[[], Runtime] | None = None
     ) -> None:
         self.name, self.device = graph.name, graph.device
+        self.exact = exact
         self._path, self._graph = path, graph
         try:
             self.metadata = ExportedMetadata.from_entries(graph.entries)
             self.size = self._size_of(graph)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        int8 = self.metadata.precision == "int8"
-        self.precision = "int8" if int8 else graph.precision
-        self.exact = None if int8 else exact
+        self.precision = "int8" if self.metadata.precision == "int8" else graph.precision
         self._ready: set[Size] = set()
 
     def _size_of(self, graph: OpenedGraph) -> Size | None:

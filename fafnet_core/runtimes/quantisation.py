@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from fafnet_core.camera import Size
 from fafnet_core.checkpoints.checkpoint import CheckpointMetadata
 from fafnet_core.input_size import check_input_size, size_text
 from fafnet_core.models import FAFNet
+from fafnet_core.models.fam import FlowAlignment
 from fafnet_core.runtimes import RuntimeUnavailableError
 from fafnet_core.runtimes.comparison import compare, network_for
 from fafnet_core.runtimes.deployed import DeployedNetwork
@@ -38,15 +40,6 @@ from fafnet_core.runtimes.proof import ALLOWED
 Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Colour and HHA of a frame as the network sees them, (H, W, 3) uint8 each."""
 
-_EXACT_PARTS = (
-    ".*align.*",  # of `FlowAlignment`; all of them have it in their names
-    "aten::.*",  # what `LabellingNetwork` does behind the network
-)
-"""Names of operations that stay in floating point, as regular expressions of their beginning."""
-
-_REFUSE_REPORTS = "NNCF_CI"
-"""Variable of the environment with which NNCF reports nothing; it looks when it is imported."""
-
 
 @dataclass(frozen=True)
 class QuantisationReport:
@@ -56,6 +49,7 @@ class QuantisationReport:
         files: .bin and .xml.
         metadata: what it says of itself.
         size: (height, width) of the images that it takes.
+        convolutions: how many of its convolutions are in int8, and how many it has.
         frames: how many it was calibrated on, and compared on.
         other_labels: share of their pixels that has another label than in PyTorch's float32.
         worst_other_labels: that of the worst frame.
@@ -64,6 +58,7 @@ class QuantisationReport:
     files: tuple[Path, ...]
     metadata: ExportedMetadata
     size: Size
+    convolutions: tuple[int, int]
     frames: int
     other_labels: float
     worst_other_labels: float
@@ -102,16 +97,25 @@ def quantise_network(
     deployed = DeployedNetwork(plain_network(model), metadata.normalisation)
     network = network_for(deployed, outputs)
     said = ExportedMetadata(metadata, outputs, model.input_divisor, precision="int8")
-    quantised = _quantised(nncf, _fixed_model(openvino, network, size), images)
+    quantised = _quantised(nncf, _fixed_model(openvino, network, size), network, images)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         staged = Path(folder) / out.name
         save_openvino(openvino, quantised, said, staged)
-        run = read_exported(staged, device="cpu").outputs
+        # What is not int8 in float32, as on the processors that such a file is for.
+        run = read_exported(staged, device="cpu", precision="float32").outputs
         other = [compare(run, network, *pair).labels for pair in images]
         _check_labels(float(np.mean(other)), len(other), out)
         files = move_into_place(Path(folder), out)
-    return QuantisationReport(files, said, size, len(other), float(np.mean(other)), max(other))
+    return QuantisationReport(
+        files=files,
+        metadata=said,
+        size=size,
+        convolutions=_convolutions(quantised),
+        frames=len(other),
+        other_labels=float(np.mean(other)),
+        worst_other_labels=max(other),
+    )
 
 
 def import_nncf() -> ModuleType:
@@ -121,21 +125,16 @@ def import_nncf() -> ModuleType:
         RuntimeUnavailableError: it is not installed, or OpenVINO is not.
     """
     import_openvino()  # takes away the package by which NNCF reports too
-    before = os.environ.get(_REFUSE_REPORTS)
-    os.environ[_REFUSE_REPORTS] = "1"
+    # Where OpenVINO was imported before us that package is there: NNCF reads this variable too.
+    os.environ.setdefault("NNCF_CI", "1")
     try:
-        module = importlib.import_module("nncf")
+        nncf = importlib.import_module("nncf")
     except ImportError as error:
         raise RuntimeUnavailableError(
             "nncf", f"it cannot be imported ({error}): pip install 'fafnet_ros[quantize]'"
         ) from error
-    finally:
-        if before is None:
-            del os.environ[_REFUSE_REPORTS]
-        else:
-            os.environ[_REFUSE_REPORTS] = before
     logging.getLogger("nncf").setLevel(logging.WARNING)  # else it names each operation
-    return module
+    return nncf
 
 
 def _size_of(images: Sequence[Images]) -> Size:
@@ -161,7 +160,9 @@ def _fixed_model(openvino: ModuleType, network: torch.nn.Module, size: Size) -> 
     return model
 
 
-def _quantised(nncf: ModuleType, model: Any, images: Sequence[Images]) -> Any:
+def _quantised(
+    nncf: ModuleType, model: Any, network: torch.nn.Module, images: Sequence[Images]
+) -> Any:
     def batched(pair: Images) -> dict[str, NDArray[np.uint8]]:
         return {name: image[None] for name, image in zip(INPUTS, pair, strict=True)}
 
@@ -170,11 +171,33 @@ def _quantised(nncf: ModuleType, model: Any, images: Sequence[Images]) -> Any:
         nncf.Dataset(images, batched),
         subset_size=len(images),
         ignored_scope=nncf.IgnoredScope(
-            patterns=list(_EXACT_PARTS),
+            patterns=_exact_parts(network),
             types=["GridSample"],
             validate=False,  # a network without flow alignment has nothing of it
         ),
     )
+
+
+def _exact_parts(network: torch.nn.Module) -> list[str]:
+    """Names of operations that stay in floating point, as regular expressions of their beginning.
+
+    OpenVINO names an operation after the module that has it: `__module.decoder.align.0/aten::...`.
+    """
+    flows = [name for name, module in network.named_modules() if isinstance(module, FlowAlignment)]
+    # Of no module of its own: what `LabellingNetwork` does behind the network.
+    return [*(rf"__module\.{re.escape(name)}[./]" for name in flows), "aten::"]
+
+
+def _convolutions(model: Any) -> tuple[int, int]:
+    """How many convolutions have weights in int8, and how many there are."""
+    stored = []
+    for operation in model.get_ops():
+        if operation.get_type_name() in ("Convolution", "GroupConvolution"):
+            node = operation.input_value(1).get_node()
+            while node.get_input_size():  # what makes floats of stored weights
+                node = node.input_value(0).get_node()
+            stored.append(node.get_element_type().get_type_name())
+    return stored.count("i8"), len(stored)
 
 
 def _check_labels(share: float, frames: int, out: Path) -> None:
