@@ -111,12 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
                 " camera, where it will run, are better",
                 file=sys.stderr,
             )
+        images = _images(arguments, segmenter, size)
+        print("fafnet: quantising, and trying what was written: minutes", file=sys.stderr)
         report = quantise_network(
-            segmenter.torch.model,
-            metadata,
-            out,
-            _images(arguments, segmenter, size),
-            outputs=arguments.outputs,
+            segmenter.torch.model, metadata, out, images, outputs=arguments.outputs
         )
     print(json.dumps(_values(report)) if arguments.json else _text(report))
     return 0

@@ -65,7 +65,7 @@ def taught() -> FAFNet:
     for _ in range(90):
         logits = F.interpolate(network(rgb, hha), size=SIZE, mode="bilinear", align_corners=True)
         optimiser.zero_grad()
-        F.cross_entropy(logits, wanted).backward()
+        F.cross_entropy(logits, wanted).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return model.eval()
 
