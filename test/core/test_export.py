@@ -212,7 +212,7 @@ def test_a_files_precision_is_what_it_says(
 ) -> None:
     written = (folder / "logits.xml").read_text()
     entry = '<fafnet_precision value="float32" />'
-    assert written.count(entry) == 1
+    assert entry in written
     file = tmp_path / "net.xml"
     file.with_suffix(".bin").write_bytes((folder / "logits.bin").read_bytes())
     for said, precision in (("", "float32"), (entry.replace("float32", "int8"), "int8")):
