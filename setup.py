@@ -33,6 +33,8 @@ OPENVINO = ["openvino>=2024.4"]
 # Writing ONNX graphs, and running them; `fafnet export` tries what it writes.
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 EXPORT = ONNX + OPENVINO
+# `fafnet quantize`: NNCF brings scikit-learn and SciPy, so no environment of ours has it.
+QUANTIZE = ["nncf>=2.14", *OPENVINO]
 # The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
 TFLITE = ["tflite>=2.18"]
 DEV = [
@@ -91,6 +93,7 @@ setup(
         "openvino": OPENVINO,
         "onnx": ONNX,
         "export": EXPORT,
+        "quantize": QUANTIZE,
         "dev": DEV + BAGS + EXPORT + HUB + TFLITE + TRAIN,
     },
     zip_safe=False,

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from fafnet_core.camera import Size
 from fafnet_core.checkpoints.location import EXPORTED, is_exported
+from fafnet_core.cli.deployment import load_network
 from fafnet_core.cli.options import input_size
 from fafnet_core.input_size import CHECKPOINT, size_text
 
 if TYPE_CHECKING:
-    from fafnet_core.checkpoints.checkpoint import CheckpointMetadata
-    from fafnet_core.models import FAFNet
     from fafnet_core.runtimes.export import ExportReport
 
 _EXAMPLES = """\
@@ -79,11 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
     # Imports PyTorch: only once the question makes sense.
     from fafnet_core.runtimes.export import export_network
 
-    model, metadata = _load(arguments.checkpoint)
+    segmenter, metadata = load_network(arguments.checkpoint)
     size: Size | None = None if asked == CHECKPOINT else asked
     print("fafnet: exporting, and trying what was written: up to a minute", file=sys.stderr)
     report = export_network(
-        model,
+        segmenter.torch.model,
         metadata,
         out,
         outputs=arguments.outputs,
@@ -93,20 +92,6 @@ def run(arguments: argparse.Namespace) -> int:
     values = _values(report)
     print(json.dumps(values) if arguments.json else _text(report))
     return 0
-
-
-def _load(name: str) -> tuple[FAFNet, CheckpointMetadata]:
-    from fafnet_core.checkpoints.checkpoint import CheckpointMetadata, read_metadata
-    from fafnet_core.inference import UNTRAINED, Segmenter
-
-    segmenter = Segmenter.from_checkpoint(name, "cpu", "float32", "torch")
-    if segmenter.notice:
-        print(f"fafnet: {segmenter.notice}", file=sys.stderr)
-    model = segmenter.torch.model
-    if name.startswith(UNTRAINED):
-        notes = {"notice": segmenter.notice}
-        return model, CheckpointMetadata(model.config, segmenter.label_set, notes=notes)
-    return model, read_metadata(name)
 
 
 def _values(report: ExportReport) -> dict[str, object]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fafnet_core.checkpoints.location import EXPORTED, is_exported
 from fafnet_core.cli.options import add_overrides
 from fafnet_core.cli.tables import columns
 from fafnet_core.input_size import size_text
@@ -55,12 +56,14 @@ class _Model:
         description: one line.
         config: what it is made of.
         metadata: what its checkpoint says, if it is one.
+        precision: of an exported file.
     """
 
     name: str
     description: str
     config: FAFNetConfig
     metadata: CheckpointMetadata | None = None
+    precision: str | None = None
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,8 +79,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "model",
         nargs="*",
         help="a preset ('fafnet-' may be left out), PRESET/ARM of the ablation, a .yaml file with "
-        "a configuration, or a checkpoint: a file, a folder or hf://owner/name (none: list presets "
-        "and arms)",
+        "a configuration, a checkpoint (a file, a folder or hf://owner/name), or a .onnx or .xml "
+        "file of fafnet export or quantize (none: list presets and arms)",
     )
     parser.add_argument("--compare", action="store_true", help="print a table of the networks")
     parser.add_argument("--ablation", action="store_true", help="compare all arms of each network")
@@ -189,9 +192,11 @@ def _find(name: str, arguments: argparse.Namespace) -> _Model:
     if repository is not None:
         return _read_checkpoint(name)
     path = Path(name)
-    if path.suffix.lower() in (_CHECKPOINT, *_YAML):
+    if path.suffix.lower() in (_CHECKPOINT, *_YAML, *EXPORTED):
         if not path.exists():
             parser.error(f"there is no {name}")
+        if is_exported(path):
+            return _read_exported(path)
         is_checkpoint = path.is_dir() or path.suffix.lower() == _CHECKPOINT
         return _read_checkpoint(path) if is_checkpoint else _read_configuration(path)
     try:
@@ -208,6 +213,17 @@ def _read_checkpoint(source: str | Path) -> _Model:
 
     metadata = read_metadata(source)
     return _Model(str(source), "a checkpoint", metadata.config, metadata)
+
+
+def _read_exported(path: Path) -> _Model:
+    from fafnet_core.runtimes.exported import read_exported
+
+    file = read_exported(path, precision="float32")
+    takes = "any size" if file.size is None else size_text(file.size)
+    gives = "coarse logits" if file.metadata.outputs == "logits" else "labels and confidence"
+    said = file.metadata
+    description = f"a file in {said.precision} for {file.name}, images of {takes} -> {gives}"
+    return _Model(str(path), description, said.checkpoint.config, said.checkpoint, said.precision)
 
 
 def _read_configuration(path: Path) -> _Model:
@@ -258,6 +274,8 @@ def _report(model: _Model, summary: ModelSummary) -> dict[str, Any]:
         report["normalisation"] = model.metadata.normalisation.to_dict()
         report["input_size"] = model.metadata.input_size
         report["notes"] = model.metadata.notes
+    if model.precision is not None:
+        report["precision"] = model.precision
     return report
 
 

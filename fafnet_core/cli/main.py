@@ -18,12 +18,25 @@ from fafnet_core.cli import (
     hha,
     info,
     prepare,
+    quantize,
     segment,
     train,
 )
 from fafnet_core.version import __version__
 
-_VERBS = (segment, hha, prepare, train, evaluate, convert, export, check, benchmark, info)
+_VERBS = (
+    segment,
+    hha,
+    prepare,
+    train,
+    evaluate,
+    convert,
+    export,
+    quantize,
+    check,
+    benchmark,
+    info,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -163,7 +163,7 @@ class Segmenter:
 
     @property
     def precision(self) -> str:
-        """The arithmetic in use: float32, bfloat16 or float16."""
+        """The arithmetic in use: float32, bfloat16, float16 or int8."""
         return self.runtime.precision
 
     @property

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -103,7 +105,7 @@ def export_network(
             " --dynamic"
         )
     metadata = dataclasses.replace(metadata, input_size=size)
-    deployed = DeployedNetwork(_plain(model), metadata.normalisation)
+    deployed = DeployedNetwork(plain_network(model), metadata.normalisation)
     job = _Job(
         network=network_for(deployed, outputs),
         metadata=ExportedMetadata(metadata, outputs, model.input_divisor),
@@ -115,10 +117,7 @@ def export_network(
         staged = Path(folder) / out.name
         run, runtime = _WRITERS[out.suffix.lower()](job, staged)
         differences = {each: _proven(job, run, each, out) for each in job.sizes()}
-        # Without the old .xml no reader takes it with the new .bin.
-        out.unlink(missing_ok=True)
-        written = sorted(Path(folder).iterdir())  # .bin, then .xml
-        files = tuple(path.replace(out.parent / path.name) for path in written)
+        files = move_into_place(Path(folder), out)
     return ExportReport(files, job.metadata, None if any_size else size, runtime, differences)
 
 
@@ -141,9 +140,25 @@ class _Job:
         )
 
 
-def _plain(model: FAFNet) -> FAFNet:
-    """The network as it is exported: a copy in evaluation mode, float32, on the CPU."""
+def plain_network(model: FAFNet) -> FAFNet:
+    """Return the network as it is exported: a copy in evaluation mode, float32, on the CPU."""
     return copy.deepcopy(model).eval().float().cpu()
+
+
+def move_into_place(folder: Path, out: Path) -> tuple[Path, ...]:
+    """Give a finished file its name: all that is in `folder`, weights first, goes beside `out`."""
+    # Without the old .xml no reader takes it with the new .bin.
+    out.unlink(missing_ok=True)
+    written = sorted(folder.iterdir())  # .bin, then .xml
+    return tuple(path.replace(out.parent / path.name) for path in written)
+
+
+def save_openvino(module: ModuleType, model: Any, metadata: ExportedMetadata, path: Path) -> None:
+    """Write an `openvino.Model` with what it says of itself, as .xml and .bin."""
+    for key, value in metadata.entries().items():
+        model.set_rt_info(value, [ENTRIES, key])
+    # By default it would halve the weights.
+    module.save_model(model, path, compress_to_fp16=False)
 
 
 def _proven(job: _Job, run: Run, size: Size, out: Path) -> Difference:
@@ -167,10 +182,7 @@ def _write_onnx(job: _Job, path: Path) -> tuple[Run, str]:
 def _write_openvino(job: _Job, path: Path) -> tuple[Run, str]:
     engine = OpenVinoEngine("float32")
     model = engine.core.read_model(job.onnx())
-    for key, value in job.metadata.entries().items():
-        model.set_rt_info(value, [ENTRIES, key])
-    # By default it would halve the weights.
-    engine.module.save_model(model, path, compress_to_fp16=False)
+    save_openvino(engine.module, model, job.metadata, path)
     file = read_exported(path, device="cpu", precision="float32")
     return file.outputs, file.name
 

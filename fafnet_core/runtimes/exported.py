@@ -32,6 +32,7 @@ from fafnet_core.runtimes.proof import refuse_other_labels
 from fafnet_core.version import __version__
 
 Outputs = Literal["labels", "logits"]
+StoredPrecision = Literal["float32", "int8"]
 
 RUNTIMES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {".onnx": ("onnxruntime", "tensorrt"), ".xml": ("openvino",), ".pt2": ()}
@@ -50,12 +51,14 @@ class ExportedMetadata:
         outputs: "labels" and their confidence, or coarse "logits".
         divisor: `FAFNet.input_divisor`.
         version: of the package that wrote it.
+        precision: of its weights: "float32", or "int8" where `fafnet quantize` wrote it.
     """
 
     checkpoint: CheckpointMetadata
     outputs: Outputs
     divisor: int = 1
     version: str = __version__
+    precision: StoredPrecision = "float32"
 
     def entries(self) -> dict[str, str]:
         """Return what goes into the file: texts by name."""
@@ -67,6 +70,7 @@ class ExportedMetadata:
             "fafnet_outputs": self.outputs,
             "fafnet_divisor": str(self.divisor),
             "fafnet_version": self.version,
+            "fafnet_precision": self.precision,
             **({} if licence is None else {"license": licence}),
         }
 
@@ -91,11 +95,17 @@ class ExportedMetadata:
                 f"its outputs are {outputs!r:.40}, its divisor is {divisor!r:.40}; wanted labels or"
                 " logits, and a whole number"
             )
+        precision: Any = entries.get("fafnet_precision", "float32")  # older files have none
+        if precision not in get_args(StoredPrecision):
+            raise ValueError(
+                f"its precision is {precision!r:.40}; this version reads float32 and int8"
+            )
         return cls(
             CheckpointMetadata.from_json(entries.get("fafnet", "")),
             outputs,
             int(divisor),
             entries.get("fafnet_version", "unknown"),
+            precision,
         )
 
 
@@ -109,7 +119,8 @@ class ExportedRuntime:
             a frame of each size; or None.
 
     Attributes:
-        name, device, precision: as of `Runtime`.
+        name, device, precision: as of `Runtime`; int8 of a file of `fafnet quantize`, whatever the
+            rest of it runs in.
         exact: as it was given.
         metadata: what the file says.
         size: (height, width) of the images that it takes; None: any.
@@ -121,7 +132,7 @@ class ExportedRuntime:
     def __init__(
         self, path: Path, graph: OpenedGraph, exact: Callable[[], Runtime] | None = None
     ) -> None:
-        self.name, self.device, self.precision = graph.name, graph.device, graph.precision
+        self.name, self.device = graph.name, graph.device
         self.exact = exact
         self._path, self._graph = path, graph
         try:
@@ -129,6 +140,7 @@ class ExportedRuntime:
             self.size = self._size_of(graph)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        self.precision = "int8" if self.metadata.precision == "int8" else graph.precision
         self._ready: set[Size] = set()
 
     def _size_of(self, graph: OpenedGraph) -> Size | None:

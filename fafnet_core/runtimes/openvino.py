@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fafnet_core.camera import Size
 from fafnet_core.frame import Classes
@@ -192,15 +193,27 @@ class OpenVinoRuntime:
         return classify(torch.from_numpy(logits[0]), size, seen, fuse)
 
     def _model(self, size: Size) -> Any:
-        images = example_images(size)
-        with warnings.catch_warnings(), torch.no_grad():
-            # That Python's numbers become constants of this size, which is what is wanted.
-            warnings.simplefilter("ignore")
-            # A trace takes a fifth of the time of `torch.export`.
-            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                self._network, images, check_trace=False
-            )
-            return self._engine.module.convert_model(traced, example_input=images)
+        return traced_model(self._engine.module, self._network, size)
+
+
+def traced_model(module: ModuleType, network: nn.Module, size: Size) -> Any:
+    """Return the `openvino.Model` of a network for images (1, height, width, 3) of one size.
+
+    Args:
+        module: the package.
+        network: a `DeployedNetwork` or `LabellingNetwork`. The names of the operations say in which
+            of its modules they are.
+        size: (height, width).
+    """
+    images = example_images(size)
+    with warnings.catch_warnings(), torch.no_grad():
+        # That Python's numbers become constants of this size, which is what is wanted.
+        warnings.simplefilter("ignore")
+        # A trace takes a fifth of the time of `torch.export`.
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            network, images, check_trace=False
+        )
+        return module.convert_model(traced, example_input=images)
 
 
 def run_request(request: Any, rgb: NDArray[np.uint8], hha: NDArray[np.uint8]) -> list[NDArray[Any]]:

@@ -207,6 +207,26 @@ def test_what_is_no_file_of_ours_is_refused(
         Segmenter.from_checkpoint(damaged(folder, tmp_path, what))
 
 
+def test_a_files_precision_is_what_it_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = (folder / "logits.xml").read_text()
+    entry = '<fafnet_precision value="float32" />'
+    assert entry in written
+    file = tmp_path / "net.xml"
+    file.with_suffix(".bin").write_bytes((folder / "logits.bin").read_bytes())
+    for said, precision in (("", "float32"), (entry.replace("float32", "int8"), "int8")):
+        file.write_text(written.replace(entry, said))  # older files say nothing
+        assert opened(file).runs_on == f"cpu in {precision} (openvino)"
+        capsys.readouterr()
+        assert main(["info", str(file), "--size", "48x64", "--json"]) == 0
+        (report,) = json.loads(capsys.readouterr().out)["models"]
+        assert (report["precision"], report["input_size"]) == (precision, list(SIZE))
+    file.write_text(written.replace(entry, entry.replace("float32", "int4")))
+    with pytest.raises(ValueError, match="precision is 'int4'; this version reads"):
+        opened(file)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
