@@ -24,7 +24,12 @@ from fafnet_core.bags.writing import written_bag
 from fafnet_core.camera import Size
 from fafnet_core.datasets.frames import CameraFile
 from fafnet_core.frame import RgbdFrame
-from fafnet_core.messages.frames import FrameBuilder, FrameSettings, Registration
+from fafnet_core.messages.frames import (
+    FrameBuilder,
+    FrameSettings,
+    Registration,
+    name_says_registered,
+)
 from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import Extrinsics
 
@@ -88,10 +93,20 @@ class BagReport:
     streams: Streams
     pairs: Pairs
     tally: Tally
+    slop_s: float
     device: str
     precision: str
     runtime: str
     input_size: Size | None = None
+
+    def counted(self) -> str:
+        """Return how many of the colour images are labelled, and why the others are not."""
+        labelled, alone = self.tally.labelled, self.pairs.unmatched_colour
+        failed = self.tally.failed.total()
+        text = f"{labelled} of {labelled + failed + alone} colour images labelled"
+        why = [f"{alone} have no depth within {self.slop_s:g} s"] if alone else []
+        why += [f"{failed} failed"] if failed else []
+        return "; ".join([text, ", ".join(why)]) if why else text
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `--json`; times in milliseconds, medians."""
@@ -103,6 +118,7 @@ class BagReport:
             "unmatched": {"rgb": self.pairs.unmatched_colour, "depth": self.pairs.unmatched_depth},
             "failed": dict(self.tally.failed),
             "doubts": dict(self.tally.doubts),
+            "without_depth": self.tally.without_depth,
             "registered_here": self.tally.registered,
             "stamp_offset_ms": float(np.median(offsets)) / 1e6,
             "median_ms": sum(median_ms[stage] for stage in ("hha", "network")),
@@ -163,6 +179,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
         streams,
         pairs,
         tally,
+        job.slop_s,
         segmenter.device,
         segmenter.precision,
         segmenter.runtime.name,
@@ -180,6 +197,7 @@ def _frame_of(job: BagJob, bag: Bag, streams: Streams) -> Callable[[Any, Any, An
             camera_matrix=(camera.fx, camera.fy, camera.cx, camera.cy) if camera else (),
             depth_scale=job.depth_scale or _recorder_scale(bag, streams.depth.name),
             registration=job.registration,
+            says_registered=name_says_registered(streams.depth.name),
         )
     )
 

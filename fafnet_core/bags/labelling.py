@@ -22,12 +22,15 @@ from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.camera_infos import CameraInfos
 from fafnet_core.messages.errors import (
+    ColoursMatrix,
+    DepthLostError,
     DepthNotRegisteredError,
     ForeignCameraInfo,
     MaybeUnregistered,
     NoCameraInfoError,
     NotCalibratedError,
     OtherSizeError,
+    SaidRegistered,
     TwoCamerasInOneFrame,
 )
 from fafnet_core.messages.images import UnknownEncodingError
@@ -37,8 +40,15 @@ _REMEDIES: dict[type, str] = {
     NotCalibratedError: "give --camera",
     OtherSizeError: "name the topic beside this very image with --rgb-info, or give --camera",
     DepthNotRegisteredError: "name what is missing with --depth-info and --depth-to-color",
-    MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color",
-    TwoCamerasInOneFrame: "if they are apart, give --depth-to-color",
+    MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color; if depth is"
+    " registered to colour, give --registration never",
+    TwoCamerasInOneFrame: "if they are apart, give --depth-to-color; if depth is registered to"
+    " colour, --registration never",
+    SaidRegistered: "if that is so, give --registration never; if not, always",
+    ColoursMatrix: "if that is so, give --registration always; if the driver has registered depth,"
+    " never",
+    DepthLostError: "give --depth-to-color in metres, and depth's own camera_info with"
+    " --depth-info; if depth is registered to colour already, --registration never",
     ForeignCameraInfo: "name depth's own camera_info with --depth-info",
     UnknownEncodingError: "name another topic with --rgb or --depth",
 }
@@ -59,6 +69,7 @@ class Tally:
         registered: those whose depth was registered here.
         failed: how many frames could not be labelled, by reason.
         doubts: how many frames' depth may not be registered, by reason.
+        without_depth: labelled frames that have nearly no depth.
         kept: messages of the recording that were written on.
         left_out: how many messages were not, by topic.
         reasons: why, by topic.
@@ -69,6 +80,7 @@ class Tally:
     registered: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     doubts: Counter[str] = field(default_factory=Counter)
+    without_depth: int = 0
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
@@ -78,6 +90,7 @@ class Tally:
         """Count a frame that was labelled."""
         self.labelled += 1
         self.registered += frame.was_registered
+        self.without_depth += not frame.has_depth
         if frame.doubt:
             self.doubts[worded(frame.doubt)] += 1
         for stage, took in {**frame.seconds, **found.seconds}.items():

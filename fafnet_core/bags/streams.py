@@ -14,6 +14,7 @@ from typing import Any
 
 from fafnet_core.bags.errors import AskedWrongly
 from fafnet_core.bags.reading import Bag
+from fafnet_core.messages.frames import name_says_registered
 from fafnet_core.nearest import unknown_name
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -29,7 +30,6 @@ _OTHER_THINGS = {
     *("confidence", "disparity", "label", "labels", "mask", "semantic", "segmentation", "heatmap"),
 }
 _COLOUR_WORDS = {"color", "colour", "rgb"}
-_REGISTERED = re.compile(r"aligned|registered|registration|to_(color|colour|rgb)")
 
 
 class Kind(Enum):
@@ -202,7 +202,7 @@ def _choose_depth(images: Sequence[ImageTopic], rgb: ImageTopic) -> ImageTopic:
     candidates = [image for image in images if image.kind is Kind.DEPTH and image != rgb]
 
     def merit(image: ImageTopic) -> tuple[int, ...]:
-        named = bool(_REGISTERED.search(image.name))
+        named = name_says_registered(image.name)
         same_frame = image.frame_id == rgb.frame_id != ""
         same_size = image.size == rgb.size or image.size is None or rgb.size is None
         return (

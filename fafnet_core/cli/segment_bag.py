@@ -77,6 +77,13 @@ def refuse_options(arguments: argparse.Namespace) -> None:
             arguments.parser.error(f"--{option} is for recordings (.mcap, .db3, .bag)")
 
 
+def no_depth(count: int, frames: int) -> str | None:
+    """Say how many of the labelled frames have nearly no depth; None where all have some."""
+    if not count:
+        return None
+    return f"{count} of {frames} frames have (nearly) no depth: labels lean on colour alone"
+
+
 def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
     """Label a recording; 1 if any frame failed. What another option would mend ends with 2."""
     need_rosbags()
@@ -153,6 +160,8 @@ class _Progress(Watch):
 
 
 def _print(arguments: argparse.Namespace, report: BagReport) -> None:
+    if told := no_depth(report.tally.without_depth, report.tally.labelled):
+        print(f"fafnet: {told}", file=sys.stderr)
     for doubt, count in report.tally.doubts.items():
         print(f"fafnet: {count} frames: {doubt}", file=sys.stderr)
     for topic, count in report.tally.left_out.items():
@@ -164,7 +173,7 @@ def _print(arguments: argparse.Namespace, report: BagReport) -> None:
         return
     registered = ", depth registered here" if report.tally.registered else ""
     print(
-        f"{values['frames']} of {values['pairs']} pairs labelled{registered},"
+        f"{report.counted()}{registered},"
         f" {values['median_ms']:.0f} ms each (median) on {report.device} in {report.precision}"
         f" ({report.runtime}): {arguments.out}"
     )

@@ -176,7 +176,9 @@ class FrameFolder:
     Attributes:
         camera: the folder's camera file.
         names: names (without suffix) with both colour and depth.
-        unpaired: names with only one of them.
+        without_depth: names with colour only.
+        without_colour: names with depth only.
+        unpaired: both of these.
 
     Raises:
         FileNotFoundError: a colour folder, a depth folder or a camera file is not there.
@@ -189,6 +191,8 @@ class FrameFolder:
         depth = images_of(self._find(root, DEPTH_FOLDERS, "depth"))
         self.camera = read_camera_file(camera_file or find_camera_file(root))
         self.names = sorted(colour.keys() & depth.keys())
+        self.without_depth = sorted(colour.keys() - depth.keys())
+        self.without_colour = sorted(depth.keys() - colour.keys())
         self.unpaired = sorted(colour.keys() ^ depth.keys())
         if not self.names:
             raise ValueError(

@@ -118,6 +118,26 @@ class DepthNotRegisteredError(FrameError):
         return f"depth cannot be registered: {facts.missing}; {sizes}"
 
 
+@dataclass(eq=False)
+class DepthLostError(FrameError):
+    """Registering depth to colour left none of it.
+
+    Attributes:
+        before: share of the depth image's pixels with depth, 0..1.
+        after: share of the colour image's.
+    """
+
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return (
+            f"registering left depth in {100 * self.after:.1f} % of the colour image, and before it"
+            f" had {100 * self.before:.1f} %: the transform between the cameras is wrong, or the"
+            " camera matrix of depth"
+        )
+
+
 @dataclass(frozen=True)
 class DepthDoubt:
     """A frame is labelled, and may be wrong."""
@@ -137,6 +157,39 @@ class MaybeUnregistered(DepthDoubt):
         return (
             f"{self.facts.frames}: labels are right only if depth is registered to colour, and here"
             f" that cannot be done: {self.facts.missing}"
+        )
+
+
+@dataclass(frozen=True)
+class SaidRegistered(DepthDoubt):
+    """A name says that depth is registered to colour, and a message that it is not.
+
+    Attributes:
+        against: what says that it is not.
+    """
+
+    against: str
+
+    def __str__(self) -> str:
+        return (
+            f"depth is registered to colour by its name, but {self.against}: taken for registered"
+        )
+
+
+@dataclass(frozen=True)
+class ColoursMatrix(DepthDoubt):
+    """Depth has another frame than colour, and the same camera matrix: cameras of a kind, or one.
+
+    Attributes:
+        facts: what is known of it.
+    """
+
+    facts: Unregistered
+
+    def __str__(self) -> str:
+        return (
+            f"{self.facts.frames}, and depth has colour's camera matrix: taken for two cameras, and"
+            " registered"
         )
 
 

@@ -2,12 +2,14 @@
 
 Every frame is looked at by itself: a driver that aligns depth to colour may, now and then, send a
 frame that it has not aligned. Depth counts as registered to colour where it has colour's size
-and frame id, and its own camera_info, if there is one, the same matrix. A camera_info of another
-frame is not depth's own.
+and frame id, and its own camera_info, if there is one, the same matrix. Where frame id and matrix
+contradict each other, a name that says "registered" decides, and the doubt is told. A camera_info
+of another frame is not depth's own.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera, Size
-from fafnet_core.frame import RgbdFrame
+from fafnet_core.frame import RgbdFrame, depth_share
 from fafnet_core.messages.camera_info import camera_of
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
 from fafnet_core.messages.depth_camera import DepthCamera, depth_camera
 from fafnet_core.messages.errors import (
+    ColoursMatrix,
     DepthDoubt,
+    DepthLostError,
     DepthNotRegisteredError,
     ForeignCameraInfo,
     MaybeUnregistered,
     NoCameraInfoError,
+    SaidRegistered,
     TwoCamerasInOneFrame,
     Unregistered,
 )
@@ -42,8 +47,17 @@ Registration = Literal["auto", "always", "never"]
 FindExtrinsics = Callable[[str, str], Extrinsics | None]
 """From the frame ids of depth and of colour to the transform between them, where it is known."""
 
+_REGISTERED = re.compile(r"aligned|registered|registration|to_(color|colour|rgb)")
+_COLOUR_FRAME = re.compile(r"colou?r|rgb")
+_HAD_DEPTH, _KEPT = 0.01, 0.02
+"""Of depth in at least this share of the pixels, registering has to leave this part."""
 _SAME_CAMERA = 0.01
 """Matrices that differ by less, over the focal length, are of one camera: drivers round them."""
+
+
+def name_says_registered(name: str) -> bool:
+    """Tell whether the name of a stream says that its depth is registered to colour."""
+    return bool(_REGISTERED.search(name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +69,8 @@ class FrameSettings:
         camera_matrix: fx, fy, cx, cy of the colour image in place of its camera_info, or empty.
         depth_scale: metres of one count of depth; None: as its encoding says.
         registration: "auto" registers the frames that are not; "always" all; "never" none.
+        says_registered: the name of the depth stream says that it is registered; see
+            `name_says_registered`.
 
     Raises:
         ValueError: a camera_matrix that no camera has.
@@ -64,6 +80,7 @@ class FrameSettings:
     camera_matrix: tuple[float, ...] = ()
     depth_scale: float | None = None
     registration: Registration = "auto"
+    says_registered: bool = False
 
     def __post_init__(self) -> None:
         if not self.camera_matrix:
@@ -118,6 +135,7 @@ class FrameBuilder:
         Raises:
             NoCameraInfoError: it is needed.
             DepthNotRegisteredError: depth has to be registered and cannot be.
+            DepthLostError: registering it leaves none.
             ValueError: what came cannot be decoded, or does not fit together.
         """
         begun = time.perf_counter()
@@ -138,7 +156,7 @@ class FrameBuilder:
         tables, doubt = self._registration(pair, find_extrinsics)
         seconds = {"decode": decoded - begun}
         if tables is not None:
-            depth_m = tables(depth_m)
+            depth_m = _registered(tables, depth_m)
             seconds["register"] = time.perf_counter() - decoded
         return RgbdFrame(
             rgb=rgb,
@@ -187,13 +205,23 @@ class FrameBuilder:
             if depth.others is None or depth.problem is None:
                 return None, None
             return None, ForeignCameraInfo(pair.colour_frame, depth.problem)
+        if mode == "auto" and pair.one_size and self._is_said(pair):
+            if pair.one_frame:
+                return None, SaidRegistered(pair.matrices)
+            if pair.is_colours(depth.camera) or pair.is_colours(depth.others):
+                is_named = pair.depth_frame and pair.colour_frame
+                return None, SaidRegistered(pair.unregistered().frames) if is_named else None
         # Asked even for one frame id: some recordings give all their streams the same.
         known = None if is_colours else find_extrinsics(pair.depth_frame, pair.colour_frame)
         extrinsics = known or (Extrinsics.identity() if pair.one_frame else None)
         if extrinsics is not None and depth.camera is not None:
             if mode == "auto" and pair.one_size and one_camera and _is_one_place(extrinsics):
                 return None, None
-            doubt = None if known or one_camera else TwoCamerasInOneFrame(pair.colour_frame)
+            doubt: DepthDoubt | None = None
+            if known is None and not one_camera:
+                doubt = TwoCamerasInOneFrame(pair.colour_frame)
+            elif mode == "auto" and one_camera and not pair.one_frame:
+                doubt = ColoursMatrix(pair.unregistered())
             return self._tables_for(depth.camera, pair.camera, extrinsics), doubt
         if not depth.has_come:
             self.depth_info_missed_at = time.monotonic()
@@ -201,6 +229,11 @@ class FrameBuilder:
         if mode == "always" or not pair.one_size:
             raise DepthNotRegisteredError(facts)
         return None, MaybeUnregistered(facts)
+
+    def _is_said(self, pair: _Pair) -> bool:
+        """Whether a name says that depth is registered: its stream's, or that of its frame."""
+        named = pair.one_frame and _COLOUR_FRAME.search(pair.depth_frame)
+        return self._settings.says_registered or bool(named)
 
     def _tables_for(
         self, depth_camera: Camera, camera: Camera, extrinsics: Extrinsics
@@ -233,6 +266,18 @@ class _Pair:
     def one_frame(self) -> bool:
         return self.depth_frame == self.colour_frame != ""
 
+    @property
+    def matrices(self) -> str:
+        """How the camera matrices differ."""
+        if self.depth.camera is None:
+            return ""
+        of_depth, of_colour = self.depth.camera, self.camera
+        names = ("fx", "fy", "cx", "cy")
+        apart = [abs(getattr(of_depth, name) - getattr(of_colour, name)) for name in names]
+        name = names[apart.index(max(apart))]
+        ours, theirs = getattr(of_depth, name), getattr(of_colour, name)
+        return f"its camera_info has another matrix ({name} {ours:.6g}, colour's {theirs:.6g})"
+
     def is_colours(self, depth_camera: Camera | None) -> bool:
         """Whether depth's camera is colour's, at depth's size."""
         if depth_camera is None:
@@ -252,6 +297,20 @@ class _Pair:
             has_transform=has_transform,
             is_wanted=is_wanted,
         )
+
+
+def _registered(tables: DepthRegistration, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Register depth.
+
+    Raises:
+        DepthLostError: nearly none is left.
+    """
+    registered = tables(depth_m)
+    # One pixel of sixteen tells.
+    before, after = (depth_share(each[::4, ::4]) for each in (depth_m, registered))
+    if before >= _HAD_DEPTH and after < _KEPT * before:
+        raise DepthLostError(before, after)
+    return registered
 
 
 def _is_compressed(message: object) -> bool:

@@ -10,11 +10,13 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
+from fafnet_core.messages.frames import name_says_registered
 from fafnet_core.messages.synchronizer import Stream
 from fafnet_ros.diagnostics.events import (
     INPUT_SCALE,
@@ -87,7 +89,12 @@ class Activation:
         self._shown = read_parameters(node, OutputSettings)
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
-        frames = read_parameters(node, FrameParameters).settings
+        suffix = "/compressedDepth" if inputs.reads_compressed_depth else ""
+        depth_topic = node.resolve_topic_name(f"depth/image{suffix}")
+        frames = replace(
+            read_parameters(node, FrameParameters).settings,
+            says_registered=name_says_registered(depth_topic),
+        )
         self._registers_always = frames.registration == "always"
         self._depth_info_topic = node.resolve_topic_name("depth/camera_info")
         with ExitStack() as undo:  # a half-begun activation must leave nothing behind

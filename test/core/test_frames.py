@@ -42,8 +42,10 @@ def test_a_folder_gives_rgb_metres_and_the_camera(folder: Path) -> None:
 
 def test_names_without_a_partner_are_told(folder: Path) -> None:
     (folder / "rgb" / "1.png").unlink()
+    (folder / "depth" / "0.png").rename(folder / "depth" / "9.png")
     frames = FrameFolder(folder)
-    assert (frames.names, frames.unpaired) == (["0", "2"], ["1"])
+    assert (frames.names, frames.unpaired) == (["2"], ["0", "1", "9"])
+    assert (frames.without_depth, frames.without_colour) == (["0"], ["1", "9"])
 
 
 def test_folders_that_cannot_be_read_say_why(folder: Path) -> None:

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.messages.camera_infos import CameraInfos
-from fafnet_core.messages.errors import DepthNotRegisteredError, NoCameraInfoError
+from fafnet_core.messages.errors import (
+    DepthLostError,
+    DepthNotRegisteredError,
+    NoCameraInfoError,
+)
 from fafnet_core.messages.frames import FrameBuilder, FrameSettings
 from fafnet_core.registration import Extrinsics
 
@@ -107,7 +111,8 @@ OTHERS = info(DEPTH_K, "depth")
         ("/depth", OTHERS, shifted, True, ""),
         ("depth", info(DEPTH_K, "/depth"), shifted, True, ""),
         # Cameras of a simulator are all alike: that does not make them one.
-        ("depth", info(frame_id="depth"), shifted, True, ""),
+        # But a driver that registers depth and keeps its frame id says the same.
+        ("depth", info(frame_id="depth"), shifted, True, "has colour's camera matrix"),
         ("depth", info(frame_id="depth"), same_place, False, ""),
         ("depth", info(frame_id="depth"), unknown, False, "depth is in frame 'depth', colour in"),
         ("depth", OTHERS, unknown, False, "from 'depth' to 'colour' is not known"),
@@ -115,6 +120,9 @@ OTHERS = info(DEPTH_K, "depth")
         ("depth", info(), shifted, False, "is of frame 'colour', the image of 'depth'"),
         ("depth", info(DEPTH_K, "depth", width=128), shifted, False, "128x48 pixels"),
         ("depth", info((0.0,) * 4, "depth"), shifted, False, "not calibrated"),
+        # A frame that is named after the colour camera, and a matrix that was left as it was.
+        ("colour", info(DEPTH_K), shifted, False, "another matrix (fx 60, colour's 80)"),
+        ("colour", info(DEPTH_K), unknown, False, "another matrix (fx 60, colour's 80)"),
     ],
 )
 def test_each_frame_is_registered_or_taken_as_it_is_or_doubted(
@@ -127,6 +135,44 @@ def test_each_frame_is_registered_or_taken_as_it_is_or_doubted(
     assert (frame.doubt is None) == (doubt == "")
     # A wall 2 m ahead stays one, wherever both cameras see it.
     assert np.median(frame.depth_m) == np.float32(2.0)
+
+
+@pytest.mark.parametrize(
+    ("depth_frame", "depth_info", "find", "registered", "doubt"),
+    [
+        ("cam", info(frame_id="cam"), shifted, False, ""),
+        ("cam", info(DEPTH_K, "cam"), shifted, False, "another matrix (fx 60, colour's 80)"),
+        ("cam", info(DEPTH_K, "cam"), same_place, False, "another matrix (fx 60, colour's 80)"),
+        ("depth", info(frame_id="depth"), shifted, False, "in frame 'depth', colour in 'cam'"),
+        ("depth", info(frame_id="cam"), shifted, False, "in frame 'depth', colour in 'cam'"),
+        # All but the name says that the driver has not aligned this frame.
+        ("depth", OTHERS, shifted, True, ""),
+        ("depth", OTHERS, unknown, False, "from 'depth' to 'cam' is not known"),
+    ],
+)
+def test_what_says_that_depth_is_registered_is_weighed(
+    depth_frame: str, depth_info: Any, find: Any, registered: bool, doubt: str
+) -> None:
+    messages = colour("cam"), depth(depth_frame), info(frame_id="cam"), depth_info, find
+    frame = built(*messages, says_registered=True)
+    assert (frame.was_registered, frame.doubt is None) == (registered, doubt == "")
+    assert doubt in str(frame.doubt)
+    assert built(*messages, says_registered=True, registration="never").doubt is None
+    if frame.doubt and find is not unknown and depth_info.header.frame_id == depth_frame:
+        always = built(*messages, says_registered=True, registration="always")
+        assert (always.was_registered, always.doubt) == (True, None)
+
+
+def test_registering_never_loses_all_depth_without_an_error() -> None:
+    def in_millimetres(depth_frame: str, colour_frame: str) -> Extrinsics:
+        return Extrinsics(np.eye(3), np.array([15.0, 0.0, 0.0]))
+
+    messages = colour(), depth("depth"), info(), OTHERS, in_millimetres
+    with pytest.raises(DepthLostError, match=r"left depth in 0\.0 % .* it had 100\.0 %"):
+        built(*messages)
+    # What had none before has lost nothing.
+    empty = colour(), depth("depth", millimetres=0), info(), OTHERS, in_millimetres
+    assert not built(*empty).has_depth
 
 
 @pytest.mark.parametrize("info_frame", ["0", ""])  # librealsense's own recordings: "0" and ""
