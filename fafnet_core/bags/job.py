@@ -124,6 +124,7 @@ class BagReport:
             "median_ms": sum(median_ms[stage] for stage in ("hha", "network")),
             "median_ms_by_stage": median_ms,
             "kept_messages": self.tally.kept,
+            "missing_messages": self.tally.missing,
             "left_out": {
                 topic: {"messages": count, "reason": self.tally.reasons[topic]}
                 for topic, count in self.tally.left_out.items()

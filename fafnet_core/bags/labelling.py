@@ -28,6 +28,7 @@ from fafnet_core.messages.errors import (
     ForeignCameraInfo,
     MaybeUnregistered,
     NoCameraInfoError,
+    NoSizeError,
     NotCalibratedError,
     OtherSizeError,
     SaidRegistered,
@@ -39,6 +40,7 @@ _REMEDIES: dict[type, str] = {
     NoCameraInfoError: "name its topic with --rgb-info, or give --camera",
     NotCalibratedError: "give --camera",
     OtherSizeError: "name the topic beside this very image with --rgb-info, or give --camera",
+    NoSizeError: "give --camera",
     DepthNotRegisteredError: "name what is missing with --depth-info and --depth-to-color",
     MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color; if depth is"
     " registered to colour, give --registration never",
@@ -72,6 +74,7 @@ class Tally:
         without_depth: labelled frames that have nearly no depth.
         kept: messages of the recording that were written on.
         left_out: how many messages were not, by topic.
+        missing: how many messages the recording says it holds and does not, by topic.
         reasons: why, by topic.
         seconds: of each labelled frame, by stage.
     """
@@ -83,6 +86,7 @@ class Tally:
     without_depth: int = 0
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    missing: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
@@ -150,7 +154,9 @@ class Labelling:
         for topic, infos in self._infos.items():  # an image may come before the first of them
             infos.add(self._bag.first(topic))
         waiting: deque[tuple[Stored, Key | None]] = deque()
+        read: Counter[str] = Counter()
         for stored in self._bag.messages():
+            read[stored.topic] += 1
             waiting.append((stored, self._receive(stored)))
             while waiting and (waiting[0][1] is None or waiting[0][1] in self._depths):
                 kept, depth = waiting.popleft()
@@ -160,6 +166,8 @@ class Labelling:
         if waiting:
             raise BagError(f"{self._bag.path} changed while it was read: is it being recorded?")
         self._tally.reasons = dict(self._writer.left_out)
+        said = self._bag.said().items()
+        self._tally.missing = {name: n - read[name] for name, n in said if n > read[name]}
         return self._tally
 
     def _receive(self, stored: Stored) -> Key | None:

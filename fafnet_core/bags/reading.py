@@ -18,12 +18,12 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Ros1Reader
-from rosbags.rosbag2 import Reader as Ros2Reader
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.paths import METADATA
+from fafnet_core.bags.storage import Ros2Reader
 
 _REMEDIES = {
     ".bag": "`rosbag reindex` mends a ROS 1 bag whose recording was interrupted",
@@ -134,9 +134,25 @@ class Bag:
             counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
         return counts
 
+    def said(self) -> dict[str, int]:
+        """How many messages each topic has by what says most: the files, or metadata.yaml."""
+        counts = self.counts()
+        stored = {} if self.is_ros1 else self._reader.stored_counts()
+        return {
+            name: max(counts.get(name, 0), stored.get(name, 0)) for name in {**counts, **stored}
+        }
+
     def topics(self, *types: str) -> list[str]:
-        """The names of the topics of these types and no other, in order, without empty ones."""
-        others = {each.topic for each in self.connections if each.msgtype not in types}
+        """The names of the topics of these types and no other, in order, without empty ones.
+
+        What is not serialised as ROS does it has no type of ROS, whatever it is called.
+        """
+        others = {
+            each.topic
+            for each in self.connections
+            if each.msgtype not in types
+            or getattr(each.ext, "serialization_format", "cdr") != "cdr"
+        }
         return sorted(name for name, count in self.counts().items() if count and name not in others)
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[Stored]:

@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -137,7 +137,7 @@ class _Asked:
         without_colour: names of depth images that have no colour image.
     """
 
-    reads: dict[str, Callable[[], RgbdFrame]]
+    reads: Mapping[str, Callable[[], RgbdFrame]]
     without_depth: Sequence[str] = ()
     without_colour: Sequence[str] = ()
 

@@ -85,7 +85,10 @@ def no_depth(count: int, frames: int) -> str | None:
 
 
 def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
-    """Label a recording; 1 if any frame failed. What another option would mend ends with 2."""
+    """Label a recording; what another option would mend ends with 2.
+
+    1 if any frame failed, or the recording does not hold what it says.
+    """
     need_rosbags()
     from fafnet_core.bags.job import label_bag
 
@@ -99,7 +102,7 @@ def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
     finally:
         progress.close()
     _print(arguments, report)
-    return 1 if report.tally.failed else 0
+    return 1 if report.tally.failed or report.tally.missing else 0
 
 
 def _job(arguments: argparse.Namespace) -> BagJob:
@@ -164,6 +167,9 @@ def _print(arguments: argparse.Namespace, report: BagReport) -> None:
         print(f"fafnet: {told}", file=sys.stderr)
     for doubt, count in report.tally.doubts.items():
         print(f"fafnet: {count} frames: {doubt}", file=sys.stderr)
+    for topic, count in report.tally.missing.items():
+        told = f"the recording says it has {count} messages more on {topic}, and they are not there"
+        print(f"fafnet: {told}", file=sys.stderr)
     for topic, count in report.tally.left_out.items():
         reason = report.tally.reasons[topic]
         print(f"fafnet: left out {topic} ({count} messages): {reason}", file=sys.stderr)

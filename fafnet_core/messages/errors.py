@@ -59,6 +59,26 @@ class OtherSizeError(FrameError):
         )
 
 
+@dataclass(eq=False)
+class NoSizeError(FrameError):
+    """A camera_info states no size, and its matrix is that of another than the image's.
+
+    Attributes:
+        centre: column and row of the principal point.
+        came: (height, width) of the image.
+    """
+
+    centre: tuple[float, float]
+    came: Size
+
+    def __str__(self) -> str:
+        across, down = self.centre
+        return (
+            f"camera_info states no size (0x0), and its principal point {across:g}, {down:g} is not"
+            f" that of the image of {_wide(self.came)}: it is far from the middle"
+        )
+
+
 @dataclass(frozen=True)
 class Unregistered:
     """What is known of depth that is not registered to colour, and cannot be.

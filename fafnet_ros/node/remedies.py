@@ -9,6 +9,7 @@ from fafnet_core.messages.errors import (
     ForeignCameraInfo,
     MaybeUnregistered,
     NoCameraInfoError,
+    NoSizeError,
     NotCalibratedError,
     OtherSizeError,
     SaidRegistered,
@@ -28,6 +29,8 @@ _REMEDIES: dict[type, str] = {
     " as camera_matrix",
     OtherSizeError: "take the camera_info beside this very image, or give fx, fy, cx, cy of this"
     " size as camera_matrix",
+    NoSizeError: "have its driver fill in width and height, or give fx, fy, cx, cy of this size as"
+    " camera_matrix",
     DepthNotRegisteredError: _REGISTER,
     MaybeUnregistered: _REGISTER,
     ForeignCameraInfo: _REGISTER,
