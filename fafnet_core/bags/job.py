@@ -195,6 +195,7 @@ def _frame_of(job: BagJob, bag: Bag, streams: Streams) -> Callable[[Any, Any, An
     builder = FrameBuilder(
         FrameSettings(
             rectified="rect" in streams.rgb.words,
+            depth_rectified="rect" in streams.depth.words,
             camera_matrix=(camera.fx, camera.fy, camera.cx, camera.cy) if camera else (),
             depth_scale=job.depth_scale or _recorder_scale(bag, streams.depth.name),
             registration=job.registration,

@@ -33,6 +33,7 @@ from fafnet_core.messages.errors import (
     OtherSizeError,
     SaidRegistered,
     TwoCamerasInOneFrame,
+    UnmodelledLens,
 )
 from fafnet_core.messages.images import UnknownEncodingError
 
@@ -41,6 +42,7 @@ _REMEDIES: dict[type, str] = {
     NotCalibratedError: "give --camera",
     OtherSizeError: "name the topic beside this very image with --rgb-info, or give --camera",
     NoSizeError: "give --camera",
+    UnmodelledLens: "rectify the images first",
     DepthNotRegisteredError: "name what is missing with --depth-info and --depth-to-color",
     MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color; if depth is"
     " registered to colour, give --registration never",

@@ -115,12 +115,15 @@ class _Contents:
 class McapReader(library.McapReader):
     """Reads a file; see the module."""
 
+    bio: Any
+    metadata: Any
+
     def __init__(self, path: Any) -> None:
         super().__init__(path)
         self._loose: list[_Loose] = []
 
     def _open(self) -> None:
-        bio: BinaryIO = self.bio
+        bio = self.bio
         size = bio.seek(0, 2)
         bio.seek(0)
         begin = bio.read(len(_MAGIC))

@@ -20,6 +20,8 @@ from fafnet_core.bags.mcap import McapReader
 class _Sqlite3Reader(Sqlite3Reader):
     """Reads a .db3 of any name, and none of which a part lies beside it."""
 
+    path: Path
+
     def open(self) -> None:
         path = self.path
         _refuse_log(path)

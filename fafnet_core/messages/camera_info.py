@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fafnet_core.camera import Camera, Size
 from fafnet_core.messages.errors import NoSizeError, NotCalibratedError, OtherSizeError
 from fafnet_core.messages.protocols import CameraInfoFields
+from fafnet_core.registration import Lens
 
 
 def camera_of(info: CameraInfoFields, size: Size, *, rectified: bool = False) -> Camera:
@@ -52,6 +53,18 @@ def camera_of(info: CameraInfoFields, size: Size, *, rectified: bool = False) ->
     return camera
 
 
+def lens_of(info: CameraInfoFields, *, rectified: bool = False) -> Lens | None:
+    """Return how the lens of an image distorts; None: it is rectified, or nothing distorts.
+
+    Raises:
+        UnknownLensError: a model that is not known here.
+    """
+    # Who leaves K empty speaks of rectified images alone.
+    if rectified or _is_empty(np.array(info.k, np.float64).reshape(3, 3)):
+        return None
+    return Lens.of(info.distortion_model, info.d)
+
+
 def stated_matrix(info: CameraInfoFields, *, rectified: bool) -> NDArray[np.float64]:
     """Return the matrix (3, 3) that a camera_info states: K, for rectified images P.
 
@@ -64,7 +77,7 @@ def stated_matrix(info: CameraInfoFields, *, rectified: bool) -> NDArray[np.floa
 
 
 def _is_empty(matrix: NDArray[np.float64]) -> bool:
-    return matrix[0, 0] == 0 or (matrix[0, 0] == 1 and matrix[1, 1] == 1)
+    return bool(matrix[0, 0] == 0 or (matrix[0, 0] == 1 and matrix[1, 1] == 1))
 
 
 def _is_centred(camera: Camera) -> bool:

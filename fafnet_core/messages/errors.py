@@ -231,6 +231,20 @@ class TwoCamerasInOneFrame(DepthDoubt):
 
 
 @dataclass(frozen=True)
+class UnmodelledLens(DepthDoubt):
+    """Depth is registered as if the lenses did not distort, for their model is not known.
+
+    Attributes:
+        problem: which model came, and which are known.
+    """
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"depth is registered as if lenses did not distort: {self.problem}"
+
+
+@dataclass(frozen=True)
 class ForeignCameraInfo(DepthDoubt):
     """Depth is in colour's frame, and its camera_info is of another.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera, Size
 from fafnet_core.frame import RgbdFrame, depth_share
-from fafnet_core.messages.camera_info import camera_of
+from fafnet_core.messages.camera_info import camera_of, lens_of
 from fafnet_core.messages.compressed import compressed_to_depth_m, compressed_to_rgb
 from fafnet_core.messages.depth_camera import DepthCamera, depth_camera
 from fafnet_core.messages.errors import (
@@ -33,6 +33,7 @@ from fafnet_core.messages.errors import (
     NoCameraInfoError,
     SaidRegistered,
     TwoCamerasInOneFrame,
+    UnmodelledLens,
     Unregistered,
 )
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
@@ -41,7 +42,7 @@ from fafnet_core.messages.protocols import (
     ImageFields,
     stamp_ns,
 )
-from fafnet_core.registration import DepthRegistration, Extrinsics
+from fafnet_core.registration import DepthRegistration, Extrinsics, Lens, UnknownLensError
 
 Registration = Literal["auto", "always", "never"]
 FindExtrinsics = Callable[[str, str], Extrinsics | None]
@@ -65,7 +66,8 @@ class FrameSettings:
     """How messages become frames.
 
     Attributes:
-        rectified: the images are rectified: matrices come from P, not from K.
+        rectified: the images are rectified: matrices come from P, not from K, and no lens distorts.
+        depth_rectified: that of depth, where it differs; None: as `rectified`.
         camera_matrix: fx, fy, cx, cy of the colour image in place of its camera_info, or empty.
         depth_scale: metres of one count of depth; None: as its encoding says.
         registration: "auto" registers the frames that are not; "always" all; "never" none.
@@ -77,10 +79,16 @@ class FrameSettings:
     """
 
     rectified: bool = False
+    depth_rectified: bool | None = None
     camera_matrix: tuple[float, ...] = ()
     depth_scale: float | None = None
     registration: Registration = "auto"
     says_registered: bool = False
+
+    @property
+    def is_depth_rectified(self) -> bool:
+        """Whether depth is rectified."""
+        return self.rectified if self.depth_rectified is None else self.depth_rectified
 
     def __post_init__(self) -> None:
         if not self.camera_matrix:
@@ -151,6 +159,7 @@ class FrameBuilder:
             depth_frame=depth.header.frame_id,
             camera=camera,
             colour_frame=colour.header.frame_id,
+            infos=(colour_info, depth_info),
         )
         decoded = time.perf_counter()
         tables, doubt = self._registration(pair, find_extrinsics)
@@ -181,7 +190,7 @@ class FrameBuilder:
     def _depth_camera(self, info: CameraInfoFields | None, frame: str, size: Size) -> DepthCamera:
         if self._settings.registration == "never":
             return DepthCamera()
-        return depth_camera(info, frame, size, rectified=self._settings.rectified)
+        return depth_camera(info, frame, size, rectified=self._settings.is_depth_rectified)
 
     def _registration(
         self, pair: _Pair, find_extrinsics: FindExtrinsics
@@ -222,7 +231,11 @@ class FrameBuilder:
                 doubt = TwoCamerasInOneFrame(pair.colour_frame)
             elif mode == "auto" and one_camera and not pair.one_frame:
                 doubt = ColoursMatrix(pair.unregistered())
-            return self._tables_for(depth.camera, pair.camera, extrinsics), doubt
+            try:
+                lenses = self._lenses(*pair.infos)
+            except UnknownLensError as error:
+                lenses, doubt = (None, None), doubt or UnmodelledLens(str(error))
+            return self._tables_for(depth.camera, pair.camera, extrinsics, *lenses), doubt
         if not depth.has_come:
             self.depth_info_missed_at = time.monotonic()
         facts = pair.unregistered(has_transform=extrinsics is not None)
@@ -235,17 +248,35 @@ class FrameBuilder:
         named = pair.one_frame and _COLOUR_FRAME.search(pair.depth_frame)
         return self._settings.says_registered or bool(named)
 
+    def _lenses(
+        self, colour: CameraInfoFields | None, depth: CameraInfoFields | None
+    ) -> tuple[Lens | None, Lens | None]:
+        """Return those of the depth and of the colour camera.
+
+        Raises:
+            UnknownLensError: a model that is not known here.
+        """
+        settings = self._settings
+        rectified = settings.rectified or bool(settings.camera_matrix)
+        return (
+            lens_of(depth, rectified=settings.is_depth_rectified) if depth else None,
+            lens_of(colour, rectified=rectified) if colour else None,
+        )
+
     def _tables_for(
-        self, depth_camera: Camera, camera: Camera, extrinsics: Extrinsics
+        self,
+        depth_camera: Camera,
+        camera: Camera,
+        extrinsics: Extrinsics,
+        depth_lens: Lens | None,
+        lens: Lens | None,
     ) -> DepthRegistration:
-        tables = self._tables
-        if (
-            tables is None
-            or (tables.depth_camera, tables.camera) != (depth_camera, camera)
-            or tables.extrinsics != extrinsics
-        ):
-            self._tables = tables = DepthRegistration(depth_camera, camera, extrinsics)
-        return tables
+        made_of = (depth_camera, camera, extrinsics, depth_lens, lens)
+        if self._tables is None or self._tables.made_of != made_of:
+            self._tables = DepthRegistration(
+                depth_camera, camera, extrinsics, depth_lens=depth_lens, lens=lens
+            )
+        return self._tables
 
 
 @dataclass(frozen=True)
@@ -257,6 +288,7 @@ class _Pair:
     depth_frame: str
     camera: Camera
     colour_frame: str
+    infos: tuple[CameraInfoFields | None, CameraInfoFields | None]
 
     @property
     def one_size(self) -> bool:

@@ -7,6 +7,7 @@ A frame's way: message -> `Inputs` (pairing) -> mailbox -> `Pipeline.encode` in 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -91,8 +92,10 @@ class Activation:
         self._slop_s = inputs.slop
         suffix = "/compressedDepth" if inputs.reads_compressed_depth else ""
         depth_topic = node.resolve_topic_name(f"depth/image{suffix}")
+        frames = read_parameters(node, FrameParameters).settings
         frames = replace(
-            read_parameters(node, FrameParameters).settings,
+            frames,
+            depth_rectified=frames.rectified or "rect" in re.split(r"[/_]", depth_topic),
             says_registered=name_says_registered(depth_topic),
         )
         self._registers_always = frames.registration == "always"

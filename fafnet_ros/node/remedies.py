@@ -14,6 +14,7 @@ from fafnet_core.messages.errors import (
     OtherSizeError,
     SaidRegistered,
     TwoCamerasInOneFrame,
+    UnmodelledLens,
 )
 from fafnet_core.messages.images import UnknownEncodingError
 
@@ -31,6 +32,7 @@ _REMEDIES: dict[type, str] = {
     " size as camera_matrix",
     NoSizeError: "have its driver fill in width and height, or give fx, fy, cx, cy of this size as"
     " camera_matrix",
+    UnmodelledLens: "have image_proc rectify both images, and set rectified",
     DepthNotRegisteredError: _REGISTER,
     MaybeUnregistered: _REGISTER,
     ForeignCameraInfo: _REGISTER,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.messages.camera_infos import CameraInfos
 from fafnet_core.messages.errors import (
@@ -18,7 +19,7 @@ from fafnet_core.messages.errors import (
     NoCameraInfoError,
 )
 from fafnet_core.messages.frames import FrameBuilder, FrameSettings
-from fafnet_core.registration import Extrinsics
+from fafnet_core.registration import DepthRegistration, Extrinsics, Lens
 
 COLOUR_K = (80.0, 80.0, 31.5, 23.5)
 DEPTH_K = (60.0, 60.0, 30.0, 24.0)
@@ -304,3 +305,38 @@ def test_camera_infos_go_by_stamp_then_by_frame_then_by_time() -> None:
     latest = infos.of(header("colour", 1))
     assert latest is not None
     assert latest.header.stamp.sec == 99
+
+
+BARREL = [-0.3, 0.12, 0.0, 0.0, 0.0]
+
+
+def test_depth_is_registered_through_lenses_that_distort() -> None:
+    def of(matrix: tuple[float, ...], frame: str, model: str = "plumb_bob") -> Any:
+        message = info(matrix, frame)
+        message.distortion_model, message.d = model, BARREL
+        return message
+
+    ramp = np.tile(np.linspace(1000, 3000, 64).astype(np.uint16), (48, 1))
+    seen = image(ramp, "16UC1", "depth")
+    messages = colour(), seen, of(COLOUR_K, "colour"), of(DEPTH_K, "depth")
+    frame = built(*messages, same_place)
+    assert (frame.was_registered, frame.doubt) == (True, None)
+    lens = Lens("plumb_bob", tuple(BARREL))
+    source, target = (Camera.from_matrix(k_of(each), (48, 64)) for each in (DEPTH_K, COLOUR_K))
+    register = DepthRegistration(source, target, Extrinsics.identity(), depth_lens=lens, lens=lens)
+    np.testing.assert_array_equal(frame.depth_m, register(ramp.astype(np.float32) * 0.001))
+    # Rectified images have no lens, whatever camera_info goes on saying.
+    plain = built(colour(), seen, info(), OTHERS, same_place)
+    for settings in ({"rectified": True}, {"rectified": True, "depth_rectified": True}):
+        np.testing.assert_array_equal(
+            built(*messages, same_place, **settings).depth_m, plain.depth_m
+        )
+    other = colour(), seen, of(COLOUR_K, "colour"), of(DEPTH_K, "depth", "brown")
+    doubted = built(*other, same_place)
+    assert "as if lenses did not distort: distortion model 'brown'" in str(doubted.doubt)
+    np.testing.assert_array_equal(doubted.depth_m, plain.depth_m)
+
+
+def k_of(matrix: tuple[float, ...]) -> NDArray[np.float64]:
+    fx, fy, cx, cy = matrix
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])

@@ -72,8 +72,8 @@ def recording(depth_topic: str = ALIGNED, depth_info: Any = None) -> list[Messag
 
 
 def label(source: Path, **options: Any) -> BagReport:
-    options = {"out": source.with_name("out.mcap"), "overwrite": True} | options
-    return label_bag(BagJob(source=source, **options), network)
+    given: dict[str, Any] = {"out": source.with_name("out.mcap"), "overwrite": True, **options}
+    return label_bag(BagJob(source=source, **given), network)
 
 
 # Registration
