@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class BagJob:
         overwrite: whether a bag at `out` may be replaced.
         asked: topics that the user names.
         slop_s: the largest difference of the stamps of a pair.
+        pair_by: what is compared: the headers' stamps, or the times of recording.
         registration: as in `FrameSettings`.
         depth_scale: metres of one count of depth; None: by its encoding, or as librealsense's
             recorder states it.
@@ -67,6 +68,7 @@ class BagJob:
     overwrite: bool = False
     asked: AskedTopics = field(default_factory=AskedTopics)
     slop_s: float = 0.04
+    pair_by: Literal["stamp", "record"] = "stamp"
     registration: Registration = "auto"
     depth_scale: float | None = None
     depth_to_color: Extrinsics | None = None
@@ -157,7 +159,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
     """
     watch = watch or Watch()
     check_out(job.out, job.source, overwrite=job.overwrite)
-    with Bag(job.source) as bag:
+    with Bag(job.source, by_record=job.pair_by == "record") as bag:
         _check_unlabelled(bag)
         streams = find_streams(bag, job.asked, has_camera_file=job.camera is not None)
         counts = bag.counts()
@@ -195,7 +197,7 @@ def _frame_of(job: BagJob, bag: Bag, streams: Streams) -> Callable[[Any, Any, An
     builder = FrameBuilder(
         FrameSettings(
             rectified="rect" in streams.rgb.words,
-            depth_rectified="rect" in streams.depth.words,
+            depth_rectified="rect" in streams.rgb.words | streams.depth.words,
             camera_matrix=(camera.fx, camera.fy, camera.cx, camera.cy) if camera else (),
             depth_scale=job.depth_scale or _recorder_scale(bag, streams.depth.name),
             registration=job.registration,

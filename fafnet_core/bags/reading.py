@@ -45,7 +45,7 @@ _STAMPED = (
 
 
 Key = tuple[int, int]
-"""An image by its stamp and its record time, nanoseconds."""
+"""An image by the time by which it is paired and its record time, nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,15 @@ class Bag:
 
     Args:
         path: a file or a folder.
+        by_record: whether `key` takes the time of recording in place of the stamp.
 
     Raises:
         BagError: on opening or reading what is cut short, damaged, not indexed or no bag.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, by_record: bool = False) -> None:
         self.path = path
+        self.by_record = by_record
         self.is_ros1 = path.suffix == ".bag" and path.is_file()
         self._types = jazzy()
         self._reader: Any = None
@@ -204,8 +206,8 @@ class Bag:
         return seconds * 1_000_000_000 + nanoseconds or stored.time
 
     def key(self, stored: Stored) -> Key:
-        """Return the stamp and the record time of an image."""
-        return self.stamp_ns(stored), stored.time
+        """Return the stamp and the record time of an image; twice the latter if `by_record`."""
+        return stored.time if self.by_record else self.stamp_ns(stored), stored.time
 
     @contextmanager
     def _one_line(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,9 +94,10 @@ def _refuse_log(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     size = log.stat().st_size if log.is_file() else 0
     if size:
+        command = f"sqlite3 {shlex.quote(str(path))} 'PRAGMA wal_checkpoint(TRUNCATE)'"
         raise BagError(
             f"{log} holds {size} bytes that are not in {path.name}, for its recorder was stopped or"
-            f" still runs: `sqlite3 '{path}' 'PRAGMA wal_checkpoint(TRUNCATE)'` puts them there"
+            f" still runs: `{command}` puts them there"
         )
 
 

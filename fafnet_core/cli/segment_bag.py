@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 _OPTIONS = (
     *("rgb", "rgb_info", "depth", "depth_info", "slop", "registration", "depth_to_color"),
-    *("depth_scale", "outputs"),
+    *("depth_scale", "outputs", "pair_by"),
 )
 
 
@@ -43,6 +43,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(option, metavar="TOPIC", help=f"topic of the {what}")
     group.add_argument(
         "--slop", type=float, metavar="S", help="largest difference of stamps (default: 0.04 s)"
+    )
+    group.add_argument(
+        "--pair-by",
+        choices=("stamp", "record"),
+        help="pair images by their stamps (default), or by the times of recording, where cameras"
+        " have different clocks",
     )
     group.add_argument(
         "--registration",
@@ -114,6 +120,8 @@ def _job(arguments: argparse.Namespace) -> BagJob:
     given: dict[str, Any] = {"depth_scale": arguments.depth_scale}
     if arguments.slop is not None:
         given["slop_s"] = arguments.slop
+    if arguments.pair_by is not None:
+        given["pair_by"] = arguments.pair_by
     if arguments.registration is not None:
         given["registration"] = arguments.registration
     if arguments.outputs is not None:

@@ -38,7 +38,7 @@ from bag_recordings import (
 )
 from rosbags.rosbag1 import Reader as Ros1Reader
 
-from fafnet_core.bags import BagError
+from fafnet_core.bags import AskedWrongly, BagError
 from fafnet_core.bags.job import BagJob, BagReport, label_bag
 from fafnet_core.bags.reading import Bag
 from fafnet_core.inference import Segmenter
@@ -107,6 +107,25 @@ def test_a_transform_that_loses_all_depth_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BagError, match=r"left depth in 0\.0 %.*--depth-to-color in metres"):
         label(source)
     assert label(source, registration="never").tally.labelled == 2
+
+
+# Clocks
+
+
+def test_two_clocks_are_paired_by_the_times_of_recording(tmp_path: Path) -> None:
+    messages = recording()
+    for each in messages:
+        if each.topic == f"{ALIGNED}image_raw":
+            each.message.header.stamp.sec -= 1000
+    source = write_ros2(tmp_path / "in.mcap", messages)
+    with pytest.raises(AskedWrongly, match=r"different clocks.*--pair-by record"):
+        label(source)
+    report = label(source, pair_by="record")
+    assert (report.tally.labelled, report.pairs.unmatched_depth) == (2, 0)
+    assert report.pairs.offsets_ns == (0, 0)
+    with Bag(tmp_path / "out.mcap") as bag:
+        labels = bag.first("/fafnet/labels")
+    assert labels.header == messages[2].message.header  # colour's own
 
 
 # Files
@@ -321,3 +340,67 @@ def test_messages_without_definitions_are_those_of_noetic(tmp_path: Path) -> Non
     assert "its recorder stored no definition" in reason
     with Bag(tmp_path / "out.mcap") as bag:
         assert bag.first(f"{COLOUR}image_raw").data.tobytes() == messages[2].message.data.tobytes()
+
+
+# The reports' own inputs, where they are
+
+
+@pytest.mark.parametrize(
+    ("name", "labelled", "said"),
+    [
+        ("01-aligned-depth-with-depths-camera-info/good.mcap", 2, ""),
+        ("01-aligned-depth-with-depths-camera-info/bad_tf.mcap", 2, "--registration never"),
+        ("01-aligned-depth-with-depths-camera-info/bad_extrinsics.mcap", 2, "--registration never"),
+        ("05-mcap-of-other-profiles/no_profile.mcap", 1, ""),
+        ("05-mcap-of-other-profiles/with_protobuf.mcap", 1, "in 'protobuf'"),
+        ("05-mcap-of-other-profiles/no_message_index.mcap", 1, ""),
+        ("05-mcap-of-other-profiles/unchunked_out_of_order.mcap", 1, ""),
+        ("06-jpeg-compressed-rgb8-swaps-red-and-blue/pil.mcap", 2, ""),
+        ("09-no-depth-is-not-said/zero.mcap", 2, "2 without depth"),
+        ("10-colour-without-depth-not-counted/c30_d15.mcap", 10, "10 have no depth within 0.04 s"),
+        ("11-camera-info-without-size/k_filled_size_0.mcap", 2, ""),
+        ("13-camera-info-with-P-only/k_zero.mcap", 2, ""),
+        ("13-camera-info-with-P-only/k_identity.mcap", 2, ""),
+        ("13-camera-info-with-P-only/depth_k_identity.mcap", 2, "--registration never"),
+        ("14-hash-in-the-path-of-a-db3/in.mcap", 2, ""),
+        ("17-compressedDepth-without-its-format/png_format.mcap", 2, ""),
+        ("17-compressedDepth-without-its-format/empty_format.mcap", 2, ""),
+        ("19-ros1-bag-with-empty-definitions/empty_definitions.bag", 2, ""),
+    ],
+)
+def test_a_reports_recording(
+    name: str, labelled: int, said: str, shared_data: Path, tmp_path: Path
+) -> None:
+    report = label(copied(shared_data / "reports" / name, tmp_path))
+    assert report.tally.labelled == labelled
+    assert report.tally.missing == {}
+    lines = [*report.tally.doubts, *report.tally.reasons.values()]
+    lines += [report.counted()] if report.pairs.unmatched_colour else []
+    lines += [f"{report.tally.without_depth} without depth"] if report.tally.without_depth else []
+    assert [said in line for line in lines] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("03-db3-with-wal-loses-messages/rec_0.db3", "wal_checkpoint"),
+        ("05-mcap-of-other-profiles/ros1.mcap", "a ROS 1 recording in MCAP"),
+    ],
+)
+def test_a_reports_recording_that_is_refused(
+    name: str, said: str, shared_data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BagError, match=said):
+        label(copied(shared_data / "reports" / name, tmp_path))
+
+
+def copied(path: Path, folder: Path) -> Path:
+    """Return a copy of a report's recording, with all that lies beside it, in an odd folder."""
+    if not path.is_file():
+        pytest.skip(f"no recordings of reports in {path.parents[1]}")
+    here = folder / "run #3"
+    here.mkdir()
+    for each in path.parent.iterdir():
+        if each.is_file():
+            shutil.copyfile(each, here / each.name)
+    return here / path.name
