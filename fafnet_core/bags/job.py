@@ -28,8 +28,8 @@ from fafnet_core.messages.frames import (
     FrameBuilder,
     FrameSettings,
     Registration,
-    name_says_registered,
 )
+from fafnet_core.messages.image_pair import name_says_registered
 from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import Extrinsics
 

@@ -26,7 +26,7 @@ from rosbags.rosbag2 import storage_mcap as library
 
 from fafnet_core.bags.errors import BagError
 
-_MAGIC = b"\x89MCAP0\r\n"
+MAGIC = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = range(1, 7)
 _CHUNK_INDEX, _STATISTICS = 8, 11
 _FOOTER_SIZE = 1 + 8 + 20
@@ -126,16 +126,16 @@ class McapReader(library.McapReader):
         bio = self.bio
         size = bio.seek(0, 2)
         bio.seek(0)
-        begin = bio.read(len(_MAGIC))
-        if begin != _MAGIC:
+        begin = bio.read(len(MAGIC))
+        if begin != MAGIC:
             raise ReaderError("its first bytes are not MCAP's magic" if begin else "it is empty")
-        bio.seek(max(0, size - len(_MAGIC) - _FOOTER_SIZE))
+        bio.seek(max(0, size - len(MAGIC) - _FOOTER_SIZE))
         footer = bio.tell()
         kind, record = _record(bio)
-        if kind != _FOOTER or bio.read() != _MAGIC:
+        if kind != _FOOTER or bio.read() != MAGIC:
             raise ReaderError("it has no footer")
         (summary,) = struct.unpack_from("<Q", record)
-        bio.seek(len(_MAGIC))
+        bio.seek(len(MAGIC))
         kind, record = _record(bio)
         if kind != _HEADER:
             raise ReaderError("it has no header")

@@ -15,7 +15,7 @@ from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader, Sqlite3Writer
 
 from fafnet_core.bags.errors import BagError
-from fafnet_core.bags.mcap import McapReader
+from fafnet_core.bags.mcap import MAGIC, McapReader
 
 
 class _Sqlite3Reader(Sqlite3Reader):
@@ -62,14 +62,26 @@ class _DirectoryReader(DirectoryReader):
                     storage.connections[i] = each._replace(ext=same.ext, digest=same.digest)
 
 
+_BEGINNINGS = {MAGIC: McapReader, b"SQLite format 3\0": _Sqlite3Reader}
+
+
 class Ros2Reader(Reader):
-    """Reads .mcap, .db3 and folders of them."""
+    """Reads .mcap, .db3 and folders of them; a file by its first bytes, whatever its suffix."""
 
     STORAGE_PLUGINS: ClassVar = {
         "dir": _DirectoryReader,
         ".mcap": McapReader,
         ".db3": _Sqlite3Reader,
     }
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        if path.is_file():
+            with path.open("rb") as file:
+                begin = file.read(max(map(len, _BEGINNINGS)))
+            for magic, plugin in _BEGINNINGS.items():
+                if begin.startswith(magic):
+                    self.storage = plugin(path)
 
     def stored_counts(self) -> Counter[str]:
         """How many messages of each topic the files say they hold, whatever metadata.yaml says."""

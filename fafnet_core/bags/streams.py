@@ -14,7 +14,7 @@ from typing import Any
 
 from fafnet_core.bags.errors import AskedWrongly
 from fafnet_core.bags.reading import Bag
-from fafnet_core.messages.frames import name_says_registered
+from fafnet_core.messages.image_pair import name_says_registered
 from fafnet_core.messages.images import DEPTH_ENCODINGS, plain_encoding
 from fafnet_core.nearest import unknown_name
 

@@ -9,7 +9,6 @@ of another frame is not depth's own.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,8 +33,8 @@ from fafnet_core.messages.errors import (
     SaidRegistered,
     TwoCamerasInOneFrame,
     UnmodelledLens,
-    Unregistered,
 )
+from fafnet_core.messages.image_pair import ImagePair
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_core.messages.protocols import (
     CameraInfoFields,
@@ -48,17 +47,8 @@ Registration = Literal["auto", "always", "never"]
 FindExtrinsics = Callable[[str, str], Extrinsics | None]
 """From the frame ids of depth and of colour to the transform between them, where it is known."""
 
-_REGISTERED = re.compile(r"aligned|registered|registration|to_(color|colour|rgb)")
-_COLOUR_FRAME = re.compile(r"colou?r|rgb")
 _HAD_DEPTH, _KEPT = 0.01, 0.02
 """Of depth in at least this share of the pixels, registering has to leave this part."""
-_SAME_CAMERA = 0.01
-"""Matrices that differ by less, over the focal length, are of one camera: drivers round them."""
-
-
-def name_says_registered(name: str) -> bool:
-    """Tell whether the name of a stream says that its depth is registered to colour."""
-    return bool(_REGISTERED.search(name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +62,7 @@ class FrameSettings:
         depth_scale: metres of one count of depth; None: as its encoding says.
         registration: "auto" registers the frames that are not; "always" all; "never" none.
         says_registered: the name of the depth stream says that it is registered; see
-            `name_says_registered`.
+            `image_pair.name_says_registered`.
 
     Raises:
         ValueError: a camera_matrix that no camera has.
@@ -153,7 +143,7 @@ class FrameBuilder:
         depth_m = to_depth_m(depth, depth_scale=self._settings.depth_scale)
         camera = self._colour_camera(colour_info, rgb)
         depth_size = depth_m.shape[0], depth_m.shape[1]
-        pair = _Pair(
+        pair = ImagePair(
             depth=self._depth_camera(depth_info, depth.header.frame_id, depth_size),
             depth_size=depth_size,
             depth_frame=depth.header.frame_id,
@@ -193,7 +183,7 @@ class FrameBuilder:
         return depth_camera(info, frame, size, rectified=self._settings.is_depth_rectified)
 
     def _registration(
-        self, pair: _Pair, find_extrinsics: FindExtrinsics
+        self, pair: ImagePair, find_extrinsics: FindExtrinsics
     ) -> tuple[DepthRegistration | None, DepthDoubt | None]:
         """Return what registers this frame's depth, if it needs that, and a doubt, if there is one.
 
@@ -214,7 +204,8 @@ class FrameBuilder:
             if depth.others is None or depth.problem is None:
                 return None, None
             return None, ForeignCameraInfo(pair.colour_frame, depth.problem)
-        if mode == "auto" and pair.one_size and self._is_said(pair):
+        is_said = pair.is_said(name_says=self._settings.says_registered)
+        if mode == "auto" and pair.one_size and is_said:
             if pair.one_frame:
                 return None, SaidRegistered(pair.matrices)
             if pair.is_colours(depth.camera) or pair.is_colours(depth.others):
@@ -242,11 +233,6 @@ class FrameBuilder:
         if mode == "always" or not pair.one_size:
             raise DepthNotRegisteredError(facts)
         return None, MaybeUnregistered(facts)
-
-    def _is_said(self, pair: _Pair) -> bool:
-        """Whether a name says that depth is registered: its stream's, or that of its frame."""
-        named = pair.one_frame and _COLOUR_FRAME.search(pair.depth_frame)
-        return self._settings.says_registered or bool(named)
 
     def _lenses(
         self, colour: CameraInfoFields | None, depth: CameraInfoFields | None
@@ -277,58 +263,6 @@ class FrameBuilder:
                 depth_camera, camera, extrinsics, depth_lens=depth_lens, lens=lens
             )
         return self._tables
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """What two images say of their cameras and frames."""
-
-    depth: DepthCamera
-    depth_size: Size
-    depth_frame: str
-    camera: Camera
-    colour_frame: str
-    infos: tuple[CameraInfoFields | None, CameraInfoFields | None]
-
-    @property
-    def one_size(self) -> bool:
-        return self.depth_size == self.camera.size
-
-    @property
-    def one_frame(self) -> bool:
-        return self.depth_frame == self.colour_frame != ""
-
-    @property
-    def matrices(self) -> str:
-        """How the camera matrices differ."""
-        if self.depth.camera is None:
-            return ""
-        of_depth, of_colour = self.depth.camera, self.camera
-        names = ("fx", "fy", "cx", "cy")
-        apart = [abs(getattr(of_depth, name) - getattr(of_colour, name)) for name in names]
-        name = names[apart.index(max(apart))]
-        ours, theirs = getattr(of_depth, name), getattr(of_colour, name)
-        return f"its camera_info has another matrix ({name} {ours:.6g}, colour's {theirs:.6g})"
-
-    def is_colours(self, depth_camera: Camera | None) -> bool:
-        """Whether depth's camera is colour's, at depth's size."""
-        if depth_camera is None:
-            return False
-        scaled = self.camera.scaled(self.depth_size)
-        apart = np.abs(depth_camera.matrix - scaled.matrix)
-        return bool((apart <= _SAME_CAMERA * scaled.fx).all())
-
-    def unregistered(self, *, has_transform: bool = True, is_wanted: bool = True) -> Unregistered:
-        """Why depth is not registered to colour."""
-        return Unregistered(
-            depth_frame=self.depth_frame,
-            colour_frame=self.colour_frame,
-            depth_size=self.depth_size,
-            colour_size=self.camera.size,
-            camera_problem=self.depth.problem,
-            has_transform=has_transform,
-            is_wanted=is_wanted,
-        )
 
 
 def _registered(tables: DepthRegistration, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
-from fafnet_core.messages.frames import name_says_registered
+from fafnet_core.messages.image_pair import name_says_registered
 from fafnet_core.messages.synchronizer import Stream
 from fafnet_ros.diagnostics.events import (
     INPUT_SCALE,

@@ -164,6 +164,12 @@ def test_every_name_of_a_folder_will_do(suffix: str, tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.iterdir()} <= {odd.name, f"plain{suffix}-folder"}
 
 
+@pytest.mark.parametrize(("really", "named"), [(".mcap", ".db3"), (".db3", ".mcap")])
+def test_a_file_is_what_its_first_bytes_say(really: str, named: str, tmp_path: Path) -> None:
+    source = write_ros2(tmp_path / f"in{really}", recording())
+    assert label(source.rename(source.with_suffix(named))).tally.labelled == 2
+
+
 def test_a_topic_whose_quality_of_service_is_told_differently_is_kept(tmp_path: Path) -> None:
     source = write_ros2(tmp_path / "in", recording())
     metadata = source / "metadata.yaml"
@@ -363,6 +369,7 @@ def test_messages_without_definitions_are_those_of_noetic(tmp_path: Path) -> Non
         ("13-camera-info-with-P-only/k_identity.mcap", 2, ""),
         ("13-camera-info-with-P-only/depth_k_identity.mcap", 2, "--registration never"),
         ("14-hash-in-the-path-of-a-db3/in.mcap", 2, ""),
+        ("14-hash-in-the-path-of-a-db3/in.db3", 1, ""),
         ("17-compressedDepth-without-its-format/png_format.mcap", 2, ""),
         ("17-compressedDepth-without-its-format/empty_format.mcap", 2, ""),
         ("19-ros1-bag-with-empty-definitions/empty_definitions.bag", 2, ""),
