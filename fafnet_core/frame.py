@@ -14,6 +14,9 @@ from fafnet_core.camera import Camera, Size
 from fafnet_core.labels import LabelSet
 from fafnet_core.resampling import resized_image, sampled
 
+NEARLY_NO_DEPTH = 0.1
+"""Share of the pixels with depth below which labels lean on colour alone."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RgbdFrame:
@@ -79,6 +82,11 @@ class RgbdFrame:
         """(height, width) of both images."""
         return self.camera.size
 
+    @property
+    def has_depth(self) -> bool:
+        """Whether more than nearly none of the pixels have depth."""
+        return depth_share(self.depth_m) >= NEARLY_NO_DEPTH
+
     def scaled(self, size: Size) -> RgbdFrame:
         """Return the frame at another (height, width).
 
@@ -143,6 +151,12 @@ class Segmentation:
     def confidence(self) -> NDArray[np.float32]:
         """Return (H, W) float32, the softmax probability of the labels, 0..1."""
         return self.classes.confidence
+
+
+def depth_share(depth_m: NDArray[np.floating[Any]]) -> float:
+    """Return the share of the pixels of a depth image that have depth, 0..1."""
+    # Invalid is 0, or not finite: a comparison with NaN is false.
+    return float(np.count_nonzero((depth_m > 0) & (depth_m < np.inf)) / depth_m.size)
 
 
 def _kind(value: object) -> str:

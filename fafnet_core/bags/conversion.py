@@ -22,6 +22,10 @@ from fafnet_core.bags.reading import RENAMED, without_depth_units
 Convert = Callable[[bytes], "bytes | memoryview"]
 
 
+_NO_FIELDS = "d41d8cd98f00b204e9800998ecf8427e"
+"""MD5 of a type without fields, whose definition is empty by right."""
+
+
 class Ros1Conversion:
     """Converts the messages of one ROS 1 bag.
 
@@ -52,7 +56,7 @@ class Ros1Conversion:
     def _make(self, connection: Connection) -> tuple[str, Convert]:
         name = RENAMED.get(connection.msgtype, connection.msgtype)
         source = get_typestore(Stores.EMPTY)
-        source.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
+        source.register(get_types_from_msg(_definition(connection), connection.msgtype))
         if name not in self.types.fielddefs:
             text, _ = source.generate_msgdef(connection.msgtype, ros_version=2)
             defined = get_types_from_msg(text, name)
@@ -71,3 +75,20 @@ class Ros1Conversion:
             )
         kind = connection.msgtype
         return name, lambda data: convert(without_depth_units(data, kind))
+
+
+def _definition(connection: Connection) -> str:
+    """Return the definition of a connection's type; where none was stored, that of ROS Noetic.
+
+    Raises:
+        BagError: none was stored, and Noetic has no type of this name and MD5.
+    """
+    stored: str = connection.msgdef.data
+    if stored.strip() or connection.digest == _NO_FIELDS:
+        return stored
+    noetic = get_typestore(Stores.ROS1_NOETIC)
+    if connection.msgtype in noetic.fielddefs:
+        text, digest = noetic.generate_msgdef(connection.msgtype, ros_version=1)
+        if connection.digest in (digest, "*", ""):
+            return str(text)
+    raise BagError("its recorder stored no definition")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,12 @@ from fafnet_core.bags.writing import written_bag
 from fafnet_core.camera import Size
 from fafnet_core.datasets.frames import CameraFile
 from fafnet_core.frame import RgbdFrame
-from fafnet_core.messages.frames import FrameBuilder, FrameSettings, Registration
+from fafnet_core.messages.frames import (
+    FrameBuilder,
+    FrameSettings,
+    Registration,
+)
+from fafnet_core.messages.image_pair import name_says_registered
 from fafnet_core.nearest import unknown_name
 from fafnet_core.registration import Extrinsics
 
@@ -46,6 +51,7 @@ class BagJob:
         overwrite: whether a bag at `out` may be replaced.
         asked: topics that the user names.
         slop_s: the largest difference of the stamps of a pair.
+        pair_by: what is compared: the headers' stamps, or the times of recording.
         registration: as in `FrameSettings`.
         depth_scale: metres of one count of depth; None: by its encoding, or as librealsense's
             recorder states it.
@@ -62,6 +68,7 @@ class BagJob:
     overwrite: bool = False
     asked: AskedTopics = field(default_factory=AskedTopics)
     slop_s: float = 0.04
+    pair_by: Literal["stamp", "record"] = "stamp"
     registration: Registration = "auto"
     depth_scale: float | None = None
     depth_to_color: Extrinsics | None = None
@@ -88,10 +95,20 @@ class BagReport:
     streams: Streams
     pairs: Pairs
     tally: Tally
+    slop_s: float
     device: str
     precision: str
     runtime: str
     input_size: Size | None = None
+
+    def counted(self) -> str:
+        """Return how many of the colour images are labelled, and why the others are not."""
+        labelled, alone = self.tally.labelled, self.pairs.unmatched_colour
+        failed = self.tally.failed.total()
+        text = f"{labelled} of {labelled + failed + alone} colour images labelled"
+        why = [f"{alone} have no depth within {self.slop_s:g} s"] if alone else []
+        why += [f"{failed} failed"] if failed else []
+        return "; ".join([text, ", ".join(why)]) if why else text
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `--json`; times in milliseconds, medians."""
@@ -103,11 +120,13 @@ class BagReport:
             "unmatched": {"rgb": self.pairs.unmatched_colour, "depth": self.pairs.unmatched_depth},
             "failed": dict(self.tally.failed),
             "doubts": dict(self.tally.doubts),
+            "without_depth": self.tally.without_depth,
             "registered_here": self.tally.registered,
             "stamp_offset_ms": float(np.median(offsets)) / 1e6,
             "median_ms": sum(median_ms[stage] for stage in ("hha", "network")),
             "median_ms_by_stage": median_ms,
             "kept_messages": self.tally.kept,
+            "missing_messages": self.tally.missing,
             "left_out": {
                 topic: {"messages": count, "reason": self.tally.reasons[topic]}
                 for topic, count in self.tally.left_out.items()
@@ -140,7 +159,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
     """
     watch = watch or Watch()
     check_out(job.out, job.source, overwrite=job.overwrite)
-    with Bag(job.source) as bag:
+    with Bag(job.source, by_record=job.pair_by == "record") as bag:
         _check_unlabelled(bag)
         streams = find_streams(bag, job.asked, has_camera_file=job.camera is not None)
         counts = bag.counts()
@@ -163,6 +182,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
         streams,
         pairs,
         tally,
+        job.slop_s,
         segmenter.device,
         segmenter.precision,
         segmenter.runtime.name,
@@ -177,9 +197,11 @@ def _frame_of(job: BagJob, bag: Bag, streams: Streams) -> Callable[[Any, Any, An
     builder = FrameBuilder(
         FrameSettings(
             rectified="rect" in streams.rgb.words,
+            depth_rectified="rect" in streams.rgb.words | streams.depth.words,
             camera_matrix=(camera.fx, camera.fy, camera.cx, camera.cy) if camera else (),
             depth_scale=job.depth_scale or _recorder_scale(bag, streams.depth.name),
             registration=job.registration,
+            says_registered=name_says_registered(streams.depth.name),
         )
     )
 

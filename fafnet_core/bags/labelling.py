@@ -22,13 +22,18 @@ from fafnet_core.frame import RgbdFrame, Segmentation
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.camera_infos import CameraInfos
 from fafnet_core.messages.errors import (
+    ColoursMatrix,
+    DepthLostError,
     DepthNotRegisteredError,
     ForeignCameraInfo,
     MaybeUnregistered,
     NoCameraInfoError,
+    NoSizeError,
     NotCalibratedError,
     OtherSizeError,
+    SaidRegistered,
     TwoCamerasInOneFrame,
+    UnmodelledLens,
 )
 from fafnet_core.messages.images import UnknownEncodingError
 
@@ -36,9 +41,18 @@ _REMEDIES: dict[type, str] = {
     NoCameraInfoError: "name its topic with --rgb-info, or give --camera",
     NotCalibratedError: "give --camera",
     OtherSizeError: "name the topic beside this very image with --rgb-info, or give --camera",
+    NoSizeError: "give --camera",
+    UnmodelledLens: "rectify the images first",
     DepthNotRegisteredError: "name what is missing with --depth-info and --depth-to-color",
-    MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color",
-    TwoCamerasInOneFrame: "if they are apart, give --depth-to-color",
+    MaybeUnregistered: "name what is missing with --depth-info and --depth-to-color; if depth is"
+    " registered to colour, give --registration never",
+    TwoCamerasInOneFrame: "if they are apart, give --depth-to-color; if depth is registered to"
+    " colour, --registration never",
+    SaidRegistered: "if that is so, give --registration never; if not, always",
+    ColoursMatrix: "if that is so, give --registration always; if the driver has registered depth,"
+    " never",
+    DepthLostError: "give --depth-to-color in metres, and depth's own camera_info with"
+    " --depth-info; if depth is registered to colour already, --registration never",
     ForeignCameraInfo: "name depth's own camera_info with --depth-info",
     UnknownEncodingError: "name another topic with --rgb or --depth",
 }
@@ -59,8 +73,10 @@ class Tally:
         registered: those whose depth was registered here.
         failed: how many frames could not be labelled, by reason.
         doubts: how many frames' depth may not be registered, by reason.
+        without_depth: labelled frames that have nearly no depth.
         kept: messages of the recording that were written on.
         left_out: how many messages were not, by topic.
+        missing: how many messages the recording says it holds and does not, by topic.
         reasons: why, by topic.
         seconds: of each labelled frame, by stage.
     """
@@ -69,8 +85,10 @@ class Tally:
     registered: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     doubts: Counter[str] = field(default_factory=Counter)
+    without_depth: int = 0
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    missing: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
@@ -78,6 +96,7 @@ class Tally:
         """Count a frame that was labelled."""
         self.labelled += 1
         self.registered += frame.was_registered
+        self.without_depth += not frame.has_depth
         if frame.doubt:
             self.doubts[worded(frame.doubt)] += 1
         for stage, took in {**frame.seconds, **found.seconds}.items():
@@ -137,7 +156,9 @@ class Labelling:
         for topic, infos in self._infos.items():  # an image may come before the first of them
             infos.add(self._bag.first(topic))
         waiting: deque[tuple[Stored, Key | None]] = deque()
+        read: Counter[str] = Counter()
         for stored in self._bag.messages():
+            read[stored.topic] += 1
             waiting.append((stored, self._receive(stored)))
             while waiting and (waiting[0][1] is None or waiting[0][1] in self._depths):
                 kept, depth = waiting.popleft()
@@ -147,6 +168,8 @@ class Labelling:
         if waiting:
             raise BagError(f"{self._bag.path} changed while it was read: is it being recorded?")
         self._tally.reasons = dict(self._writer.left_out)
+        said = self._bag.said().items()
+        self._tally.missing = {name: n - read[name] for name, n in said if n > read[name]}
         return self._tally
 
     def _receive(self, stored: Stored) -> Key | None:

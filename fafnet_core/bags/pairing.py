@@ -63,11 +63,12 @@ def find_pairs(
     keys: dict[str, list[Key]] = {streams.rgb.name: [], streams.depth.name: []}
     for stored in watch(bag.messages(list(keys))):
         keys[stored.topic].append(bag.key(stored))
-    return pair(keys[streams.rgb.name], keys[streams.depth.name], round(slop_s * 1e9))
+    times = "times of recording" if bag.by_record else "stamps"
+    return pair(keys[streams.rgb.name], keys[streams.depth.name], round(slop_s * 1e9), times)
 
 
-def pair(colour: Sequence[Key], depth: Sequence[Key], slop_ns: int) -> Pairs:
-    """Pair images, given in order of their record times.
+def pair(colour: Sequence[Key], depth: Sequence[Key], slop_ns: int, times: str = "stamps") -> Pairs:
+    """Pair images, given in order of their record times; `times` says what they are paired by.
 
     Raises:
         AskedWrongly: nothing pairs.
@@ -86,9 +87,9 @@ def pair(colour: Sequence[Key], depth: Sequence[Key], slop_ns: int) -> Pairs:
     unmatched = (len(colour) - len(depth_of), len(depth) - len(depth_of))
     gaps = _gaps(colour, depth)
     if not depth_of:
-        raise AskedWrongly(_apart(gaps, slop_ns))
+        raise AskedWrongly(_apart(gaps, slop_ns, times))
     alone = f"{unmatched[0]} of {len(colour)} colour images have no depth"
-    hint = f"{alone}: {_apart(gaps, slop_ns)}" if unmatched[0] > len(colour) / 2 else None
+    hint = f"{alone}: {_apart(gaps, slop_ns, times)}" if unmatched[0] > len(colour) / 2 else None
     return Pairs(depth_of, *unmatched, tuple(offsets), hint)
 
 
@@ -117,15 +118,18 @@ def _gaps(colour: Sequence[Key], depth: Sequence[Key]) -> list[int]:
     return gaps
 
 
-def _apart(gaps: Sequence[int], slop_ns: int) -> str:
+def _apart(gaps: Sequence[int], slop_ns: int, times: str) -> str:
     """Say by how much stamps lie apart, and which slop would pair half of the images."""
     middle = statistics.median_high(gaps)
     text = (
-        f"the nearest stamps of depth lie {min(gaps) / 1e9:.3g} to {max(gaps) / 1e9:.3g} s from"
+        f"the nearest {times} of depth lie {min(gaps) / 1e9:.3g} to {max(gaps) / 1e9:.3g} s from"
         f" those of colour (median {middle / 1e9:.3g} s), --slop is {slop_ns / 1e9:.3g} s"
     )
-    if middle > _OTHER_CLOCK_NS:
-        return f"{text}: the streams have different clocks, so their stamps cannot be paired"
+    if middle > _OTHER_CLOCK_NS and times == "stamps":
+        return (
+            f"{text}: the streams have different clocks, so their stamps cannot be paired;"
+            " --pair-by record takes the times of recording"
+        )
     if middle <= slop_ns:
         return f"{text}: one stream has far fewer images than the other"
     wanted = math.ceil(middle / 1e7 + 0.1) / 100

@@ -16,7 +16,9 @@ def is_bag(path: Path) -> bool:
         if any((path / name).is_dir() for name in ("color", "colour", "rgb", "image")):
             return False
         return (path / METADATA).is_file() or any(
-            part.suffix in SUFFIXES or part.name.endswith(".zstd") for part in path.iterdir()
+            (part.suffix in SUFFIXES or part.name.endswith(".zstd"))
+            and not part.name.startswith(".")
+            for part in path.iterdir()
         )
     return path.suffix in SUFFIXES or path.name.endswith((".bag.active", ".mcap.zstd", ".db3.zstd"))
 

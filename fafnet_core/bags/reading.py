@@ -18,12 +18,12 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Ros1Reader
-from rosbags.rosbag2 import Reader as Ros2Reader
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.paths import METADATA
+from fafnet_core.bags.storage import Ros2Reader
 
 _REMEDIES = {
     ".bag": "`rosbag reindex` mends a ROS 1 bag whose recording was interrupted",
@@ -45,7 +45,7 @@ _STAMPED = (
 
 
 Key = tuple[int, int]
-"""An image by its stamp and its record time, nanoseconds."""
+"""An image by the time by which it is paired and its record time, nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,15 @@ class Bag:
 
     Args:
         path: a file or a folder.
+        by_record: whether `key` takes the time of recording in place of the stamp.
 
     Raises:
         BagError: on opening or reading what is cut short, damaged, not indexed or no bag.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, by_record: bool = False) -> None:
         self.path = path
+        self.by_record = by_record
         self.is_ros1 = path.suffix == ".bag" and path.is_file()
         self._types = jazzy()
         self._reader: Any = None
@@ -134,9 +136,25 @@ class Bag:
             counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
         return counts
 
+    def said(self) -> dict[str, int]:
+        """How many messages each topic has by what says most: the files, or metadata.yaml."""
+        counts = self.counts()
+        stored = {} if self.is_ros1 else self._reader.stored_counts()
+        return {
+            name: max(counts.get(name, 0), stored.get(name, 0)) for name in {**counts, **stored}
+        }
+
     def topics(self, *types: str) -> list[str]:
-        """The names of the topics of these types and no other, in order, without empty ones."""
-        others = {each.topic for each in self.connections if each.msgtype not in types}
+        """The names of the topics of these types and no other, in order, without empty ones.
+
+        What is not serialised as ROS does it has no type of ROS, whatever it is called.
+        """
+        others = {
+            each.topic
+            for each in self.connections
+            if each.msgtype not in types
+            or getattr(each.ext, "serialization_format", "cdr") != "cdr"
+        }
         return sorted(name for name, count in self.counts().items() if count and name not in others)
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[Stored]:
@@ -188,8 +206,8 @@ class Bag:
         return seconds * 1_000_000_000 + nanoseconds or stored.time
 
     def key(self, stored: Stored) -> Key:
-        """Return the stamp and the record time of an image."""
-        return self.stamp_ns(stored), stored.time
+        """Return the stamp and the record time of an image; twice the latter if `by_record`."""
+        return stored.time if self.by_record else self.stamp_ns(stored), stored.time
 
     @contextmanager
     def _one_line(self) -> Iterator[None]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from fafnet_core.bags.errors import AskedWrongly
 from fafnet_core.bags.reading import Bag
+from fafnet_core.messages.image_pair import name_says_registered
+from fafnet_core.messages.images import DEPTH_ENCODINGS, plain_encoding
 from fafnet_core.nearest import unknown_name
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -21,7 +23,7 @@ COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 OUR_PREFIX = "/fafnet/"
 
-_DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
+_PLUGIN = "compressedDepth"
 _GREY_ENCODINGS = ("mono8", "8UC1", "mono16")
 # Neither colour nor depth, even if their encoding says so.
 _OTHER_THINGS = {
@@ -29,7 +31,6 @@ _OTHER_THINGS = {
     *("confidence", "disparity", "label", "labels", "mask", "semantic", "segmentation", "heatmap"),
 }
 _COLOUR_WORDS = {"color", "colour", "rgb"}
-_REGISTERED = re.compile(r"aligned|registered|registration|to_(color|colour|rgb)")
 
 
 class Kind(Enum):
@@ -157,9 +158,11 @@ def _kind(name: str, message: Any) -> Kind:
         return Kind.OTHER
     is_raw = hasattr(message, "encoding")
     encoding = message.encoding if is_raw else message.format.split(";")[0].strip()
-    if encoding in _DEPTH_ENCODINGS or (not is_raw and "compressedDepth" in message.format):
+    # The format of compressed depth may be empty, or only say "png".
+    is_named = name.endswith("/compressedDepth") or (not is_raw and _PLUGIN in message.format)
+    if plain_encoding(encoding) in DEPTH_ENCODINGS or is_named:
         return Kind.DEPTH
-    return Kind.GREY if encoding in _GREY_ENCODINGS else Kind.COLOUR
+    return Kind.GREY if plain_encoding(encoding) in _GREY_ENCODINGS else Kind.COLOUR
 
 
 def _named(
@@ -202,7 +205,7 @@ def _choose_depth(images: Sequence[ImageTopic], rgb: ImageTopic) -> ImageTopic:
     candidates = [image for image in images if image.kind is Kind.DEPTH and image != rgb]
 
     def merit(image: ImageTopic) -> tuple[int, ...]:
-        named = bool(_REGISTERED.search(image.name))
+        named = name_says_registered(image.name)
         same_frame = image.frame_id == rgb.frame_id != ""
         same_size = image.size == rgb.size or image.size is None or rgb.size is None
         return (
@@ -236,11 +239,14 @@ def _best(
 
 
 def _info_names(image: ImageTopic) -> list[str]:
-    """Return the names that the camera_info of an image may have, librealsense's among them."""
+    """Return the names that the camera_info of an image may have, best first."""
     parent, _, _ = image.base.rpartition("/")
     stream, _, last = parent.rpartition("/")
     names = [f"{parent}/camera_info", f"{image.base}/camera_info"]
-    return [*names, f"{stream}/info/camera_info"] if last == "image" else names
+    if last == "image":  # librealsense's
+        names.append(f"{stream}/info/camera_info")
+    # Beside the parent: /camera/rgb/image/raw and /camera/rgb/camera_info.
+    return [*names, f"{stream}/camera_info"] if stream else names
 
 
 def _info_of(bag: Bag, image: ImageTopic, infos: Sequence[str]) -> str | None:
@@ -253,7 +259,8 @@ def _info_of(bag: Bag, image: ImageTopic, infos: Sequence[str]) -> str | None:
     fitting = []
     for name in infos:
         info = bag.first(name)
-        same_size = image.size in (None, (info.height, info.width))
+        stated = (info.height, info.width)
+        same_size = image.size is None or stated in (image.size, (0, 0))
         if info.header.frame_id == image.frame_id and same_size:
             fitting.append(name)
     return fitting[0] if len(fitting) == 1 else None

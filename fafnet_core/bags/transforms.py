@@ -53,6 +53,8 @@ class BagExtrinsics:
         """Return the transform from depth to colour, None where the bag does not have it."""
         if self._of_camera is not None:
             return self._of_camera
+        if depth_frame == colour_frame:
+            return None  # no transform says whether there are two cameras in one frame
         frames = (depth_frame, colour_frame)
         if frames not in self._found:
             self._found[frames] = path(self._tree, *frames)

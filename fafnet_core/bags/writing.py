@@ -28,12 +28,12 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import StoragePlugin
-from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from fafnet_core.bags.conversion import Ros1Conversion
 from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.reading import Bag, Stored, jazzy
+from fafnet_core.bags.storage import Ros2Writer
 
 _VERSION = 8
 """Of the metadata: what Humble reads as well as every newer distribution."""
@@ -174,6 +174,10 @@ class _Ros2BagWriter(BagWriter):
             text, digest = _definition(connection)
             ext = connection.ext
             assert isinstance(ext, ConnectionExtRosbag2)
+            if ext.serialization_format != "cdr":
+                reason = f"its messages are in '{ext.serialization_format}', not in ROS 2's cdr"
+                self.left_out[connection.topic] = reason
+                return None
             definition = {"msgdef": text, "rihs01": digest}
             return self._connect(connection.topic, connection.msgtype, ext, definition), None
         try:

@@ -37,7 +37,7 @@ Writes PNGs of 8 bits whose red, green and blue are disparity, height and angle.
 there and newer than its depth image is skipped.
 """
 
-_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+_SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".pgm", ".pfm", ".exr")
 _BATCH = 8
 
 
@@ -168,6 +168,8 @@ def _jobs(arguments: argparse.Namespace) -> list[_Job]:
     jobs: dict[Path, _Job] = {}
     for path in sorted(source.rglob("*")):
         if path.suffix.lower() not in _SUFFIXES or out.resolve() in path.resolve().parents:
+            continue
+        if path.name.startswith("."):  # hidden, as macOS's ._NAME.png
             continue
         name = path.relative_to(source)
         output = out / name.with_suffix(".png")

@@ -7,7 +7,8 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,8 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     if any(is_bag(path) for path in arguments.input):
         arguments.parser.error("one recording at a time")
     segment_bag.refuse_options(arguments)
-    frames = _frames(arguments)
-    _check_results(arguments, frames)
+    asked = _frames(arguments)
+    _check_results(arguments, asked.reads)
     segmenter = _load(arguments)
     from fafnet_core.inference import find_alignments
 
@@ -109,21 +110,45 @@ def run(arguments: argparse.Namespace) -> int:
         find_alignments(segmenter.torch.model)  # none: says so before the first frame
     with written_beside(arguments.out / "label_names.json") as names:
         names.write_text(segmenter.label_set.to_json(), encoding="utf-8")
-    seconds: list[float] = []
-    failed: dict[str, str] = {}
-    for name, read in tqdm(frames.items(), unit="frame", disable=None):
+    done = _Done()
+    for name, read in tqdm(asked.reads.items(), unit="frame", disable=None):
         try:
             frame = read()
             begun = time.perf_counter()
             result = segmenter.segment_frame(frame)
             took = time.perf_counter() - begun
             _write(arguments, name, frame, result, segmenter)
-            seconds.append(took)
+            done.seconds.append(took)
+            done.without_depth += not frame.has_depth
         except (ValueError, OSError) as error:
-            failed[name] = str(error)
+            done.failed[name] = str(error)
             tqdm.write(f"fafnet: {name}: {error}", file=sys.stderr)
-    _report(arguments, segmenter, seconds, failed)
-    return 1 if failed else 0
+    _report(arguments, segmenter, asked, done)
+    return 1 if done.failed else 0
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be labelled.
+
+    Attributes:
+        reads: how to read each frame, by name.
+        without_depth: names of colour images that have no depth image.
+        without_colour: names of depth images that have no colour image.
+    """
+
+    reads: Mapping[str, Callable[[], RgbdFrame]]
+    without_depth: Sequence[str] = ()
+    without_colour: Sequence[str] = ()
+
+
+@dataclass
+class _Done:
+    """What became of the frames: seconds of those that are labelled, and why others are not."""
+
+    seconds: list[float] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    without_depth: int = 0
 
 
 def _check_results(arguments: argparse.Namespace, frames: Iterable[str]) -> None:
@@ -153,21 +178,27 @@ def _load(arguments: argparse.Namespace) -> Segmenter:
     return segmenter
 
 
-def _frames(arguments: argparse.Namespace) -> dict[str, Callable[[], RgbdFrame]]:
-    """Return how to read each frame, by name; ends with exit status 2 if that cannot be told."""
+def _frames(arguments: argparse.Namespace) -> _Asked:
+    """Return how to read each frame; ends with exit status 2 if that cannot be told."""
     inputs: list[Path] = arguments.input
     if len(inputs) == 1 and inputs[0].is_dir():
         if arguments.out.resolve() == inputs[0].resolve():
             arguments.parser.error("--out is the input itself; its labels/ may hold ground truth")
         folder = FrameFolder(inputs[0], arguments.camera)
-        for name in folder.unpaired:
-            print(f"fafnet: {name} has only one of colour and depth: left out", file=sys.stderr)
-        return {name: partial(folder.__getitem__, i) for i, name in enumerate(folder.names)}
+        for one, other, names in (
+            ("colour", "depth", folder.without_depth),
+            ("depth", "colour", folder.without_colour),
+        ):
+            if names:
+                told = f"{len(names)} {one} images have no {other} image of the same name"
+                print(f"fafnet: {told} ('{names[0]}', ...): left out", file=sys.stderr)
+        reads = {name: partial(folder.__getitem__, i) for i, name in enumerate(folder.names)}
+        return _Asked(reads, folder.without_depth, folder.without_colour)
     if len(inputs) != 2 or not all(path.is_file() for path in inputs):
         arguments.parser.error("give one folder, or one colour and one depth image, or a recording")
     colour, depth = inputs
     camera = read_camera_file(arguments.camera or find_camera_file(depth))
-    return {colour.stem: partial(read_frame, colour, depth, camera)}
+    return _Asked({colour.stem: partial(read_frame, colour, depth, camera)})
 
 
 def _write(
@@ -197,14 +228,19 @@ def _write(
 def _report(
     arguments: argparse.Namespace,
     segmenter: Segmenter,
-    seconds: list[float],
-    failed: dict[str, str],
+    asked: _Asked,
+    done: _Done,
 ) -> None:
-    median_ms = 1e3 * statistics.median(seconds) if seconds else None
+    labelled, alone = len(done.seconds), len(asked.without_depth)
+    if told := segment_bag.no_depth(done.without_depth, labelled):
+        print(f"fafnet: {told}", file=sys.stderr)
+    median_ms = 1e3 * statistics.median(done.seconds) if done.seconds else None
     if arguments.json:
         report = {
-            "frames": len(seconds),
-            "failed": failed,
+            "frames": labelled,
+            "unmatched": {"rgb": alone, "depth": len(asked.without_colour)},
+            "without_depth": done.without_depth,
+            "failed": done.failed,
             "median_ms": median_ms,
             "device": str(segmenter.device),
             "precision": segmenter.precision,
@@ -214,7 +250,10 @@ def _report(
         }
         print(json.dumps(report))
     elif median_ms is not None:
+        why = [f"{alone} have no depth image of the same name"] if alone else []
+        why += [f"{len(done.failed)} failed"] if done.failed else []
         print(
-            f"{len(seconds)} frames, {median_ms:.0f} ms each (median) on {segmenter.runs_on}:"
-            f" {arguments.out}"
+            f"{labelled} of {len(asked.reads) + alone} colour images labelled"
+            f"{'; ' if why else ''}{', '.join(why)}, {median_ms:.0f} ms each (median) on"
+            f" {segmenter.runs_on}: {arguments.out}"
         )

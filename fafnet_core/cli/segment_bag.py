@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 _OPTIONS = (
     *("rgb", "rgb_info", "depth", "depth_info", "slop", "registration", "depth_to_color"),
-    *("depth_scale", "outputs"),
+    *("depth_scale", "outputs", "pair_by"),
 )
 
 
@@ -43,6 +43,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(option, metavar="TOPIC", help=f"topic of the {what}")
     group.add_argument(
         "--slop", type=float, metavar="S", help="largest difference of stamps (default: 0.04 s)"
+    )
+    group.add_argument(
+        "--pair-by",
+        choices=("stamp", "record"),
+        help="pair images by their stamps (default), or by the times of recording, where cameras"
+        " have different clocks",
     )
     group.add_argument(
         "--registration",
@@ -77,8 +83,18 @@ def refuse_options(arguments: argparse.Namespace) -> None:
             arguments.parser.error(f"--{option} is for recordings (.mcap, .db3, .bag)")
 
 
+def no_depth(count: int, frames: int) -> str | None:
+    """Say how many of the labelled frames have nearly no depth; None where all have some."""
+    if not count:
+        return None
+    return f"{count} of {frames} frames have (nearly) no depth: labels lean on colour alone"
+
+
 def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
-    """Label a recording; 1 if any frame failed. What another option would mend ends with 2."""
+    """Label a recording; what another option would mend ends with 2.
+
+    1 if any frame failed, or the recording does not hold what it says.
+    """
     need_rosbags()
     from fafnet_core.bags.job import label_bag
 
@@ -92,7 +108,7 @@ def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
     finally:
         progress.close()
     _print(arguments, report)
-    return 1 if report.tally.failed else 0
+    return 1 if report.tally.failed or report.tally.missing else 0
 
 
 def _job(arguments: argparse.Namespace) -> BagJob:
@@ -104,6 +120,8 @@ def _job(arguments: argparse.Namespace) -> BagJob:
     given: dict[str, Any] = {"depth_scale": arguments.depth_scale}
     if arguments.slop is not None:
         given["slop_s"] = arguments.slop
+    if arguments.pair_by is not None:
+        given["pair_by"] = arguments.pair_by
     if arguments.registration is not None:
         given["registration"] = arguments.registration
     if arguments.outputs is not None:
@@ -153,8 +171,13 @@ class _Progress(Watch):
 
 
 def _print(arguments: argparse.Namespace, report: BagReport) -> None:
+    if told := no_depth(report.tally.without_depth, report.tally.labelled):
+        print(f"fafnet: {told}", file=sys.stderr)
     for doubt, count in report.tally.doubts.items():
         print(f"fafnet: {count} frames: {doubt}", file=sys.stderr)
+    for topic, count in report.tally.missing.items():
+        told = f"the recording says it has {count} messages more on {topic}, and they are not there"
+        print(f"fafnet: {told}", file=sys.stderr)
     for topic, count in report.tally.left_out.items():
         reason = report.tally.reasons[topic]
         print(f"fafnet: left out {topic} ({count} messages): {reason}", file=sys.stderr)
@@ -164,7 +187,7 @@ def _print(arguments: argparse.Namespace, report: BagReport) -> None:
         return
     registered = ", depth registered here" if report.tally.registered else ""
     print(
-        f"{values['frames']} of {values['pairs']} pairs labelled{registered},"
+        f"{report.counted()}{registered},"
         f" {values['median_ms']:.0f} ms each (median) on {report.device} in {report.precision}"
         f" ({report.runtime}): {arguments.out}"
     )

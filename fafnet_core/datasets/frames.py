@@ -7,6 +7,8 @@ the metres of one depth count.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +28,11 @@ Pixels = Annotated[int, "1 <= x"]
 COLOUR_FOLDERS = ("color", "colour", "rgb", "image")
 DEPTH_FOLDERS = ("depth",)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
-"""Of images, and of depth in metres."""
+SUFFIXES = (*IMAGE_SUFFIXES, ".npy", ".pgm", ".pfm", ".exr")
+"""Of images, and of depth."""
 CAMERA_FILE = "camera.yaml"
 
+_EXR = "OPENCV_IO_ENABLE_OPENEXR"
 _SATURATED = np.iinfo(np.uint16).max
 """Count of a 16-bit depth image that means no depth, not 65.535 m."""
 
@@ -92,6 +95,12 @@ def read_stored(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
+    if path.suffix.lower() == ".exr" and not os.environ.get(_EXR):
+        raise ValueError(
+            f"{path} is an EXR image, which OpenCV reads only where {_EXR}=1 is set, because its"
+            " decoder has had security faults: set it for files that you trust, or convert them to"
+            " float TIFF"
+        )
     # imdecode, not imread: imread prints its own warnings and follows EXIF rotation by default.
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
@@ -110,13 +119,15 @@ def read_rgb(path: str | Path) -> NDArray[np.uint8]:
 
 
 def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.float32]:
-    """Read depth as (H, W) float32 metres: a 16-bit image, or a `.npy` file already in metres.
+    """Read depth as (H, W) float32 metres.
 
-    Saturated counts (65535) come back as 0, which means "no depth" as 0 itself does.
+    A 16-bit image (PNG, TIFF, PGM) holds counts of `depth_unit_m`; one in floating point (TIFF,
+    PFM, EXR, `.npy`) is already in metres, in one channel or in several equal ones. Saturated
+    counts (65535) come back as 0, which means "no depth" as 0 itself does.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not one channel of 16 bits, or not an array of floats.
+        ValueError: neither one channel of 16 bits nor floats.
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
@@ -129,10 +140,15 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
             )
         return np.ascontiguousarray(values, np.float32)
     counts = read_stored(path)
+    if np.issubdtype(counts.dtype, np.floating):
+        first = counts if counts.ndim == 2 else counts[..., 0]
+        if counts.ndim == 2 or np.array_equal(counts[..., :3], np.stack([first] * 3, 2), True):
+            return np.ascontiguousarray(first, np.float32)
     if counts.dtype != np.uint16 or counts.ndim != 2:
         raise ValueError(
             f"{path} is {counts.dtype} with shape {counts.shape}; a depth image has one channel"
-            " of 16 bits. 8-bit and coloured images are for display: take the original"
+            " of 16 bits, or of floats in metres. 8-bit and coloured images are for display: take"
+            " the original"
         )
     depth_m = counts.astype(np.float32)
     depth_m *= np.float32(depth_unit_m)
@@ -151,15 +167,27 @@ def _read_array(path: Path) -> NDArray[Any]:
     return values
 
 
+def by_number(name: str) -> tuple[list[str | int], str]:
+    """Return what sorts names so that the numbers in them compare as numbers.
+
+    Every second part is a number; names of equal parts (1, 01) go by their letters.
+    """
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+
+
 def images_of(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, Path]:
-    """Return the images in a folder by their names without suffix.
+    """Return the images in a folder by their names without suffix; hidden files are none.
+
+    Hidden are, among others, what macOS writes beside each file on foreign disks: ._NAME.png.
 
     Raises:
         ValueError: two files have one name.
     """
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or not path.is_file():
+        is_image = path.suffix.lower() in suffixes and not path.name.startswith(".")
+        if not is_image or not path.is_file():
             continue
         if path.stem in images:
             raise ValueError(
@@ -173,10 +201,14 @@ def images_of(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, P
 class FrameFolder:
     """A folder of RGB-D frames, read one at a time, in the order of their names.
 
+    Numbers within names compare as numbers: 2 comes before 10.
+
     Attributes:
         camera: the folder's camera file.
         names: names (without suffix) with both colour and depth.
-        unpaired: names with only one of them.
+        without_depth: names with colour only.
+        without_colour: names with depth only.
+        unpaired: both of these.
 
     Raises:
         FileNotFoundError: a colour folder, a depth folder or a camera file is not there.
@@ -188,8 +220,10 @@ class FrameFolder:
         colour = images_of(self._find(root, COLOUR_FOLDERS, "colour"), IMAGE_SUFFIXES)
         depth = images_of(self._find(root, DEPTH_FOLDERS, "depth"))
         self.camera = read_camera_file(camera_file or find_camera_file(root))
-        self.names = sorted(colour.keys() & depth.keys())
-        self.unpaired = sorted(colour.keys() ^ depth.keys())
+        self.names = sorted(colour.keys() & depth.keys(), key=by_number)
+        self.without_depth = sorted(colour.keys() - depth.keys(), key=by_number)
+        self.without_colour = sorted(depth.keys() - colour.keys(), key=by_number)
+        self.unpaired = sorted(colour.keys() ^ depth.keys(), key=by_number)
         if not self.names:
             raise ValueError(
                 f"{len(colour)} colour and {len(depth)} depth images in {root} share no name"

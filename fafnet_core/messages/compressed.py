@@ -30,6 +30,8 @@ DEPTH_METHODS = ("png", "rvl")
 _PARAMETERS = struct.Struct("<iff")
 _INVERSE_DEPTH = 0
 _COUNTS = ("16UC1", "mono16")
+_UNSTATED = ("", *DEPTH_METHODS, *(f"compressedDepth{how}" for how in ("", " png", " rvl")))
+"""What stands before the first semicolon where the encoding does not."""
 
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _PNG_SIZE = struct.Struct(">16xII")
@@ -42,8 +44,9 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 def compressed_to_rgb(message: CompressedImageFields) -> NDArray[np.uint8]:
     """Return colour as (H, W, 3) uint8 RGB; grey is repeated, 16-bit values give their high byte.
 
-    `format` tells whether red and blue are exchanged in the file ("...; jpeg compressed rgb8") and
-    whether it holds a Bayer mosaic; without one (only "jpeg"), the file is taken as it is.
+    `format` tells whether red and blue are exchanged in a PNG file ("...; png compressed rgb8") and
+    whether it holds a Bayer mosaic; without one (only "png"), the file is taken as it is. A JPEG
+    file is taken as it is: a sender of "jpeg compressed rgb8" has an encoder that takes RGB.
 
     Raises:
         ValueError: neither JPEG nor PNG, cut short or damaged.
@@ -54,7 +57,8 @@ def compressed_to_rgb(message: CompressedImageFields) -> NDArray[np.uint8]:
         return converted(_decode(message, cv2.IMREAD_GRAYSCALE), mosaic)
     # Drivers' EXIF data turns pictures, but not camera_info.
     image = _decode(message, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return image if "compressed rgb" in how else converted(image, cv2.COLOR_BGR2RGB)
+    is_exchanged = "compressed rgb" in how and _begins_with(as_bytes(message.data), _PNG)
+    return image if is_exchanged else converted(image, cv2.COLOR_BGR2RGB)
 
 
 def compressed_to_depth_m(
@@ -62,7 +66,9 @@ def compressed_to_depth_m(
 ) -> NDArray[np.float32]:
     """Return depth as (H, W) float32 metres, 0 where there is none.
 
-    A PNG without the 12 bytes (depth that went through the plugin for colour) is taken too.
+    A PNG without the 12 bytes (depth that went through the plugin for colour) is taken too. Where
+    `format` does not state the encoding, the two numbers of the 12 bytes tell: they are those of
+    disparities, or it is 16UC1.
 
     Args:
         message: `compressedDepth` of 16UC1, mono16 or 32FC1, as PNG or RVL.
@@ -75,20 +81,23 @@ def compressed_to_depth_m(
     data = as_bytes(message.data)
     if _begins_with(data, _PNG) and encoding != "32FC1":
         return counts_to_depth_m(_decode_counts(data, message.format), depth_scale)
-    if "compressedDepth" not in message.format or data.size < _PARAMETERS.size:
+    image = data[_PARAMETERS.size :]
+    is_png = _begins_with(image, _PNG)
+    if not is_png and ("compressedDepth" not in message.format or data.size < _PARAMETERS.size):
         raise ValueError(
             f"depth in format '{message.format}' of {data.size} bytes came; wanted"
             " 'compressedDepth' (PNG or RVL): take the topic that ends in /compressedDepth. JPEG"
             " would change the metres"
         )
     _, a, b = _PARAMETERS.unpack(data[: _PARAMETERS.size].tobytes())
-    image = data[_PARAMETERS.size :]
-    if _begins_with(image, _PNG):
+    if is_png:
         counts = _decode_counts(image, message.format)
     elif "rvl" in message.format.lower():
         counts = decode_rvl(image)
     else:
         raise ValueError(f"depth in format '{message.format}' came, but its data is no PNG image")
+    if encoding in _UNSTATED:
+        encoding = "32FC1" if _are_of_disparities(a, b) else "16UC1"
     if encoding in _COUNTS:
         return counts_to_depth_m(counts, depth_scale)
     if encoding == "32FC1":
@@ -168,6 +177,13 @@ def _from_disparities(
         depth_m = np.float32(a) / (counts.astype(np.float32) - np.float32(b))
     depth_m[(counts == 0) | (depth_m < 0) | np.isinf(depth_m)] = 0
     return depth_m if depth_scale is None else depth_m * np.float32(depth_scale)
+
+
+def _are_of_disparities(a: float, b: float) -> bool:
+    """Whether A and B can be what the plugin writes for 32FC1: they say the farthest depth."""
+    if not (np.isfinite([a, b]).all() and 1 <= a <= 1e9 and b < 1):
+        return False
+    return 0.1 <= a / (1 - b) <= 1000  # metres
 
 
 def _to_disparities(

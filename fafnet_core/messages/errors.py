@@ -59,6 +59,26 @@ class OtherSizeError(FrameError):
         )
 
 
+@dataclass(eq=False)
+class NoSizeError(FrameError):
+    """A camera_info states no size, and its matrix is that of another than the image's.
+
+    Attributes:
+        centre: column and row of the principal point.
+        came: (height, width) of the image.
+    """
+
+    centre: tuple[float, float]
+    came: Size
+
+    def __str__(self) -> str:
+        across, down = self.centre
+        return (
+            f"camera_info states no size (0x0), and its principal point {across:g}, {down:g} is not"
+            f" that of the image of {_wide(self.came)}: it is far from the middle"
+        )
+
+
 @dataclass(frozen=True)
 class Unregistered:
     """What is known of depth that is not registered to colour, and cannot be.
@@ -118,6 +138,26 @@ class DepthNotRegisteredError(FrameError):
         return f"depth cannot be registered: {facts.missing}; {sizes}"
 
 
+@dataclass(eq=False)
+class DepthLostError(FrameError):
+    """Registering depth to colour left none of it.
+
+    Attributes:
+        before: share of the depth image's pixels with depth, 0..1.
+        after: share of the colour image's.
+    """
+
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return (
+            f"registering left depth in {100 * self.after:.1f} % of the colour image, and before it"
+            f" had {100 * self.before:.1f} %: the transform between the cameras is wrong, or the"
+            " camera matrix of depth"
+        )
+
+
 @dataclass(frozen=True)
 class DepthDoubt:
     """A frame is labelled, and may be wrong."""
@@ -141,6 +181,39 @@ class MaybeUnregistered(DepthDoubt):
 
 
 @dataclass(frozen=True)
+class SaidRegistered(DepthDoubt):
+    """A name says that depth is registered to colour, and a message that it is not.
+
+    Attributes:
+        against: what says that it is not.
+    """
+
+    against: str
+
+    def __str__(self) -> str:
+        return (
+            f"depth is registered to colour by its name, but {self.against}: taken for registered"
+        )
+
+
+@dataclass(frozen=True)
+class ColoursMatrix(DepthDoubt):
+    """Depth has another frame than colour, and the same camera matrix: cameras of a kind, or one.
+
+    Attributes:
+        facts: what is known of it.
+    """
+
+    facts: Unregistered
+
+    def __str__(self) -> str:
+        return (
+            f"{self.facts.frames}, and depth has colour's camera matrix: taken for two cameras, and"
+            " registered"
+        )
+
+
+@dataclass(frozen=True)
 class TwoCamerasInOneFrame(DepthDoubt):
     """Depth and colour name one frame, and are of two cameras.
 
@@ -155,6 +228,20 @@ class TwoCamerasInOneFrame(DepthDoubt):
             f"depth and colour are both in frame '{self.frame}', but their camera matrices differ:"
             " taken for two cameras in one place"
         )
+
+
+@dataclass(frozen=True)
+class UnmodelledLens(DepthDoubt):
+    """Depth is registered as if the lenses did not distort, for their model is not known.
+
+    Attributes:
+        problem: which model came, and which are known.
+    """
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"depth is registered as if lenses did not distort: {self.problem}"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,17 @@ _COLOUR: dict[str, tuple[int, int, int | None]] = {
     "uyvy": (1, 2, cv2.COLOR_YUV2RGB_UYVY),
     "yuv422_yuy2": (1, 2, cv2.COLOR_YUV2RGB_YUYV),
     "yuyv": (1, 2, cv2.COLOR_YUV2RGB_YUYV),
+    "yuy2": (1, 2, cv2.COLOR_YUV2RGB_YUYV),
+    # OpenCV's names, which say nothing of colours: as OpenCV and cv_bridge have them.
+    "8UC1": (1, 1, cv2.COLOR_GRAY2RGB),
+    "8UC3": (1, 3, cv2.COLOR_BGR2RGB),
+    "8UC4": (1, 4, cv2.COLOR_BGRA2RGB),
 }
+_PLANES: dict[str, int] = {
+    "nv12": cv2.COLOR_YUV2RGB_NV12,
+    "nv21": cv2.COLOR_YUV2RGB_NV21,
+}
+"""Brightness of each pixel, then the colour of each four, in rows of the same length."""
 # ROS names a mosaic by its first two rows, OpenCV by the second and third pixel of its second row.
 _BAYER: dict[str, int] = {
     "bayer_rggb": cv2.COLOR_BayerBG2RGB,
@@ -45,11 +55,12 @@ _BAYER: dict[str, int] = {
 }
 _COLOUR |= {f"{name}8": (1, 1, conversion) for name, conversion in _BAYER.items()}
 _COLOUR |= {f"{name}16": (2, 1, conversion) for name, conversion in _BAYER.items()}
-_IN_PAIRS = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
+_IN_PAIRS = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", "yuy2")
 """Two neighbours share their colour: the width has to be even."""
 
 # mono16 is how ROS 1 drivers and their converted recordings call the same millimetres.
-_DEPTH: dict[str, str] = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
+_DEPTH: dict[str, str] = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4", "64FC1": "f8"}
+DEPTH_ENCODINGS = tuple(_DEPTH)
 
 
 class UnknownEncodingError(ValueError):
@@ -64,6 +75,12 @@ class UnknownEncodingError(ValueError):
         self.encoding = encoding
 
 
+def plain_encoding(encoding: str) -> str:
+    """Return an encoding's usual name: some drivers write YUYV, NV12, TYPE_16UC1."""
+    name = encoding.removeprefix("TYPE_")
+    return name.lower() if name.lower() in {*_COLOUR, *_PLANES} else name
+
+
 def image_to_rgb(message: ImageFields) -> NDArray[np.uint8]:
     """Return colour as (H, W, 3) uint8 RGB; a view of the message where it holds rgb8.
 
@@ -73,10 +90,13 @@ def image_to_rgb(message: ImageFields) -> NDArray[np.uint8]:
         UnknownEncodingError: an encoding that is not colour, or that is not known here.
         ValueError: sizes that do not add up.
     """
-    encoding = message.encoding
+    encoding = plain_encoding(message.encoding)
+    if encoding in _PLANES:
+        return _planes_to_rgb(message, _PLANES[encoding])
     if encoding not in _COLOUR:
+        wanted = ", ".join((*_COLOUR, *_PLANES))
         raise UnknownEncodingError(
-            encoding, f"colour encoding '{encoding}' came; wanted {', '.join(_COLOUR)}"
+            message.encoding, f"colour encoding '{message.encoding}' came; wanted {wanted}"
         )
     size, channels, conversion = _COLOUR[encoding]
     if encoding in _IN_PAIRS and message.width % 2:
@@ -92,6 +112,16 @@ def image_to_rgb(message: ImageFields) -> NDArray[np.uint8]:
     if channels == 1:
         pixels = pixels[..., 0]
     return converted(pixels, conversion)
+
+
+def _planes_to_rgb(message: ImageFields, conversion: int) -> NDArray[np.uint8]:
+    if message.width % 2 or message.height % 2:
+        raise ValueError(
+            f"a {message.encoding} image of {message.width}x{message.height} pixels came; four"
+            " pixels share their colour, so both sides have to be even"
+        )
+    rows = _rows(message, np.dtype(np.uint8), 1, height=message.height * 3 // 2)
+    return converted(np.ascontiguousarray(rows[..., 0]), conversion)
 
 
 def converted(pixels: NDArray[np.uint8], conversion: int) -> NDArray[np.uint8]:
@@ -111,18 +141,19 @@ def image_to_depth_m(
     """Return depth as (H, W) float32 metres; invalid pixels are 0, NaN or infinite.
 
     Args:
-        message: 16UC1 or mono16 (millimetres), or 32FC1 (metres, of which it may be a view).
-        depth_scale: metres of one count (of one unit for 32FC1), where the driver's unit is not
+        message: 16UC1 or mono16 (millimetres), 32FC1 (metres, of which it may be a view), 64FC1.
+        depth_scale: metres of one count (of one unit for floats), where the driver's unit is not
             its encoding's.
 
     Raises:
         UnknownEncodingError: an encoding that is not depth.
         ValueError: sizes that do not add up, or a scale that is not above zero.
     """
-    encoding = message.encoding
+    encoding = plain_encoding(message.encoding)
     if encoding not in _DEPTH:
         raise UnknownEncodingError(
-            encoding, f"depth encoding '{encoding}' came; wanted {', '.join(sorted(_DEPTH))}"
+            message.encoding,
+            f"depth encoding '{message.encoding}' came; wanted {', '.join(sorted(_DEPTH))}",
         )
     order = ">" if message.is_bigendian else "<"
     values = _rows(message, np.dtype(order + _DEPTH[encoding]), 1)[..., 0]
@@ -152,10 +183,13 @@ def check_scale(depth_scale: float | None) -> None:
         )
 
 
-def _rows(message: ImageFields, item: np.dtype[Any], channels: int) -> NDArray[Any]:
-    """Return the values in place, (H, W, channels)."""
+def _rows(
+    message: ImageFields, item: np.dtype[Any], channels: int, *, height: int | None = None
+) -> NDArray[Any]:
+    """Return the values in place, (H, W, channels); `height` where it is not the image's."""
     pixel = item.itemsize * channels
-    height, width, step = message.height, message.width, message.step
+    height = message.height if height is None else height
+    width, step = message.width, message.step
     if height == 0 or width == 0:
         raise ValueError(f"an image of {width}x{height} pixels came; the driver sent no picture")
     if step < width * pixel:

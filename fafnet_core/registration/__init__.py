@@ -5,5 +5,6 @@
 
 from fafnet_core.registration.depth import DepthRegistration, register_depth
 from fafnet_core.registration.extrinsics import Extrinsics
+from fafnet_core.registration.lens import Lens, UnknownLensError
 
-__all__ = ["DepthRegistration", "Extrinsics", "register_depth"]
+__all__ = ["DepthRegistration", "Extrinsics", "Lens", "UnknownLensError", "register_depth"]

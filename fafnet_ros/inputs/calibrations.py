@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
+from fafnet_core.messages.camera_info import stated_matrix
 from fafnet_core.messages.synchronizer import Stream
 
 
@@ -15,14 +16,13 @@ class _Calibration:
     """All of a camera_info that determines the camera matrix of its images."""
 
     size: tuple[int, int]
-    matrix: tuple[float, ...]  # row by row: 3x3 of K, or 3x4 of P
+    matrix: tuple[float, ...]  # 3x3 of K or P, row by row
     binning: tuple[int, int]
     region: tuple[int, int, int, int]
 
     def __str__(self) -> str:
-        columns = len(self.matrix) // 3
-        focal_lengths = f"fx {self.matrix[0]:.6g}, fy {self.matrix[columns + 1]:.6g}"
-        centre = f"cx {self.matrix[2]:.6g}, cy {self.matrix[columns + 2]:.6g}"
+        focal_lengths = f"fx {self.matrix[0]:.6g}, fy {self.matrix[4]:.6g}"
+        centre = f"cx {self.matrix[2]:.6g}, cy {self.matrix[5]:.6g}"
         text = f"{self.size[0]}x{self.size[1]}, {focal_lengths}, {centre}"
         if max(self.binning) > 1:
             text += f", binning {self.binning[0]}x{self.binning[1]}"
@@ -55,7 +55,7 @@ class Calibrations:
         return None if old is None or new == old else f"{new} (was {old})"
 
     def _read(self, info: CameraInfo) -> _Calibration:
-        matrix = info.p if self._rectified and info.p[0] != 0 else info.k
+        matrix = stated_matrix(info, rectified=self._rectified).ravel()
         return _Calibration(
             (info.width, info.height),
             tuple(np.nan_to_num(matrix).tolist()),  # NaN differs from itself

@@ -116,7 +116,13 @@ class Inputs:
         try:
             for name, kind, topic, callback in wanted:
                 self.subscriptions[name] = MatchingSubscription(
-                    node, kind, topic, callback, parameters.reliability, name
+                    node,
+                    kind,
+                    topic,
+                    callback,
+                    parameters.reliability,
+                    name,
+                    wants_last=kind is CameraInfo,
                 )
         except Exception:  # one topic cannot have two types
             self.destroy()

@@ -38,10 +38,15 @@ class MatchingSubscription:
     BEST_EFFORT hears any publisher, but one lost fragment of a large image loses the whole frame;
     RELIABLE hears nothing at all of a BEST_EFFORT publisher.
 
+    Where the last message is wanted, it is TRANSIENT_LOCAL if every publisher offers that: a driver
+    that publishes its camera_info once keeps it so for those who come later. VOLATILE hears every
+    publisher, TRANSIENT_LOCAL only its like.
+
     Args:
         topic: the name before remapping.
         reliability: `auto`, `reliable` or `best_effort`.
         event: the name under which its messages are counted; None: the topic as given.
+        wants_last: whether what was published before counts too.
     """
 
     def __init__(
@@ -52,8 +57,11 @@ class MatchingSubscription:
         callback: Callable[[Any], None],
         reliability: str,
         event: str | None = None,
+        *,
+        wants_last: bool = False,
     ) -> None:
         self._node = node
+        self._wants_last = wants_last
         self._message_type = message_type
         self._type_name = type_name(message_type)
         self._topic = topic
@@ -64,7 +72,8 @@ class MatchingSubscription:
         self._published_since: float | None = None
         # Until a publisher is there: most offer it, and a change would lose the first frames.
         self._subscribed = ReliabilityPolicy.RELIABLE
-        self._subscribe(self._wanted())
+        self._durability = DurabilityPolicy.VOLATILE
+        self._subscribe(*self._wanted())
 
     @property
     def topic(self) -> str:
@@ -101,11 +110,11 @@ class MatchingSubscription:
         )
 
     def refresh(self) -> None:
-        """Subscribe again if the present publishers need another reliability."""
+        """Subscribe again if the present publishers need another reliability or durability."""
         wanted = self._wanted()
-        if wanted != self._subscribed:
+        if wanted != (self._subscribed, self._durability):
             self.destroy()
-            self._subscribe(wanted)
+            self._subscribe(*wanted)
             self._published_since = None
         self._follow(self._publishers())
 
@@ -127,20 +136,26 @@ class MatchingSubscription:
             self._published_since = now
         return now - self._published_since
 
-    def _wanted(self) -> ReliabilityPolicy:
-        if self._reliability != "auto":
-            return ReliabilityPolicy[self._reliability.upper()]
+    def _wanted(self) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
         # Publishers of another type cannot be heard anyway.
         offers = [
-            info.qos_profile.reliability
-            for info in self._publishers()
-            if info.topic_type == self._type_name
+            info.qos_profile for info in self._publishers() if info.topic_type == self._type_name
         ]
+        if self._reliability != "auto":
+            reliability = ReliabilityPolicy[self._reliability.upper()]
+        elif not offers:
+            reliability = self._subscribed
+        elif all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers):
+            reliability = ReliabilityPolicy.RELIABLE
+        else:
+            reliability = ReliabilityPolicy.BEST_EFFORT
         if not offers:
-            return self._subscribed
-        if all(offer == ReliabilityPolicy.RELIABLE for offer in offers):
-            return ReliabilityPolicy.RELIABLE
-        return ReliabilityPolicy.BEST_EFFORT
+            return reliability, self._durability
+        # What was published before is sent again to reliable readers only.
+        is_kept = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        if self._wants_last and is_kept and reliability == ReliabilityPolicy.RELIABLE:
+            return reliability, DurabilityPolicy.TRANSIENT_LOCAL
+        return reliability, DurabilityPolicy.VOLATILE
 
     def _is_deaf(self, publishers: tuple[PublisherState, ...]) -> bool:
         """Tell whether a publisher of our type cannot be heard."""
@@ -161,17 +176,15 @@ class MatchingSubscription:
             and self._node.count_publishers(topic) > 0
         )
 
-    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
-        self._subscribed = reliability
+    def _subscribe(self, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> None:
+        self._subscribed, self._durability = reliability, durability
         options = {}
         if SubscriptionEventCallbacks is not None:
             # rclpy's own warning would make `auto` seem a fault; diagnostics say what is one.
             options["event_callbacks"] = SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: None
             )
-        # Volatile hears every publisher; transient local would hear only its like.
-        volatile = DurabilityPolicy.VOLATILE
-        profile = QoSProfile(depth=_DEPTH, reliability=reliability, durability=volatile)
+        profile = QoSProfile(depth=_DEPTH, reliability=reliability, durability=durability)
         self._subscription = self._node.create_subscription(
             self._message_type, self._topic, self._callback, profile, **options
         )

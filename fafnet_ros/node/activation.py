@@ -7,14 +7,17 @@ A frame's way: message -> `Inputs` (pairing) -> mailbox -> `Pipeline.encode` in 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.inference import Segmenter
+from fafnet_core.messages.image_pair import name_says_registered
 from fafnet_core.messages.synchronizer import Stream
 from fafnet_ros.diagnostics.events import (
     INPUT_SCALE,
@@ -92,7 +95,14 @@ class Activation:
         self._shown = read_parameters(node, OutputSettings)
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
+        suffix = "/compressedDepth" if inputs.reads_compressed_depth else ""
+        depth_topic = node.resolve_topic_name(f"depth/image{suffix}")
         frames = read_parameters(node, FrameParameters).settings
+        frames = replace(
+            frames,
+            depth_rectified=frames.rectified or "rect" in re.split(r"[/_]", depth_topic),
+            says_registered=name_says_registered(depth_topic),
+        )
         self._registers_always = frames.registration == "always"
         self._depth_info_topic = node.resolve_topic_name("depth/camera_info")
         with ExitStack() as undo:  # a half-begun activation must leave nothing behind

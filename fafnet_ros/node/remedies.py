@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from fafnet_core.messages.errors import (
+    ColoursMatrix,
+    DepthLostError,
     DepthNotRegisteredError,
     ForeignCameraInfo,
     MaybeUnregistered,
     NoCameraInfoError,
+    NoSizeError,
     NotCalibratedError,
     OtherSizeError,
+    SaidRegistered,
     TwoCamerasInOneFrame,
+    UnmodelledLens,
 )
 from fafnet_core.messages.images import UnknownEncodingError
 
@@ -25,12 +30,22 @@ _REMEDIES: dict[type, str] = {
     " as camera_matrix",
     OtherSizeError: "take the camera_info beside this very image, or give fx, fy, cx, cy of this"
     " size as camera_matrix",
+    NoSizeError: "have its driver fill in width and height, or give fx, fy, cx, cy of this size as"
+    " camera_matrix",
+    UnmodelledLens: "have image_proc rectify both images, and set rectified",
     DepthNotRegisteredError: _REGISTER,
     MaybeUnregistered: _REGISTER,
     ForeignCameraInfo: _REGISTER,
     # Of depth only: colour is asked of cv_bridge too.
     UnknownEncodingError: "remap depth/image to a depth topic",
-    TwoCamerasInOneFrame: "if they are apart, set depth_to_color",
+    TwoCamerasInOneFrame: "if they are apart, set depth_to_color; if depth is registered to colour,"
+    " set registration to never",
+    SaidRegistered: "if that is so, set registration to never; if not, to always",
+    ColoursMatrix: "if that is so, set registration to always; if the driver has registered depth,"
+    " to never",
+    DepthLostError: "correct depth_to_color (in metres), the driver's extrinsics or TF, and remap"
+    " depth/camera_info to depth's own; if depth is registered to colour already, set registration"
+    " to never",
 }
 
 

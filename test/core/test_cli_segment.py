@@ -126,6 +126,33 @@ def test_one_bad_frame_fails_and_the_others_are_labelled(
     assert "0: " in capsys.readouterr().err
 
 
+def test_what_has_no_partner_and_what_has_no_depth_is_counted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "depth/1.png").rename(folder / "depth/7.png")
+    cv2.imwrite(str(folder / "depth/0.png"), np.zeros((72, 96), np.uint16))
+    asked = [
+        "segment",
+        str(folder),
+        "--checkpoint",
+        "untrained:fafnet-nano",
+        "--runtime",
+        "torch",
+        "--out",
+    ]
+    assert main([*asked, str(tmp_path / "a")]) == 0
+    printed = capsys.readouterr()
+    said = "1 of 2 colour images labelled; 1 have no depth image of the same name, "
+    assert said in printed.out
+    assert "1 colour images have no depth image of the same name ('1', ...)" in printed.err
+    assert "1 depth images have no colour image of the same name ('7', ...)" in printed.err
+    assert "1 of 1 frames have (nearly) no depth: labels lean on colour alone" in printed.err
+    assert main([*asked, str(tmp_path / "b"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["unmatched"] == {"rgb": 1, "depth": 1}
+    assert report["without_depth"] == 1
+
+
 def test_labels_that_are_there_are_replaced_only_when_asked(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

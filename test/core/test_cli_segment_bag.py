@@ -79,7 +79,7 @@ def test_outputs_and_camera_are_chosen(tmp_path: Path, capsys: pytest.CaptureFix
     camera = tmp_path / "camera.yaml"
     camera.write_text("fx: 80\nfy: 80\ncx: 47.5\ncy: 35.5\n")
     assert main([*asked, "--camera", str(camera), "--outputs", "labels, hha"]) == 0
-    assert "2 of 2 pairs labelled" in capsys.readouterr().out
+    assert "2 of 2 colour images labelled, " in capsys.readouterr().out
     with AnyReader([tmp_path / "out.db3"]) as reader:
         ours = {each.topic for each in reader.connections if each.topic.startswith("/fafnet")}
     assert ours == {"/fafnet/labels", "/fafnet/hha", "/fafnet/label_names"}
@@ -91,9 +91,46 @@ def test_a_frame_that_fails_is_status_1(tmp_path: Path, capsys: pytest.CaptureFi
     source = write_ros2(tmp_path / "in.mcap", messages)
     assert main(["segment", str(source), "--out", str(tmp_path / "out.mcap")]) == 1
     printed = capsys.readouterr()
-    assert "1 of 2 pairs labelled" in printed.out
+    assert "1 of 2 colour images labelled; 1 failed, " in printed.out
     assert printed.err.count("not labelled: ") == 1
     assert "name another topic with --rgb or --depth" in printed.err
+
+
+def test_colour_without_depth_is_counted_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages = frames()
+    alone = [START + ms * MS for ms in (100, 200, 300)]
+    messages += [Message("/rgb/image", IMAGE, t, image(room()[0].rgb, "rgb8", t)) for t in alone]
+    messages.sort(key=lambda each: each.time)
+    source = write_ros2(tmp_path / "in.mcap", messages)
+    asked = [
+        "segment",
+        str(source),
+        "--checkpoint",
+        "untrained:fafnet-nano",
+        "--runtime",
+        "torch",
+        "--out",
+    ]
+    assert main([*asked, str(tmp_path / "a.mcap")]) == 0
+    said = "2 of 5 colour images labelled; 3 have no depth within 0.04 s, "
+    assert said in capsys.readouterr().out
+    assert main([*asked, str(tmp_path / "b.mcap"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unmatched"] == {"rgb": 3, "depth": 0}
+
+
+def test_frames_with_nearly_no_depth_are_counted_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages = frames()
+    messages[-1].message.data[:] = 0
+    source = write_ros2(tmp_path / "in.mcap", messages)
+    asked = ["segment", str(source), "--checkpoint", "untrained:fafnet-nano", "--runtime", "torch"]
+    assert main([*asked, "--json", "--out", str(tmp_path / "out.mcap")]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["without_depth"] == 1
+    assert "1 of 2 frames have (nearly) no depth: labels lean on colour alone" in printed.err
 
 
 def test_depth_of_another_frame_is_doubted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import pytest
 
 from fafnet_core.datasets.frames import (
     FrameFolder,
+    by_number,
     find_camera_file,
     read_camera_file,
     read_depth,
@@ -42,8 +45,27 @@ def test_a_folder_gives_rgb_metres_and_the_camera(folder: Path) -> None:
 
 def test_names_without_a_partner_are_told(folder: Path) -> None:
     (folder / "rgb" / "1.png").unlink()
+    (folder / "depth" / "0.png").rename(folder / "depth" / "9.png")
     frames = FrameFolder(folder)
-    assert (frames.names, frames.unpaired) == (["0", "2"], ["1"])
+    assert (frames.names, frames.unpaired) == (["2"], ["0", "1", "9"])
+    assert (frames.without_depth, frames.without_colour) == (["0"], ["1", "9"])
+
+
+def test_numbers_in_names_compare_as_numbers(folder: Path) -> None:
+    for name in ("rgb", "depth"):
+        (folder / name / "0.png").rename(folder / name / "10.png")
+        (folder / name / "1.png").rename(folder / name / "frame-1.5_b.png")
+    assert FrameFolder(folder).names == ["2", "10", "frame-1.5_b"]
+    order = ["1", "01", "2", "a", "a1b9", "a1b10", "a01b11", "b"]
+    assert sorted(order, key=by_number) == ["01", "1", "2", "a", "a1b9", "a1b10", "a01b11", "b"]
+
+
+def test_hidden_files_are_no_frames(folder: Path) -> None:
+    for name in ("rgb", "depth"):
+        (folder / name / "._1.png").write_bytes(b"\0\5\x16\7")
+        (folder / name / ".DS_Store").touch()
+    frames = FrameFolder(folder)
+    assert (frames.names, frames.unpaired) == (["0", "1", "2"], [])
 
 
 def test_folders_that_cannot_be_read_say_why(folder: Path) -> None:
@@ -87,6 +109,44 @@ def test_depth_arrays_are_metres_already(tmp_path: Path) -> None:
         np.savez(file, a=np.zeros((2, 2)))
     with pytest.raises(ValueError, match="magic"):
         read_depth(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "unit"),
+    [("d.tiff", np.float32, 1.0), ("d.pfm", np.float32, 1.0), ("d.pgm", np.uint16, 0.001)],
+)
+def test_floats_are_metres_and_counts_are_of_the_unit(
+    name: str, stored: type, unit: float, tmp_path: Path
+) -> None:
+    values = np.array([[0, 1500, 2000]], stored) * stored(0.001 if unit == 1 else 1)
+    cv2.imwrite(str(tmp_path / name), values.astype(stored))
+    np.testing.assert_allclose(read_depth(tmp_path / name), [[0, 1.5, 2]], rtol=1e-6)
+
+
+def test_several_channels_of_depth_have_to_be_equal(tmp_path: Path) -> None:
+    path = tmp_path / "d.tiff"
+    values = np.repeat(np.array([[[0.5]], [[np.nan]]], np.float32), 3, 2)
+    cv2.imwrite(str(path), values)
+    np.testing.assert_array_equal(read_depth(path), [[0.5], [np.nan]])
+    cv2.imwrite(str(path), values * np.array([1, 2, 3], np.float32))
+    with pytest.raises(ValueError, match=r"float32 with shape \(2, 1, 3\)"):
+        read_depth(path)
+
+
+def test_exr_is_read_only_where_its_decoder_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENCV_IO_ENABLE_OPENEXR", raising=False)
+    (tmp_path / "d.exr").touch()
+    with pytest.raises(ValueError, match="OPENCV_IO_ENABLE_OPENEXR=1"):
+        read_depth(tmp_path / "d.exr")
+    code = (
+        "import sys, cv2, numpy as np; from fafnet_core.datasets.frames import read_depth\n"
+        "assert cv2.imwrite(sys.argv[1], np.full((2, 3), 1.5, np.float32))\n"
+        "assert read_depth(sys.argv[1]).tolist() == 2 * [3 * [1.5]]"
+    )
+    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "d.exr")], timeout=60, check=True)
 
 
 @pytest.mark.parametrize("content", [b"no image", b""])

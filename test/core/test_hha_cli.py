@@ -48,6 +48,17 @@ def reported(capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
     return report
 
 
+def test_hidden_files_are_no_images_and_floats_are_metres(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "depth" / "._a.png").write_bytes(b"\0\5\x16\7")  # macOS's, beside a.png
+    metres = counts(5).astype(np.float32) * np.float32(0.001)
+    cv2.imwrite(str(folder / "depth" / "c.pfm"), metres)
+    assert main(["hha", str(folder), "--out", str(folder / "hha"), "--json"]) == 0
+    assert reported(capsys) == {"written": 4, "skipped": 0, "failed": 0}
+    np.testing.assert_array_equal(read_hha(folder / "hha" / "c.png"), encode_hha(metres, CAMERA))
+
+
 def test_a_folder_is_converted_with_its_subfolders(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,9 @@ BGR = np.ascontiguousarray(RGB[..., ::-1])
         ("", file(BGR)),
         # The sender has handed RGB to an encoder that takes BGR.
         ("rgb8; png compressed rgb8", file(RGB)),
+        # But a JPEG file says itself which colours it has, and image viewers show them.
+        ("rgb8; jpeg compressed rgb8", file(BGR, ".jpg")),
+        ("rgb8; jpeg", file(BGR, ".jpg")),
         ("", file(BGR) + bytes(40)),
         ("", file(BGR, ".jpg") + bytes(40)),
         encode_compressed_rgb(RGB, "png"),
@@ -124,6 +127,12 @@ def disparities(a: float, b: float, *counts: int) -> bytes:
             [[0, 10.0, 5.0, 10100 / 10101, 10100 / 66544]],
         ),
         ("32FC1; compressedDepth", disparities(50, 100, 99, 100, 101), [[0, 0, 50]]),
+        # What cv_bridge and others write there; the 12 bytes tell.
+        ("", HEAD + COUNTS_PNG, METRES),
+        ("png", bytes(12) + COUNTS_PNG, METRES),
+        ("16UC1", HEAD + COUNTS_PNG, METRES),
+        ("compressedDepth", bytes(12) + COUNTS_PNG, METRES),
+        ("png", disparities(10100, -1009, 1, 1011), [[10.0, 5.0]]),
     ],
 )
 def test_depth_in_every_format_that_is_sent(

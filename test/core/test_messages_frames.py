@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fafnet_core.camera import Camera
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.messages.camera_infos import CameraInfos
-from fafnet_core.messages.errors import DepthNotRegisteredError, NoCameraInfoError
+from fafnet_core.messages.errors import (
+    DepthLostError,
+    DepthNotRegisteredError,
+    NoCameraInfoError,
+)
 from fafnet_core.messages.frames import FrameBuilder, FrameSettings
-from fafnet_core.registration import Extrinsics
+from fafnet_core.registration import DepthRegistration, Extrinsics, Lens
 
 COLOUR_K = (80.0, 80.0, 31.5, 23.5)
 DEPTH_K = (60.0, 60.0, 30.0, 24.0)
@@ -107,7 +112,8 @@ OTHERS = info(DEPTH_K, "depth")
         ("/depth", OTHERS, shifted, True, ""),
         ("depth", info(DEPTH_K, "/depth"), shifted, True, ""),
         # Cameras of a simulator are all alike: that does not make them one.
-        ("depth", info(frame_id="depth"), shifted, True, ""),
+        # But a driver that registers depth and keeps its frame id says the same.
+        ("depth", info(frame_id="depth"), shifted, True, "has colour's camera matrix"),
         ("depth", info(frame_id="depth"), same_place, False, ""),
         ("depth", info(frame_id="depth"), unknown, False, "depth is in frame 'depth', colour in"),
         ("depth", OTHERS, unknown, False, "from 'depth' to 'colour' is not known"),
@@ -115,6 +121,9 @@ OTHERS = info(DEPTH_K, "depth")
         ("depth", info(), shifted, False, "is of frame 'colour', the image of 'depth'"),
         ("depth", info(DEPTH_K, "depth", width=128), shifted, False, "128x48 pixels"),
         ("depth", info((0.0,) * 4, "depth"), shifted, False, "not calibrated"),
+        # A frame that is named after the colour camera, and a matrix that was left as it was.
+        ("colour", info(DEPTH_K), shifted, False, "another matrix (fx 60, colour's 80)"),
+        ("colour", info(DEPTH_K), unknown, False, "another matrix (fx 60, colour's 80)"),
     ],
 )
 def test_each_frame_is_registered_or_taken_as_it_is_or_doubted(
@@ -127,6 +136,44 @@ def test_each_frame_is_registered_or_taken_as_it_is_or_doubted(
     assert (frame.doubt is None) == (doubt == "")
     # A wall 2 m ahead stays one, wherever both cameras see it.
     assert np.median(frame.depth_m) == np.float32(2.0)
+
+
+@pytest.mark.parametrize(
+    ("depth_frame", "depth_info", "find", "registered", "doubt"),
+    [
+        ("cam", info(frame_id="cam"), shifted, False, ""),
+        ("cam", info(DEPTH_K, "cam"), shifted, False, "another matrix (fx 60, colour's 80)"),
+        ("cam", info(DEPTH_K, "cam"), same_place, False, "another matrix (fx 60, colour's 80)"),
+        ("depth", info(frame_id="depth"), shifted, False, "in frame 'depth', colour in 'cam'"),
+        ("depth", info(frame_id="cam"), shifted, False, "in frame 'depth', colour in 'cam'"),
+        # All but the name says that the driver has not aligned this frame.
+        ("depth", OTHERS, shifted, True, ""),
+        ("depth", OTHERS, unknown, False, "from 'depth' to 'cam' is not known"),
+    ],
+)
+def test_what_says_that_depth_is_registered_is_weighed(
+    depth_frame: str, depth_info: Any, find: Any, registered: bool, doubt: str
+) -> None:
+    messages = colour("cam"), depth(depth_frame), info(frame_id="cam"), depth_info, find
+    frame = built(*messages, says_registered=True)
+    assert (frame.was_registered, frame.doubt is None) == (registered, doubt == "")
+    assert doubt in str(frame.doubt)
+    assert built(*messages, says_registered=True, registration="never").doubt is None
+    if frame.doubt and find is not unknown and depth_info.header.frame_id == depth_frame:
+        always = built(*messages, says_registered=True, registration="always")
+        assert (always.was_registered, always.doubt) == (True, None)
+
+
+def test_registering_never_loses_all_depth_without_an_error() -> None:
+    def in_millimetres(depth_frame: str, colour_frame: str) -> Extrinsics:
+        return Extrinsics(np.eye(3), np.array([15.0, 0.0, 0.0]))
+
+    messages = colour(), depth("depth"), info(), OTHERS, in_millimetres
+    with pytest.raises(DepthLostError, match=r"left depth in 0\.0 % .* it had 100\.0 %"):
+        built(*messages)
+    # What had none before has lost nothing.
+    empty = colour(), depth("depth", millimetres=0), info(), OTHERS, in_millimetres
+    assert not built(*empty).has_depth
 
 
 @pytest.mark.parametrize("info_frame", ["0", ""])  # librealsense's own recordings: "0" and ""
@@ -258,3 +305,38 @@ def test_camera_infos_go_by_stamp_then_by_frame_then_by_time() -> None:
     latest = infos.of(header("colour", 1))
     assert latest is not None
     assert latest.header.stamp.sec == 99
+
+
+BARREL = [-0.3, 0.12, 0.0, 0.0, 0.0]
+
+
+def test_depth_is_registered_through_lenses_that_distort() -> None:
+    def of(matrix: tuple[float, ...], frame: str, model: str = "plumb_bob") -> Any:
+        message = info(matrix, frame)
+        message.distortion_model, message.d = model, BARREL
+        return message
+
+    ramp = np.tile(np.linspace(1000, 3000, 64).astype(np.uint16), (48, 1))
+    seen = image(ramp, "16UC1", "depth")
+    messages = colour(), seen, of(COLOUR_K, "colour"), of(DEPTH_K, "depth")
+    frame = built(*messages, same_place)
+    assert (frame.was_registered, frame.doubt) == (True, None)
+    lens = Lens("plumb_bob", tuple(BARREL))
+    source, target = (Camera.from_matrix(k_of(each), (48, 64)) for each in (DEPTH_K, COLOUR_K))
+    register = DepthRegistration(source, target, Extrinsics.identity(), depth_lens=lens, lens=lens)
+    np.testing.assert_array_equal(frame.depth_m, register(ramp.astype(np.float32) * 0.001))
+    # Rectified images have no lens, whatever camera_info goes on saying.
+    plain = built(colour(), seen, info(), OTHERS, same_place)
+    for settings in ({"rectified": True}, {"rectified": True, "depth_rectified": True}):
+        np.testing.assert_array_equal(
+            built(*messages, same_place, **settings).depth_m, plain.depth_m
+        )
+    other = colour(), seen, of(COLOUR_K, "colour"), of(DEPTH_K, "depth", "brown")
+    doubted = built(*other, same_place)
+    assert "as if lenses did not distort: distortion model 'brown'" in str(doubted.doubt)
+    np.testing.assert_array_equal(doubted.depth_m, plain.depth_m)
+
+
+def k_of(matrix: tuple[float, ...]) -> NDArray[np.float64]:
+    fx, fy, cx, cy = matrix
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])

@@ -86,6 +86,46 @@ def test_two_pixels_of_yuv_share_their_colour(encoding: str, pair: str) -> None:
     assert np.abs(rgb - expected).max() <= 2
 
 
+@pytest.mark.parametrize("encoding", ["nv12", "nv21", "NV12"])
+def test_four_pixels_of_nv12_share_their_colour(encoding: str) -> None:
+    # Brightness first; then u and v, or v and u, of each two by two: red, and white.
+    colours = [90, 240, 128, 128] if encoding.lower() == "nv12" else [240, 90, 128, 128]
+    rows = np.array([[81, 81, 235, 235]] * 2 + [colours], np.uint8)
+    image = message(rows, encoding, padding=4)
+    image.height = 2
+    rgb = image_to_rgb(image).astype(int)
+    assert rgb.shape == (2, 4, 3)
+    assert np.abs(rgb - [[[255, 0, 0]] * 2 + [[255] * 3] * 2] * 2).max() <= 2
+    image.data = image.data[:-8]
+    with pytest.raises(ValueError, match="cut short"):
+        image_to_rgb(image)
+    image.height = 3
+    with pytest.raises(ValueError, match="both sides have to be even"):
+        image_to_rgb(image)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "values"),
+    [
+        ("8UC3", PLAIN[..., ::-1]),
+        ("TYPE_8UC3", PLAIN[..., ::-1]),
+        ("8UC4", np.dstack([PLAIN[..., ::-1], PLAIN[..., :1]])),
+        ("RGB8", PLAIN),
+    ],
+)
+def test_opencvs_names_are_taken_as_opencv_has_them(encoding: str, values: NDArray[Any]) -> None:
+    np.testing.assert_array_equal(image_to_rgb(message(values, encoding, padding=1)), PLAIN)
+
+
+def test_depth_under_other_names() -> None:
+    metres = np.array([[0, 1.5, np.inf]])
+    depth_m = image_to_depth_m(message(metres, "64FC1"))
+    assert depth_m.dtype == np.float32
+    np.testing.assert_array_equal(depth_m, metres)
+    counts = message(np.array([[0, 1500, 65535]], np.uint16), "TYPE_16UC1")
+    np.testing.assert_allclose(image_to_depth_m(counts), [[0, 1.5, 0]], rtol=1e-6)
+
+
 def test_yuv_of_odd_width_is_refused() -> None:
     with pytest.raises(ValueError, match="even"):
         image_to_rgb(message(np.zeros((2, 3, 2), np.uint8), "yuv422"))
@@ -93,9 +133,9 @@ def test_yuv_of_odd_width_is_refused() -> None:
 
 def test_an_unknown_encoding_is_named() -> None:
     for convert, kind in ((image_to_rgb, "colour"), (image_to_depth_m, "depth")):
-        with pytest.raises(UnknownEncodingError, match=f"{kind}.*nv21") as caught:
-            convert(message(PLAIN, "nv21"))
-        assert caught.value.encoding == "nv21"
+        with pytest.raises(UnknownEncodingError, match=f"{kind}.*h264") as caught:
+            convert(message(PLAIN, "h264"))
+        assert caught.value.encoding == "h264"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,26 @@ def test_raw_images_take_k_and_rectified_ones_p_if_there_is_one() -> None:
     assert camera_of(message, (480, 640), rectified=True).matrix[0, 0] == 600
 
 
+@pytest.mark.parametrize("matrix", [[0.0] * 9, np.eye(3).ravel().tolist()])
+def test_an_empty_k_leaves_it_to_p(matrix: list[float]) -> None:
+    message = info()
+    message.k = matrix
+    assert camera_of(message, (480, 640)).matrix[0, 0] == 500
+    message.p = np.eye(3, 4).ravel().tolist()
+    with pytest.raises(ValueError, match="not calibrated"):
+        camera_of(message, (480, 640))
+
+
+@pytest.mark.parametrize("binning", [0, 2])
+def test_a_size_of_zero_is_one_that_is_not_stated(binning: int) -> None:
+    message = info(binning_x=binning, binning_y=binning)
+    message.width = message.height = 0
+    size = (240, 320) if binning else (480, 640)
+    assert camera_of(message, size).matrix[0, 0] == (300 if binning else 600)
+    with pytest.raises(ValueError, match=r"states no size.*not that of the image of 1280x960"):
+        camera_of(message, (960, 1280))
+
+
 @pytest.mark.parametrize(
     ("binning", "has_region", "size", "matrix"),
     [

@@ -72,8 +72,8 @@ def test_float_depth_is_metres_and_keeps_invalid(big: bool) -> None:
 
 
 def test_unknown_encodings_are_refused_with_the_known_ones_and_the_remedy() -> None:
-    with pytest.raises(ValueError, match=r"'nv21' came; wanted rgb8.*cv_bridge"):
-        image_to_rgb(message(RGB[..., 0], "nv21"))
+    with pytest.raises(ValueError, match=r"'h264' came; wanted rgb8.*cv_bridge"):
+        image_to_rgb(message(RGB[..., 0], "h264"))
 
 
 def test_sizes_that_do_not_add_up_are_refused() -> None:

@@ -61,6 +61,33 @@ def test_auto_hears_whatever_is_offered(
     ros.wait_for(lambda: subscription.state().publishers[0].node == "/front/driver", "its name")
 
 
+@pytest.mark.parametrize("durability", ["volatile", "transient_local"])
+def test_what_was_published_once_is_heard_where_it_is_kept(
+    ros: Ros, camera: Node, durability: str
+) -> None:
+    publisher = camera.create_publisher(Image, "/rgb/image", qos("reliable", durability))
+    publisher.publish(Image(height=3))
+    heard: list[Any] = []
+    subscription = MatchingSubscription(
+        ros.node, Image, "rgb/image", heard.append, "auto", wants_last=True
+    )
+    ros.wait_for(lambda: subscription.state().publishers, "discovery")
+    subscription.refresh()
+    if durability == "transient_local":
+        ros.wait_for(lambda: bool(heard), "what the camera has said before")
+    # A second driver that keeps nothing is heard as well.
+    other = ros.participant("other")
+    second = other.create_publisher(Image, "/rgb/image", qos("reliable"))
+    ros.wait_for(lambda: len(subscription.state().publishers) == 2, "discovery")
+    subscription.refresh()
+
+    def comes() -> bool:
+        second.publish(Image(height=4))
+        return heard[-1:] == [Image(height=4)]
+
+    ros.wait_for(comes, "an image")
+
+
 def test_a_publisher_that_auto_is_about_to_follow_is_no_fault(ros: Ros, camera: Node) -> None:
     subscription, _ = subscribe(ros)
     assert subscription.state().published_s == 0
