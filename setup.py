@@ -23,7 +23,7 @@ ROS_WHEELS = [
     "ros-jazzy-visualization-msgs>=5.3",
 ]
 # Recordings: ROS 1 bags, MCAP and SQLite, without a ROS installation.
-BAGS = ["rosbags>=0.11,<0.12"]
+BAGS = ["rosbags>=0.11.9,<0.12"]
 # Reading the original downloads; training's log; pictures of results.
 DATA = ["h5py>=3.6", "scipy>=1.8"]
 TRAIN = [*DATA, "matplotlib>=3.5", "tensorboard>=2.10"]
