@@ -35,7 +35,7 @@ from fafnet_core.registration import Extrinsics
 
 if TYPE_CHECKING:
     from fafnet_core.bags.labelling import Tally
-    from fafnet_core.inference import Segmenter
+    from fafnet_core.inference import Segmenter, Temporal
 
 OUTPUTS = ("labels", "overlay", "color", "confidence", "hha")
 """The images that can be written, each to /fafnet/NAME."""
@@ -57,6 +57,7 @@ class BagJob:
             recorder states it.
         depth_to_color: from the depth camera to the colour camera; None: what the bag says.
         camera: replaces the camera_info of the colour image.
+        temporal: whether frames count in those after them, as of `Segmenter.following`.
         outputs: of `OUTPUTS`.
 
     Raises:
@@ -73,6 +74,7 @@ class BagJob:
     depth_scale: float | None = None
     depth_to_color: Extrinsics | None = None
     camera: CameraFile | None = None
+    temporal: Temporal = "none"
     outputs: tuple[str, ...] = ("labels", "overlay", "color")
 
     def __post_init__(self) -> None:
@@ -168,7 +170,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
             bag, streams, job.slop_s, lambda messages: watch.reading(messages, images)
         )
         frame_of = _frame_of(job, bag, streams)
-        segmenter = load()
+        segmenter = load().following(temporal=job.temporal)
         watch.begins(streams, pairs)
         from fafnet_core.bags.labelling import Labelling  # imports PyTorch
 

@@ -115,7 +115,7 @@ class Labelling:
         streams: its topics.
         pairs: what goes together.
         frame_of: makes a frame of two images and their camera_infos, or raises ValueError.
-        segmenter: labels frames.
+        segmenter: labels frames, in their order.
         writer: of the new bag.
         outputs: as for `Results`.
     """
@@ -135,7 +135,7 @@ class Labelling:
         self._depth_of = pairs.depth_of
         self._wanted = set(pairs.depth_of.values())
         self._frame_of = frame_of
-        self._segmenter = segmenter.following()
+        self._segmenter = segmenter
         self._writer = writer
         self._results = Results(writer, outputs, segmenter.label_set, bag.begin_ns)
         self._depths: dict[Key, Stored] = {}

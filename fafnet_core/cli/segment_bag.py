@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 _OPTIONS = (
     *("rgb", "rgb_info", "depth", "depth_info", "slop", "registration", "depth_to_color"),
-    *("depth_scale", "outputs", "pair_by"),
+    *("depth_scale", "outputs", "pair_by", "temporal"),
 )
 
 
@@ -67,6 +67,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="M",
         help="metres of one count of depth (default: as the encoding says)",
+    )
+    group.add_argument(
+        "--temporal",
+        choices=("none", "fixed", "camera"),
+        help="steady labels: what was seen of a place in the last frames counts; fixed, of a camera"
+        " that stands still; camera, of one that moves (default: none)",
     )
     group.add_argument(
         "--outputs",
@@ -122,6 +128,8 @@ def _job(arguments: argparse.Namespace) -> BagJob:
         given["slop_s"] = arguments.slop
     if arguments.pair_by is not None:
         given["pair_by"] = arguments.pair_by
+    if arguments.temporal is not None:
+        given["temporal"] = arguments.temporal
     if arguments.registration is not None:
         given["registration"] = arguments.registration
     if arguments.outputs is not None:

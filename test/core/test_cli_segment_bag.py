@@ -68,6 +68,21 @@ def test_a_recording_is_labelled(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert topics(out) == {"/talk", "/rgb/camera_info", "/rgb/image", "/depth/image", *ours}
 
 
+def test_frames_may_count_in_those_after_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_ros2(tmp_path / "in.mcap", frames())
+    for temporal, stages in (
+        ("none", {"decode", "hha", "network"}),
+        ("camera", {"decode", "hha", "network", "odometry"}),
+    ):
+        options = ["--json", "--checkpoint", "untrained:fafnet-nano", "--temporal", temporal]
+        assert main(["segment", str(source), "--out", str(tmp_path / temporal), *options]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["frames"] == 2
+        assert set(report["median_ms_by_stage"]) - {"register"} == stages
+
+
 def test_outputs_and_camera_are_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     messages = [each for each in frames() if each.kind != CAMERA_INFO]
     source = write_ros2(tmp_path / "in.mcap", messages)
