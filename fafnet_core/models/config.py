@@ -212,6 +212,7 @@ PRESETS: Mapping[str, NetworkPreset] = MappingProxyType(
                 output_stride=32,
                 flow_reduction=4,
                 join="separable",
+                warp="depth_only",
                 decoder_channels=96,
             ),
         ),

@@ -280,7 +280,7 @@ def count(name: str, **changes: Any) -> int:
     ("name", "parameters"),
     [
         ("fafnet-nano", 1_788_960),
-        ("fafnet-mobile", 4_083_936),
+        ("fafnet-mobile", 3_961_888),
         ("fafnet-lite", 23_364_144),
         ("fafnet-r34", 49_761_952),
         ("fafnet-r50", 79_580_296),
