@@ -17,13 +17,14 @@ from fafnet_core.cli import (
     export,
     hha,
     info,
+    labels,
     prepare,
     segment,
     train,
 )
 from fafnet_core.version import __version__
 
-_VERBS = (segment, hha, prepare, train, evaluate, convert, export, check, benchmark, info)
+_VERBS = (segment, hha, prepare, train, evaluate, convert, export, check, benchmark, labels, info)
 
 
 def build_parser() -> argparse.ArgumentParser:
