@@ -161,7 +161,10 @@ def _check_depth(paths: Sequence[Path]) -> None:
     for path in paths:
         if path.suffix.lower() == ".npy":
             continue
-        counts = read_stored(path)
+        try:
+            counts = read_stored(path)
+        except ValueError:
+            continue  # damaged: it is named when its frame is read
         if counts.dtype == np.uint8:
             raise ValueError(
                 f"{path} has 8 bits: depth was stretched to 0-255 for each image, as in folders"

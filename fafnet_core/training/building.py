@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.checkpoints.pretrained import Images, load_backbone
+from fafnet_core.datasets.checks import name_some
 from fafnet_core.labels import LabelSet
 from fafnet_core.labels.mappings import same_names
 from fafnet_core.models import FAFNet, FAFNetConfig, build_model
@@ -108,7 +109,7 @@ def _taken(source: str, label_set: LabelSet, old_ids: Mapping[int, int]) -> str:
     new = [name for index, name in enumerate(label_set.names) if index not in old_ids]
     return (
         f"{source}: all weights taken but the classifier's; of its {len(label_set)} classes"
-        f" {len(old)} start from their old weights ({', '.join(old) or 'none'}), {len(new)} anew"
+        f" {len(old)} start from their old weights ({name_some(old) or 'none'}), {len(new)} anew"
         f" ({', '.join(new) or 'none'})"
     )
 

@@ -176,15 +176,18 @@ def test_every_wrong_file_is_named_with_what_is_wrong(root: Path) -> None:
     relabelled(root, "00", np.full(SHAPE, 3, np.uint8))
     relabelled(root, "01", np.full(SHAPE, 4, np.uint8))
     write_png(root / "labels/02.png", np.full((*SHAPE, 3), (9, 8, 7), np.uint8))
+    depth = root / "depth/04.png"
+    depth.write_bytes(depth.read_bytes()[:-20])
     with pytest.raises(ValueError, match="check: all reads all 10") as some:
         opened(root)
-    with pytest.raises(ValueError, match="3 of 10 frames cannot be used:") as every:
+    with pytest.raises(ValueError, match="4 of 10 frames cannot be used:") as every:
         opened(root, "check=all")
-    _, first, second, third = str(every.value).splitlines()
+    _, first, second, third, fourth = str(every.value).splitlines()
     assert first.startswith(f"  00: {root}/labels/00.png has label 3 (row 0, column 0);")
     assert first.endswith("If its classes count from 1 with 0 = unlabelled: first_label: 1")
     assert second.startswith(f"  01: {root}/labels/01.png has label 4")
     assert third.startswith(f"  02: {root}/labels/02.png is uint8 with shape (24, 32, 3)")
+    assert fourth.startswith(f"  04: {depth} is not an image")
     assert first in str(some.value).splitlines()
 
 
