@@ -16,7 +16,7 @@ each class in order, and `ignore_index` is `unlabelled`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -81,6 +81,17 @@ def load_label_set(source: str | Path) -> LabelSet:
         hint = unknown_name("label set", str(source), shipped_label_sets())
         raise FileNotFoundError(f"{hint} (there is no such file either)")
     return read_label_set(path)[0]
+
+
+def groups_of(label_set: LabelSet) -> Mapping[str, tuple[str, ...]]:
+    """Return the groups of a label set; of one that ships also where it comes without them.
+
+    Checkpoints of before have none.
+    """
+    if label_set.groups or label_set.name not in shipped_label_sets():
+        return label_set.groups
+    ships = load_label_set(label_set.name)
+    return ships.groups if ships.names == label_set.names else {}
 
 
 def source_of(name: str) -> str:

@@ -22,7 +22,7 @@ class OutputSettings(Parameters):
         1.0, "Size of all images over that of the colour image.", live=True
     )
     mask_classes: tuple[str, ...] = parameter(
-        (), "Classes with a mask of their own on ~/mask/<name>.", live=True
+        (), "Classes and groups of classes with a mask of their own on ~/mask/<name>.", live=True
     )
     points_stride: Annotated[int, "1 <= x <= 64"] = parameter(
         1, "~/points has every n-th row and column.", live=True
