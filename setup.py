@@ -64,7 +64,12 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["fafnet_core", "fafnet_core.*", "fafnet_ros", "fafnet_ros.*"]),
     package_data={
-        "fafnet_core": ["py.typed", "checkpoints/*.safetensors", "checkpoints/*.md"],
+        "fafnet_core": [
+            "py.typed",
+            "checkpoints/*.safetensors",
+            "checkpoints/*.md",
+            "labels/*/*.yaml",
+        ],
         "fafnet_ros": ["py.typed"],
     },
     data_files=[

@@ -101,7 +101,7 @@ def write_start(config: Config, pretrained: str | None = None) -> None:
         if name in own and own[name].shape == tensor.shape
     }
     model.load_state_dict({**own, **shared})
-    save_checkpoint(arm.init, model)
+    save_checkpoint(arm.init, model, normalisation=config.normalisation.build())
 
 
 def run(arm: str, seed: int, options: argparse.Namespace) -> Result:

@@ -17,6 +17,7 @@ from fafnet_core.cli import (
     export,
     hha,
     info,
+    labels,
     prepare,
     quantize,
     segment,
@@ -35,6 +36,7 @@ _VERBS = (
     quantize,
     check,
     benchmark,
+    labels,
     info,
 )
 

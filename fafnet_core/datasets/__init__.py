@@ -8,6 +8,7 @@ folder          folders of image files: your own, and those made for other proje
 folder_frames   the frames in them
 prepared        folders that `fafnet prepare` wrote
 catalogue       the data sets by name, as the `data:` section of a configuration
+mapped          frames whose classes are merged, dropped or of another set
 mixed           frames of two data sets in one training
 
 splits          training, validation and test frames

@@ -12,15 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-import yaml
-
-from fafnet_core.datasets.checks import check_every_frame
+from fafnet_core.datasets.checks import check_every_frame, name_some
 from fafnet_core.datasets.folder import FolderLayout
+from fafnet_core.datasets.mapped import MappedFrames
 from fafnet_core.datasets.nyuv2 import NYUV2, OfficialCrop
 from fafnet_core.datasets.prepared import PREPARED
 from fafnet_core.datasets.specification import DataSetSpecification, ReadingOptions
 from fafnet_core.datasets.sunrgbd import SUN_RGBD
-from fafnet_core.labels import NYU40, SUN37, LabelSet
+from fafnet_core.labels import load_label_set
+from fafnet_core.labels.mappings import chosen_mapping
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.samples import RgbdSegmentationDataset, Split
 from fafnet_core.settings import FieldError
@@ -42,12 +42,12 @@ class _FolderSettings(ReadingOptions):
 
     Attributes:
         root: the folder, relative to the working directory; `~` is the home folder.
-        check: frames that are read when a split is opened: "some", seven of them, or "all", which
-            finds every wrong label and every damaged image before training begins.
+        label_map: merges and drops classes: new names by old ones, null for unlabelled; or the file
+            of a mapping; or a label set that ships, to which a mapping ships (docs/own-classes.md).
     """
 
     root: str
-    check: Literal["some", "all"] = "some"
+    label_map: str | dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,8 +61,17 @@ class _FolderSettings(ReadingOptions):
 
     def _checked(self, dataset: RgbdSegmentationDataset) -> RgbdSegmentationDataset:
         if self.check == "all":
-            check_every_frame(dataset)
-        return dataset
+            absent = check_every_frame(dataset)
+            if absent:
+                notice = f"no pixel of {len(dataset)} frames is {name_some(absent)}"
+                dataset.notices = (*dataset.notices, notice)
+        if not self.label_map:
+            return dataset
+        try:
+            mapping = chosen_mapping(dataset.label_set, self.label_map)
+        except ValueError as error:
+            raise ValueError(f"label_map: {error}") from error
+        return MappedFrames(dataset, mapping)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,37 +116,20 @@ class OwnData(_FolderSettings):
     """A data set of your own: a folder that `fafnet prepare` wrote, or one of image files.
 
     Attributes:
-        labels: its classes: "nyu40", "sun37", or a YAML or JSON file with the keys of
-            `LabelSet.to_dict`: name, names, palette, ignore_index.
-        layout: where its images are. `camera.yaml` in the folder states the camera.
+        labels: its classes: a label set that ships ("nyu40"), or the file of one
+            (docs/own-classes.md).
+        layout: where its images and lists are, and which camera took them.
     """
 
-    labels: str = NYU40.name
+    labels: str = "nyu40"
     layout: FolderLayout = field(default_factory=FolderLayout)
 
     def open(self, split: Split) -> RgbdSegmentationDataset:
         """Return a split; see `DataSetSpecification.open`."""
         specification = DataSetSpecification(
-            name=self.root, label_set=_label_set(self.labels), layouts=(PREPARED, self.layout)
+            name=self.root, label_set=load_label_set(self.labels), layouts=(PREPARED, self.layout)
         )
         return self._checked(specification.open(self.folder, split, self))
-
-
-def _label_set(labels: str) -> LabelSet:
-    """Return a label set by its name or from its file (FileNotFoundError, ValueError)."""
-    for known in (NYU40, SUN37):
-        if labels == known.name:
-            return known
-    path = Path(labels).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"labels is '{labels}', but there is no such file; wanted {NYU40.name}, {SUN37.name} or"
-            " the file of a label set"
-        )
-    try:
-        return LabelSet.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 DATA_SETS: Mapping[str, type[DataConfig]] = MappingProxyType(

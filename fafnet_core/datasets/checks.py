@@ -6,7 +6,7 @@ Label numbers are checked in `label_images`, for every frame that is read.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fafnet_core.samples import RgbdSegmentationDataset
+from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
 
 _SAMPLED = 7
 _READING_ERRORS = (ValueError, OSError, cv2.error)
 _NAMED = 4
+_FAULTS = 20
+"""Frames whose faults are said, each on a line of its own."""
+
 _STRIDE = 4
 _FARTHEST_LEVEL = 31  # disparity of 10 m; beyond is noise, or a hole that JPEG blurred
 _MARGIN = 10  # levels at both ends of a channel that clipping and JPEG change
@@ -118,31 +121,75 @@ def looks_decoded(counts: NDArray[np.uint16]) -> bool:
     return valid.size >= _FEWEST_PIXELS and float(((valid & 7) != 0).mean()) > 0.5
 
 
-def check_every_frame(dataset: RgbdSegmentationDataset) -> None:
-    """Read all frames, on all cores, and refuse a data set with frames that cannot be used.
+def read_some(
+    dataset: RgbdSegmentationDataset, indices: Sequence[int], *, every: bool
+) -> list[RgbdSample]:
+    """Read some frames, and refuse a data set if one of them cannot be used.
+
+    Args:
+        dataset: the frames.
+        indices: those that are read.
+        every: read all frames if one of these cannot be used, so that the error names all such.
 
     Raises:
-        ValueError: the message names the frames, and says what is wrong with the first.
+        ValueError: the message names the frames, and says what is wrong with each.
+        OSError: one frame's file cannot be read.
+    """
+    samples, errors = [], {}
+    for index in indices:
+        try:
+            samples.append(dataset.read(index))
+        except _READING_ERRORS as error:
+            errors[dataset.names[index]] = error
+    if errors and every:
+        check_every_frame(dataset)
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    if errors:
+        head = (
+            f"{len(errors)} of {len(indices)} frames that were read cannot be used (check: all"
+            f" reads all {len(dataset)})"
+        )
+        raise ValueError(_listed(head, {name: str(error) for name, error in errors.items()}))
+    return samples
+
+
+def _listed(head: str, faults: Mapping[str, str]) -> str:
+    """Return a line for each fault, below a first one."""
+    lines = [f"{head}:", *(f"  {name}: {fault}" for name, fault in faults.items())]
+    left = len(faults) - _FAULTS
+    return "\n".join([*lines[: _FAULTS + 1], *([f"  and {left} more"] if left > 0 else [])])
+
+
+def check_every_frame(dataset: RgbdSegmentationDataset) -> list[str]:
+    """Read all frames, on all cores, and refuse a data set with frames that cannot be used.
+
+    Returns:
+        The names of the classes that no pixel has.
+
+    Raises:
+        ValueError: the message names the frames, and says what is wrong with each.
     """
 
-    def fault(index: int) -> str | None:
+    def read(index: int) -> NDArray[np.int64] | str:
+        """Return how many pixels of a frame each class has, or what is wrong with it."""
         try:
-            dataset.read(index)
+            return np.bincount(dataset.read(index).label.ravel(), minlength=256)
         except _READING_ERRORS as error:
             return str(error) or type(error).__name__
-        return None
 
     with (
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
         tqdm(total=len(dataset), unit="frame", desc="checking", leave=False, disable=None) as bar,
     ):
         faults: dict[str, str] = {}
-        for name, found in zip(dataset.names, pool.map(fault, range(len(dataset))), strict=True):
-            if found is not None:
+        pixels = np.zeros(256, np.int64)
+        for name, found in zip(dataset.names, pool.map(read, range(len(dataset))), strict=True):
+            if isinstance(found, str):
                 faults[name] = found
+            else:
+                pixels += found
             bar.update()
     if faults:
-        raise ValueError(
-            f"{len(faults)} of {len(dataset)} frames cannot be used"
-            f" ({name_some(list(faults))}): {next(iter(faults.values()))}"
-        )
+        raise ValueError(_listed(f"{len(faults)} of {len(dataset)} frames cannot be used", faults))
+    return [name for index, name in enumerate(dataset.label_set.names) if not pixels[index]]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from fafnet_core.datasets.folder_frames import FolderFrames, FrameFiles
-from fafnet_core.datasets.frames import CAMERA_FILE, images_of, read_camera_file
+from fafnet_core.datasets.frames import CAMERA_FILE, CameraFile, images_of, read_camera_file
 from fafnet_core.datasets.image_lists import (
     Listed,
     check_list_fits,
@@ -24,9 +24,7 @@ from fafnet_core.datasets.specification import (
 )
 from fafnet_core.datasets.splits import choose_frames, runs_of_numbers
 from fafnet_core.samples import Split
-from fafnet_core.settings import check_fields
-
-_LISTS = ("train.txt", "test.txt")
+from fafnet_core.settings import FieldError, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +40,13 @@ class FolderLayout:
         hha: folder of ready HHA; empty: there is none.
         depth: folder of the depth, 16-bit images or `.npy` in metres; optional beside ready HHA.
         raw_depth: folder of the depth before in-painting; optional.
-        depth_unit_m: metres of one depth count; None: what `camera.yaml` says, else 0.001.
-        by_split: the folders are in `train/` and `test/`, and lists are not needed.
+        depth_unit_m: metres of one depth count; None: what the camera's file says, else 0.001.
+        camera: of all colour images; None: `camera.yaml` in the folder, or the data set's own.
+        train: list of the frames to train on; empty: every labelled frame that no other list names.
+        val: list of the frames to validate on; empty: a fraction of the training frames.
+        test: list of the frames to test on; empty: there are none.
+        by_split: the folders are in `train/` and `test/` (the names of the lists without suffix;
+            `val/` where `val` is given), and lists are not needed.
 
     Raises:
         ValueError: a field has a value that is not allowed, or neither HHA nor depth is given.
@@ -58,12 +61,18 @@ class FolderLayout:
     depth: str = "depth"
     raw_depth: str = ""
     depth_unit_m: Annotated[float, "0 < x"] | None = None
+    camera: CameraFile | None = None
+    train: str = "train.txt"
+    val: str = ""
+    test: str = "test.txt"
     by_split: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
         if not self.hha and not self.depth:
             raise ValueError("hha and depth are both empty; wanted the folder of one of them")
+        if self.by_split and not self.train:
+            raise FieldError("train", "train is empty; by_split wants the name of a folder")
 
     @property
     def _labels(self) -> tuple[str, ...]:
@@ -72,7 +81,8 @@ class FolderLayout:
     def missing(self, root: Path) -> list[str]:
         """Return the files and folders of the layout that `root` lacks."""
         absent = []
-        for place in ("train", "test") if self.by_split else (".",):
+        lists = [name for name in (self.train, self.val, self.test) if name]
+        for place in [Path(name).stem for name in lists] if self.by_split else ["."]:
             there = _folders(root / place)
             needed = [(self.rgb,), (self.hha or self.depth,), self._labels]
             absent += [
@@ -81,7 +91,7 @@ class FolderLayout:
                 if not there.intersection(names)
             ]
         if not self.by_split:
-            absent += [name for name in _LISTS if not (root / name).is_file()]
+            absent += [name for name in lists if not (root / name).is_file()]
         return absent
 
     def open(
@@ -99,31 +109,76 @@ class FolderLayout:
             FileNotFoundError: a file is not there.
             ValueError: lists and folders do not fit, or see `FolderFrames`.
         """
-        train, test = (self._list(root, name) for name in _LISTS)
-        check_no_overlap(train, test)
-        frames = choose_frames(
-            split,
-            train,
-            test,
-            groups=runs_of_numbers([frame.name for frame in train]),
-            validation=options.validation,
-        )
-        place = root / ("test" if split == "test" else "train") if self.by_split else root
-        every_name = {frame.name for frame in (*train, *test)}
+        frames = self._frames(root)
+        chosen = self._chosen(split, frames, root, options.validation)
+        place = self._place(root, split)
+        every_name = {frame.name for listed in frames.values() for frame in listed}
         notices = (
             unlisted_notice(place / self.rgb, images_of(place / self.rgb), every_name),
-            _official_notice(specification, root, len(train), len(test)),
+            _official_notice(specification, root, len(frames["train"]), len(frames["test"])),
         )
-        camera_file = root / CAMERA_FILE
         return FolderFrames(
-            self._files(place, frames, every_name, options.hha),
+            self._files(place, chosen, every_name, options.hha),
             specification,
             options,
             first_label=self.first_label,
             depth_unit_m=self.depth_unit_m,
-            camera=read_camera_file(camera_file) if camera_file.is_file() else None,
+            camera=self._camera(root),
             notices=[notice for notice in notices if notice is not None],
         )
+
+    def _frames(self, root: Path) -> dict[Split, list[Listed]]:
+        """Return the frames of each split as the lists have them; "val" may have none."""
+        train, val, test = (
+            self._list(root, name) if name else [] for name in (self.train, self.val, self.test)
+        )
+        if not self.train:
+            listed = {frame.name for frame in (*val, *test)}
+            folder = root / self._label_folder(root)
+            train = [Listed(name, str(folder)) for name in images_of(folder) if name not in listed]
+            if not train:
+                raise ValueError(f"{folder} has no image that no list names; train on which?")
+        check_no_overlap(train, test)
+        check_no_overlap(train, val, "validation")
+        check_no_overlap(val, test, "test", "validation")
+        return {"train": train, "val": val, "test": test}
+
+    def _chosen(
+        self, split: Split, frames: Mapping[Split, list[Listed]], root: Path, validation: float
+    ) -> list[Listed]:
+        """Return the frames of one split."""
+        if split == "test" and not self.test:
+            raise ValueError(
+                f"{root} has no test frames (layout.test is empty): name a list of them, or"
+                " evaluate on the validation split"
+            )
+        if split == "val" and self.val:
+            return frames["val"]
+        train = frames["train"]
+        return choose_frames(
+            split,
+            train,
+            frames["test"],
+            groups=runs_of_numbers([frame.name for frame in train]),
+            validation=0 if self.val else validation,
+        )
+
+    def _place(self, root: Path, split: Split) -> Path:
+        """Return the folder that the folders of a split are in."""
+        if not self.by_split:
+            return root
+        names = {"train": self.train, "val": self.val or self.train, "test": self.test}
+        return root / Path(names[split]).stem
+
+    def _camera(self, root: Path) -> CameraFile | None:
+        if self.camera is not None:
+            return self.camera
+        camera_file = root / CAMERA_FILE
+        return read_camera_file(camera_file) if camera_file.is_file() else None
+
+    def _label_folder(self, root: Path) -> str:
+        there = _folders(root)
+        return next(name for name in self._labels if name in there)
 
     def _list(self, root: Path, name: str) -> list[Listed]:
         if self.by_split and not (root / name).is_file():
@@ -136,7 +191,7 @@ class FolderLayout:
     ) -> list[FrameFiles]:
         """Return the files of each frame, once they are known to be there."""
         there = _folders(root)
-        label = next(name for name in self._labels if name in there)
+        label = self._label_folder(root)
         ready = self.hha and source == "ready"
         if not ready:
             self._check_has_depth(root, there)

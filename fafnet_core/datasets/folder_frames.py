@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
-from fafnet_core.datasets.checks import check_hha_order, looks_rotated, spread
+from fafnet_core.datasets.checks import check_hha_order, looks_rotated, read_some, spread
 from fafnet_core.datasets.frames import (
     CAMERA_FILE,
     CameraFile,
@@ -23,6 +23,9 @@ from fafnet_core.datasets.label_images import read_label_counts, to_class_ids
 from fafnet_core.datasets.specification import DataSetSpecification, FirstLabel, ReadingOptions
 from fafnet_core.labels import UNLABELLED
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset
+
+_NEAREST_M, _FARTHEST_M = 0.05, 40.0
+"""Medians of depth images beyond these are of another unit."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,13 @@ class FolderFrames(RgbdSegmentationDataset):
         indices = spread(len(self._files))
         sampled = [self._files[index] for index in indices]
         _check_depth([frame.depth for frame in sampled if frame.depth is not None])
-        for index in indices:
-            self.read(index)
+        _check_metres([
+            (frame.depth, sample.depth_m)
+            for frame, sample in zip(
+                sampled, read_some(self, indices, every=options.check == "all"), strict=True
+            )
+            if frame.depth is not None and sample.depth_m is not None
+        ])  # fmt: skip
         if self._first_label == 0 and options.first_label is None:
             _check_unlabelled([frame.label for frame in sampled])
         if options.hha_order == "check":
@@ -129,15 +137,22 @@ class FolderFrames(RgbdSegmentationDataset):
     def _camera(self, files: FrameFiles, rgb: NDArray[np.uint8]) -> Camera:
         """Return the camera of a frame that has depth."""
         if self._camera_file is not None:
-            return self._camera_file.camera(rgb, files.rgb)
+            camera = self._camera_file.camera(rgb, files.rgb)
+            if not (0 < camera.cx < camera.width - 1 and 0 < camera.cy < camera.height - 1):
+                raise ValueError(
+                    f"{files.rgb} is {describe(rgb)}, but its camera has its centre at"
+                    f" ({camera.cx:g}, {camera.cy:g}), outside of it: give fx, fy, cx, cy for this"
+                    " resolution"
+                )
+            return camera
         known = self._known_cameras.get((rgb.shape[0], rgb.shape[1]))
         if known is not None:
             return known
         raise ValueError(
             f"{files.depth} needs a camera matrix to become HHA, and none is known for"
             f" {self.label_set.name} images of {describe(rgb)}: put a {CAMERA_FILE} with fx, fy,"
-            " cx, cy (pixels) into the folder if one camera took them all; else take the original"
-            " download, which has each frame's"
+            " cx, cy (pixels) into the folder, or set layout.camera, if one camera took them all;"
+            " else take the original download, which has each frame's"
         )
 
 
@@ -146,7 +161,10 @@ def _check_depth(paths: Sequence[Path]) -> None:
     for path in paths:
         if path.suffix.lower() == ".npy":
             continue
-        counts = read_stored(path)
+        try:
+            counts = read_stored(path)
+        except ValueError:
+            continue  # damaged: it is named when its frame is read
         if counts.dtype == np.uint8:
             raise ValueError(
                 f"{path} has 8 bits: depth was stretched to 0-255 for each image, as in folders"
@@ -159,6 +177,29 @@ def _check_depth(paths: Sequence[Path]) -> None:
                 " multiple of 8. Millimetres are ((d >> 3) | (d << 13)); convert it, or take the"
                 " original download"
             )
+
+
+def _check_metres(images: Sequence[tuple[Path, NDArray[np.float32]]]) -> None:
+    """Refuse depth that is empty, or that no camera indoors sees: its unit is another."""
+    if not images:
+        return
+    medians = {
+        path: float(np.median(depth_m[valid]))
+        for path, depth_m in images
+        if (valid := np.isfinite(depth_m) & (depth_m > 0)).any()
+    }
+    if not medians:
+        raise ValueError(
+            f"no pixel of {len(images)} depth images (the first is {images[0][0]}) has depth; are"
+            " they those of this recording?"
+        )
+    path, middle = sorted(medians.items(), key=lambda item: item[1])[len(medians) // 2]
+    if not _NEAREST_M < middle < _FARTHEST_M:
+        raise ValueError(
+            f"the median depth of {path} is {middle:.3g} m, and those of the {len(medians)} images"
+            " that are checked are like it: set layout.depth_unit_m to the metres of one count"
+            " (0.001 for millimetres, 0.0002 for 5000 counts a metre); a .npy file is in metres"
+        )
 
 
 def _check_unlabelled(paths: Sequence[Path]) -> None:

@@ -56,18 +56,28 @@ def _bare(text: str) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def check_no_overlap(train: Sequence[Listed], test: Sequence[Listed]) -> None:
-    """Refuse frames that are in both splits.
+def check_no_overlap(
+    first: Sequence[Listed],
+    second: Sequence[Listed],
+    second_kind: str = "test",
+    first_kind: str = "training",
+) -> None:
+    """Refuse frames that are in both of two splits.
+
+    Args:
+        first, second: the frames of the splits.
+        second_kind, first_kind: what the message calls them.
 
     Raises:
         ValueError: the message names them.
     """
-    trained = {frame.name: frame for frame in train}
-    if both := [frame for frame in test if frame.name in trained]:
-        first = both[0]
+    others = {frame.name: frame for frame in first}
+    if both := [frame for frame in second if frame.name in others]:
+        again = both[0]
         raise ValueError(
-            f"{len(both)} test frames are training frames too: {first.name} is in {first.place} and"
-            f" in {trained[first.name].place}; take the official lists"
+            f"{len(both)} {second_kind} frames are {first_kind} frames too: {again.name} is in"
+            f" {again.place} and in {others[again.name].place}; take the official lists, or correct"
+            " your own"
         )
 
 
@@ -100,6 +110,7 @@ def check_list_fits(
             unlisted = sorted(images.keys() - every_name)
             raise ValueError(
                 f"{absent[0].place} names {absent[0].name}, but {folder} has no such image"
-                f" ({len(absent)} of {len(frames)} listed are not there; in no list:"
+                f" ({len(absent)} of {len(frames)} listed are not there:"
+                f" {name_some([frame.name for frame in absent])}; in no list:"
                 f" {name_some(unlisted) or 'none'}); take the list that belongs to this folder"
             )

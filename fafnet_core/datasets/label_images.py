@@ -1,15 +1,18 @@
 """Label images as data sets store them, and the one form that the rest of the program uses.
 
 Two conventions are in use: classes from 1 with 0 for unlabelled (`first_label` 1), and classes from
-0 with 255 for unlabelled (`first_label` 0). The wrong one shifts every class by one.
+0 with 255 for unlabelled (`first_label` 0), or with the number that the label set has for it. The
+wrong one shifts every class by one.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fafnet_core.datasets.frames import read_stored
 from fafnet_core.datasets.specification import FirstLabel
@@ -19,16 +22,20 @@ from fafnet_core.labels import UNLABELLED, LabelSet
 def read_label_counts(path: Path) -> NDArray[np.uint8]:
     """Read a label image as (H, W) uint8 with the numbers on disk.
 
+    A PNG with a palette has the numbers that its colours stand for.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, or not one channel of 8 bits.
     """
     image = read_stored(path)
+    if image.ndim == 3:
+        image = _indices(path, image)
     if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
         raise ValueError(
             f"{path} is {image.dtype} with shape {image.shape}; a label image has one channel of"
-            " class numbers. Coloured images are for display; save one with a palette as grey"
-            " numbers"
+            " class numbers. Coloured images are for display: take those that the labelling tool"
+            " writes beside them"
         )
     if image.dtype == np.uint16:
         if image.max(initial=0) > UNLABELLED:
@@ -38,6 +45,12 @@ def read_label_counts(path: Path) -> NDArray[np.uint8]:
             )
         return image.astype(np.uint8)
     return image
+
+
+def _indices(path: Path, colours: NDArray[Any]) -> NDArray[Any]:
+    """Return the indices of an image with a palette; of another one its colours."""
+    with Image.open(path) as image:
+        return np.asarray(image) if image.mode == "P" else colours
 
 
 def to_class_ids(
@@ -59,7 +72,7 @@ def to_class_ids(
     table[first_label : first_label + classes] = np.arange(classes, dtype=np.uint8)
     wrong = np.bincount(stored.ravel(), minlength=256) > 0
     wrong[first_label : first_label + classes] = False
-    wrong[UNLABELLED if first_label == 0 else 0] = False
+    wrong[0 if first_label else [UNLABELLED, label_set.ignore_index]] = False
     if wrong.any():
         value = int(wrong.argmax())
         row, column = np.argwhere(stored == value)[0]
@@ -77,7 +90,8 @@ def _what_is_wrong(value: int, label_set: LabelSet, first_label: FirstLabel) -> 
         if value == UNLABELLED:
             return f"{wanted}. If its classes count from 0 with 255 = unlabelled: first_label: 0"
     else:
-        wanted = f"wanted 0..{classes - 1} ({label_set.name}) and 255 (unlabelled)"
+        unlabelled = " or ".join(map(str, sorted({label_set.ignore_index, UNLABELLED})))
+        wanted = f"wanted 0..{classes - 1} ({label_set.name}) and {unlabelled} (unlabelled)"
         if value == classes:
             return f"{wanted}. If its classes count from 1 with 0 = unlabelled: first_label: 1"
     return f"{wanted}. Take the labels of this label set"

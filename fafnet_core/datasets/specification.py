@@ -36,6 +36,8 @@ class ReadingOptions:
         first_label: see `FirstLabel`; None: as the layout has it.
         hha: "ready" takes the HHA of a folder that has some; "depth" has it made of the folder's
             metric depth, for training, validation and test alike.
+        check: frames that are read when a split is opened: "some", seven of them, or "all", which
+            finds every wrong label and every damaged image before training begins.
 
     Raises:
         FieldError: a field has a value that is not allowed; the message says what is.
@@ -45,6 +47,7 @@ class ReadingOptions:
     hha_order: Literal["check", "rgb", "bgr"] = "check"
     first_label: FirstLabel | None = None
     hha: HhaSource = "ready"
+    check: Literal["some", "all"] = "some"
 
     def __post_init__(self) -> None:
         check_fields(self)

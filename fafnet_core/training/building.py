@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fafnet_core.checkpoints.checkpoint import load_checkpoint
+from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.checkpoints.pretrained import Images, load_backbone
-from fafnet_core.models import FAFNet, build_model
+from fafnet_core.datasets.checks import name_some
+from fafnet_core.labels import LabelSet
+from fafnet_core.labels.mappings import same_names
+from fafnet_core.models import FAFNet, FAFNetConfig, build_model
+from fafnet_core.models.fafnet import build_empty
+from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.config import ModelConfig, TrainConfig
 from fafnet_core.training.distributed import Processes
 
@@ -23,34 +31,87 @@ def build_network(config: ModelConfig, num_classes: int, seed: int) -> FAFNet:
     return build_model(config.network(num_classes))
 
 
-def fill_network(model: FAFNet, config: ModelConfig, images: Images | None = None) -> str | None:
+def fill_network(
+    model: FAFNet,
+    config: ModelConfig,
+    label_set: LabelSet,
+    normalisation: Normalisation,
+    images: Images | None = None,
+) -> str | None:
     """Give a new network the weights that `pretrained` or `init` name; say what was taken.
+
+    Of `init` everything is taken but the classifier. That is taken class by class: those that both
+    label sets name start from their old weights, the others stay as they are.
 
     Args:
         model: the network.
         config: what to take.
+        label_set: the network's classes.
+        normalisation: of its inputs.
         images: for `load_backbone`.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the weights are of another network.
+        ValueError: the weights are of another network, or for inputs of another normalisation.
     """
     if config.pretrained is not None:
         return str(load_backbone(model, config.pretrained, images))
     if config.init is None:
         return None
-    first = load_checkpoint(config.init)
-    theirs, ours = first.config.to_dict(), model.config.to_dict()
-    if theirs != ours:
-        differ = ", ".join(
-            f"{k} {theirs[k]} (here {ours[k]})" for k in ours if theirs[k] != ours[k]
-        )
+    before = read_metadata(config.init)
+    _check_same_network(before.config, model.config, config.init)
+    if before.normalisation != normalisation:
         raise ValueError(
-            f"model.init {config.init} holds another network: {differ}; configure the same one, or"
-            " start its backbones from ImageNet weights (model.pretrained)"
+            f"model.init {config.init} was trained on inputs of another normalisation:"
+            f" {before.normalisation.to_dict()}, not {normalisation.to_dict()}; set the section"
+            " normalisation as it was then (default: rgb and hha symmetric)"
         )
-    model.load_state_dict(first.state_dict())
-    return f"{config.init}: all weights taken"
+    weights = dict(load_checkpoint(config.init).state_dict())
+    if before.label_set.names == label_set.names:
+        model.load_state_dict(weights)
+        return f"{config.init}: all weights taken"
+    old_ids = same_names(before.label_set, label_set)
+    new, old = list(old_ids.keys()), list(old_ids.values())
+    ours = model.state_dict()
+    for name in _of_each_class(model.config):
+        rows = ours[name].clone()
+        rows[new] = weights[name][old]
+        weights[name] = rows
+    model.load_state_dict(weights)
+    return _taken(config.init, label_set, old_ids)
+
+
+def _check_same_network(theirs: FAFNetConfig, ours: FAFNetConfig, source: str) -> None:
+    """Refuse weights of another network; the number of classes may differ."""
+    there, here = theirs.to_dict(), ours.to_dict()
+    differ = [name for name in here if name != "num_classes" and there[name] != here[name]]
+    if differ:
+        named = ", ".join(f"{name} {there[name]} (here {here[name]})" for name in differ)
+        raise ValueError(
+            f"model.init {source} holds another network: {named}; configure the same one"
+            " (`fafnet info` shows what it is made of), or start its backbones from ImageNet"
+            " weights (model.pretrained)"
+        )
+
+
+def _of_each_class(config: FAFNetConfig) -> list[str]:
+    """The names of the tensors with a row for each class: those that grow with their number."""
+    one, two = (
+        build_empty(dataclasses.replace(config, num_classes=classes)).state_dict()
+        for classes in (1, 2)
+    )
+    return [name for name, tensor in one.items() if tensor.shape != two[name].shape]
+
+
+def _taken(source: str, label_set: LabelSet, old_ids: Mapping[int, int]) -> str:
+    """What was taken of a network with other classes."""
+    old = [name for index, name in enumerate(label_set.names) if index in old_ids]
+    new = [name for index, name in enumerate(label_set.names) if index not in old_ids]
+    return (
+        f"{source}: all weights taken but the classifier's; of its {len(label_set)} classes"
+        f" {len(old)} start from their old weights ({name_some(old) or 'none'}), {len(new)} anew"
+        f" ({', '.join(new) or 'none'})"
+    )
 
 
 def place_network(model: FAFNet, config: TrainConfig, own: Processes) -> FAFNet:

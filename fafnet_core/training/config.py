@@ -57,7 +57,8 @@ class ModelConfig:
         preset: the name of a preset (`fafnet info` lists them).
         arm: an arm of the paper's ablation, such as "no-fam", applied to the preset.
         pretrained: ImageNet weights for the backbones: a file, a folder or "hf://owner/name".
-        init: a checkpoint of this project to start from; all of its weights, or none.
+        init: a checkpoint of this project to start from, such as "default": of the same network,
+            whatever its classes; those of the same name start from their old weights.
         changes: fields of `FAFNetConfig` that differ from the preset's.
     """
 

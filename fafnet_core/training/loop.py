@@ -164,7 +164,10 @@ class Trainer:
         # Now, and not when the first network is to be written.
         check_input_size(model.config, config.input_size, divisor=model.input_divisor)
         if not resumed:
-            taken = fill_network(model, config.model, self._data.some_images)
+            data = self._data
+            taken = fill_network(
+                model, config.model, data.dataset.label_set, data.normalisation, data.some_images
+            )
             if taken:
                 self._say(taken)
         return place_network(model, self._settings, self._own)

@@ -30,7 +30,7 @@ class OutputSettings(Parameters):
         "32FC1", "Encoding of ~/confidence: 0 to 1 in 32FC1, 0 to 255 in mono8.", live=True
     )
     mask_classes: tuple[str, ...] = parameter(
-        (), "Classes with a mask of their own on ~/mask/<name>.", live=True
+        (), "Classes and groups of classes with a mask of their own on ~/mask/<name>.", live=True
     )
     points_stride: Annotated[int, "1 <= x <= 64"] = parameter(
         1, "~/points has every n-th row and column of ~/labels.", live=True

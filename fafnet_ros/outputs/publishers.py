@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fafnet_core.labels import LabelSet
+from fafnet_core.labels.files import groups_of
 from fafnet_core.nearest import unknown_name
 from fafnet_ros.images import array_to_image, camera_to_info
 from fafnet_ros.outputs.frame import SegmentedFrame
@@ -75,6 +76,7 @@ class Outputs:
     def __init__(self, node: LifecycleNode, label_set: LabelSet) -> None:
         self._node = node
         self._label_set = label_set
+        self._groups = groups_of(label_set)
         self._legend = Legend(node, label_set)
         image = partial(self._create, Image)
         self._frames = (
@@ -113,16 +115,17 @@ class Outputs:
         return any(output.needs_labels and output.is_wanted for output in self._all())
 
     def check(self, settings: OutputSettings) -> None:
-        """Refuse classes that the label set does not have.
+        """Refuse classes and groups that the label set does not have.
 
         Raises:
-            ValueError: an unknown class, or too many masks.
+            ValueError: an unknown class or group, or too many masks.
         """
         names = self._label_set.names
-        for parameter in ("mask_classes", "points_classes"):
+        known = {"mask_classes": (*names, *self._groups), "points_classes": names}
+        for parameter, allowed in known.items():
             for name in getattr(settings, parameter):
-                if name not in names:
-                    raise ValueError(f"{parameter}: {unknown_name('class', name, names)}")
+                if name not in allowed:
+                    raise ValueError(f"{parameter}: {unknown_name('class', name, allowed)}")
         if len(set(settings.mask_classes)) > MAX_MASKS:
             raise ValueError(
                 f"mask_classes has {len(set(settings.mask_classes))} classes; at most {MAX_MASKS}"
@@ -149,9 +152,17 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(output.publisher)
 
     def _create_mask(self, name: str) -> _Output:
-        index = self._label_set.names.index(name)
-        make = _image("mono8", lambda rendering: rendering.mask(index))
-        output = self._create(Image, f"mask/{mask_topic(self._label_set, index)}", make)
+        names = self._label_set.names
+        # A class comes before a group of its name.
+        members = (name,) if name in names else self._groups[name]
+        ids = [names.index(member) for member in members]
+        topic = (
+            mask_topic(self._label_set, ids[0])
+            if name in names
+            else group_topic(self._label_set, name)
+        )
+        make = _image("mono8", lambda rendering: rendering.mask(*ids))
+        output = self._create(Image, f"mask/{topic}", make)
         if self._legend.is_active:
             # Activation enables the publishers that exist; this one is made after it.
             output.publisher.on_activate(None)
@@ -180,11 +191,23 @@ class Outputs:
 
 def mask_topic(label_set: LabelSet, index: int) -> str:
     """Return the name of a class's topic below `~/mask/`: letters, digits and underscores."""
-    names = [re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") for name in label_set.names]
+    names = [_topic(name) for name in label_set.names]
     name = names[index]
     if not name or name[0].isdigit():  # a topic may not begin with a digit
         return f"class_{index}_{name}".rstrip("_")
     return name if names.count(name) == 1 else f"{name}_{index}"
+
+
+def group_topic(label_set: LabelSet, group: str) -> str:
+    """Return the name of a group's topic below `~/mask/`; no class has the same."""
+    topic = _topic(group)
+    classes = {mask_topic(label_set, index) for index in range(len(label_set))}
+    is_free = topic and not topic[0].isdigit() and topic not in classes
+    return topic if is_free else f"group_{topic}".rstrip("_")
+
+
+def _topic(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
 
 
 def _image(encoding: str, picture: Callable[[FrameRendering], Any]) -> _Make:

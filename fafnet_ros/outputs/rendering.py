@@ -94,9 +94,11 @@ class FrameRendering:
         rgb = resized_image(self.frame.rgb, self.size)
         return blend(rgb, self.colour, self.settings.overlay_opacity, keep=unlabelled)
 
-    def mask(self, class_id: int) -> NDArray[np.uint8]:
-        """Return (h, w) uint8: 255 where the label is this class, 0 elsewhere."""
-        mask: NDArray[np.uint8] = np.multiply(self.labels == class_id, 255, dtype=np.uint8)
+    def mask(self, *class_ids: int) -> NDArray[np.uint8]:
+        """Return (h, w) uint8: 255 where the label is one of these classes, 0 elsewhere."""
+        table = np.zeros(256, np.uint8)
+        table[list(class_ids)] = 255
+        mask: NDArray[np.uint8] = table[self.labels]
         return mask
 
     @property

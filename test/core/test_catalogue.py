@@ -29,6 +29,7 @@ def test_the_data_sets_have_their_documented_names_and_defaults() -> None:
         "first_label": None,
         "hha": "ready",
         "check": "some",
+        "label_map": {},
         "crop": False,
     }
 
@@ -88,7 +89,7 @@ def test_every_frame_of_an_original_is_read_if_the_user_wants_that(tmp_path: Pat
     data = SUNRGBDData(root=str(written.root), validation=0)
     assert len(data.open("train")) == 22
     every = dataclasses.replace(data, check="all")
-    with pytest.raises(ValueError, match=rf"1 of 22 frames cannot be used \(.*\): {path} is not"):
+    with pytest.raises(ValueError, match=rf"1 of 22 frames cannot be used:\n  .*: {path} is not"):
         every.open("train")
     assert len(every.open("test")) == 2
 

@@ -441,7 +441,8 @@ def test_a_label_that_is_no_class_is_found_by_the_full_check(sa_gate: Folder) ->
     for number in (105, 107):
         _set_label_41(folder.root / "Label" / f"{number}.png")
     assert len(_open(folder)) == 20
-    _refused(folder, r"2 of 20 frames .*\(105, 107\): .*105\.png has label 41", check="all")
+    message = r"2 of 20 frames .*\n  105: .*105\.png has label 41.*\n  107: .*107\.png has label 41"
+    _refused(folder, message, check="all")
     assert len(_open(folder, "test", check="all")) == 1
 
 

@@ -14,7 +14,7 @@ from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.training.config import Config, ModelConfig, read_config
 
 PROJECT = Path(__file__).resolve().parents[2]
-RECIPES = ("nyuv2", "nyuv2-mobile", "sunrgbd", "synthetic", "release")
+RECIPES = ("nyuv2", "nyuv2-mobile", "sunrgbd", "synthetic", "release", "finetune")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -25,7 +25,7 @@ from fafnet_core.labels import NYU40, LabelSet
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode
 from fafnet_ros.outputs import LATCHED_QOS, TOPICS, FrameRendering, Lens, Outputs, OutputSettings
 from fafnet_ros.outputs.legend import markers
-from fafnet_ros.outputs.publishers import MAX_MASKS, mask_topic
+from fafnet_ros.outputs.publishers import MAX_MASKS, group_topic, mask_topic
 
 CHAIR = np.s_[:, WIDTH // 2 :]
 PLAIN = OutputSettings()
@@ -135,6 +135,7 @@ def test_scaled_images_hold_values_that_were_there(scale: float) -> None:
     np.testing.assert_array_equal(rendering.colour, NYU40.colourise(labels))
     assert rendering.overlay.shape == (*size, 3)
     np.testing.assert_array_equal(rendering.mask(7), 255 * (labels == 7))
+    np.testing.assert_array_equal(rendering.mask(7, 4), 255 * np.isin(labels, (7, 4)))
 
 
 def test_the_picture_under_a_scaled_overlay_is_averaged() -> None:
@@ -160,6 +161,9 @@ def test_masks_have_topics_that_ros_allows() -> None:
     ]  # fmt: skip
     plain = [mask_topic(NYU40, index) for index in range(40)]
     assert plain == [name.replace(" ", "_") for name in NYU40.names]
+    assert group_topic(label_set, "can pass") == "can_pass"
+    assert group_topic(label_set, "night-stand") == "group_night_stand"
+    assert group_topic(label_set, "2 m") == "group_2_m"
 
 
 # The legend
@@ -345,6 +349,25 @@ def test_masks_come_and_go_with_the_setting(ros: Ros, node: Publishing) -> None:
     outputs.apply(PLAIN)
     assert node.publisher_count() == before
     assert not outputs.wanted
+
+
+def test_a_group_of_classes_has_a_mask_too(ros: Ros) -> None:
+    # A checkpoint of before knows no groups: those of the set that ships are taken.
+    plain = LabelSet(NYU40.name, NYU40.names, NYU40.palette)
+    own = LabelSet("own", NYU40.names, NYU40.palette, groups={"seats": ("chair", "sofa")})
+    made(ros, label_set=plain).outputs.check(OutputSettings(mask_classes=("traversable",)))
+    node = made(ros, label_set=own)
+    settings = OutputSettings(mask_classes=("seats",))
+    node.outputs.apply(settings)
+    seats = ros.collect(Image, "fafnet/mask/seats")
+    ros.wait_for(lambda: node.is_watched("mask/seats"), "the subscription")
+    node.outputs.publish(frame(), header(), settings)
+    ros.wait_for(lambda: seats, "the mask")
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[CHAIR] = 255
+    np.testing.assert_array_equal(pixels(seats[0]), expected)
+    with pytest.raises(ValueError, match="points_classes: unknown class 'seats'"):
+        node.outputs.check(OutputSettings(points_classes=("seats",)))
 
 
 def test_what_no_label_set_has_is_refused_and_changes_nothing(ros: Ros, node: Publishing) -> None:

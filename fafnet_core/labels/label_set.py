@@ -1,69 +1,28 @@
-"""Label sets: the names, colours and ignore index of a network's classes.
-
-NYU40 is the 40-class set of NYU-Depth V2 (Gupta et al., CVPR 2013) in its published order; SUN37
-is the set of SUN RGB-D (Song et al., CVPR 2015), the first 37 of the same list.
-"""
+"""A label set: the names, colours and ignore index of a network's classes."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.nearest import unknown_name
+
 UNLABELLED = 255
 """Class id of a pixel without a label, on disk, in training and in ROS images."""
 
-_UNLABELLED_COLOUR = (0, 0, 0)
+Colour = tuple[int, int, int]
+"""Red, green and blue, each 0..255."""
 
-# Large surfaces are pale, furniture is saturated, small things are bright: neighbours in a room
-# differ much in hue. No class is black, the colour of unlabelled pixels.
-_NYU40 = (
-    ("wall", 0xA3B4C4),
-    ("floor", 0xC9A77C),
-    ("cabinet", 0xA9643B),
-    ("bed", 0xE4596B),
-    ("chair", 0x2E9E5B),
-    ("sofa", 0x7B3FA0),
-    ("table", 0xF29F05),
-    ("door", 0x5C7F92),
-    ("window", 0x6FD0F2),
-    ("bookshelf", 0x8F4F1F),
-    ("picture", 0xF2D03B),
-    ("counter", 0xC97064),
-    ("blinds", 0x9DD9C5),
-    ("desk", 0xD9772B),
-    ("shelves", 0xB38B4D),
-    ("curtain", 0xB4437E),
-    ("dresser", 0x7A3B2E),
-    ("pillow", 0xF7A6B8),
-    ("mirror", 0xBFE8F7),
-    ("floor mat", 0x8C6E9E),
-    ("clothes", 0x3D6FD9),
-    ("ceiling", 0xDCE3E8),
-    ("books", 0x1FA3A3),
-    ("refrigerator", 0x8FA3AD),
-    ("television", 0x3B4CC0),
-    ("paper", 0xF3EBCB),
-    ("towel", 0x9AD94A),
-    ("shower curtain", 0xD66FD6),
-    ("box", 0xC4A23A),
-    ("whiteboard", 0xF5F5F5),
-    ("person", 0xFF2F2F),
-    ("night stand", 0x5A2F8A),
-    ("toilet", 0xC8F29B),
-    ("sink", 0x53B8E0),
-    ("lamp", 0xFFE75C),
-    ("bathtub", 0x4FD1C0),
-    ("bag", 0x5B8C2A),
-    ("otherstructure", 0x6E7B5A),
-    ("otherfurniture", 0x8A5A83),
-    ("otherprop", 0x4F6D7A),
-)
+_UNLABELLED_COLOUR = (0, 0, 0)
+_LEVELS = (30, 62, 95, 127, 160, 192, 224, 255)
+"""Of the colours that are chosen: 8 of red, of green and of blue make 512 colours."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +34,15 @@ class LabelSet:
         names: C class names; the index is the class id.
         palette: C colours as (red, green, blue), 0..255.
         ignore_index: id of unlabelled pixels; never a class.
+        groups: names for several classes together, such as "traversable".
     """
 
     name: str
     names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[Colour, ...]
     ignore_index: int = UNLABELLED
+    # Not part of what makes two sets equal: the same ids mean the same classes.
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.palette):
@@ -100,6 +62,13 @@ class LabelSet:
                 f"label set '{self.name}': ignore_index is {self.ignore_index}; wanted"
                 f" {len(self.names)} to {UNLABELLED}, which are no classes"
             )
+        for group, members in self.groups.items():
+            for member in members:
+                if member not in self.names:
+                    raise ValueError(
+                        f"label set '{self.name}', group '{group}':"
+                        f" {unknown_name('class', member, self.names)}"
+                    )
 
     @cached_property
     def _lookup(self) -> NDArray[np.uint8]:
@@ -117,12 +86,15 @@ class LabelSet:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers, as stored in a checkpoint."""
-        return {
+        values: dict[str, Any] = {
             "name": self.name,
             "names": list(self.names),
             "palette": [list(colour) for colour in self.palette],
             "ignore_index": self.ignore_index,
         }
+        if self.groups:
+            values["groups"] = {group: list(members) for group, members in self.groups.items()}
+        return values
 
     def to_json(self) -> str:
         """Return what `~/label_names` publishes: `to_dict` as JSON."""
@@ -141,19 +113,36 @@ class LabelSet:
                 names=tuple(str(name) for name in values["names"]),
                 palette=tuple((int(r), int(g), int(b)) for r, g, b in values["palette"]),
                 ignore_index=int(values["ignore_index"]),
+                groups={
+                    str(group): tuple(str(member) for member in members)
+                    for group, members in values.get("groups", {}).items()
+                },
             )
         except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a label set: {error!r} in {values!r:.200}") from error
 
 
-def _published(name: str, classes: int) -> LabelSet:
-    entries = _NYU40[:classes]
-    return LabelSet(
-        name,
-        tuple(class_name for class_name, _ in entries),
-        tuple((colour >> 16, colour >> 8 & 255, colour & 255) for _, colour in entries),
-    )
+def choose_colours(count: int, taken: Sequence[Colour] = ()) -> list[Colour]:
+    """Return colours that differ from each other, from those that are taken, and from black.
+
+    Each is the one of 512 that is farthest from all before it.
+
+    Args:
+        count: how many, 0..255.
+        taken: colours that are in use.
+    """
+    candidates = np.array(list(itertools.product(_LEVELS, repeat=3)))
+    distances = np.full(len(candidates), np.inf)
+    chosen: list[Colour] = []
+    for red, green, blue in (_UNLABELLED_COLOUR, *taken):
+        distances = np.minimum(distances, _distances(candidates, (red, green, blue)))
+    for _ in range(count):
+        red, green, blue = candidates[distances.argmax()].tolist()
+        chosen.append((red, green, blue))
+        distances = np.minimum(distances, _distances(candidates, chosen[-1]))
+    return chosen
 
 
-NYU40 = _published("nyu40", 40)
-SUN37 = _published("sun37", 37)
+def _distances(candidates: NDArray[np.int64], colour: Colour) -> NDArray[np.float64]:
+    difference = candidates - np.array(colour)
+    return np.asarray((difference**2).sum(axis=1), np.float64)
