@@ -30,8 +30,8 @@ Indices: TypeAlias = NDArray[np.int64]
 _GROUPS = (1, 2, 3, 5, 255)
 """Cells are taken together by how many classes are possible: at most so many."""
 
-_LEAST = 1e-9
-"""Of a probability, before its logarithm."""
+_LEAST = 1e-14
+"""Of a probability, before its logarithm: below it a difference from 1 is rounding."""
 
 
 class NotFiniteError(ValueError):
@@ -190,10 +190,12 @@ class _CellScores:
     def confidence(self) -> Floats:
         """Return the probability of the best class, (H, W)."""
         highest = self._scores.max(axis=0)
-        chances = np.exp(self._scores - highest)
+        # Doubles: what is left of 1 is small, and its logarithm is wanted.
+        chances = np.exp(self._scores - highest).astype(np.float64)
         total = chances.sum(axis=0)
         chances /= total
-        all_classes = highest + np.log(total)  # the logarithm of the sum over them
+        # The logarithm of the sum over all classes.
+        all_classes = highest + np.log(total).astype(np.float32)
         confidence = np.empty(self._shape, np.float32)
         for cells, classes in self._groups:
             corners = self._cells.corners[:, cells]
@@ -202,9 +204,9 @@ class _CellScores:
             for label in classes[1:]:
                 rest -= chances[label, corners]
             of_first = self._scores[classes[0], corners] - all_classes[corners]
-            rest = np.log(np.maximum(rest, _LEAST)) - of_first
+            others = np.log(np.maximum(rest, _LEAST)).astype(np.float32) - of_first
             ends = _ends(self._scores, corners, classes)
-            pixels = self._between(np.concatenate([ends, rest[None]]), cells)
+            pixels = self._between(np.concatenate([ends, others[None]]), cells)
             best = pixels[:-1].max(axis=0, initial=0)
             pixels -= best
             np.exp(pixels, out=pixels)

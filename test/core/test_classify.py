@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fafnet_core.runtimes.classify import NotFiniteError, classify, classify_everywhere
@@ -22,6 +22,8 @@ SIDES = st.integers(1, 9)
     same_size=st.booleans(),
     seed=st.integers(0, 999),
 )
+# What the possible classes leave over is a millionth at one corner.
+@example(classes=58, entries=(7, 3), size=(2, 2), spread=3.0, same_size=False, seed=321)
 def test_cells_give_what_every_class_at_full_size_gives(
     classes: int,
     entries: tuple[int, int],
