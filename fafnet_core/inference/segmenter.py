@@ -36,7 +36,7 @@ from fafnet_core.input_size import CHECKPOINT, AnyInputSize, check_input_size, f
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.normalisation import Normalisation
-from fafnet_core.runtimes import Runtime
+from fafnet_core.runtimes import Fusion, Runtime
 from fafnet_core.runtimes.choice import open_runtime
 from fafnet_core.runtimes.exported import ExportedRuntime, open_exported
 from fafnet_core.runtimes.pytorch import TorchRuntime
@@ -327,7 +327,7 @@ class Segmenter:
         """
         begun = time.perf_counter()
         fuse = None if seen.view is None else partial(self._fusion.fuse, view=seen.view)
-        classes = self.runtime.predict(seen.rgb, seen.hha, seen.size, fuse)
+        classes = self.predict(seen.rgb, seen.hha, size=seen.size, fuse=fuse)
         return Segmentation(
             classes=classes,
             hha=seen.hha,
@@ -336,7 +336,12 @@ class Segmenter:
         )
 
     def predict(
-        self, rgb: NDArray[np.uint8], hha: NDArray[np.uint8], *, size: Size | None = None
+        self,
+        rgb: NDArray[np.uint8],
+        hha: NDArray[np.uint8],
+        *,
+        size: Size | None = None,
+        fuse: Fusion | None = None,
     ) -> Classes:
         """Return the classes of colour and ready HHA, seen as they are.
 
@@ -346,12 +351,13 @@ class Segmenter:
             rgb: (h, w, 3) uint8.
             hha: (h, w, 3) uint8.
             size: (height, width) of the result, where that is not the images' own.
+            fuse: as of `Runtime.predict`.
 
         Raises:
             ValueError: what the network gave is not a number, or (at the first frame of its size)
                 not what PyTorch gives.
         """
-        return self.runtime.predict(rgb, hha, size or (rgb.shape[0], rgb.shape[1]))
+        return self.runtime.predict(rgb, hha, size or (rgb.shape[0], rgb.shape[1]), fuse)
 
 
 def _notice(metadata: CheckpointMetadata) -> str | None:
