@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ class Footprint:
     publishers: Counter[str]
     subscriptions: Counter[str]
     services: int
-    threads: int
     files: int
+    threads: int = field(compare=False)
 
 
 class Node:
@@ -146,7 +146,10 @@ def test_transitions_in_any_order_leak_nothing(ros: Ros) -> None:
     before = tour(ros, node, labels)
     resident = node.resident_mb
     node.wander(chance, node.made + TRANSITIONS - SETTLED)
-    assert tour(ros, node, labels, before) == before
+    after = tour(ros, node, labels, before)
+    assert after == before
+    # Native libraries keep a few threads of their first use; a leak would be one a transition.
+    assert all(after[state].threads - before[state].threads <= 5 for state in before)
     assert node.resident_mb - resident < GROWTH_MB
     # In the states themselves: publishers come with the network, subscriptions with the camera.
     unconfigured, inactive, active = before.values()
