@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ class Footprint:
     publishers: Counter[str]
     subscriptions: Counter[str]
     services: int
+    threads: int
     files: int
-    threads: int = field(compare=False)
 
 
 class Node:
@@ -143,13 +143,12 @@ def test_transitions_in_any_order_leak_nothing(ros: Ros) -> None:
     assert not ros.call(ChangeState, "/fafnet/change_state", activate).success
     chance = random.Random(5)
     node.wander(chance, SETTLED)
+    # The first frame starts thread pools, and the way so far may have been too quick for one.
+    tour(ros, node, labels)
     before = tour(ros, node, labels)
     resident = node.resident_mb
     node.wander(chance, node.made + TRANSITIONS - SETTLED)
-    after = tour(ros, node, labels, before)
-    assert after == before
-    # Native libraries keep a few threads of their first use; a leak would be one a transition.
-    assert all(after[state].threads - before[state].threads <= 5 for state in before)
+    assert tour(ros, node, labels, before) == before
     assert node.resident_mb - resident < GROWTH_MB
     # In the states themselves: publishers come with the network, subscriptions with the camera.
     unconfigured, inactive, active = before.values()
