@@ -35,6 +35,8 @@ ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 EXPORT = ONNX + OPENVINO
 # `fafnet quantize`: NNCF brings scikit-learn and SciPy, so no environment of ours has it.
 QUANTIZE = ["nncf>=2.14", *OPENVINO]
+# Depth as Record3D's .r3d files have it.
+RECORD3D = ["lzfse>=0.4.2"]
 # The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
 TFLITE = ["tflite>=2.18"]
 DEV = [
@@ -99,6 +101,7 @@ setup(
         "onnx": ONNX,
         "export": EXPORT,
         "quantize": QUANTIZE,
+        "record3d": RECORD3D,
         "dev": DEV + BAGS + EXPORT + HUB + TFLITE + TRAIN,
     },
     zip_safe=False,
