@@ -102,7 +102,7 @@ setup(
         "export": EXPORT,
         "quantize": QUANTIZE,
         "record3d": RECORD3D,
-        "dev": DEV + BAGS + EXPORT + HUB + TFLITE + TRAIN,
+        "dev": DEV + BAGS + EXPORT + HUB + RECORD3D + TFLITE + TRAIN,
     },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",

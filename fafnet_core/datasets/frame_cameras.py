@@ -117,8 +117,9 @@ def record3d_cameras(root: Path) -> Cameras:
     matrix = _matrix(path, values.get("K"), "K").T
     camera = _camera(path, matrix, (values.get("w"), values.get("h")))
     height, width = values.get("dh"), values.get("dw")
-    is_told = isinstance(height, int) and isinstance(width, int)
-    size = (height, width) if is_told else None
+    size = None
+    if isinstance(height, int) and isinstance(width, int):
+        size = height, width
     return Cameras(colour=camera, source=path.name, depth_size=size)
 
 
@@ -163,7 +164,7 @@ def read_open3d_camera(root: Path) -> CameraFile | None:
         raise ValueError(f"{path}: depth_scale is {scale!r}; wanted the counts of a metre, above 0")
     matrix = _matrix(path, values.get("intrinsic_matrix"), "intrinsic_matrix").T
     size = values.get("width"), values.get("height")
-    return _camera(path, matrix, size, depth_unit_m=1 / scale)
+    return _camera(path, matrix, size, 1 / scale)
 
 
 def _viewer_camera(path: Path) -> CameraFile:
@@ -180,7 +181,7 @@ def _viewer_camera(path: Path) -> CameraFile:
 
 def _text_camera(path: Path) -> CameraFile:
     """Read the matrix of a camera as ScanNet has it, (4, 4) or (3, 3); it has no size."""
-    return _camera(path, _table(path)[:3, :3], (None, None))
+    return _camera(path, _table(path)[:3, :3])
 
 
 def _transform(path: Path) -> Extrinsics:
@@ -222,7 +223,10 @@ def _matrix(path: Path, values: ArrayLike | None, key: str) -> NDArray[np.float6
 
 
 def _camera(
-    path: Path, matrix: NDArray[np.float64], size: tuple[Any, Any], **more: float
+    path: Path,
+    matrix: NDArray[np.float64],
+    size: tuple[Any, Any] = (None, None),
+    depth_unit_m: float = 0.001,
 ) -> CameraFile:
     (fx, _, cx), (_, fy, cy), last = matrix.tolist()
     if last != [0, 0, 1]:
@@ -231,7 +235,7 @@ def _camera(
             " the other way around, or is of something else"
         )
     try:
-        return CameraFile(fx, fy, cx, cy, *size, **more)
+        return CameraFile(fx, fy, cx, cy, *size, depth_unit_m)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

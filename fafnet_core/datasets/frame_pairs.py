@@ -155,10 +155,7 @@ def realsense_pairs(root: Path, slop_s: float) -> Pairs:
         return pair_by_name(
             {name: path for name, _, path in colour}, {name: path for name, _, path in depth}
         )
-    streams = [
-        [Stamped(n, p, s / 1e3) for n, s, p in each if s is not None] for each in (colour, depth)
-    ]
-    return pair_by_stamp(*streams, slop_s)
+    return pair_by_stamp(_stamped(colour), _stamped(depth), slop_s)
 
 
 def _folder(root: Path, candidates: tuple[str, ...], kind: str) -> Path:
