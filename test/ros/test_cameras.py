@@ -56,7 +56,7 @@ def test_a_recording_of_another_tool_is_played(ros: Ros, tmp_path: Path) -> None
         lines = [f"{stamp_s} {kind}/{stamp_s}.png\n" for stamp_s in stamps]
         (tmp_path / f"{kind}.txt").write_text("# timestamp filename\n" + "".join(lines))
     (tmp_path / "camera.yaml").write_text("fx: 30\nfy: 30\ncx: 15.5\ncy: 11.5\n")
-    depth = ros.collect(Image, "depth/image")
+    colour, depth = ros.collect(Image, "rgb/image"), ros.collect(Image, "depth/image")
     player = ros.start("frame_player", folder=tmp_path, rate=10, loop=False, wait_for_subscribers=1)
     ros.wait_for(lambda: not player.is_running, "the end of the folder")
     ros.wait_for(lambda: len(colour) == len(depth) == 2, "two frames")
