@@ -76,7 +76,7 @@ def tum_cameras(root: Path) -> Cameras:
         source="a Kinect's default",
         assumed=(
             f"{root} has no camera.yaml and no name with freiburg1, 2 or 3: takes ROS's default for"
-            " a Kinect (525, 525, 319.5, 239.5); give the right one by --camera"
+            " a Kinect (525, 525, 319.5, 239.5); write a camera.yaml with the right one"
         ),
     )
 
@@ -141,7 +141,8 @@ def realsense_cameras(root: Path) -> Cameras:
     doubt = (
         f"nothing in {root} says how depth's camera stands: depth is taken as registered to colour,"
         f" which rs-convert does not do; put its fx, fy, cx, cy into {DEPTH_CAMERA_FILE} and give"
-        " --depth-to-color, or label the recording itself (fafnet segment FILE.bag)"
+        " the transform between the cameras, or label the recording itself (fafnet segment"
+        " FILE.bag)"
     )
     return Cameras(doubt=doubt)
 

@@ -32,7 +32,7 @@ _MIDDLE = 0.25
 
 _ONE_PLACE = (
     "how depth's camera stands to the colour camera is not known: they are taken to stand in one"
-    " place; --depth-to-color settles it"
+    " place; the transform between them settles it (fafnet segment --depth-to-color)"
 )
 
 
@@ -80,11 +80,8 @@ class FrameFolder:
     ) -> None:
         root = Path(folder)
         self.layout = find_layout(layout, root)
-        if slop_s is not None and not self.layout.by_stamp:
-            raise ValueError(
-                f"the layout {self.layout.name} pairs images by name, not by stamps; leave the slop"
-                f" of {slop_s:g} s out"
-            )
+        if slop_s is not None:
+            self._refuse_unless(self.layout.by_stamp, "images that pair by name", "slop")
         pairs = self.layout.pairs(root, DEFAULT_SLOP_S if slop_s is None else slop_s)
         self._images = dict(pairs.images)
         self.names = list(self._images)
@@ -100,17 +97,16 @@ class FrameFolder:
             raise ValueError(_no_pairs(root, self.layout, self.partner, *counts))
         check_readable(self._images[self.names[0]][1])
         if depth_unit_m is not None:
+            self._refuse_unless(self.depth_in_counts, "depth in metres", "depth unit")
             self.camera = replace(self.camera, depth_unit_m=depth_unit_m)
+        if depth_to_colour is not None:
+            told = "depth that is registered to colour, or says nothing of its camera"
+            self._refuse_unless(cameras.depth is not None, told, "transform between the cameras")
         self._cameras = cameras
         self._by_layout = file is None
         known = depth_to_colour or cameras.depth_to_colour
         self._transform = known or Extrinsics.identity()
         self._tables: DepthRegistration | None = None
-        if depth_to_colour is not None and cameras.depth is None:
-            raise ValueError(
-                f"the layout {self.layout.name} has depth that is registered to colour, or says"
-                " nothing of its camera; leave the transform between the cameras out"
-            )
         unknown = cameras.depth is not None and known is None
         notes = (cameras.assumed if file is None else "", cameras.doubt, unknown * _ONE_PLACE)
         self.notes = tuple(filter(None, notes))
@@ -120,6 +116,11 @@ class FrameFolder:
     def depth_in_counts(self) -> bool:
         """Whether the depth files hold counts, not metres."""
         return self._images[self.names[0]][1].suffix.lower() not in IN_METRES
+
+    def _refuse_unless(self, fits: bool, has: str, option: str) -> None:
+        """Refuse an option that would change nothing."""
+        if not fits:
+            raise ValueError(f"the layout {self.layout.name} has {has}: leave the {option} out")
 
     def _describe(self, source: str) -> str:
         camera = self.camera
@@ -217,7 +218,7 @@ def _no_pairs(root: Path, layout: FrameLayout, partner: str, colour: int, depth:
     if layout.by_stamp and partner.startswith("within"):
         return (
             f"none of {colour} colour and {depth} depth images in {root} lie {partner} of each"
-            " other; give a larger --slop, if nothing moves much in that time"
+            " other; give a larger slop, if nothing moves much in that time"
         )
     return (
         f"{colour} colour and {depth} depth images in {root} share no name (without suffix); the"
