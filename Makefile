@@ -28,7 +28,7 @@ endif
 .PHONY: help
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
-	@echo 'make demo FRAMES=<folder>   plays color/, depth/ and camera.yaml of a folder instead'
+	@echo 'make demo FRAMES=<folder>   plays a folder instead (docs/recordings.md)'
 
 $(VENV)/.ready: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)

@@ -35,6 +35,8 @@ ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 EXPORT = ONNX + OPENVINO
 # `fafnet quantize`: NNCF brings scikit-learn and SciPy, so no environment of ours has it.
 QUANTIZE = ["nncf>=2.14", *OPENVINO]
+# Depth as Record3D's .r3d files have it.
+RECORD3D = ["lzfse>=0.4.2"]
 # The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
 TFLITE = ["tflite>=2.18"]
 DEV = [
@@ -99,7 +101,8 @@ setup(
         "onnx": ONNX,
         "export": EXPORT,
         "quantize": QUANTIZE,
-        "dev": DEV + BAGS + EXPORT + HUB + TFLITE + TRAIN,
+        "record3d": RECORD3D,
+        "dev": DEV + BAGS + EXPORT + HUB + RECORD3D + TFLITE + TRAIN,
     },
     zip_safe=False,
     maintainer="fafnet_ros maintainers",

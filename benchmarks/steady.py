@@ -20,7 +20,7 @@ from measuring import at_least, command_line, markdown
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fafnet_core.datasets.frames import FrameFolder
+from fafnet_core.datasets.frame_folder import FrameFolder
 from fafnet_core.evaluation.metrics import ConfusionMatrix
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.inference import DEFAULT_CHECKPOINT, Segmenter, Temporal, keep_memory, use_threads

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fafnet_core.camera import Size
-from fafnet_core.datasets.frames import FrameFolder
+from fafnet_core.datasets.frame_folder import FrameFolder
 from fafnet_core.frame import RgbdFrame
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def frames_by_name(
     found: dict[str, Callable[[], RgbdFrame]] = {}
     for folder in folders:
         frames = FrameFolder(folder)
+        for note in frames.notes:
+            print(f"fafnet: {note}", file=sys.stderr)
         for index, name in enumerate(frames.names):
             key = name if len(folders) == 1 else str(folder / name)
             found[key] = partial(frames.__getitem__, index)

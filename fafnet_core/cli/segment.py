@@ -16,14 +16,9 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fafnet_core.bags import is_bag
-from fafnet_core.cli import segment_bag
+from fafnet_core.cli import segment_bag, segment_folder
 from fafnet_core.cli.options import RUNTIMES, add_input_size
-from fafnet_core.datasets.frames import (
-    FrameFolder,
-    find_camera_file,
-    read_camera_file,
-    read_frame,
-)
+from fafnet_core.datasets.frames import find_camera_file, read_camera_file, read_frame
 from fafnet_core.files import write_png, written_beside
 
 if TYPE_CHECKING:
@@ -34,7 +29,11 @@ _EXAMPLES = """\
 examples:
   fafnet segment color/0001.png depth/0001.png --out labelled --overlay
   fafnet segment recordings/kitchen --out labelled --overlay --checkpoint nyu.safetensors
+  fafnet segment rgbd_dataset_freiburg1_desk --out labelled
   fafnet segment recording.mcap --out labelled.mcap
+
+Folders are read as TUM RGB-D, ScanNet, Record3D, Open3D and RealSense's tools write them, too; what
+was found is said first (--layout).
 
 Of images it writes labels/NAME.png (8 bits, class ids, 255 = unlabelled) and label_names.json;
 with --overlay also overlay/NAME.png, the labels' colours over the image with a legend beside it;
@@ -59,8 +58,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "input",
         nargs="+",
         type=Path,
-        help="a folder with color/, depth/, camera.yaml; a colour and a depth image; a recording",
+        help="a folder with color/, depth/, camera.yaml, or of another --layout; a colour and a"
+        " depth image; a recording",
     )
+    segment_folder.add_options(parser)
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the results; of a recording, a new one"
     )
@@ -96,11 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
     for path in arguments.input:
         if not path.exists():
             arguments.parser.error(f"there is no {path}")
+    if len(arguments.input) > 1 or not arguments.input[0].is_dir() or is_bag(arguments.input[0]):
+        segment_folder.refuse_options(arguments)
     if len(arguments.input) == 1 and is_bag(arguments.input[0]):
         return segment_bag.run(arguments, partial(_load, arguments))
     if any(is_bag(path) for path in arguments.input):
         arguments.parser.error("one recording at a time")
-    segment_bag.refuse_options(arguments)
     asked = _frames(arguments)
     _check_results(arguments, asked.reads)
     segmenter = _load(arguments)
@@ -135,11 +137,13 @@ class _Asked:
         reads: how to read each frame, by name.
         without_depth: names of colour images that have no depth image.
         without_colour: names of depth images that have no colour image.
+        partner: what makes a pair: "of the same name".
     """
 
     reads: Mapping[str, Callable[[], RgbdFrame]]
     without_depth: Sequence[str] = ()
     without_colour: Sequence[str] = ()
+    partner: str = "of the same name"
 
 
 @dataclass
@@ -184,18 +188,16 @@ def _frames(arguments: argparse.Namespace) -> _Asked:
     if len(inputs) == 1 and inputs[0].is_dir():
         if arguments.out.resolve() == inputs[0].resolve():
             arguments.parser.error("--out is the input itself; its labels/ may hold ground truth")
-        folder = FrameFolder(inputs[0], arguments.camera)
-        for one, other, names in (
-            ("colour", "depth", folder.without_depth),
-            ("depth", "colour", folder.without_colour),
-        ):
-            if names:
-                told = f"{len(names)} {one} images have no {other} image of the same name"
-                print(f"fafnet: {told} ('{names[0]}', ...): left out", file=sys.stderr)
+        segment_bag.refuse_options(arguments, segment_folder.OPTIONS)
+        folder = segment_folder.open_folder(arguments)
         reads = {name: partial(folder.__getitem__, i) for i, name in enumerate(folder.names)}
-        return _Asked(reads, folder.without_depth, folder.without_colour)
+        return _Asked(reads, folder.without_depth, folder.without_colour, folder.partner)
+    segment_bag.refuse_options(arguments)
     if len(inputs) != 2 or not all(path.is_file() for path in inputs):
-        arguments.parser.error("give one folder, or one colour and one depth image, or a recording")
+        unpack = "; unzip an .r3d first" if inputs[0].suffix.lower() == ".r3d" else ""
+        arguments.parser.error(
+            f"give one folder, or one colour and one depth image, or a recording{unpack}"
+        )
     colour, depth = inputs
     camera = read_camera_file(arguments.camera or find_camera_file(depth))
     return _Asked({colour.stem: partial(read_frame, colour, depth, camera)})
@@ -250,7 +252,7 @@ def _report(
         }
         print(json.dumps(report))
     elif median_ms is not None:
-        why = [f"{alone} have no depth image of the same name"] if alone else []
+        why = [f"{alone} have no depth image {asked.partner}"] if alone else []
         why += [f"{len(done.failed)} failed"] if done.failed else []
         print(
             f"{labelled} of {len(asked.reads) + alone} colour images labelled"

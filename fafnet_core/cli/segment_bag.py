@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -42,7 +42,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     ):
         group.add_argument(option, metavar="TOPIC", help=f"topic of the {what}")
     group.add_argument(
-        "--slop", type=float, metavar="S", help="largest difference of stamps (default: 0.04 s)"
+        "--slop",
+        type=float,
+        metavar="S",
+        help="largest difference of stamps (default: 0.04 s; of folders 0.02 s)",
     )
     group.add_argument(
         "--pair-by",
@@ -81,10 +84,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def refuse_options(arguments: argparse.Namespace) -> None:
+def refuse_options(arguments: argparse.Namespace, allowed: Collection[str] = ()) -> None:
     """End with status 2 where images are to be labelled and an option for recordings is given."""
     for name in _OPTIONS:
-        if getattr(arguments, name) is not None:
+        if name not in allowed and getattr(arguments, name) is not None:
             option = name.replace("_", "-")
             arguments.parser.error(f"--{option} is for recordings (.mcap, .db3, .bag)")
 

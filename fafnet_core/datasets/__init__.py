@@ -17,7 +17,12 @@ label_images    label images, and what their numbers mean
 image_lists     lists of images
 checks          common faults of data sets
 matlab          MATLAB's two file formats
-frames          images, camera files, and folders of frames without labels
+frames          images and camera files
+frame_folder    folders of frames without labels, as recorders and other tools write them
+frame_layouts   what marks those folders, where images are, what is known of their cameras
+frame_pairs     which colour image goes with which depth image
+frame_cameras   the tools' camera files
+depth_files     depth in files that are no images
 
 prepare/        from any data set to a prepared folder
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fafnet_core.datasets.folder_frames import FolderFrames, FrameFiles
+from fafnet_core.datasets.frame_cameras import read_open3d_camera
 from fafnet_core.datasets.frames import CAMERA_FILE, CameraFile, images_of, read_camera_file
 from fafnet_core.datasets.image_lists import (
     Listed,
@@ -41,7 +42,8 @@ class FolderLayout:
         depth: folder of the depth, 16-bit images or `.npy` in metres; optional beside ready HHA.
         raw_depth: folder of the depth before in-painting; optional.
         depth_unit_m: metres of one depth count; None: what the camera's file says, else 0.001.
-        camera: of all colour images; None: `camera.yaml` in the folder, or the data set's own.
+        camera: of all colour images; None: `camera.yaml` in the folder, or the file that Open3D's
+            recorders leave there, or the data set's own.
         train: list of the frames to train on; empty: every labelled frame that no other list names.
         val: list of the frames to validate on; empty: a fraction of the training frames.
         test: list of the frames to test on; empty: there are none.
@@ -174,7 +176,7 @@ class FolderLayout:
         if self.camera is not None:
             return self.camera
         camera_file = root / CAMERA_FILE
-        return read_camera_file(camera_file) if camera_file.is_file() else None
+        return read_camera_file(camera_file) if camera_file.is_file() else read_open3d_camera(root)
 
     def _label_folder(self, root: Path) -> str:
         there = _folders(root)

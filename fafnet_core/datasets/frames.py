@@ -1,16 +1,14 @@
-"""RGB-D frames in files: images, camera files, and folders of frames.
+"""RGB-D frames in files: images, and camera files.
 
-A folder has `color/` (or `colour/`, `rgb/`, `image/`) and `depth/` with images of the same names,
-and a `camera.yaml` with `fx fy cx cy` (pixels, counted from 0), `width height`, and `depth_unit_m`,
-the metres of one depth count.
+A `camera.yaml` has `fx fy cx cy` (pixels, counted from 0), `width height`, and `depth_unit_m`, the
+metres of one depth count.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +25,7 @@ Pixels = Annotated[int, "1 <= x"]
 
 COLOUR_FOLDERS = ("color", "colour", "rgb", "image")
 DEPTH_FOLDERS = ("depth",)
+"""Names of folders, any of which will do."""
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SUFFIXES = (*IMAGE_SUFFIXES, ".npy", ".pgm", ".pfm", ".exr")
 """Of images, and of depth."""
@@ -76,14 +75,21 @@ class CameraFile:
         return Camera.from_matrix(self.camera_matrix, (height, width))
 
 
-def read_camera_file(path: str | Path) -> CameraFile:
+def read_camera_file(path: str | Path, depth_unit_m: float = 0.001) -> CameraFile:
     """Read a `camera.yaml`.
+
+    Args:
+        path: the file.
+        depth_unit_m: metres of one depth count, where the file does not say.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a key is missing, unknown, not a number or out of range.
     """
-    return read_section(CameraFile, read_settings(path), "")
+    settings = read_settings(path)
+    camera = read_section(CameraFile, settings, "")
+    says = "depth_unit_m" in settings.keys("")
+    return camera if says else replace(camera, depth_unit_m=depth_unit_m)
 
 
 def read_stored(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
@@ -95,12 +101,7 @@ def read_stored(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
-    if path.suffix.lower() == ".exr" and not os.environ.get(_EXR):
-        raise ValueError(
-            f"{path} is an EXR image, which OpenCV reads only where {_EXR}=1 is set, because its"
-            " decoder has had security faults: set it for files that you trust, or convert them to"
-            " float TIFF"
-        )
+    check_exr_allowed(path)
     # imdecode, not imread: imread prints its own warnings and follows EXIF rotation by default.
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
@@ -109,6 +110,16 @@ def read_stored(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     if image is None:
         raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
     return image
+
+
+def check_exr_allowed(path: Path) -> None:
+    """Refuse an EXR image where OpenCV will not read it (ValueError)."""
+    if path.suffix.lower() == ".exr" and not os.environ.get(_EXR):
+        raise ValueError(
+            f"{path} is an EXR image, which OpenCV reads only where {_EXR}=1 is set, because its"
+            " decoder has had security faults: set it for files that you trust, or convert them to"
+            " float TIFF"
+        )
 
 
 def read_rgb(path: str | Path) -> NDArray[np.uint8]:
@@ -150,6 +161,11 @@ def read_depth(path: str | Path, depth_unit_m: float = 0.001) -> NDArray[np.floa
             " of 16 bits, or of floats in metres. 8-bit and coloured images are for display: take"
             " the original"
         )
+    return metres_of_counts(counts, depth_unit_m)
+
+
+def metres_of_counts(counts: NDArray[np.uint16], depth_unit_m: float) -> NDArray[np.float32]:
+    """Return 16-bit counts as float32 metres; saturated ones (65535) as 0, no depth."""
     depth_m = counts.astype(np.float32)
     depth_m *= np.float32(depth_unit_m)
     depth_m[counts == _SATURATED] = 0
@@ -196,58 +212,6 @@ def images_of(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, P
             )
         images[path.stem] = path
     return images
-
-
-class FrameFolder:
-    """A folder of RGB-D frames, read one at a time, in the order of their names.
-
-    Numbers within names compare as numbers: 2 comes before 10.
-
-    Attributes:
-        camera: the folder's camera file.
-        names: names (without suffix) with both colour and depth.
-        without_depth: names with colour only.
-        without_colour: names with depth only.
-        unpaired: both of these.
-
-    Raises:
-        FileNotFoundError: a colour folder, a depth folder or a camera file is not there.
-        ValueError: no name has both images, or the camera file is wrong.
-    """
-
-    def __init__(self, folder: str | Path, camera_file: str | Path | None = None) -> None:
-        root = Path(folder)
-        colour = images_of(self._find(root, COLOUR_FOLDERS, "colour"), IMAGE_SUFFIXES)
-        depth = images_of(self._find(root, DEPTH_FOLDERS, "depth"))
-        self.camera = read_camera_file(camera_file or find_camera_file(root))
-        self.names = sorted(colour.keys() & depth.keys(), key=by_number)
-        self.without_depth = sorted(colour.keys() - depth.keys(), key=by_number)
-        self.without_colour = sorted(depth.keys() - colour.keys(), key=by_number)
-        self.unpaired = sorted(colour.keys() ^ depth.keys(), key=by_number)
-        if not self.names:
-            raise ValueError(
-                f"{len(colour)} colour and {len(depth)} depth images in {root} share no name"
-                " (without suffix); the two images of a frame have the same name"
-            )
-        self._paths = {name: (colour[name], depth[name]) for name in self.names}
-
-    @staticmethod
-    def _find(root: Path, candidates: tuple[str, ...], kind: str) -> Path:
-        for name in candidates:
-            if (root / name).is_dir():
-                return root / name
-        wanted = " or ".join(f"{name}/" for name in candidates)
-        raise FileNotFoundError(f"{root} has no {kind} folder: it should hold {wanted}")
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> RgbdFrame:
-        name = self.names[index]
-        return read_frame(*self._paths[name], self.camera, frame_id=name)
-
-    def __iter__(self) -> Iterator[RgbdFrame]:
-        return (self[index] for index in range(len(self)))
 
 
 def find_camera_file(path: Path) -> Path:

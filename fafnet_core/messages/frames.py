@@ -155,7 +155,7 @@ class FrameBuilder:
         tables, doubt = self._registration(pair, find_extrinsics)
         seconds = {"decode": decoded - begun}
         if tables is not None:
-            depth_m = _registered(tables, depth_m)
+            depth_m = registered_depth(tables, depth_m)
             seconds["register"] = time.perf_counter() - decoded
         return RgbdFrame(
             rgb=rgb,
@@ -265,8 +265,10 @@ class FrameBuilder:
         return self._tables
 
 
-def _registered(tables: DepthRegistration, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Register depth.
+def registered_depth(
+    tables: DepthRegistration, depth_m: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Register depth, and see that some is left.
 
     Raises:
         DepthLostError: nearly none is left.

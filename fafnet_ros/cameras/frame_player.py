@@ -1,6 +1,6 @@
 """The node `/frame_player`: publishes a folder of colour and depth images as a camera would.
 
-See `fafnet_core.datasets.frames` for what a folder looks like.
+See `fafnet_core.datasets.frame_layouts` for what a folder looks like.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from rclpy.node import Node
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from fafnet_core.datasets.frames import FrameFolder
+from fafnet_core.datasets.frame_folder import FrameFolder
+from fafnet_core.datasets.frame_layouts import AUTO
 from fafnet_ros.cameras.rgbd_camera import (
     CameraParameters,
     PreparedFrame,
@@ -35,7 +36,10 @@ _MOST_KEPT = 40
 class FramePlayerParameters(CameraParameters):
     """The parameters of `frame_player`."""
 
-    folder: str = parameter("", "Folder with color/, depth/ and camera.yaml.")
+    folder: str = parameter("", "Folder with color/, depth/ and camera.yaml, or as layout says.")
+    layout: str = parameter(
+        AUTO, "How frames lie in the folder: plain, tum, scannet, record3d, open3d, realsense."
+    )
     camera_file: str = parameter("", "Camera file, where it is not the folder's camera.yaml.")
     loop: bool = parameter(True, "Begin again after the last frame; otherwise end.")
     wait_for_subscribers: Annotated[int, "0 <= x <= 100"] = parameter(
@@ -61,7 +65,12 @@ class FramePlayer(Node):
         self._settings = settings = read_parameters(self, FramePlayerParameters)
         if not settings.folder:
             raise ValueError("parameter folder is empty; set it: -p folder:=<folder>")
-        self._frames = FrameFolder(settings.folder, settings.camera_file or None)
+        self._frames = FrameFolder(
+            settings.folder, settings.camera_file or None, layout=settings.layout
+        )
+        self.get_logger().info(self._frames.found)
+        for note in self._frames.notes:
+            self.get_logger().warning(note)
         if self._frames.unpaired:
             self.get_logger().warning(
                 f"{len(self._frames.unpaired)} images have only colour or only depth and are left"
@@ -69,7 +78,8 @@ class FramePlayer(Node):
             )
         encoding: str = settings.depth_encoding
         if encoding == "auto":
-            encoding = "16UC1" if self._frames.camera.depth_unit_m == 0.001 else "32FC1"
+            in_mm = self._frames.depth_in_counts and self._frames.camera.depth_unit_m == 0.001
+            encoding = "16UC1" if in_mm else "32FC1"
         self._camera = RgbdCamera(self, settings, encoding)
         self._clock_publisher = (
             self.create_publisher(ClockMessage, "/clock", 10) if settings.clock else None

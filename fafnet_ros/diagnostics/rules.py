@@ -64,6 +64,24 @@ def findings(state: NodeState) -> list[Finding]:
     return found
 
 
+def why_nothing_pairs(state: NodeState) -> str:
+    """Return why no colour image finds a depth image, for the log; empty where they do."""
+    active, figures = state.active, state.figures
+    if active is None or active.active_s < SILENT_AFTER:
+        return ""
+    if figures.event("colour").is_silent or not figures.event("paired").is_silent:
+        return ""
+    if figures.event("depth").is_silent:
+        found = input_findings([each for each in active.inputs if each.event == "depth"], figures)
+    else:
+        found = stamp_findings(active, figures)
+    why = [finding.text for finding in found if finding.severity in ("WARN", "ERROR")]
+    if not why:
+        return ""
+    count = active.pairing_counts.get("unmatched_colour", 0)
+    return f"no colour image finds a depth image ({count} so far): {'; '.join(why)}"
+
+
 def _inactive_findings(state: NodeState) -> list[Finding]:
     text = f"{state.lifecycle}: not segmenting until it is active"
     if state.lifecycle in _TO_ACTIVE:

@@ -18,6 +18,9 @@ _FAR_APART = 0.3
 """Seconds between stamps that come at the same time from which that is worth a warning."""
 
 _FEW_PAIRS = 0.5
+_UNEVEN = 0.75
+"""Share of the colour images with a depth image below which the rates are worth a word."""
+
 _MANY_LOST = 0.4
 
 _SYNCHRONISE = (
@@ -43,6 +46,13 @@ def stamp_findings(active: ActiveState, figures: Figures) -> list[Finding]:
             f" partner: {_distance_text(active)}; {_slop_remedy(active, figures)}"
         )
         found.append(Finding("WARN", text))
+    elif 0 < paired.rate_hz < _UNEVEN * colour.rate_hz and depth.rate_hz < _UNEVEN * colour.rate_hz:
+        text = (
+            f"{rate_text(colour.rate_hz - paired.rate_hz)} of {rate_text(colour.rate_hz)} colour"
+            f" images a second have no depth image and get no labels: {active.topic('depth')} comes"
+            f" at {rate_text(depth.rate_hz)} Hz; run both streams at one rate"
+        )
+        found.append(Finding("OK", text))
     elif paired.rate_hz > 0 and not found and abs(active.stamps.clock_offset_s or 0) > _FAR_APART:
         text = f"{_far_apart(active)}; if it is the clocks, pairs are of different moments"
         found.append(Finding("WARN", text))

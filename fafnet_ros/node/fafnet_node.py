@@ -19,6 +19,7 @@ from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_
 from fafnet_core.input_size import parse_input_size, size_text
 from fafnet_ros.diagnostics.events import DOUBTFUL
 from fafnet_ros.diagnostics.message import diagnostics_message
+from fafnet_ros.diagnostics.rules import why_nothing_pairs
 from fafnet_ros.diagnostics.state import REPORT_EVERY, NodeState, SaidOfFrame
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.node.activation import Activation
@@ -213,7 +214,10 @@ class SegmentNode(SturdyLifecycleNode):
     def _report(self) -> None:
         if self._starting:  # "unconfigured" would read as a failure
             return
-        message = diagnostics_message(self._state())
+        state = self._state()
+        if (why := why_nothing_pairs(state)) and self._may_log("unpaired"):
+            self.get_logger().warning(why)
+        message = diagnostics_message(state)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 

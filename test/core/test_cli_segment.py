@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fafnet_core import build_model, load_checkpoint, save_checkpoint
 from fafnet_core.cli.main import main
-from fafnet_core.datasets.frames import FrameFolder
+from fafnet_core.datasets.frame_folder import FrameFolder
 from fafnet_core.inference import Segmenter
 from fafnet_core.inference.alignment import Alignment
 from fafnet_core.labels import NYU40

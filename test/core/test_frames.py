@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fafnet_core.datasets.frame_folder import FrameFolder
 from fafnet_core.datasets.frames import (
-    FrameFolder,
     by_number,
     find_camera_file,
     read_camera_file,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import get_args
 
@@ -88,6 +89,22 @@ def test_a_folder_without_lists_or_camera_file_is_read_as_stated(root: Path) -> 
     assert train.label_set.names == ("floor", "cable", "wall")
     with pytest.raises(ValueError, match=r"no test frames \(layout.test is empty\)"):
         opened(root, split="test")
+
+
+def test_the_camera_that_open3ds_recorders_leave_is_read(root: Path) -> None:
+    matrix = [40, 0, 0, 0, 41, 0, 15.5, 11.5, 1]  # column by column
+    values = {"width": 32, "height": 24, "intrinsic_matrix": matrix, "depth_scale": 5000}
+    (root / "intrinsic.json").write_text(json.dumps(values))
+    text = configuration(root).read_text()
+    stated = [line for line in text.splitlines() if "camera:" in line or "depth_unit_m" in line]
+    for line in stated:
+        text = text.replace(f"{line}\n", "")
+    configuration(root).write_text(text)
+    sample = read_config(root.parent / "own.yaml").data.open("train")[0]
+    assert sample.camera is not None
+    assert (sample.camera.fx, sample.camera.fy, sample.camera.cx) == (40, 41, 15.5)
+    assert sample.depth_m is not None
+    np.testing.assert_allclose(sample.depth_m, 2)
 
 
 def test_only_labelled_frames_are_taken(root: Path) -> None:

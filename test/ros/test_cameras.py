@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -44,6 +45,25 @@ def test_a_folder_is_played_frame_by_frame_with_a_clock(ros: Ros, frame_folder: 
     assert set(np.frombuffer(depth[0].data, np.uint16)) == {2000}
     assert list(infos[0].k) == [110.0, 0.0, 63.5, 0.0, 110.0, 47.5, 0.0, 0.0, 1.0]
     assert len(clock) == 6
+
+
+def test_a_recording_of_another_tool_is_played(ros: Ros, tmp_path: Path) -> None:
+    for kind, stamps in (("rgb", (1.0, 1.03, 2.0)), ("depth", (1.01, 1.04))):
+        (tmp_path / kind).mkdir()
+        image = np.full((24, 32), 7500, np.uint16)  # 1.5 m; as colour, a grey image
+        for stamp_s in stamps:
+            cv2.imwrite(str(tmp_path / f"{kind}/{stamp_s}.png"), image)
+        lines = [f"{stamp_s} {kind}/{stamp_s}.png\n" for stamp_s in stamps]
+        (tmp_path / f"{kind}.txt").write_text("# timestamp filename\n" + "".join(lines))
+    (tmp_path / "camera.yaml").write_text("fx: 30\nfy: 30\ncx: 15.5\ncy: 11.5\n")
+    colour, depth = ros.collect(Image, "rgb/image"), ros.collect(Image, "depth/image")
+    player = ros.start("frame_player", folder=tmp_path, rate=10, loop=False, wait_for_subscribers=1)
+    ros.wait_for(lambda: not player.is_running, "the end of the folder")
+    ros.wait_for(lambda: len(colour) == len(depth) == 2, "two frames")
+    assert player.wait() == 0
+    np.testing.assert_allclose(image_to_depth_m(depth[0]), 1.5, rtol=1e-6)
+    assert "layout tum (TUM RGB-D): 2 frames, images within 0.02 s" in player.output
+    assert "1 images have only colour or only depth" in player.output
 
 
 def test_a_folder_that_loops_begins_again(ros: Ros, frame_folder: Path) -> None:

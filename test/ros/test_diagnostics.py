@@ -238,6 +238,10 @@ def test_stamps(bench: Bench, depth_ahead_s: float, rate_hz: float, parts: tuple
 
     bench.run(send, *parts, rate_hz=rate_hz)
     assert bench.said.level == WARN
+    if depth_ahead_s != 0.5:  # nothing pairs: the log says so as well, every ten seconds at most
+        assert int(bench.said.values["pairing: unmatched_colour"]) > 0
+        logged = "[WARN]", "no colour image finds a depth image (", "their stamps do not pair"
+        bench.ros.wait_for(lambda: all(part in bench.node.output for part in logged), "the log")
 
 
 def test_stamps_of_zero(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from fafnet_ros.diagnostics.events import (
     REPLACED,
     UNWATCHED,
 )
-from fafnet_ros.diagnostics.rules import findings
+from fafnet_ros.diagnostics.rules import findings, why_nothing_pairs
 from fafnet_ros.diagnostics.state import (
     ActiveState,
     Finding,
@@ -85,8 +85,14 @@ class Node:
             self.count(*(event for event, n in every.items() if i % n == 0))
         return self
 
-    def said(self, colour: InputState = COLOUR, depth: InputState = DEPTH, **more: Any) -> Any:
+    def said(self, *inputs: InputState, **more: Any) -> Any:
         """Return what is said now, as a list of findings."""
+        return findings(self.state(*inputs, **more))
+
+    def state(
+        self, colour: InputState = COLOUR, depth: InputState = DEPTH, **more: Any
+    ) -> NodeState:
+        """Return the node as it is now."""
         active: dict[str, Any] = {
             "active_s": 3600.0,
             "inputs": (colour, depth),
@@ -99,7 +105,7 @@ class Node:
             "max_latency_s": 0.2,
             "memory": None,
         }
-        state = NodeState(
+        return NodeState(
             name="/fafnet",
             lifecycle="active",
             failure="",
@@ -108,7 +114,6 @@ class Node:
             figures=self.statistics.figures(),
             active=ActiveState(**active | more),
         )
-        return findings(state)
 
 
 def the(found: list[Finding], severity: str, *parts: str) -> str:
@@ -160,6 +165,38 @@ def test_a_slow_stream_that_stops_or_hangs_is_told(rate: float) -> None:
     assert [finding.severity for finding in node.said()] == ["WARN", "WARN"]
     stuck = Node(frames=30, rate=rate).run(colour=1, depth=1, paired=1)
     the(stuck.said(), "ERROR", "no labels for", f"{rate_text(rate)} pairs a second come")
+
+
+def test_depth_that_is_slower_than_colour_leaves_frames_without_labels() -> None:
+    even = Node().run(colour=1, depth=1, paired=1, published=1)
+    assert even.said() == []
+    half = Node().run(colour=1, depth=2, paired=2, published=2)
+    the(
+        half.said(),
+        "OK",
+        "15.0 of 30.0 colour images a second have no depth image",
+        "/depth/image comes at 15.0 Hz; run both streams at one rate",
+    )
+    assert Node().run(colour=2, depth=1, paired=2, published=2).said() == []
+
+
+def test_why_nothing_pairs_is_worded_for_the_log() -> None:
+    alone = Node().run(colour=1)
+    unmatched = {"pairing_counts": {"unmatched_colour": 290}}
+    assert why_nothing_pairs(alone.state(**unmatched)) == (
+        "no colour image finds a depth image (290 so far): /depth/image has a publisher but is"
+        " silent: /camera sends nothing, or its messages are lost on the way; check it with: ros2"
+        " topic hz /depth/image"
+    )
+    apart = Node(depth_ahead_s=0.016).run(colour=1, depth=1)
+    assert "their stamps do not pair" in why_nothing_pairs(apart.state())
+    for well in (
+        Node().run(**STEADY).state(),
+        Node().run(depth=1).state(),  # no colour: that is said of colour
+        alone.state(active_s=1.0),
+        replace(alone.state(), active=None),
+    ):
+        assert why_nothing_pairs(well) == ""
 
 
 def test_a_publisher_of_a_slow_stream_that_has_just_come_back_is_waited_for() -> None:
