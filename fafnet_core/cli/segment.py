@@ -35,6 +35,7 @@ examples:
   fafnet segment color/0001.png depth/0001.png --out labelled --overlay
   fafnet segment recordings/kitchen --out labelled --overlay --checkpoint nyu.safetensors
   fafnet segment recording.mcap --out labelled.mcap
+  fafnet segment recording.mcap --out labelled.mcap --label-map nyu13
 
 Of images it writes labels/NAME.png (8 bits, class ids, 255 = unlabelled) and label_names.json;
 with --overlay also overlay/NAME.png, the labels' colours over the image with a legend beside it;
@@ -78,6 +79,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="what runs the network; auto: on a CPU OpenVINO where it is installed, else PyTorch",
     )
     add_input_size(parser)
+    parser.add_argument(
+        "--label-map",
+        metavar="MAP",
+        help="labels of other classes: the file of a mapping, or a label set to which one ships,"
+        " such as nyu13 (docs/own-classes.md)",
+    )
     parser.add_argument("--overlay", action="store_true", help="write overlays with a legend too")
     parser.add_argument(
         "--show",
@@ -175,7 +182,12 @@ def _load(arguments: argparse.Namespace) -> Segmenter:
     keep_memory()
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)
-    return segmenter
+    if arguments.label_map is None:
+        return segmenter
+    try:
+        return segmenter.mapped(arguments.label_map)
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"--label-map: {error}") from error
 
 
 def _frames(arguments: argparse.Namespace) -> _Asked:
