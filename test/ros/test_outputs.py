@@ -28,7 +28,6 @@ from fafnet_ros.outputs.legend import markers
 from fafnet_ros.outputs.publishers import MAX_MASKS, group_topic, mask_topic
 
 CHAIR = np.s_[:, WIDTH // 2 :]
-PLAIN = OutputSettings()
 
 
 def header(frame_id: str = "optical") -> Header:
@@ -232,10 +231,10 @@ def test_markers_come_with_the_first_frame_and_with_another_camera(
     assert not outputs.wants_labels
     result = unlabelled()
     for _ in range(3):
-        outputs.publish(result, header("left"), PLAIN)
+        outputs.publish(result, header("left"))
     ros.wait_for(lambda: arrays, "markers")
     assert not outputs.wanted  # they are there; no frame is needed any more
-    outputs.publish(result, header("right"), PLAIN)
+    outputs.publish(result, header("right"))
     ros.wait_for(lambda: len(arrays) > 1, "markers of the other camera")
     ros.spin(0.2)
     assert [array.markers[1].header.frame_id for array in arrays] == ["left", "right"]
@@ -253,7 +252,7 @@ def test_without_visualization_msgs_all_else_is_there(
     assert expected - topics == {"/fafnet/legend_markers"}
     pictures = ros.collect(Image, "fafnet/legend", LATCHED_QOS)
     node.outputs.publish_label_set()
-    node.outputs.publish(frame(), header(), PLAIN)
+    node.outputs.publish(frame(), header())
     ros.wait_for(lambda: pictures, "the legend")
 
 
@@ -268,8 +267,9 @@ def test_every_topic_carries_the_images_of_the_frame(ros: Ros, node: Publishing)
         topic: ros.collect(kinds.get(topic, Image), f"fafnet/{topic}") for topic in per_frame
     }
     ros.wait_for(lambda: node.is_watched(*per_frame), "all subscriptions")
+    node.outputs.apply(settings)
     result = frame(lens=Lens("rational_polynomial", (0.1, 0.2, 0.3)))
-    node.outputs.publish(result, header(), settings)
+    node.outputs.publish(result, header())
     ros.wait_for(lambda: all(received.values()), "one of each")
     for topic, messages in received.items():
         assert messages[0].header == header(), topic
@@ -296,17 +296,17 @@ def test_nothing_is_made_that_nobody_subscribes_to(ros: Ros) -> None:
     outputs, result = node.outputs, frame(label_set=label_set)
     label_set.asked.clear()  # the cloud's own table
     assert not outputs.wanted
-    outputs.publish(result, header(), PLAIN)
+    outputs.publish(result, header())
     labels = ros.collect(Image, "fafnet/labels")
     ros.wait_for(lambda: outputs.wanted, "the subscription")
     assert outputs.wants_labels
-    outputs.publish(result, header(), PLAIN)
+    outputs.publish(result, header())
     ros.wait_for(lambda: labels, "labels")
     assert label_set.asked == []
     # Two images that need the colours; they are made once.
     both = [ros.collect(Image, f"fafnet/{topic}") for topic in ("color", "overlay")]
     ros.wait_for(lambda: node.is_watched("color", "overlay"), "subscriptions")
-    outputs.publish(result, header(), PLAIN)
+    outputs.publish(result, header())
     ros.wait_for(lambda: all(both), "both images")
     assert label_set.asked == [HEIGHT * WIDTH]
 
@@ -318,7 +318,7 @@ def test_hha_alone_needs_no_labels(ros: Ros, node: Publishing) -> None:
     # Somebody comes for labels while the frame is on its way, which has none.
     labels = ros.collect(Image, "fafnet/labels")
     ros.wait_for(lambda: node.outputs.wants_labels, "the second subscription")
-    node.outputs.publish(unlabelled(), header(), PLAIN)
+    node.outputs.publish(unlabelled(), header())
     ros.wait_for(lambda: hha, "HHA")
     ros.spin(0.2)
     assert labels == []
@@ -334,7 +334,7 @@ def test_masks_come_and_go_with_the_setting(ros: Ros, node: Publishing) -> None:
     stands = ros.collect(Image, "fafnet/mask/night_stand")
     ros.wait_for(lambda: node.is_watched("mask/chair", "mask/night_stand"), "the subscriptions")
     assert outputs.wants_labels
-    outputs.publish(frame(), header(), settings)
+    outputs.publish(frame(), header())
     ros.wait_for(lambda: chairs and stands, "both masks")
     assert chairs[0].header == header()
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -346,7 +346,7 @@ def test_masks_come_and_go_with_the_setting(ros: Ros, node: Publishing) -> None:
     assert node.is_watched("mask/chair")
     ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/floor") == 1, "the new mask")
     ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/night_stand") == 0, "its end")
-    outputs.apply(PLAIN)
+    outputs.apply(OutputSettings())
     assert node.publisher_count() == before
     assert not outputs.wanted
 
@@ -361,7 +361,7 @@ def test_a_group_of_classes_has_a_mask_too(ros: Ros) -> None:
     node.outputs.apply(settings)
     seats = ros.collect(Image, "fafnet/mask/seats")
     ros.wait_for(lambda: node.is_watched("mask/seats"), "the subscription")
-    node.outputs.publish(frame(), header(), settings)
+    node.outputs.publish(frame(), header())
     ros.wait_for(lambda: seats, "the mask")
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
     expected[CHAIR] = 255
@@ -397,11 +397,11 @@ def test_an_inactive_node_publishes_nothing_and_its_masks_wake_with_it(ros: Ros)
     received = [ros.collect(Image, f"fafnet/{topic}") for topic in ("labels", "mask/chair")]
     ros.wait_for(lambda: node.outputs.wanted, "the subscription")
     ros.spin(0.2)
-    node.outputs.publish(frame(), header(), settings)
+    node.outputs.publish(frame(), header())
     ros.spin(0.3)
     assert received == [[], []]
     node.trigger_activate()
-    node.outputs.publish(frame(), header(), settings)
+    node.outputs.publish(frame(), header())
     ros.wait_for(lambda: all(received), "images of the active node")
 
 
@@ -434,7 +434,7 @@ def test_masks_may_change_while_another_thread_publishes(ros: Ros, node: Publish
     def publish() -> None:
         try:
             while not stop.is_set():
-                outputs.publish(frame(), header(), settings)
+                outputs.publish(frame(), header())
                 assert outputs.wants_labels in (True, False)
         except BaseException as fault:
             faults.append(fault)
@@ -444,7 +444,7 @@ def test_masks_may_change_while_another_thread_publishes(ros: Ros, node: Publish
     for _ in range(50):
         outputs.apply(settings)
         ros.spin(0.002)
-        outputs.apply(PLAIN)
+        outputs.apply(OutputSettings())
     stop.set()
     worker.join()
     assert faults == []
@@ -454,7 +454,7 @@ def test_a_context_that_shuts_down_is_no_fault(ros: Ros, node: Publishing) -> No
     ros.collect(Image, "fafnet/labels")
     ros.wait_for(lambda: node.outputs.wanted, "the subscription")
     rclpy.shutdown(context=node.context)
-    node.outputs.publish(frame(), header(), PLAIN)
+    node.outputs.publish(frame(), header())
 
 
 def test_a_frame_that_cannot_be_shown_is_a_fault(ros: Ros, node: Publishing) -> None:
@@ -462,4 +462,4 @@ def test_a_frame_that_cannot_be_shown_is_a_fault(ros: Ros, node: Publishing) -> 
     ros.wait_for(lambda: node.outputs.wanted, "the subscription")
     wrong: Any = np.zeros((HEIGHT, WIDTH), np.float64)
     with pytest.raises(ValueError, match="float32"):
-        node.outputs.publish(frame(confidence=wrong), header(), PLAIN)
+        node.outputs.publish(frame(confidence=wrong), header())
