@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,15 @@ from std_msgs.msg import Header, String
 from fafnet_core.inference.pictures import class_key
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode
-from fafnet_ros.outputs import LATCHED_QOS, TOPICS, FrameRendering, Lens, Outputs, OutputSettings
+from fafnet_ros.outputs import (
+    LATCHED_QOS,
+    POINT,
+    TOPICS,
+    FrameRendering,
+    Lens,
+    Outputs,
+    OutputSettings,
+)
 from fafnet_ros.outputs.legend import markers
 from fafnet_ros.outputs.publishers import MAX_MASKS, group_topic, mask_topic
 
@@ -368,6 +377,91 @@ def test_a_group_of_classes_has_a_mask_too(ros: Ros) -> None:
     np.testing.assert_array_equal(pixels(seats[0]), expected)
     with pytest.raises(ValueError, match="points_classes: unknown class 'seats'"):
         node.outputs.check(OutputSettings(points_classes=("seats",)))
+
+
+OURS = "names: [ground, seat]\ngroups: {traversable: [ground]}\n"
+
+
+def write_mapping(folder: Path, **classes: str) -> str:
+    """Write a mapping of nyu40 to the classes `OURS`, and return its path."""
+    (folder / "ours.yaml").write_text(OURS)
+    lines = [f"  {name}: {classes.get(name, 'null')}" for name in NYU40.names]
+    path = folder / "to-ours.yaml"
+    path.write_text("\n".join(["to_set: ours.yaml", "classes:", *lines]))
+    return str(path)
+
+
+def test_other_classes_are_published_from_one_frame_to_the_next(
+    ros: Ros, node: Publishing, tmp_path: Path
+) -> None:
+    outputs, groups = node.outputs, ("traversable",)
+    plain = OutputSettings(mask_classes=groups, points_color="label")
+    outputs.apply(plain)
+    names = ros.collect(String, "fafnet/label_names", LATCHED_QOS)
+    topics = ("labels", "color", "confidence", "mask/traversable")
+    received = {topic: ros.collect(Image, f"fafnet/{topic}") for topic in topics}
+    clouds = ros.collect(PointCloud2, "fafnet/points")
+    ros.wait_for(lambda: node.is_watched(*topics, "points"), "the subscriptions")
+    mapped = replace(plain, label_map=write_mapping(tmp_path, chair="seat"))
+    outputs.check(mapped)
+    outputs.apply(mapped)
+    assert outputs.label_set.names == ("ground", "seat")
+    assert node.is_watched(*topics)  # whoever listened loses nothing
+    outputs.publish(frame(), header())
+    ros.wait_for(lambda: all([*received.values(), clouds, names]), "one of each")
+    labels = np.full((HEIGHT, WIDTH), 255)
+    labels[CHAIR] = 1
+    np.testing.assert_array_equal(pixels(received["labels"][0]), labels)
+    shown = outputs.label_set.colourise(labels.astype(np.uint8))
+    np.testing.assert_array_equal(pixels(received["color"][0]), shown)
+    found = frame().found
+    assert found is not None
+    np.testing.assert_array_equal(pixels(received["confidence"][0]), found.confidence)
+    assert not pixels(received["mask/traversable"][0]).any()  # floor is no class of ours here
+    points = np.frombuffer(clouds[0].data, POINT)
+    assert set(points["label"].tolist()) == {1, 255}
+    red, green, blue = outputs.label_set.palette[1]
+    assert set(points["rgb"][points["label"] == 1].tolist()) == {red << 16 | green << 8 | blue}
+    assert json.loads(names[-1].data)["names"] == ["ground", "seat"]
+    # The file is another now; given once more, it is read again.
+    write_mapping(tmp_path, chair="seat", floor="ground")
+    outputs.check(mapped)
+    outputs.apply(mapped)
+    outputs.publish(frame(), header())
+    ros.wait_for(lambda: len(received["mask/traversable"]) == 2, "the second frame")
+    np.testing.assert_array_equal(pixels(received["mask/traversable"][1]) == 255, labels == 255)
+    # Other settings do not need the file any more.
+    (tmp_path / "to-ours.yaml").unlink()
+    weaker = replace(mapped, overlay_opacity=0.2)
+    outputs.check(weaker)
+    outputs.apply(weaker)
+    outputs.apply(plain)
+    outputs.publish(frame(), header())
+    ros.wait_for(lambda: len(received["labels"]) == 3, "the third frame")
+    assert set(np.unique(pixels(received["labels"][2])).tolist()) == {1, 4}
+    ros.wait_for(lambda: len(names) > 1, "names")
+    assert json.loads(names[-1].data)["names"] == list(NYU40.names)
+
+
+def test_a_mapping_that_does_not_fit_is_refused_and_changes_nothing(
+    ros: Ros, node: Publishing, tmp_path: Path
+) -> None:
+    outputs, path = node.outputs, write_mapping(tmp_path, chair="seat")
+    outputs.apply(OutputSettings(mask_classes=("chair",)))
+    for changes, message in (
+        ({"label_map": "nyu31"}, "label_map: there is no file 'nyu31'; .*: ade20k"),
+        ({"label_map": path, "mask_classes": ("chair",)}, "class 'chair'.*classes are those of"),
+        ({"label_map": path, "points_classes": ("floor",)}, "points_classes: .*atomically"),
+    ):
+        for refuse in (outputs.check, outputs.apply):
+            with pytest.raises(ValueError, match=message):
+                refuse(OutputSettings(**changes))
+    assert outputs.label_set is NYU40
+    outputs.apply(OutputSettings(mask_classes=("chair",), overlay_opacity=0.1))
+    assert outputs.label_set is NYU40
+    Path(path).write_text("from_set: sun37\nclasses: {floor mat: floor}\n")
+    with pytest.raises(ValueError, match="the mapping is for 'sun37'"):
+        outputs.check(OutputSettings(label_map=path))
 
 
 def test_what_no_label_set_has_is_refused_and_changes_nothing(ros: Ros, node: Publishing) -> None:
