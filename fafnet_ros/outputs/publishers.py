@@ -82,7 +82,8 @@ class Outputs:
         self._found_set = label_set
         self._settings = OutputSettings()
         self._mapping: LabelMapping | None = None
-        self._read = ("", self._mapping)  # what `label_map` was read last, and what it says
+        # The `label_map` that was read last, and what it says.
+        self._read: tuple[str, LabelMapping | None] = ("", None)
         self._legend = Legend(node, label_set)
         self._clouds = PointClouds(label_set)
         image = partial(self._create, Image)
