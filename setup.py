@@ -78,7 +78,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (SHARE, ["package.xml"]),
         (f"{SHARE}/launch", files("launch", "*.launch.py")),
-        (f"{SHARE}/config", files("config", "*.yaml", "*.xml", "*.rviz")),
+        (f"{SHARE}/config", files("config", "*.yaml", "*.xml", "*.rviz", "*.json")),
     ],
     install_requires=[
         "numpy>=1.21",

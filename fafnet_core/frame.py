@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera, Size
-from fafnet_core.labels import LabelSet
+from fafnet_core.labels import LabelMapping, LabelSet
 from fafnet_core.resampling import resized_image, sampled
 
 NEARLY_NO_DEPTH = 0.1
@@ -151,6 +151,19 @@ class Segmentation:
     def confidence(self) -> NDArray[np.float32]:
         """Return (H, W) float32, the softmax probability of the labels, 0..1."""
         return self.classes.confidence
+
+    def mapped(self, mapping: LabelMapping) -> Segmentation:
+        """Return the same with the classes of `mapping.to_set`.
+
+        Confidence stays that of the class which the network found: of classes that are merged, it
+        is the probability of one of them, and so a lower bound of what they have together.
+
+        Args:
+            mapping: from these labels' classes to others.
+        """
+        labels = mapping.apply(self.labels)
+        classes = Classes(labels, lambda: self.confidence)
+        return replace(self, classes=classes, label_set=mapping.result_set)
 
 
 def depth_share(depth_m: NDArray[np.floating[Any]]) -> float:

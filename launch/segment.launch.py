@@ -71,12 +71,13 @@ ARGUMENTS = {
     "namespace": ("", "Namespace of the node and of the camera's topics: one for each camera."),
     "checkpoint": ("", "Network: a .safetensors file, 'default', or 'untrained:<preset>'."),
     "device": ("", "auto, cpu, cuda or cuda:1."),
+    "label_map": ("", "Other classes: file of a mapping (full path), or a set such as nyu13."),
     "runtime": ("", "auto, torch, openvino, onnxruntime or tensorrt."),
     "precision": ("", "auto, float32, bfloat16 or float16."),
     "transport": ("", "raw or compressed images."),
     "gravity": ("", "Where down is: estimate, imu, tf or fixed."),
     "use_sim_time": ("", "Take the time from /clock."),
-    "for": ("", "Who takes the outputs: nav2, hydra, nvblox or rtabmap, see docs/robots.md."),
+    "for": ("", "Who takes the outputs: nav2, hydra, nvblox, rtabmap or foxglove: docs/robots.md."),
     "params_file": (str(CONFIG / "segment.yaml"), "Parameters of segment_node."),
     "rviz": ("true", "What to show in RViz: images (or true), cloud; false: nothing."),
     "fixed_frame": ("", "Frame that RViz shows the cloud in. Empty: the camera's own."),
@@ -89,7 +90,9 @@ CHOICES = {
     "use_sim_time": ["", "true", "false"],
     "rviz": ["false", *LAYOUTS],
 }
-TEXT_PARAMETERS = ("checkpoint", "device", "runtime", "precision", "transport", "gravity")
+TEXT_PARAMETERS = (
+    *("checkpoint", "device", "label_map", "runtime", "precision", "transport", "gravity"),
+)
 
 
 def arguments() -> list[DeclareLaunchArgument]:

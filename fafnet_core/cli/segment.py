@@ -31,6 +31,7 @@ examples:
   fafnet segment recordings/kitchen --out labelled --overlay --checkpoint nyu.safetensors
   fafnet segment rgbd_dataset_freiburg1_desk --out labelled
   fafnet segment recording.mcap --out labelled.mcap
+  fafnet segment recording.mcap --out labelled.mcap --label-map nyu13
 
 Folders are read as TUM RGB-D, ScanNet, Record3D, Open3D and RealSense's tools write them, too; what
 was found is said first (--layout).
@@ -79,6 +80,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="what runs the network; auto: on a CPU OpenVINO where it is installed, else PyTorch",
     )
     add_input_size(parser)
+    parser.add_argument(
+        "--label-map",
+        metavar="MAP",
+        help="labels of other classes: the file of a mapping, or a label set to which one ships,"
+        " such as nyu13 (docs/own-classes.md)",
+    )
     parser.add_argument("--overlay", action="store_true", help="write overlays with a legend too")
     parser.add_argument(
         "--show",
@@ -179,7 +186,12 @@ def _load(arguments: argparse.Namespace) -> Segmenter:
     keep_memory()
     if segmenter.notice:
         print(f"fafnet: {segmenter.notice}", file=sys.stderr)
-    return segmenter
+    if arguments.label_map is None:
+        return segmenter
+    try:
+        return segmenter.mapped(arguments.label_map)
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"--label-map: {error}") from error
 
 
 def _frames(arguments: argparse.Namespace) -> _Asked:

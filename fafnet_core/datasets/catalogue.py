@@ -69,7 +69,7 @@ class _FolderSettings(ReadingOptions):
             return dataset
         try:
             mapping = chosen_mapping(dataset.label_set, self.label_map)
-        except ValueError as error:
+        except (ValueError, FileNotFoundError) as error:
             raise ValueError(f"label_map: {error}") from error
         return MappedFrames(dataset, mapping)
 

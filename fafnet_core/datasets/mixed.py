@@ -12,21 +12,22 @@ class MixedFrames(RgbdSegmentationDataset):
 
     Args:
         main: the data set that the network is for.
-        auxiliary: what is mixed in, with the same label set.
+        auxiliary: what is mixed in, with the same classes in the same order.
         share: of the frames that come from `auxiliary`, 0 < share < 1.
 
     Raises:
-        ValueError: the label sets differ, or one has no frames.
+        ValueError: the classes differ, or one has no frames.
     """
 
     def __init__(
         self, main: RgbdSegmentationDataset, auxiliary: RgbdSegmentationDataset, share: float
     ) -> None:
         ours, theirs = main.label_set, auxiliary.label_set
-        if ours != theirs:
+        if ours.names != theirs.names:
             raise ValueError(
-                f"data sets with the label sets '{ours.name}' and '{theirs.name}' cannot be mixed;"
-                " both have to name the same classes"
+                f"data sets with the label sets '{ours.name}' ({len(ours)} classes) and"
+                f" '{theirs.name}' ({len(theirs)}) cannot be mixed: both have to name the same"
+                " classes; auxiliary.label_map brings the second to those of the first"
             )
         if not len(main) or not len(auxiliary):
             raise ValueError("one of the data sets to mix has no frames")

@@ -33,7 +33,9 @@ from fafnet_core.hha import HHAStream, HHAStreamConfig
 from fafnet_core.inference.odometry import STANDS_STILL, Odometry, RgbdOdometry
 from fafnet_core.inference.steady import TemporalFusion, View
 from fafnet_core.input_size import CHECKPOINT, AnyInputSize, check_input_size, fitted_size
-from fafnet_core.labels import NYU40, LabelSet
+from fafnet_core.labels import NYU40, LabelMapping, LabelSet
+from fafnet_core.labels.mappings import Classes as NewNames
+from fafnet_core.labels.mappings import chosen_mapping
 from fafnet_core.models import FAFNet, build_model
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.runtimes import Fusion, Runtime
@@ -98,6 +100,7 @@ class Segmenter:
         self._hha = self._stream(_EACH_FRAME_BY_ITSELF)
         self._odometry: Odometry | None = None
         self._fusion = TemporalFusion()
+        self._mapping: LabelMapping | None = None
 
     @classmethod
     def of_model(
@@ -261,6 +264,28 @@ class Segmenter:
             other._fusion = TemporalFusion()
         return other
 
+    def mapped(self, label_map: str | NewNames) -> Segmenter:
+        """Return a segmenter with the same network whose labels are of other classes.
+
+        Its `label_set` is theirs. `predict` goes on giving the network's own.
+
+        Args:
+            label_map: the file of a mapping; or a label set that ships, to which a mapping ships
+                from the network's; or new names by old ones, None for unlabelled.
+
+        Raises:
+            FileNotFoundError: no such file, and no such mapping ships.
+            ValueError: the mapping does not fit the network's classes, or there is one already.
+        """
+        if self._mapping is not None:
+            raise ValueError(
+                f"labels are mapped to '{self.label_set.name}' already; map the network's own"
+            )
+        other = copy.copy(self)
+        other._mapping = chosen_mapping(self.label_set, label_map)
+        other.label_set = other._mapping.result_set
+        return other
+
     def segment(
         self,
         rgb: NDArray[np.uint8],
@@ -328,12 +353,14 @@ class Segmenter:
         begun = time.perf_counter()
         fuse = None if seen.view is None else partial(self._fusion.fuse, view=seen.view)
         classes = self.predict(seen.rgb, seen.hha, size=seen.size, fuse=fuse)
-        return Segmentation(
+        mapping = self._mapping
+        found = Segmentation(
             classes=classes,
             hha=seen.hha,
-            label_set=self.label_set,
+            label_set=self.label_set if mapping is None else mapping.from_set,
             seconds={**seen.seconds, "network": time.perf_counter() - begun},
         )
+        return found if mapping is None else found.mapped(mapping)
 
     def predict(
         self,

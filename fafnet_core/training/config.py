@@ -22,8 +22,11 @@ import yaml
 from fafnet_core.augmentation import TransformConfig
 from fafnet_core.camera import Size
 from fafnet_core.datasets.catalogue import DATA_SETS, DataConfig
+from fafnet_core.datasets.mapped import MappedFrames
 from fafnet_core.datasets.mixed import MixedFrames
 from fafnet_core.evaluation.evaluate import EvaluateConfig
+from fafnet_core.labels import LabelSet
+from fafnet_core.labels.mappings import mapping_onto
 from fafnet_core.models.ablation import ablation
 from fafnet_core.models.config import FAFNetConfig, preset_config
 from fafnet_core.nearest import unknown_name
@@ -212,12 +215,31 @@ class AuxiliaryData:
     """A second data set to train on; validation and test know nothing of it.
 
     Attributes:
-        data: the data set; its label set is that of `data`.
+        data: the data set; its classes are those of the main one, unless `label_map` is given.
         share: of the training frames that come from it, 0 < share < 1.
+        label_map: brings its classes to those of the main one: new names by old ones, null for
+            unlabelled; or the file of a mapping; or a label set that ships, to which a mapping
+            ships. What it leaves as it is goes to the class of the same name, or is unlabelled.
     """
 
     data: DataConfig
     share: Annotated[float, "0 < x < 1"] = 0.25
+    label_map: str | dict[str, str | None] = field(default_factory=dict)
+
+    def open(self, label_set: LabelSet) -> RgbdSegmentationDataset:
+        """Return its training split, with the classes of `label_set` where they are mapped.
+
+        Raises:
+            ValueError: the data set cannot be read, or `label_map` does not fit.
+        """
+        dataset = self.data.open("train")
+        if not self.label_map:
+            return dataset
+        try:
+            mapping = mapping_onto(dataset.label_set, label_set, self.label_map)
+        except (ValueError, FileNotFoundError) as error:
+            raise ValueError(f"auxiliary.label_map: {error}") from error
+        return MappedFrames(dataset, mapping)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +269,7 @@ class Config:
         dataset = self.data.open("train")
         if self.auxiliary is None:
             return dataset
-        return MixedFrames(dataset, self.auxiliary.data.open("train"), self.auxiliary.share)
+        return MixedFrames(dataset, self.auxiliary.open(dataset.label_set), self.auxiliary.share)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values; `read_config` reads them again from a file."""
@@ -258,6 +280,8 @@ class Config:
         if (more := self.auxiliary) is not None:
             own = {"name": _name_of(more.data), "share": more.share}
             values["auxiliary"] = {**own, **plain_values(more.data)}
+            if more.label_map:
+                values["auxiliary"]["label_map"] = more.label_map
         return {**values, **{name: plain_values(getattr(self, name)) for name in _SECTIONS}}
 
     def to_yaml(self) -> str:
@@ -317,8 +341,8 @@ def _read_model(section: Setting) -> ModelConfig:
 
 
 def _read_auxiliary(section: Setting) -> AuxiliaryData:
-    share, data = section.split("share")
-    values = read_values(field_types(AuxiliaryData), share, "auxiliary")
+    own, data = section.split("share", "label_map")
+    values = read_values(field_types(AuxiliaryData), own, "auxiliary")
     return AuxiliaryData(data=_read_data(data, "auxiliary"), **values)
 
 

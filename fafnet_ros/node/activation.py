@@ -46,7 +46,7 @@ from fafnet_ros.node.parameters import (
 from fafnet_ros.node.pipeline import EncodedPair, Pipeline
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.node.worker import LatestWorker
-from fafnet_ros.outputs import Outputs, OutputSettings
+from fafnet_ros.outputs import Outputs
 from fafnet_ros.parameters import read_parameters
 
 T = TypeVar("T")
@@ -92,7 +92,6 @@ class Activation:
         self._begun = time.monotonic()
         self._load = read_parameters(node, LoadParameters)
         self._limit = RateLimit(self._load.max_rate)
-        self._shown = read_parameters(node, OutputSettings)
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
         suffix = "/compressedDepth" if inputs.reads_compressed_depth else ""
@@ -152,7 +151,6 @@ class Activation:
         if load.max_rate != self._load.max_rate:
             self._limit = RateLimit(load.max_rate)
         self._load = load
-        self._shown = read_parameters(self._node, OutputSettings)
         inputs = read_parameters(self._node, InputParameters)
         self._slop_s = inputs.slop
         self.inputs.apply(inputs)
@@ -183,10 +181,9 @@ class Activation:
             self._statistics.count(REPLACED)
 
     def _label(self, encoded: EncodedPair) -> None:
-        shown = self._shown
         segmented = self._pipeline.label(encoded, wanted=self._outputs.wants_labels)
         labelled = time.monotonic()
-        self._outputs.publish(segmented, encoded.pair.colour.header, shown)
+        self._outputs.publish(segmented, encoded.pair.colour.header)
         published = time.monotonic()
         seen, whole = math.prod(segmented.hha.shape[:2]), math.prod(segmented.frame.size)
         self._statistics.gauge(INPUT_SCALE, math.sqrt(seen / whole))

@@ -17,6 +17,7 @@ from rclpy.lifecycle import LifecycleState
 
 from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_threads
 from fafnet_core.input_size import parse_input_size, size_text
+from fafnet_core.labels import LabelSet
 from fafnet_ros.diagnostics.events import DOUBTFUL
 from fafnet_ros.diagnostics.message import diagnostics_message
 from fafnet_ros.diagnostics.rules import why_nothing_pairs
@@ -74,7 +75,12 @@ class SegmentNode(SturdyLifecycleNode):
     def _apply_settings(self) -> None:
         self._apply_timer.cancel()
         if self._outputs is not None:
+            before = self._outputs.label_set
             self._outputs.apply(read_parameters(self, OutputSettings))
+            if self._outputs.label_set != before:
+                self.get_logger().info(
+                    f"labels are {_classes(self._outputs.label_set)} from now on"
+                )
         if self._activation is not None:
             self._activation.apply()
 
@@ -115,10 +121,11 @@ class SegmentNode(SturdyLifecycleNode):
         except ValueError:
             self._release()  # a half-done configuration must leave nothing behind
             raise
+        own, published = segmenter.label_set, self._outputs.label_set
+        mapped = f", published as {_classes(published)}" if published != own else ""
         self.get_logger().info(
-            f"checkpoint '{parameters.checkpoint}': {len(segmenter.label_set)} classes of"
-            f" {segmenter.label_set.name}, on {segmenter.runs_on},"
-            f" input size {size_text(segmenter.input_size)}"
+            f"checkpoint '{parameters.checkpoint}': {_classes(own)}{mapped}, on"
+            f" {segmenter.runs_on}, input size {size_text(segmenter.input_size)}"
         )
 
     @transition
@@ -225,8 +232,8 @@ class SegmentNode(SturdyLifecycleNode):
         """Return all that diagnostics read."""
         segmenter, figures = self._segmenter, self._statistics.figures()
         network = {"checkpoint": read_parameters(self, NetworkParameters).checkpoint}
-        if segmenter is not None:
-            network["label set"] = segmenter.label_set.name
+        if self._outputs is not None:
+            network["label set"] = self._outputs.label_set.name
         active = None
         if self._activation is not None and self.state_label == "active":
             active = self._activation.state(figures, self._refusal, self._doubt)
@@ -239,3 +246,7 @@ class SegmentNode(SturdyLifecycleNode):
             figures=figures,
             active=active,
         )
+
+
+def _classes(label_set: LabelSet) -> str:
+    return f"{len(label_set)} classes of {label_set.name}"

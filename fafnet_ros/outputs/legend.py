@@ -25,7 +25,7 @@ _LINE = 0.7
 
 
 class Legend:
-    """The names and colours of a label set: sent once, and to later subscribers."""
+    """The names and colours of a label set: sent when it is new, and to later subscribers."""
 
     def __init__(self, node: LifecycleNode, label_set: LabelSet) -> None:
         self._node = node
@@ -55,6 +55,12 @@ class Legend:
     def is_active(self) -> bool:
         """Whether the node publishes now."""
         return bool(self._names.is_activated)
+
+    def change(self, label_set: LabelSet) -> None:
+        """Take another label set; an active node publishes it at once."""
+        self._label_set = label_set
+        if self.is_active:
+            self.publish()
 
     def publish(self) -> None:
         """Publish what depends on nothing but the label set."""

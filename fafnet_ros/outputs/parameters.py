@@ -12,6 +12,12 @@ from fafnet_ros.parameters import Parameters, parameter
 class OutputSettings(Parameters):
     """What goes out, and how."""
 
+    label_map: str = parameter(
+        "",
+        "Publish other classes than the network's: the file of a mapping, or a label set to which"
+        " one ships, such as nyu13. Empty: the network's own. Set again, a file is read again.",
+        live=True,
+    )
     overlay_opacity: Annotated[float, "0 <= x <= 1"] = parameter(
         0.5, "Opacity of the labels in ~/overlay.", live=True
     )
@@ -30,7 +36,10 @@ class OutputSettings(Parameters):
         "32FC1", "Encoding of ~/confidence: 0 to 1 in 32FC1, 0 to 255 in mono8.", live=True
     )
     mask_classes: tuple[str, ...] = parameter(
-        (), "Classes and groups of classes with a mask of their own on ~/mask/<name>.", live=True
+        (),
+        "Classes and groups of classes with a mask of their own on ~/mask/<name>; of those that are"
+        " published (label_map).",
+        live=True,
     )
     points_stride: Annotated[int, "1 <= x <= 64"] = parameter(
         1, "~/points has every n-th row and column of ~/labels.", live=True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,8 +14,9 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from fafnet_core.labels import LabelSet
+from fafnet_core.labels import LabelMapping, LabelSet
 from fafnet_core.labels.files import groups_of
+from fafnet_core.labels.mappings import chosen_mapping
 from fafnet_core.nearest import unknown_name
 from fafnet_ros.images import array_to_image, camera_to_info
 from fafnet_ros.outputs.frame import SegmentedFrame
@@ -62,22 +63,29 @@ class _Output:
 
     def publish(self, rendering: FrameRendering, header: Header) -> None:
         """Make the message and send it."""
-        message = self.make(rendering, header)
-        with suppress(InvalidHandle):  # removed in another thread
-            self.publisher.publish(message)
+        self.publisher.publish(self.make(rendering, header))
 
 
 class Outputs:
     """The node's publishers of images, masks, clouds and the label set.
 
-    Frames may be published from one thread while another calls the rest.
+    Frames may be published from one thread while another calls the rest. A frame goes out as the
+    settings were before a change or as they are after it, in all its topics.
+
+    Args:
+        node: whose publishers they are.
+        label_set: the classes of the frames; what goes out is of others with `label_map`.
     """
 
     def __init__(self, node: LifecycleNode, label_set: LabelSet) -> None:
         self._node = node
-        self._label_set = label_set
-        self._groups = groups_of(label_set)
+        self._found_set = label_set
+        self._settings = OutputSettings()
+        self._mapping: LabelMapping | None = None
+        # The `label_map` that was read last, and what it says.
+        self._read: tuple[str, LabelMapping | None] = ("", None)
         self._legend = Legend(node, label_set)
+        self._clouds = PointClouds(label_set)
         image = partial(self._create, Image)
         self._frames = (
             image("labels", _labels),
@@ -86,9 +94,15 @@ class Outputs:
             image("color", _image("rgb8", lambda r: r.colour)),
             image("overlay", _image("rgb8", lambda r: r.overlay)),
             image("confidence", _confidence),
-            self._create(PointCloud2, "points", PointClouds(label_set).message),
+            self._create(PointCloud2, "points", lambda r, header: self._clouds.message(r, header)),
         )
-        self._masks: dict[str, _Output] = {}
+        self._masks: dict[str, _Output] = {}  # by topic
+        self._going_out = threading.Lock()
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes of what is published."""
+        return _of(self._mapping, self._found_set)
 
     def _create(self, kind: type, topic: str, make: _Make, *, needs_labels: bool = True) -> _Output:
         publisher = self._node.create_lifecycle_publisher(kind, f"~/{topic}", IMAGE_QOS)
@@ -115,54 +129,66 @@ class Outputs:
         return any(output.needs_labels and output.is_wanted for output in self._all())
 
     def check(self, settings: OutputSettings) -> None:
-        """Refuse classes and groups that the label set does not have.
+        """Refuse a mapping that does not fit, and classes and groups that are not published.
+
+        A file that `label_map` names is read where it is another than before, or where the same
+        settings are given once more.
 
         Raises:
-            ValueError: an unknown class or group, or too many masks.
+            ValueError: no such mapping, an unknown class or group, or too many masks.
         """
-        names = self._label_set.names
-        known = {"mask_classes": (*names, *self._groups), "points_classes": names}
-        for parameter, allowed in known.items():
-            for name in getattr(settings, parameter):
-                if name not in allowed:
-                    raise ValueError(f"{parameter}: {unknown_name('class', name, allowed)}")
-        if len(set(settings.mask_classes)) > MAX_MASKS:
-            raise ValueError(
-                f"mask_classes has {len(set(settings.mask_classes))} classes; at most {MAX_MASKS}"
-                " have a topic of their own: take them out of ~/labels"
-            )
+        if settings.label_map != self._settings.label_map or settings == self._settings:
+            self._read = settings.label_map, self._mapping_of(settings.label_map)
+        _check_names(settings, _of(self._chosen(settings), self._found_set))
+
+    def _mapping_of(self, label_map: str) -> LabelMapping | None:
+        if not label_map:
+            return None
+        try:
+            return chosen_mapping(self._found_set, label_map)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"label_map: {error}") from error
+
+    def _chosen(self, settings: OutputSettings) -> LabelMapping | None:
+        """Return the mapping of settings that were checked."""
+        label_map, mapping = self._read
+        return mapping if label_map == settings.label_map else self._mapping
 
     def apply(self, settings: OutputSettings) -> None:
-        """Create and remove the topics of masks as the settings say.
+        """Take settings: from the next frame on it is published as they say.
 
         Call it when the node is configured and when settings change, in the thread that makes the
-        node's publishers.
+        node's publishers. With other classes their names and colours are published first.
 
         Raises:
             ValueError: as `check`; nothing is changed.
         """
-        self.check(settings)
-        masks = dict(self._masks)
-        for name in settings.mask_classes:
-            if name not in masks:
-                masks[name] = self._create_mask(name)
-        gone = [masks.pop(name) for name in self._masks if name not in settings.mask_classes]
-        self._masks = masks  # in one step, for the thread that publishes
-        for output in gone:
-            self._node.destroy_lifecycle_publisher(output.publisher)
+        if settings.label_map not in (self._read[0], self._settings.label_map):
+            self._read = settings.label_map, self._mapping_of(settings.label_map)
+        mapping = self._chosen(settings)
+        label_set = _of(mapping, self._found_set)
+        _check_names(settings, label_set)
+        with self._going_out:
+            if mapping is not self._mapping:
+                self._mapping = mapping
+                self._clouds = PointClouds(label_set)
+                self._legend.change(label_set)
+            self._settings = settings
+            before = self._masks
+            masks: dict[str, _Output] = {}
+            for name in dict.fromkeys(settings.mask_classes):
+                topic, make = _mask(label_set, name)
+                # Whoever listens to a topic that stays loses nothing.
+                there = before.get(topic)
+                masks[topic] = (
+                    replace(there, make=make) if there else self._create_mask(topic, make)
+                )
+            self._masks = masks  # in one step, for who asks what is wanted
+            for topic in before.keys() - masks.keys():
+                self._node.destroy_lifecycle_publisher(before[topic].publisher)
 
-    def _create_mask(self, name: str) -> _Output:
-        names = self._label_set.names
-        # A class comes before a group of its name.
-        members = (name,) if name in names else self._groups[name]
-        ids = [names.index(member) for member in members]
-        topic = (
-            mask_topic(self._label_set, ids[0])
-            if name in names
-            else group_topic(self._label_set, name)
-        )
-        make = _image("mono8", lambda rendering: rendering.mask(*ids))
-        output = self._create(Image, f"mask/{topic}", make)
+    def _create_mask(self, topic: str, make: _Make) -> _Output:
+        output = self._create(Image, topic, make)
         if self._legend.is_active:
             # Activation enables the publishers that exist; this one is made after it.
             output.publisher.on_activate(None)
@@ -172,21 +198,61 @@ class Outputs:
         """Publish names, colours and legend, for present and later subscribers."""
         self._legend.publish()
 
-    def publish(self, segmented: SegmentedFrame, header: Header, settings: OutputSettings) -> None:
+    def publish(self, segmented: SegmentedFrame, header: Header) -> None:
         """Publish what somebody subscribes to, under the colour image's own header.
 
         What needs labels is left out where there are none. Nothing is raised for a context
         that is being shut down.
         """
-        rendering = FrameRendering(segmented, settings)
-        try:
-            for output in self._all():
-                if output.is_wanted and not (output.needs_labels and segmented.found is None):
-                    output.publish(rendering, header)
-            self._legend.place(segmented.frame.camera, header.frame_id)
-        except Exception:
-            if self._node.context.ok():
-                raise
+        with self._going_out:
+            found, mapping = segmented.found, self._mapping
+            if found is not None and mapping is not None:
+                segmented = replace(segmented, found=found.mapped(mapping))
+            rendering = FrameRendering(segmented, self._settings)
+            try:
+                for output in self._all():
+                    if output.is_wanted and not (output.needs_labels and found is None):
+                        output.publish(rendering, header)
+                self._legend.place(segmented.frame.camera, header.frame_id)
+            except Exception:
+                if self._node.context.ok():
+                    raise
+
+
+def _of(mapping: LabelMapping | None, label_set: LabelSet) -> LabelSet:
+    """Return the classes after a mapping."""
+    return label_set if mapping is None else mapping.result_set
+
+
+def _check_names(settings: OutputSettings, label_set: LabelSet) -> None:
+    names = label_set.names
+    known = {"mask_classes": (*names, *groups_of(label_set)), "points_classes": names}
+    for parameter, allowed in known.items():
+        for name in getattr(settings, parameter):
+            if name not in allowed:
+                text = f"{parameter}: {unknown_name('class', name, allowed)}"
+                if settings.label_map:
+                    text += (
+                        f" (label_map is '{settings.label_map}', so classes are those of"
+                        f" '{label_set.name}'; what has to change together is set by one"
+                        " set_parameters_atomically)"
+                    )
+                raise ValueError(text)
+    if len(set(settings.mask_classes)) > MAX_MASKS:
+        raise ValueError(
+            f"mask_classes has {len(set(settings.mask_classes))} classes; at most {MAX_MASKS}"
+            " have a topic of their own: take them out of ~/labels"
+        )
+
+
+def _mask(label_set: LabelSet, name: str) -> tuple[str, _Make]:
+    """Return the topic of a class's or a group's mask, and what makes its messages."""
+    names = label_set.names
+    is_class = name in names  # it comes before a group of its name
+    members = (name,) if is_class else groups_of(label_set)[name]
+    ids = [names.index(member) for member in members]
+    topic = mask_topic(label_set, ids[0]) if is_class else group_topic(label_set, name)
+    return f"mask/{topic}", _image("mono8", lambda rendering: rendering.mask(*ids))
 
 
 def mask_topic(label_set: LabelSet, index: int) -> str:

@@ -18,7 +18,7 @@ from fafnet_core.cli.main import main
 from fafnet_core.datasets.frame_folder import FrameFolder
 from fafnet_core.inference import Segmenter
 from fafnet_core.inference.alignment import Alignment
-from fafnet_core.labels import NYU40
+from fafnet_core.labels import NYU13, NYU40, load_mapping
 from fafnet_core.models.config import PRESETS
 from fafnet_core.rooms import Tour, pinhole, render
 
@@ -61,6 +61,23 @@ def test_a_folder_is_labelled_with_overlays(
         assert (out / f"overlay/{i}.png").is_file()
         assert (out / f"flow/{i}.png").is_file()
     assert json.loads((out / "label_names.json").read_text())["names"] == list(NYU40.names)
+
+
+def test_labels_may_be_of_other_classes(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = []
+    asked = ["segment", str(folder), "--checkpoint", "untrained:fafnet-nano", "--runtime", "torch"]
+    for name, option in (("own", []), ("other", ["--label-map", "nyu13"])):
+        assert main([*asked, "--out", str(tmp_path / name), *option]) == 0
+        image = cv2.imread(str(tmp_path / name / "labels/0.png"), cv2.IMREAD_UNCHANGED)
+        assert image is not None
+        labels.append(image.astype(np.uint8))
+    np.testing.assert_array_equal(labels[1], load_mapping("nyu40", "nyu13").apply(labels[0]))
+    written = json.loads((tmp_path / "other/label_names.json").read_text())
+    assert written["names"] == list(NYU13.names)
+    assert main([*asked, "--out", str(tmp_path / "none"), "--label-map", "nyu31.yaml"]) == 1
+    assert "--label-map: there is no file 'nyu31.yaml'" in capsys.readouterr().err
 
 
 def test_the_network_sees_the_size_that_is_asked_for(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rosbags", reason="bags are read with rosbags, which is not installed")
@@ -29,6 +30,7 @@ from bag_recordings import (
 from rosbags.highlevel import AnyReader
 
 from fafnet_core.cli.main import build_parser, main
+from fafnet_core.labels import NYU13
 
 
 def frames(offset_ms: int = 0, frame_id: str = "color") -> list[Message]:
@@ -81,6 +83,17 @@ def test_frames_may_count_in_those_after_them(
         report = json.loads(capsys.readouterr().out)
         assert report["frames"] == 2
         assert set(report["median_ms_by_stage"]) - {"register"} == stages
+
+
+def test_labels_may_be_of_other_classes(tmp_path: Path) -> None:
+    source, out = write_ros2(tmp_path / "in.mcap", frames()), tmp_path / "out.mcap"
+    options = ["--label-map", "nyu13", "--outputs", "labels"]
+    network = ["--checkpoint", "untrained:fafnet-nano", "--runtime", "torch"]
+    assert main(["segment", str(source), "--out", str(out), *options, *network]) == 0
+    with AnyReader([out]) as reader:
+        written = {c.topic: reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()}
+    assert json.loads(written["/fafnet/label_names"].data)["names"] == list(NYU13.names)
+    assert set(np.unique(written["/fafnet/labels"].data).tolist()) <= {*range(13), 255}
 
 
 def test_outputs_and_camera_are_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

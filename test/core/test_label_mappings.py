@@ -17,7 +17,13 @@ from fafnet_core.labels import (
     load_mapping,
     shipped_mappings,
 )
-from fafnet_core.labels.mappings import chosen_mapping, merge_classes, read_mapping, same_names
+from fafnet_core.labels.mappings import (
+    chosen_mapping,
+    mapping_onto,
+    merge_classes,
+    read_mapping,
+    same_names,
+)
 
 MINE = LabelSet(
     "mine",
@@ -151,3 +157,16 @@ def test_a_setting_chooses_a_mapping_that_ships() -> None:
 def test_classes_of_both_sets_are_found_by_name() -> None:
     new = LabelSet("n", ("Floor_Mat", "robot", "wall"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
     assert same_names(NYU40, new) == {0: 19, 2: 0}
+
+
+def test_a_setting_leads_to_a_given_set_and_the_rest_goes_by_name() -> None:
+    kitchen = LabelSet("kitchen", ("cupboard", "Floor", "wall"), ((1, 1, 1),) * 3)
+    mapping = mapping_onto(NYU40, kitchen, {"cabinet": "cupboard", "wall": None})
+    assert mapping.to_set is kitchen
+    assert {old: new for old, new in mapping.classes.items() if new} == {
+        "cabinet": "cupboard",
+        "floor": "Floor",
+    }
+    assert mapping_onto(NYU40, NYU13, "nyu13") == load_mapping("nyu40", "nyu13")
+    with pytest.raises(ValueError, match=r"no class of 'nyu40' becomes one of 'mine'.*cable"):
+        mapping_onto(NYU40, MINE, {"wall": None, "floor": None, "floor mat": None})

@@ -20,7 +20,7 @@ from fafnet_core import build_model, save_checkpoint
 from fafnet_core.hha import encode_hha
 from fafnet_core.inference import Segmenter, blend, legend, strip
 from fafnet_core.input_size import fitted_size
-from fafnet_core.labels import NYU40, SUN37, LabelSet
+from fafnet_core.labels import NYU13, NYU40, SUN37, LabelSet, load_mapping
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.rooms import Tour, pinhole, render
 
@@ -47,6 +47,36 @@ def test_labels_and_confidence_have_the_inputs_size(segmenter: Segmenter) -> Non
     assert len(np.unique(result.labels)) > 1
     np.testing.assert_array_equal(result.hha, encode_hha(DEPTH, MATRIX))
     assert set(result.seconds) == {"hha", "network"}
+
+
+def test_labels_may_be_of_other_classes(segmenter: Segmenter) -> None:
+    found = segmenter.segment(RGB, DEPTH, MATRIX)
+    mapped = segmenter.mapped("nyu13")
+    assert (mapped.label_set, segmenter.label_set) == (NYU13, NYU40)
+    result = mapped.segment(RGB, DEPTH, MATRIX)
+    assert result.label_set == NYU13
+    wanted = load_mapping("nyu40", "nyu13").apply(found.labels)
+    np.testing.assert_array_equal(result.labels, wanted)
+    # That of the class which the network found.
+    np.testing.assert_array_equal(result.confidence, found.confidence)
+    assert mapped.following().segment(RGB, DEPTH, MATRIX).label_set == NYU13
+    with pytest.raises(ValueError, match="mapped to 'nyu13' already"):
+        mapped.mapped("nyu13")
+    with pytest.raises(FileNotFoundError, match=r"no file 'nowhere\.yaml'"):
+        segmenter.mapped("nowhere.yaml")
+
+
+def test_what_a_mapping_drops_is_255_whatever_its_set_calls_unlabelled(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    (tmp_path / "own.yaml").write_text("names: [thing]\nunlabelled: 7\n")
+    lines = "".join(f"  {name}: null\n" for name in NYU40.names[1:])
+    mapping = tmp_path / "map.yaml"
+    mapping.write_text(f"to_set: own.yaml\nclasses:\n  wall: thing\n{lines}")
+    result = segmenter.mapped(str(mapping)).segment(RGB, DEPTH, MATRIX)
+    assert result.label_set.ignore_index == 255
+    is_wall = segmenter.segment(RGB, DEPTH, MATRIX).labels == 0
+    np.testing.assert_array_equal(result.labels, np.where(is_wall, 0, 255))
 
 
 def test_it_does_what_forward_softmax_and_argmax_do(segmenter: Segmenter) -> None:

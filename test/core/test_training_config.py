@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from fafnet_core.checkpoints.release import NORMALISATION
 from fafnet_core.datasets.catalogue import NYUv2Data
+from fafnet_core.labels import NYU40
 from fafnet_core.models.config import preset_config
 from fafnet_core.rooms.dataset import SyntheticData
 from fafnet_core.training.config import Config, ModelConfig, read_config
@@ -126,6 +129,39 @@ def test_a_second_data_set_is_read_written_and_overridden(path: Path) -> None:
     path.write_text(config.to_yaml())
     assert read_config(path) == config
     assert read_config(path, ["auxiliary=null"]).auxiliary is None
+
+
+def test_a_second_data_set_is_brought_to_the_classes_of_the_first(
+    path: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    for folder in ("rgb", "depth", "labels"):
+        (own / folder).mkdir(parents=True)
+    cv2.imwrite(str(own / "rgb/0.png"), np.zeros((48, 64, 3), np.uint8))
+    cv2.imwrite(str(own / "depth/0.png"), np.full((48, 64), 2000, np.uint16))
+    cv2.imwrite(str(own / "labels/0.png"), np.tri(48, 64, dtype=np.uint8) * 255)
+    (tmp_path / "own.yaml").write_text("names: [cupboard, floor, wall]\n")
+    layout = "{camera: {fx: 60, fy: 60, cx: 31.5, cy: 23.5}, train: '', test: ''}"
+    path.write_text(
+        f"data: {{name: folder, root: {own}, labels: {tmp_path / 'own.yaml'}, layout: {layout}}}\n"
+        "auxiliary: {name: synthetic, frames: 1, width: 64, height: 48,"
+        " label_map: {cabinet: cupboard}}\n"
+    )
+    config = read_config(path)
+    assert config.auxiliary is not None
+    assert config.auxiliary.label_map == {"cabinet": "cupboard"}
+    mixed = config.open_training_data()
+    assert mixed.label_set.names == ("cupboard", "floor", "wall")
+    room = SyntheticData(frames=1, width=64, height=48).open("train").read(0)
+    is_class = [room.label == NYU40.names.index(name) for name in ("cabinet", "floor", "wall")]
+    wanted = np.select(is_class, [0, 1, 2], 255)
+    np.testing.assert_array_equal(mixed.read(len(mixed) - 1).label, wanted)
+    path.write_text(config.to_yaml())
+    assert read_config(path) == config
+    with pytest.raises(ValueError, match=r"'own' \(3 classes\).*'nyu40'.*auxiliary.label_map"):
+        read_config(path, ["auxiliary.label_map={}"]).open_training_data()
+    with pytest.raises(ValueError, match=r"auxiliary.label_map: unknown class 'cabnet'"):
+        read_config(path, ["auxiliary.label_map={cabnet: wall}"]).open_training_data()
 
 
 @pytest.mark.parametrize(

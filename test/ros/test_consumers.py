@@ -6,6 +6,7 @@ these tests read the messages as it does.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,55 @@ def test_a_consumer_file_with_a_mistake_is_named_by_its_line(tmp_path: Path) -> 
     file.write_text("mine:\n  parameters: {}\n  topic: {labels: mine}\n")
     with pytest.raises(ValueError, match=r"consumers.yaml.*3.*topic.*topics"):
         read_consumers(file)
+
+
+FOXGLOVE = json.loads((PROJECT / "config" / "foxglove.json").read_text())
+KINDS = {
+    "imageTopic": "sensor_msgs/msg/Image",
+    "calibrationTopic": "sensor_msgs/msg/CameraInfo",
+    "topicToRender": "diagnostic_msgs/msg/DiagnosticArray",
+}
+"""The keys of its panels that name a topic."""
+
+
+def panels(layout: Any) -> list[str]:
+    """The panels of a layout: one, or two beside or above each other."""
+    if isinstance(layout, str):
+        return [layout]
+    assert layout["direction"] in ("row", "column")
+    return panels(layout["first"]) + panels(layout["second"])
+
+
+def test_foxgloves_layout_has_every_panel_once() -> None:
+    shown = panels(FOXGLOVE["layout"])
+    for panel in list(shown):
+        for tab in FOXGLOVE["configById"][panel].get("tabs", []):
+            shown += panels(tab["layout"])
+    assert sorted(shown) == sorted(FOXGLOVE["configById"])
+    assert {panel.split("!")[0] for panel in shown} == {"3D", "DiagnosticSummary", "Image", "Tab"}
+
+
+def test_foxglove_finds_every_topic_and_a_cloud_in_the_colours_of_the_labels(ros: Ros) -> None:
+    wanted = {
+        "/fafnet/points": "sensor_msgs/msg/PointCloud2",
+        "/fafnet/legend_markers": "visualization_msgs/msg/MarkerArray",
+    }
+    for panel in FOXGLOVE["configById"].values():
+        places = panel | panel.get("imageMode", {})
+        wanted |= {places[key]: kind for key, kind in KINDS.items() if key in places}
+    topics = FOXGLOVE["configById"]["3D!points"]["topics"]
+    assert set(topics) <= set(wanted)
+    clouds = ros.collect(PointCloud2, "fafnet/points")
+    start(ros, CONSUMERS["foxglove"])
+
+    def lacking() -> set[tuple[str, str]]:
+        there = dict(ros.node.get_topic_names_and_types())
+        return {(name, kind) for name, kind in wanted.items() if kind not in there.get(name, [])}
+
+    ros.wait_for(lambda: not lacking(), "all topics of the layout")
+    ros.wait_for(lambda: clouds, "a cloud")
+    points = np.frombuffer(clouds[0].data, POINT)
+    field = topics["/fafnet/points"]["colorField"]
+    palette = np.array([*NYU40.palette, (0, 0, 0)]) @ (1 << 16, 1 << 8, 1)
+    shown = palette[np.minimum(points["label"], len(NYU40))]
+    np.testing.assert_array_equal(points[field], shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,18 +19,20 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Process, Ros
 from hand_camera import HandCamera
-from onlooker import ERROR, OK, Diagnostics, set_parameters
+from onlooker import ERROR, OK, Diagnostics, set_parameters, set_together
 from rcl_interfaces.msg import Parameter
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
 
 from fafnet_core.inference import Segmenter
-from fafnet_core.labels import NYU40
+from fafnet_core.labels import ADE20K_INDOOR, NYU40, load_mapping
 from fafnet_core.messages.images import image_to_depth_m, image_to_rgb
 from fafnet_core.resampling import sampled
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
+from fafnet_ros.outputs import LATCHED_QOS
 
 SMALL: dict[str, Any] = {"width": 128, "height": 96, "frames": 4}
 ENCODINGS = {
@@ -308,6 +311,30 @@ def test_a_list_cannot_be_deleted(watched: Watched) -> None:
     assert result.reason == "mask_classes cannot be deleted; its default is []"
     assert set_parameters(ros, mask_classes=["chair"])[0].successful
     ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/chair"), "the new mask")
+
+
+def test_other_classes_are_published_while_it_runs(watched: Watched) -> None:
+    ros, labels = watched.ros, watched.labels
+    names = ros.collect(String, "fafnet/label_names", LATCHED_QOS)
+    assert set_parameters(ros, mask_classes=["chair"])[0].successful
+    (refused,) = set_parameters(ros, label_map="ade20k-indoor")
+    assert not refused.successful
+    assert "mask_classes: unknown class 'chair'" in refused.reason
+    (refused,) = set_parameters(ros, label_map="nowhere.yaml")
+    assert "label_map: there is no file 'nowhere.yaml'" in refused.reason
+    assert set_together(ros, label_map="ade20k-indoor", mask_classes=["Chair"]).successful
+    ros.wait_for(
+        lambda: names and json.loads(names[-1].data)["names"] == list(ADE20K_INDOOR.names), "names"
+    )
+    labels.clear()
+    watched.camera.send(21)
+    ros.wait_for(lambda: labels, "labels")
+    reached = load_mapping("nyu40", "ade20k-indoor").table
+    assert set(bytes(labels[0].data)) <= set(reached.tolist())
+    watched.said.refresh()
+    assert watched.said.values["label set"] == "ade20k-indoor"
+    assert "labels are 20 classes of ade20k-indoor from now on" in watched.node.output
+    assert set_together(ros, label_map="", mask_classes=[]).successful
 
 
 def test_a_bad_frame_is_reported_once_counted_and_passed_over(watched: Watched) -> None:

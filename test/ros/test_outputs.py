@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,19 @@ from std_msgs.msg import Header, String
 from fafnet_core.inference.pictures import class_key
 from fafnet_core.labels import NYU40, LabelSet
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode
-from fafnet_ros.outputs import LATCHED_QOS, TOPICS, FrameRendering, Lens, Outputs, OutputSettings
+from fafnet_ros.outputs import (
+    LATCHED_QOS,
+    POINT,
+    TOPICS,
+    FrameRendering,
+    Lens,
+    Outputs,
+    OutputSettings,
+)
 from fafnet_ros.outputs.legend import markers
 from fafnet_ros.outputs.publishers import MAX_MASKS, group_topic, mask_topic
 
 CHAIR = np.s_[:, WIDTH // 2 :]
-PLAIN = OutputSettings()
 
 
 def header(frame_id: str = "optical") -> Header:
@@ -232,10 +240,10 @@ def test_markers_come_with_the_first_frame_and_with_another_camera(
     assert not outputs.wants_labels
     result = unlabelled()
     for _ in range(3):
-        outputs.publish(result, header("left"), PLAIN)
+        outputs.publish(result, header("left"))
     ros.wait_for(lambda: arrays, "markers")
     assert not outputs.wanted  # they are there; no frame is needed any more
-    outputs.publish(result, header("right"), PLAIN)
+    outputs.publish(result, header("right"))
     ros.wait_for(lambda: len(arrays) > 1, "markers of the other camera")
     ros.spin(0.2)
     assert [array.markers[1].header.frame_id for array in arrays] == ["left", "right"]
@@ -253,7 +261,7 @@ def test_without_visualization_msgs_all_else_is_there(
     assert expected - topics == {"/fafnet/legend_markers"}
     pictures = ros.collect(Image, "fafnet/legend", LATCHED_QOS)
     node.outputs.publish_label_set()
-    node.outputs.publish(frame(), header(), PLAIN)
+    node.outputs.publish(frame(), header())
     ros.wait_for(lambda: pictures, "the legend")
 
 
@@ -268,8 +276,9 @@ def test_every_topic_carries_the_images_of_the_frame(ros: Ros, node: Publishing)
         topic: ros.collect(kinds.get(topic, Image), f"fafnet/{topic}") for topic in per_frame
     }
     ros.wait_for(lambda: node.is_watched(*per_frame), "all subscriptions")
+    node.outputs.apply(settings)
     result = frame(lens=Lens("rational_polynomial", (0.1, 0.2, 0.3)))
-    node.outputs.publish(result, header(), settings)
+    node.outputs.publish(result, header())
     ros.wait_for(lambda: all(received.values()), "one of each")
     for topic, messages in received.items():
         assert messages[0].header == header(), topic
@@ -296,17 +305,17 @@ def test_nothing_is_made_that_nobody_subscribes_to(ros: Ros) -> None:
     outputs, result = node.outputs, frame(label_set=label_set)
     label_set.asked.clear()  # the cloud's own table
     assert not outputs.wanted
-    outputs.publish(result, header(), PLAIN)
+    outputs.publish(result, header())
     labels = ros.collect(Image, "fafnet/labels")
     ros.wait_for(lambda: outputs.wanted, "the subscription")
     assert outputs.wants_labels
-    outputs.publish(result, header(), PLAIN)
+    outputs.publish(result, header())
     ros.wait_for(lambda: labels, "labels")
     assert label_set.asked == []
     # Two images that need the colours; they are made once.
     both = [ros.collect(Image, f"fafnet/{topic}") for topic in ("color", "overlay")]
     ros.wait_for(lambda: node.is_watched("color", "overlay"), "subscriptions")
-    outputs.publish(result, header(), PLAIN)
+    outputs.publish(result, header())
     ros.wait_for(lambda: all(both), "both images")
     assert label_set.asked == [HEIGHT * WIDTH]
 
@@ -318,7 +327,7 @@ def test_hha_alone_needs_no_labels(ros: Ros, node: Publishing) -> None:
     # Somebody comes for labels while the frame is on its way, which has none.
     labels = ros.collect(Image, "fafnet/labels")
     ros.wait_for(lambda: node.outputs.wants_labels, "the second subscription")
-    node.outputs.publish(unlabelled(), header(), PLAIN)
+    node.outputs.publish(unlabelled(), header())
     ros.wait_for(lambda: hha, "HHA")
     ros.spin(0.2)
     assert labels == []
@@ -334,7 +343,7 @@ def test_masks_come_and_go_with_the_setting(ros: Ros, node: Publishing) -> None:
     stands = ros.collect(Image, "fafnet/mask/night_stand")
     ros.wait_for(lambda: node.is_watched("mask/chair", "mask/night_stand"), "the subscriptions")
     assert outputs.wants_labels
-    outputs.publish(frame(), header(), settings)
+    outputs.publish(frame(), header())
     ros.wait_for(lambda: chairs and stands, "both masks")
     assert chairs[0].header == header()
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -346,7 +355,7 @@ def test_masks_come_and_go_with_the_setting(ros: Ros, node: Publishing) -> None:
     assert node.is_watched("mask/chair")
     ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/floor") == 1, "the new mask")
     ros.wait_for(lambda: ros.node.count_publishers("/fafnet/mask/night_stand") == 0, "its end")
-    outputs.apply(PLAIN)
+    outputs.apply(OutputSettings())
     assert node.publisher_count() == before
     assert not outputs.wanted
 
@@ -361,13 +370,98 @@ def test_a_group_of_classes_has_a_mask_too(ros: Ros) -> None:
     node.outputs.apply(settings)
     seats = ros.collect(Image, "fafnet/mask/seats")
     ros.wait_for(lambda: node.is_watched("mask/seats"), "the subscription")
-    node.outputs.publish(frame(), header(), settings)
+    node.outputs.publish(frame(), header())
     ros.wait_for(lambda: seats, "the mask")
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
     expected[CHAIR] = 255
     np.testing.assert_array_equal(pixels(seats[0]), expected)
     with pytest.raises(ValueError, match="points_classes: unknown class 'seats'"):
         node.outputs.check(OutputSettings(points_classes=("seats",)))
+
+
+OURS = "names: [ground, seat]\ngroups: {traversable: [ground]}\n"
+
+
+def write_mapping(folder: Path, **classes: str) -> str:
+    """Write a mapping of nyu40 to the classes `OURS`, and return its path."""
+    (folder / "ours.yaml").write_text(OURS)
+    lines = [f"  {name}: {classes.get(name, 'null')}" for name in NYU40.names]
+    path = folder / "to-ours.yaml"
+    path.write_text("\n".join(["to_set: ours.yaml", "classes:", *lines]))
+    return str(path)
+
+
+def test_other_classes_are_published_from_one_frame_to_the_next(
+    ros: Ros, node: Publishing, tmp_path: Path
+) -> None:
+    outputs, groups = node.outputs, ("traversable",)
+    plain = OutputSettings(mask_classes=groups, points_color="label")
+    outputs.apply(plain)
+    names = ros.collect(String, "fafnet/label_names", LATCHED_QOS)
+    topics = ("labels", "color", "confidence", "mask/traversable")
+    received = {topic: ros.collect(Image, f"fafnet/{topic}") for topic in topics}
+    clouds = ros.collect(PointCloud2, "fafnet/points")
+    ros.wait_for(lambda: node.is_watched(*topics, "points"), "the subscriptions")
+    mapped = replace(plain, label_map=write_mapping(tmp_path, chair="seat"))
+    outputs.check(mapped)
+    outputs.apply(mapped)
+    assert outputs.label_set.names == ("ground", "seat")
+    assert node.is_watched(*topics)  # whoever listened loses nothing
+    outputs.publish(frame(), header())
+    ros.wait_for(lambda: all([*received.values(), clouds, names]), "one of each")
+    labels = np.full((HEIGHT, WIDTH), 255)
+    labels[CHAIR] = 1
+    np.testing.assert_array_equal(pixels(received["labels"][0]), labels)
+    shown = outputs.label_set.colourise(labels.astype(np.uint8))
+    np.testing.assert_array_equal(pixels(received["color"][0]), shown)
+    found = frame().found
+    assert found is not None
+    np.testing.assert_array_equal(pixels(received["confidence"][0]), found.confidence)
+    assert not pixels(received["mask/traversable"][0]).any()  # floor is no class of ours here
+    points = np.frombuffer(clouds[0].data, POINT)
+    assert set(points["label"].tolist()) == {1, 255}
+    red, green, blue = outputs.label_set.palette[1]
+    assert set(points["rgb"][points["label"] == 1].tolist()) == {red << 16 | green << 8 | blue}
+    assert json.loads(names[-1].data)["names"] == ["ground", "seat"]
+    # The file is another now; given once more, it is read again.
+    write_mapping(tmp_path, chair="seat", floor="ground")
+    outputs.check(mapped)
+    outputs.apply(mapped)
+    outputs.publish(frame(), header())
+    ros.wait_for(lambda: len(received["mask/traversable"]) == 2, "the second frame")
+    np.testing.assert_array_equal(pixels(received["mask/traversable"][1]) == 255, labels == 255)
+    # Other settings do not need the file any more.
+    (tmp_path / "to-ours.yaml").unlink()
+    weaker = replace(mapped, overlay_opacity=0.2)
+    outputs.check(weaker)
+    outputs.apply(weaker)
+    outputs.apply(plain)
+    outputs.publish(frame(), header())
+    ros.wait_for(lambda: len(received["labels"]) == 3, "the third frame")
+    assert set(np.unique(pixels(received["labels"][2])).tolist()) == {1, 4}
+    ros.wait_for(lambda: len(names) > 1, "names")
+    assert json.loads(names[-1].data)["names"] == list(NYU40.names)
+
+
+def test_a_mapping_that_does_not_fit_is_refused_and_changes_nothing(
+    ros: Ros, node: Publishing, tmp_path: Path
+) -> None:
+    outputs, path = node.outputs, write_mapping(tmp_path, chair="seat")
+    outputs.apply(OutputSettings(mask_classes=("chair",)))
+    for changes, message in (
+        ({"label_map": "nyu31"}, "label_map: there is no file 'nyu31'; .*: ade20k"),
+        ({"label_map": path, "mask_classes": ("chair",)}, "class 'chair'.*classes are those of"),
+        ({"label_map": path, "points_classes": ("floor",)}, "points_classes: .*atomically"),
+    ):
+        for refuse in (outputs.check, outputs.apply):
+            with pytest.raises(ValueError, match=message):
+                refuse(OutputSettings(**changes))
+    assert outputs.label_set is NYU40
+    outputs.apply(OutputSettings(mask_classes=("chair",), overlay_opacity=0.1))
+    assert outputs.label_set is NYU40
+    Path(path).write_text("from_set: sun37\nclasses: {floor mat: floor}\n")
+    with pytest.raises(ValueError, match="the mapping is for 'sun37'"):
+        outputs.check(OutputSettings(label_map=path))
 
 
 def test_what_no_label_set_has_is_refused_and_changes_nothing(ros: Ros, node: Publishing) -> None:
@@ -397,11 +491,11 @@ def test_an_inactive_node_publishes_nothing_and_its_masks_wake_with_it(ros: Ros)
     received = [ros.collect(Image, f"fafnet/{topic}") for topic in ("labels", "mask/chair")]
     ros.wait_for(lambda: node.outputs.wanted, "the subscription")
     ros.spin(0.2)
-    node.outputs.publish(frame(), header(), settings)
+    node.outputs.publish(frame(), header())
     ros.spin(0.3)
     assert received == [[], []]
     node.trigger_activate()
-    node.outputs.publish(frame(), header(), settings)
+    node.outputs.publish(frame(), header())
     ros.wait_for(lambda: all(received), "images of the active node")
 
 
@@ -434,7 +528,7 @@ def test_masks_may_change_while_another_thread_publishes(ros: Ros, node: Publish
     def publish() -> None:
         try:
             while not stop.is_set():
-                outputs.publish(frame(), header(), settings)
+                outputs.publish(frame(), header())
                 assert outputs.wants_labels in (True, False)
         except BaseException as fault:
             faults.append(fault)
@@ -444,7 +538,7 @@ def test_masks_may_change_while_another_thread_publishes(ros: Ros, node: Publish
     for _ in range(50):
         outputs.apply(settings)
         ros.spin(0.002)
-        outputs.apply(PLAIN)
+        outputs.apply(OutputSettings())
     stop.set()
     worker.join()
     assert faults == []
@@ -454,7 +548,7 @@ def test_a_context_that_shuts_down_is_no_fault(ros: Ros, node: Publishing) -> No
     ros.collect(Image, "fafnet/labels")
     ros.wait_for(lambda: node.outputs.wanted, "the subscription")
     rclpy.shutdown(context=node.context)
-    node.outputs.publish(frame(), header(), PLAIN)
+    node.outputs.publish(frame(), header())
 
 
 def test_a_frame_that_cannot_be_shown_is_a_fault(ros: Ros, node: Publishing) -> None:
@@ -462,4 +556,4 @@ def test_a_frame_that_cannot_be_shown_is_a_fault(ros: Ros, node: Publishing) -> 
     ros.wait_for(lambda: node.outputs.wanted, "the subscription")
     wrong: Any = np.zeros((HEIGHT, WIDTH), np.float64)
     with pytest.raises(ValueError, match="float32"):
-        node.outputs.publish(frame(confidence=wrong), header(), PLAIN)
+        node.outputs.publish(frame(confidence=wrong), header())

@@ -25,6 +25,7 @@ INSTALLED = (
     "config/cameras.yaml",
     "config/cloud.rviz",
     "config/fastdds.xml",
+    "config/foxglove.json",
     "config/segment.rviz",
     "config/segment.yaml",
 )
