@@ -182,8 +182,8 @@ def test_depth_that_is_slower_than_colour_leaves_frames_without_labels() -> None
 
 def test_why_nothing_pairs_is_worded_for_the_log() -> None:
     alone = Node().run(colour=1)
-    unmatched = alone.state(pairing_counts={"unmatched_colour": 290})
-    assert why_nothing_pairs(unmatched) == (
+    unmatched = {"unmatched_colour": 290}
+    assert why_nothing_pairs(alone.state(pairing_counts=unmatched)) == (
         "no colour image finds a depth image (290 so far): /depth/image has a publisher but is"
         " silent: /camera sends nothing, or its messages are lost on the way; check it with: ros2"
         " topic hz /depth/image"
