@@ -15,7 +15,7 @@ from fafnet_core.labels.mappings import (
     LabelMapping,
     chosen_mapping,
     load_mapping,
-    same_names,
+    mapping_by_name,
     shipped_mappings,
 )
 
@@ -156,11 +156,7 @@ def _mapping(before: str, after: str) -> LabelMapping:
     if _is_mapping(after):
         return chosen_mapping(from_set, after)
     to_set, _ = _label_set(after)
-    old_ids = same_names(from_set, to_set)
-    classes: dict[str, str | None] = dict.fromkeys(from_set.names)
-    classes.update({from_set.names[old]: to_set.names[new] for new, old in old_ids.items()})
-    source = f"By name: {len(old_ids)} of the {len(to_set)} classes are in both."
-    return LabelMapping(from_set, to_set, classes, source)
+    return mapping_by_name(from_set, to_set)
 
 
 def _is_mapping(source: str) -> bool:
