@@ -59,9 +59,7 @@ def label_colours(label_set: LabelSet) -> dict[str, Colour]:
         if colour != _BLACK and colour not in colours.values():
             colours[name] = colour
     others = [name for name in label_set.names if name not in colours]
-    colours.update(
-        zip(others, choose_colours(len(others), list(colours.values())), strict=True)
-    )
+    colours.update(zip(others, choose_colours(len(others), list(colours.values())), strict=True))
     return {name: colours[name] for name in label_set.names}
 
 

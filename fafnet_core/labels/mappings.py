@@ -214,7 +214,11 @@ def same_names(old: LabelSet, new: LabelSet) -> dict[int, int]:
     Upper and lower case, spaces, hyphens and underscores do not count.
     """
     ids = {bare_name(name): index for index, name in enumerate(old.names)}
-    return {index: ids[bare_name(name)] for index, name in enumerate(new.names) if bare_name(name) in ids}
+    return {
+        index: ids[bare_name(name)]
+        for index, name in enumerate(new.names)
+        if bare_name(name) in ids
+    }
 
 
 def bare_name(name: str) -> str:
