@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from fafnet_core.cli import labels_import
 from fafnet_core.cli.tables import columns
 from fafnet_core.labels.files import load_label_set, read_label_set, shipped_label_sets, source_of
 from fafnet_core.labels.label_set import LabelSet
@@ -26,6 +27,7 @@ examples:
   fafnet labels show kitchen.yaml
   fafnet labels map nyu40 nyu13                a mapping that ships
   fafnet labels map default kitchen.yaml       by name: what fine-tuning starts from old weights
+  fafnet labels import annotations.zip --into picked    what CVAT exported
   fafnet labels map kitchen.yaml merge.yaml    as data.label_map: merge.yaml merges and drops
 
 docs/own-classes.md says what such files hold.
@@ -40,7 +42,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to `fafnet`."""
     parser = verbs.add_parser(
         "labels",
-        help="list and show label sets, and mappings between them",
+        help="list and show label sets and mappings, and take over annotations",
         description="Label sets that ship and your own, and mappings between them.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,6 +62,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="the same; or the file of a mapping. Without a mapping that ships: by name",
     )
     mapping.set_defaults(run=_map, parser=mapping)
+    labels_import.add_parser(actions)
     for action in (listing, show, mapping):
         action.add_argument("--json", action="store_true", help="print as JSON")
 

@@ -1,4 +1,4 @@
-"""`fafnet pick`: the frames of a recording that are worth labelling, ready for an annotation tool."""
+"""`fafnet pick`: the frames of a recording that are worth labelling, ready to be annotated."""
 
 from __future__ import annotations
 
@@ -234,5 +234,6 @@ def _print(arguments: argparse.Namespace, picked: Picked, label_set: LabelSet) -
     print(
         f"{len(picked.scores)} of {picked.seen} frames picked ({len(picked.blurred)} blurred,"
         f" {len(picked.without_depth)} without depth left out), labelled with"
-        f" '{label_set.name}': {arguments.out}"
+        f" '{label_set.name}': {arguments.out}\n"
+        f"  correct them in CVAT, then: fafnet labels import annotations.zip --into {arguments.out}"
     )
