@@ -101,7 +101,8 @@ def test_what_is_picked_is_a_data_set_and_what_cvat_imports(
     labels = load_label_set(out / "classes.yaml")
     assert labels == load_label_set(classes)
     layout = FolderLayout(train="", test="")
-    data = OwnData(root=str(out), labels=str(out / "classes.yaml"), layout=layout, first_label=0, validation=0)  # fmt: skip
+    classes = out / "classes.yaml"
+    data = OwnData(root=str(out), labels=str(classes), layout=layout, first_label=0, validation=0)
     frames = {frame.name: frame for frame in data.open("train")}
     assert sorted(frames) == sorted(names)
     for name, frame in frames.items():
@@ -111,7 +112,7 @@ def test_what_is_picked_is_a_data_set_and_what_cvat_imports(
         assert frame.depth_m is not None
         np.testing.assert_allclose(frame.depth_m, counts * 0.0005, atol=0.0006)
     export = CvatExport(out / "cvat" / "annotations.zip", labels)
-    for name, ids in export.labels({name: CAMERA.size for name in names}):
+    for name, ids in export.labels(dict.fromkeys(names, CAMERA.size)):
         np.testing.assert_array_equal(ids, frames[name].label)
 
     files = [path.relative_to(out) for path in sorted(out.rglob("*")) if path.is_file()]
@@ -162,10 +163,10 @@ def test_a_recording_is_read_at_intervals(
                 bags.CAMERA_INFO,
                 time,
                 bags.camera_info(bags.CAMERA, time, "color"),
-            ),  # fmt: skip
+            ),
             bags.Message(
                 "/rgb/image", bags.IMAGE, time, bags.image(seen.rgb, "rgb8", time, "color")
-            ),  # fmt: skip
+            ),
             bags.Message("/depth/image", bags.IMAGE, time, depth),
         ]
     source = bags.write_ros2(tmp_path / "my lab.mcap", messages)
