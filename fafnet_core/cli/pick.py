@@ -119,6 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
                 input_size=arguments.input_size,
             )
             keep_memory()
+            if segmenter.notice:
+                print(f"fafnet: {segmenter.notice}", file=sys.stderr)
             folder = PickedFolder(arguments.out, _mapping(arguments, segmenter.label_set))
             picked = pick_frames(frames, segmenter, arguments.frames, _bar)
             scores = {score.name: score for score in picked.scores}
