@@ -18,9 +18,6 @@ FRAMES = {
     "train": {"0001": "kitchen", "0004": "office"},
     "test": {"0002": "kitchen", "0003": "bath"},
 }
-    "train": {"0001": "kitchen", "0004": "office"},
-    "test": {"0002": "kitchen", "0003": "bath"},
-}
 
 
 @pytest.fixture(scope="module")
