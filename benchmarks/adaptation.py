@@ -22,7 +22,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from fafnet_core.evaluation.evaluate import EvaluateConfig, evaluate
 from fafnet_core.files import written_beside
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.inference import Segmenter
-from fafnet_core.picking import choose_frames, score_frame
+from fafnet_core.picking.job import pick_frames
 from fafnet_core.samples import RgbdSegmentationDataset, Split
 from fafnet_core.training.config import Config, read_config
 from fafnet_core.training.loop import train
@@ -86,16 +86,32 @@ def open_frames(folder: Path, split: Split) -> RgbdSegmentationDataset:
     return OwnData(root=str(folder), labels="nyu40", layout=layout, validation=0).open(split)
 
 
+class _Frames:
+    """The frames of a data set, without their labels, as `pick_frames` reads them."""
+
+    def __init__(self, dataset: RgbdSegmentationDataset) -> None:
+        self._dataset = dataset
+        self.names = dataset.names
+
+    def read(self, names: Collection[str]) -> Iterator[tuple[str, RgbdFrame | str]]:
+        for sample in self._dataset:
+            if sample.name in names:
+                assert sample.depth_m is not None
+                assert sample.camera is not None
+                frame = RgbdFrame(rgb=sample.rgb, depth_m=sample.depth_m, camera=sample.camera)
+                yield sample.name, frame
+
+
 def picked(base: Path, pool: RgbdSegmentationDataset, device: str) -> list[str]:
-    """Return the names of all frames of the pool, in the order in which they would be picked."""
+    """Return the names of the frames of the pool in the order in which they would be picked."""
     segmenter = Segmenter.from_checkpoint(base, device=device, runtime="torch")
-    scores = []
-    for sample in tqdm(pool, total=len(pool), desc="scoring", unit="frame", disable=None):
-        assert sample.depth_m is not None
-        assert sample.camera is not None
-        frame = RgbdFrame(rgb=sample.rgb, depth_m=sample.depth_m, camera=sample.camera)
-        scores.append(score_frame(sample.name, frame, segmenter.segment_frame(frame)))
-    return [scores[index].name for index in choose_frames(scores, len(scores))]
+    found = pick_frames(
+        _Frames(pool),
+        segmenter,
+        len(pool),
+        lambda frames, total: tqdm(frames, "scoring", total, unit="frame", disable=None),
+    )
+    return [score.name for score in found.scores]
 
 
 def drawn(pool: RgbdSegmentationDataset, seed: int) -> list[str]:
@@ -172,7 +188,7 @@ class Adaptation:
         if not self._has("base", 0, 0):
             self._keep(Run("base", 0, 0, [], 0.0, self._scores(options.base)))
         order = self._picked()
-        sizes = [count for count in sorted(set(options.frames)) if count <= len(self._pool)]
+        sizes = [count for count in sorted(set(options.frames)) if count <= len(order)]
         for seed in range(options.seeds):
             ways = {"picked": order, "random": drawn(self._pool, seed)}
             for count in sizes:

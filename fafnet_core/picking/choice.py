@@ -32,14 +32,14 @@ def choose_frames(scores: Sequence[FrameScore], count: int) -> list[int]:
     order = sorted(range(len(scores)), key=lambda index: scores[index].name)
     similarity = _similarity(np.stack([scores[index].descriptor for index in order]))
     weights = np.array([scores[index].uncertainty for index in order], np.float64)
-    served = np.zeros(len(order))
+    served: NDArray[np.float64] = np.zeros(len(order))
     chosen: list[int] = []
     for _ in range(min(count, len(order))):
         gains = weights @ np.maximum(similarity - served[:, None], 0)
         gains[chosen] = -1
         best = int(gains.argmax())
         chosen.append(best)
-        served = np.maximum(served, similarity[:, best])
+        np.maximum(served, similarity[:, best], out=served)
     return [order[index] for index in chosen]
 
 
