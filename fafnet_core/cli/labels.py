@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from fafnet_core.cli import labels_import
 from fafnet_core.cli.tables import columns
 from fafnet_core.labels.files import load_label_set, read_label_set, shipped_label_sets, source_of
 from fafnet_core.labels.label_set import LabelSet
@@ -15,7 +16,7 @@ from fafnet_core.labels.mappings import (
     LabelMapping,
     chosen_mapping,
     load_mapping,
-    same_names,
+    mapping_by_name,
     shipped_mappings,
 )
 
@@ -26,6 +27,7 @@ examples:
   fafnet labels show kitchen.yaml
   fafnet labels map nyu40 nyu13                a mapping that ships
   fafnet labels map default kitchen.yaml       by name: what fine-tuning starts from old weights
+  fafnet labels import annotations.zip --into picked    what CVAT exported
   fafnet labels map kitchen.yaml merge.yaml    as data.label_map: merge.yaml merges and drops
 
 docs/own-classes.md says what such files hold.
@@ -40,7 +42,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to `fafnet`."""
     parser = verbs.add_parser(
         "labels",
-        help="list and show label sets, and mappings between them",
+        help="list and show label sets and mappings, and take over annotations",
         description="Label sets that ship and your own, and mappings between them.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,6 +62,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="the same; or the file of a mapping. Without a mapping that ships: by name",
     )
     mapping.set_defaults(run=_map, parser=mapping)
+    labels_import.add_parser(actions)
     for action in (listing, show, mapping):
         action.add_argument("--json", action="store_true", help="print as JSON")
 
@@ -156,11 +159,7 @@ def _mapping(before: str, after: str) -> LabelMapping:
     if _is_mapping(after):
         return chosen_mapping(from_set, after)
     to_set, _ = _label_set(after)
-    old_ids = same_names(from_set, to_set)
-    classes: dict[str, str | None] = dict.fromkeys(from_set.names)
-    classes.update({from_set.names[old]: to_set.names[new] for new, old in old_ids.items()})
-    source = f"By name: {len(old_ids)} of the {len(to_set)} classes are in both."
-    return LabelMapping(from_set, to_set, classes, source)
+    return mapping_by_name(from_set, to_set)
 
 
 def _is_mapping(source: str) -> bool:

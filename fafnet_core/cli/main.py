@@ -18,6 +18,7 @@ from fafnet_core.cli import (
     hha,
     info,
     labels,
+    pick,
     prepare,
     quantize,
     segment,
@@ -37,6 +38,7 @@ _VERBS = (
     check,
     benchmark,
     labels,
+    pick,
     info,
 )
 

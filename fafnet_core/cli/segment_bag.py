@@ -27,8 +27,13 @@ _OPTIONS = (
 )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only recordings take; None where it is not given."""
+def add_options(parser: argparse.ArgumentParser, *, outputs: bool = True) -> None:
+    """Add what only recordings take; None where it is not given.
+
+    Args:
+        parser: of a verb that reads recordings.
+        outputs: whether a labelled recording is written.
+    """
     # Before Python 3.14 argparse takes -1.2e-04, as calibrations have it, for an option.
     parser._negative_number_matcher = _NEGATIVE
     group = parser.add_argument_group(
@@ -71,6 +76,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="metres of one count of depth (default: as the encoding says)",
     )
+    if not outputs:
+        return
     group.add_argument(
         "--temporal",
         choices=("none", "fixed", "camera"),
@@ -111,7 +118,7 @@ def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
         arguments.parser.error("--overlay and --show are for images; recordings take --outputs")
     progress = _Progress()
     try:
-        report = label_bag(_job(arguments), load, progress)
+        report = label_bag(job_of(arguments), load, progress)
     except AskedWrongly as error:
         arguments.parser.error(str(error))
     finally:
@@ -120,7 +127,8 @@ def run(arguments: argparse.Namespace, load: Callable[[], Segmenter]) -> int:
     return 1 if report.tally.failed or report.tally.missing else 0
 
 
-def _job(arguments: argparse.Namespace) -> BagJob:
+def job_of(arguments: argparse.Namespace) -> BagJob:
+    """Return what the options for recordings ask for."""
     from fafnet_core.bags.job import BagJob
     from fafnet_core.bags.streams import AskedTopics
     from fafnet_core.datasets.frames import read_camera_file

@@ -35,7 +35,7 @@ def read_label_counts(path: Path) -> NDArray[np.uint8]:
         raise ValueError(
             f"{path} is {image.dtype} with shape {image.shape}; a label image has one channel of"
             " class numbers. Coloured images are for display: take those that the labelling tool"
-            " writes beside them"
+            " writes beside them, or `fafnet labels import` what CVAT exports"
         )
     if image.dtype == np.uint16:
         if image.max(initial=0) > UNLABELLED:

@@ -244,12 +244,26 @@ def same_names(old: LabelSet, new: LabelSet) -> dict[int, int]:
 
     Upper and lower case, spaces, hyphens and underscores do not count.
     """
-    ids = {_bare(name): index for index, name in enumerate(old.names)}
-    return {index: ids[_bare(name)] for index, name in enumerate(new.names) if _bare(name) in ids}
+    ids = {bare_name(name): index for index, name in enumerate(old.names)}
+    return {
+        index: ids[bare_name(name)]
+        for index, name in enumerate(new.names)
+        if bare_name(name) in ids
+    }
 
 
-def _bare(name: str) -> str:
+def bare_name(name: str) -> str:
+    """Return what of a class name counts when two sets are compared by name."""
     return "".join(letter for letter in name.casefold() if letter not in " -_")
+
+
+def mapping_by_name(from_set: LabelSet, to_set: LabelSet) -> LabelMapping:
+    """Return the mapping of classes to those of the same name; others become unlabelled."""
+    old_ids = same_names(from_set, to_set)
+    classes: dict[str, str | None] = dict.fromkeys(from_set.names)
+    classes.update({from_set.names[old]: to_set.names[new] for new, old in old_ids.items()})
+    source = f"By name: {len(old_ids)} of the {len(to_set)} classes are in both."
+    return LabelMapping(from_set, to_set, classes, source)
 
 
 def _named_set(name: str | None, place: Setting, folder: Path) -> LabelSet | None:
