@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from fafnet_core.bags import AskedWrongly, Watch, is_bag, need_rosbags
-from fafnet_core.cli import segment_bag
+from fafnet_core.cli import segment_bag, segment_folder
 from fafnet_core.cli.options import RUNTIMES, add_input_size
 from fafnet_core.labels.files import load_label_set, shipped_label_sets
 from fafnet_core.labels.mappings import (
@@ -60,8 +60,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "input",
         nargs=1,
         type=Path,
-        help="a recording, or a folder with color/, depth/, camera.yaml",
+        help="a recording, or a folder with color/, depth/, camera.yaml, or of another --layout",
     )
+    segment_folder.add_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--frames", type=_count, default=20, metavar="N", help="(default: 20)")
     parser.add_argument(
@@ -174,12 +175,12 @@ def _mapping(arguments: argparse.Namespace, network: LabelSet) -> LabelMapping:
 def _opened(arguments: argparse.Namespace) -> Iterator[FrameSource]:
     source: Path = arguments.input[0]
     if not is_bag(source):
-        segment_bag.refuse_options(arguments)
-        from fafnet_core.datasets.frames import FrameFolder
+        segment_bag.refuse_options(arguments, segment_folder.OPTIONS)
         from fafnet_core.picking.source import FolderSource
 
-        yield FolderSource(FrameFolder(source, arguments.camera))
+        yield FolderSource(segment_folder.open_folder(arguments))
         return
+    segment_folder.refuse_options(arguments)
     need_rosbags()
     from fafnet_core.bags.frames import open_frames
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
-from fafnet_core.datasets.frames import FrameFolder
+from fafnet_core.datasets.frame_folder import FrameFolder
 from fafnet_core.frame import RgbdFrame
 
 

@@ -384,6 +384,17 @@ def test_segment_says_what_it_found_and_counts_by_the_layouts_rule(
     assert [path.name for path in (tmp_path / "out/labels").iterdir()] == ["1.000000.png"]
 
 
+def test_pick_reads_the_layouts_that_segment_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tum(tmp_path / "in", [1.0, 2.0], [1.01, 2.5], (80, 60))
+    (root / "camera.yaml").write_text(CAMERA_YAML)
+    asked = ["--checkpoint", "untrained:fafnet-nano", "--runtime", "torch", "--frames", "1"]
+    assert main(["pick", str(root), "--out", str(tmp_path / "out"), *asked]) == 0
+    assert "fafnet: layout tum (TUM RGB-D): 1 frames" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out/rgb").iterdir()] == ["1.000000.png"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "options", "message"),
     [
