@@ -6,7 +6,8 @@ Both libraries come with the extra "data"; nothing here is imported before a fil
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ class MatlabFile73:
             raise _unreadable(self.path, error) from error
         self._opened = here, file
         return file
+
+    @contextmanager
+    def damaged(self) -> Iterator[None]:
+        """Turn what h5py raises for a damaged file into a ValueError that names it.
+
+        Raises:
+            ValueError: the block failed.
+        """
+        try:
+            yield
+        except Exception as error:  # many types, none of its own
+            raise _unreadable(self.path, error) from error
 
     def close(self) -> None:
         """Close this process's handle; the next `open` opens the file again."""

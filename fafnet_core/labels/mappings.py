@@ -226,6 +226,11 @@ def _named_set(name: str | None, place: Setting, folder: Path) -> LabelSet | Non
         return None
     if name in shipped_label_sets():
         return load_label_set(name)
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise place.error(
+            f"'{name}' leaves the folder of the mapping; wanted a set that ships, or a file beside"
+            " the mapping"
+        )
     if not (folder / name).is_file():
         hint = unknown_name("label set", name, shipped_label_sets())
         raise place.error(f"{hint} (there is no file {folder / name} either)")
