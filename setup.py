@@ -37,6 +37,8 @@ EXPORT = ONNX + OPENVINO
 QUANTIZE = ["nncf>=2.14", *OPENVINO]
 # The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
 TFLITE = ["tflite>=2.18"]
+# `make trust`: inputs that follow the branches of our code.
+TRUST = ["atheris>=3"]
 DEV = [
     "colcon-common-extensions",
     "hypothesis>=6",
@@ -99,6 +101,7 @@ setup(
         "onnx": ONNX,
         "export": EXPORT,
         "quantize": QUANTIZE,
+        "trust": TRUST,
         "dev": DEV + BAGS + EXPORT + HUB + TFLITE + TRAIN,
     },
     zip_safe=False,

@@ -16,6 +16,8 @@ from torch import Tensor
 from fafnet_core.checkpoints.safetensors_file import check_header
 
 _ZIP = b"PK\3\4"
+_MOST_VALUES = 1 << 24
+"""Of a tensor that repeats what is stored; the largest of a network here has a seventh of it."""
 
 
 def read_content(path: str | Path, *, before_zip: bool = False) -> Any:
@@ -138,4 +140,5 @@ def _check_tensors(content: Any) -> None:
 def _is_expanded(tensor: Tensor) -> bool:
     if tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta:
         return False  # its reader refuses it
-    return tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
+    stored = tensor.untyped_storage().nbytes()
+    return tensor.numel() > _MOST_VALUES and tensor.numel() * tensor.element_size() > stored

@@ -35,7 +35,6 @@ class Report:
         finds: number of times of each.
         slowest: seconds.
         memory: bytes beyond the honest size, the most.
-        edges: that the coverage-guided way has met; 0 without it.
     """
 
     inputs: int = 0
@@ -78,14 +77,10 @@ class Visitor:
             is_new = outcome.find not in report.finds
             if is_new and len(report.finds) < _MOST_FINDS:
                 (self._folder / f"find-{len(report.finds)}").write_bytes(data)
-            if is_new and len(report.finds) >= _MOST_FINDS:
-                outcome_name = "more finds"
-            else:
-                outcome_name = outcome.find
-            report.finds[outcome_name] = report.finds.get(outcome_name, 0) + 1
-        if is_due := time.monotonic() > self._saved + _SAVED_EVERY or bool(outcome.find):
+            kind = "more" if is_new and len(report.finds) >= _MOST_FINDS else outcome.find
+            report.finds[kind] = report.finds.get(kind, 0) + 1
+        if outcome.find or time.monotonic() > self._saved + _SAVED_EVERY:
             self.save()
-        del is_due
 
     def save(self) -> None:
         """Write the report."""

@@ -169,11 +169,11 @@ def _onnx_seeds(folder: Path) -> list[bytes]:
 
 def _openvino_seeds(folder: Path) -> list[bytes]:
     from fafnet_core.runtimes.export import save_openvino
-    from fafnet_core.runtimes.openvino import import_openvino
+    from fafnet_core.runtimes.openvino import _core, import_openvino
 
     module = import_openvino()
     (folder / "seed.onnx").write_bytes(_onnx_seeds(folder)[0])
-    model = module.convert_model(folder / "seed.onnx")
+    model = _core().read_model(folder / "seed.onnx")
     save_openvino(module, model, _metadata(), folder / "seed.xml")
     (folder / "a.bin").write_bytes((folder / "seed.bin").read_bytes())
     return [(folder / "seed.xml").read_bytes()]
