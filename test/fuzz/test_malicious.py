@@ -129,6 +129,7 @@ def test_names_in_lists_are_names_and_no_paths(tmp_path: Path) -> None:
 def _knocks(name: str, data: bytes, folder: Path) -> None:
     """A door refuses the data in time and memory."""
     door: Door = DOORS[name]
+    folder.mkdir(exist_ok=True)
     list(door.seeds(folder))
     outcome = knock(door, data, folder)
     assert not outcome.find
