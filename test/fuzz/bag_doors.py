@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,8 +71,8 @@ def _metadata_seeds(folder: Path) -> list[bytes]:
 
 
 def _read_metadata(data: bytes, folder: Path) -> None:
-    text = data.decode("latin-1")
-    kind = "file" if "FILE" in text else "message" if "MESSAGE" in text else "none"
+    said = re.search(rb"compression_mode:\W*(file|message)", data.lower())
+    kind = said[1].decode() if said else "none"
     bag = folder / kind / "bag"
     (bag / METADATA).write_bytes(data)
     _read(bag)

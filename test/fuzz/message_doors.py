@@ -79,7 +79,7 @@ def _colour_seeds(folder: Path) -> list[bytes]:
         kind = np.uint16 if name.endswith("16") else np.uint8
         if name.startswith(("rgb", "bgr")):
             array = np.resize(picture.astype(kind), (24, 32, channels[name[3:]]))
-        elif name.startswith(("yuv", "uyvy")):
+        elif name.startswith(("yu", "uyvy")):
             array = np.resize(picture, (24, 32, 2))
         elif name.startswith("nv"):
             array = np.resize(picture, (36, 32))
