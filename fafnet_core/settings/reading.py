@@ -31,6 +31,9 @@ _WHOLE = re.compile(r"[-+]?[0-9][0-9_]{0,30}")
 _NUMBER = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
 _LARGEST_FILE = 1 << 20
 """Bytes; the largest of our own has a hundredth of it, and YAML is read slowly."""
+_BRACKETS = re.compile(r"[\[\]{}]")
+_DASHES = re.compile(r"(?:[-?:] )+")
+_DEEPEST = 50
 _TRUE = ("true", "yes", "on")
 
 
@@ -142,7 +145,19 @@ def _read_file(path: Path) -> Setting:
     return Setting((_compose(text, str(path)) or Setting((None,), str(path))).keys(""), str(path))
 
 
+def is_nested_deeply(text: str) -> bool:
+    """Whether YAML text opens more lists than any settings have; PyYAML takes minutes for them."""
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        if depth > _DEEPEST:
+            return True
+    return len(max(_DASHES.findall(text), key=len, default="")) > 2 * _DEEPEST
+
+
 def _compose(text: str, source: str, *, lines: bool = True) -> Setting | None:
+    if is_nested_deeply(text):
+        raise SettingsError(f"{source:.100}: nested too deeply")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return None if node is None else _setting(node, source, lines, set())
@@ -161,6 +176,9 @@ def _setting(node: yaml.Node, source: str, lines: bool, seen: set[int]) -> Setti
     if id(node) in seen:
         raise SettingsError(f"{origin}: an alias repeats this value; write it out instead")
     seen.add(id(node))
+    tag = node.tag.removeprefix(_TAG)
+    if tag not in (*_SCALARS, "map", "seq"):
+        raise SettingsError(f"{origin}: the tag {node.tag:.100} is not supported; leave it out")
     if isinstance(node, yaml.MappingNode):
         keys: dict[str, Setting] = {}
         for key, value in node.value:
@@ -175,9 +193,6 @@ def _setting(node: yaml.Node, source: str, lines: bool, seen: set[int]) -> Setti
     if isinstance(node, yaml.SequenceNode):
         return Setting([_setting(item, source, lines, seen) for item in node.value], origin)
     assert isinstance(node, yaml.ScalarNode)
-    tag = node.tag.removeprefix(_TAG)
-    if tag not in _SCALARS:
-        raise SettingsError(f"{origin}: the tag {node.tag} is not supported; leave it out")
     return Setting(_readings(node.value, tag, quoted=node.style is not None), origin)
 
 

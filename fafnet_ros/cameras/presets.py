@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from fafnet_core.settings import Setting, read_section, read_settings
+from fafnet_core.settings import Setting, is_nested_deeply, read_section, read_settings
 
 _LARGEST_FILE = 1 << 20
 
@@ -56,6 +56,8 @@ def check_parameter_file(path: Path) -> None:
         # As ROS reads it: its files may hold what our own settings may not, such as a key twice.
         # Only its form is read: an alias of aliases has more values than memory has room for.
         text = path.read_text(encoding="utf-8")
+        if is_nested_deeply(text):
+            raise ValueError(f"params_file:={path} is nested too deeply")
         yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(
