@@ -67,6 +67,8 @@ class _DirectoryReader(DirectoryReader):
     and a file, or between two files: recorders of several versions write them differently.
     """
 
+    metadata: Any
+
     STORAGE_PLUGINS: ClassVar = {"mcap": McapReader, "sqlite3": _Sqlite3Reader}
 
     def open(self) -> None:

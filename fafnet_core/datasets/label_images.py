@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fafnet_core.datasets.frames import read_stored
 from fafnet_core.datasets.specification import FirstLabel
@@ -52,7 +52,7 @@ def _indices(path: Path, colours: NDArray[Any]) -> NDArray[Any]:
     try:
         with Image.open(path, formats=("PNG", "BMP", "TIFF")) as image:
             return np.asarray(image) if image.mode == "P" else colours
-    except Image.UnidentifiedImageError:  # of another format, which has no palette
+    except UnidentifiedImageError:  # of another format, which has no palette
         return colours
     # Pillow raises many types for what OpenCV has read.
     except Exception as error:

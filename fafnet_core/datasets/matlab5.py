@@ -67,7 +67,7 @@ class _Elements:
         kind, data = self.next()
         if kind not in _NUMBERS or dtype not in (None, _NUMBERS[kind]):
             raise ValueError(f"an element is of type {kind}; wanted {dtype or 'numbers'}")
-        stored = np.dtype(_NUMBERS[kind]).newbyteorder(self._order)
+        stored = np.dtype(self._order + _NUMBERS[kind])
         if len(data) % stored.itemsize:
             raise ValueError("an element ends within a number")
         return np.frombuffer(data, stored)

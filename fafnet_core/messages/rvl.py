@@ -84,9 +84,9 @@ class _Image:
         """The value before, from which the next differs."""
         self._values = 0
         """Of a run that has begun: how many are to come."""
-        self._nibbles = np.empty(0, np.uint8)
+        self._nibbles: NDArray[np.uint8] = np.empty(0, np.uint8)
         """Of a number that has begun."""
-        self._zeros = np.empty(0, np.int32)
+        self._zeros: NDArray[np.int32] = np.empty(0, np.int32)
         """Of a run that has begun: how many zeros, where the number of its values is to come."""
 
     @property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,14 +179,14 @@ def _read_array(data: bytes, folder: Path) -> Any:
 def _matlab_seeds(folder: Path) -> list[bytes]:
     seeds = []
     record = {"rgbpath": "SUNRGBD/a/image/a.jpg", "K": np.eye(3), "Rtilt": np.eye(3)}
-    values = {
+    values: Any = {
         "trainNdxs": np.arange(1, 5), "testNdxs": np.arange(5, 9),
         "names": np.array(["a", "bc"], object), "record": record,
     }  # fmt: skip
+    path = folder / "seed.mat"
     for compress in (False, True):
-        file = io.BytesIO()
-        scipy.io.savemat(file, values, do_compression=compress)
-        seeds.append(file.getvalue())
+        scipy.io.savemat(path, values, do_compression=compress)
+        seeds.append(path.read_bytes())
     return seeds
 
 
@@ -195,17 +194,6 @@ def _read_matlab5(path: Path) -> Any:
     values = read_matlab5(path, ("trainNdxs", "testNdxs"))
     read_matlab5(path, ("names", "record"))
     return list(values.values())
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from fafnet_core.datasets.matlab import MatlabFile73
-
-    file = MatlabFile73(path)
-    try:
-        yield file.open()
-    finally:
-        file.close()
 
 
 def _original_seeds(folder: Path) -> list[bytes]:

@@ -55,7 +55,7 @@ def _counts() -> NDArray[np.uint16]:
 
 def _packed(array: NDArray[Any], place: int, *, big: bool = False, padding: int = 0) -> bytes:
     """An image message as bytes: its numbers, the place of its encoding, its rows."""
-    rows = np.ascontiguousarray(array).view(np.uint8).reshape(array.shape[0], -1)
+    rows: NDArray[np.uint8] = np.ascontiguousarray(array).view(np.uint8).reshape(array.shape[0], -1)
     rows = np.pad(rows, ((0, 0), (0, padding)))
     height, width = array.shape[:2]
     return _IMAGE.pack(height, width, rows.shape[1], big, place) + rows.tobytes()
@@ -95,7 +95,7 @@ def _colour_seeds(folder: Path) -> list[bytes]:
 
 def _depth_seeds(folder: Path) -> list[bytes]:
     counts = _counts()
-    metres = counts.astype(np.float32) / 1000
+    metres = (counts / 1000).astype(np.float32)
     return [
         _packed(counts, 0), _packed(counts.byteswap(), 1, big=True), _packed(metres, 2),
         _packed(metres.astype(np.float64), 3, padding=8), _packed(counts, 4),
@@ -128,7 +128,7 @@ def _compressed_colour_seeds(folder: Path) -> list[bytes]:
 
 def _compressed_depth_seeds(folder: Path) -> list[bytes]:
     counts = _counts()
-    metres = counts.astype(np.float32) / 1000
+    metres = (counts / 1000).astype(np.float32)
     plain = cv2.imencode(".png", counts)[1].tobytes()
     return [
         _with_format("16UC1; compressedDepth png", encode_compressed_depth(counts)[1]),
