@@ -29,7 +29,7 @@ _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
 _WHOLE = re.compile(r"[-+]?[0-9][0-9_]{0,30}")
 _NUMBER = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
-_LARGEST_FILE = 1 << 20
+_LARGEST_FILE = 1 << 18
 """Bytes; the largest of our own has a hundredth of it, and YAML is read slowly."""
 _BRACKETS = re.compile(r"[\[\]{}]")
 _DASHES = re.compile(r"(?:[-?:] )+")
@@ -137,7 +137,7 @@ def _read_file(path: Path) -> Setting:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     if path.stat().st_size > _LARGEST_FILE:
-        raise SettingsError(f"{path}: larger than {_LARGEST_FILE >> 20} MiB; is it the right file?")
+        raise SettingsError(f"{path}: larger than {_LARGEST_FILE >> 10} KiB; is it the right file?")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ import yaml
 
 from fafnet_core.settings import Setting, is_nested_deeply, read_section, read_settings
 
-_LARGEST_FILE = 1 << 20
+_LARGEST_FILE = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def check_parameter_file(path: Path) -> None:
     """
     _check_file("params_file", path)
     if path.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"params_file:={path} is larger than {_LARGEST_FILE >> 20} MiB")
+        raise ValueError(f"params_file:={path} is larger than {_LARGEST_FILE >> 10} KiB")
     try:
         # As ROS reads it: its files may hold what our own settings may not, such as a key twice.
         # Only its form is read: an alias of aliases has more values than memory has room for.
