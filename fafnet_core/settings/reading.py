@@ -30,7 +30,7 @@ _SCALARS = ("null", "bool", "int", "float", "str", "timestamp", "merge", "value"
 _WHOLE = re.compile(r"[-+]?[0-9][0-9_]{0,30}")
 _NUMBER = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
 _LARGEST_FILE = 1 << 18
-"""Bytes; the largest of our own has a hundredth of it, and YAML is read slowly."""
+"""Bytes; the largest of our own has a fortieth of it, and PyYAML reads slowly."""
 _BRACKETS = re.compile(r"[\[\]{}]")
 _DASHES = re.compile(r"(?:[-?:] )+")
 _DEEPEST = 50
