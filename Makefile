@@ -12,6 +12,7 @@ OUT ?= output
 NYUV2 ?= data/nyuv2
 PROCESSES ?= 2
 WEIGHTS ?= multiavg-ade20k.safetensors
+INPUTS ?= 100000
 
 ifdef ROS_DISTRO
 # A distribution brings its own OpenCV, and rclpy and messages that are compiled against its own
@@ -50,10 +51,11 @@ test: venv  ## run all tests
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	# In three processes: a fault that kills one of them leaves the results of the others.
+	# In four processes: a fault that kills one of them leaves the results of the others.
 	$(BIN)/python -m pytest test/core/test_[a-m]*.py
 	$(BIN)/python -m pytest test/core/test_[n-z]*.py
 	$(BIN)/python -m pytest test/ros
+	$(BIN)/python -m pytest test/fuzz
 endif
 
 .PHONY: lint
@@ -74,6 +76,13 @@ checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours
 	  --out '$(OUT)/mobile' --set data.root='$(NYUV2)' --set model.pretrained='$(WEIGHTS)' \
 	  --set auxiliary.cache='$(OUT)/synthetic' $(if $(wildcard $(OUT)/mobile/states),--resume)
 	$(BIN)/python benchmarks/shipped.py '$(OUT)/mobile/last.safetensors' --nyuv2 '$(NYUV2)'
+
+.PHONY: trust trust-fuzz
+trust: trust-fuzz  ## the long forms of the tests of trust (hours); tables in output/trust
+
+# INPUTS=<number> of each door; `pip install '.[trust]'` brings what chooses them by coverage.
+trust-fuzz: venv
+	$(BIN)/python test/fuzz/long.py --inputs '$(INPUTS)' --out '$(OUT)/trust' $(ARGS)
 
 .PHONY: clean
 clean:  ## remove everything that make made

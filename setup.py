@@ -39,6 +39,8 @@ QUANTIZE = ["nncf>=2.14", *OPENVINO]
 RECORD3D = ["lzfse>=0.4.2"]
 # The schema of TensorFlow Lite files, for `fafnet convert`; TensorFlow itself is not needed.
 TFLITE = ["tflite>=2.18"]
+# `make trust`: inputs that follow the branches of our code.
+TRUST = ["atheris>=3"]
 DEV = [
     "colcon-common-extensions",
     "hypothesis>=6",
@@ -102,6 +104,7 @@ setup(
         "export": EXPORT,
         "quantize": QUANTIZE,
         "record3d": RECORD3D,
+        "trust": TRUST,
         "dev": DEV + BAGS + EXPORT + HUB + RECORD3D + TFLITE + TRAIN,
     },
     zip_safe=False,

@@ -1,8 +1,8 @@
 """Reading MCAP files as they are: any profile, foreign topics beside ROS's, indexes or none.
 
 The library's reader takes files of the profile "ros2" whose schemas are all ROS's and whose chunks
-have message indexes. This one finds schemas, channels and chunks by itself
-(https://mcap.dev/spec), and leaves chunks to the library.
+have message indexes, and unpacks without limit. This one reads by itself
+(https://mcap.dev/spec).
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2 import storage_mcap as library
 
+from fafnet_core.bags.decompression import MOST, decompress_chunk
 from fafnet_core.bags.errors import BagError
 
 MAGIC = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = range(1, 7)
 _CHUNK_INDEX, _STATISTICS = 8, 11
 _FOOTER_SIZE = 1 + 8 + 20
+_MESSAGE_HEAD = 22
 _NO_TIME = 2**63 - 1
 
 _DEFINITIONS = {
@@ -183,10 +185,49 @@ class McapReader(library.McapReader):
         stop: int | None = None,
     ) -> Iterator[tuple[Connection, int, bytes]]:
         """Yield the messages of these connections in order of their record times."""
-        chunked = super().messages(connections, start, stop) if self.chunks else ()
+        chunked = self._chunked(connections, start, stop)
         within = (start or 0, _NO_TIME if stop is None else stop)
         loose = self._outside({each.id: each for each in connections}, *within)
         return heapq.merge(chunked, loose, key=lambda message: message[1])
+
+    def _chunked(
+        self, connections: Collection[Connection], start: int | None, stop: int | None
+    ) -> Iterator[tuple[Connection, int, bytes]]:
+        """As the library does it, but for what unpacks a chunk, and for its size."""
+        wanted = {each.id: each for each in connections}
+        within = (-_NO_TIME if start is None else start, _NO_TIME if stop is None else stop)
+        chunks = [
+            self._messages_of(each, wanted, *within)
+            for each in self.chunks
+            if each.message_end_time >= within[0] and each.message_start_time < within[1]
+            if any(each.channel_count.get(key, 0) for key in wanted)
+        ]
+        # A chunk is unpacked when its first message is due: each one says first when that is.
+        for time, channel, data in heapq.merge(*chunks, key=lambda message: message[0]):
+            if data is not None:
+                yield wanted[channel], time, data
+
+    def _messages_of(
+        self, chunk: Any, wanted: Collection[int], start: int, stop: int
+    ) -> Iterator[tuple[int, int, bytes | None]]:
+        """Yield time, channel and data of a chunk's messages, behind its first time without any."""
+        yield chunk.message_start_time, 0, None
+        self.bio.seek(chunk.chunk_start_offset)
+        _, length = _head(self.bio)
+        fields = _Fields(_exactly(self.bio, length))
+        _, _, size, crc = fields.unpack("<QQQI")
+        compression = fields.text()
+        records = BytesIO(
+            decompress_chunk(fields.rest(fields.unpack("<Q")[0]), compression, size, crc)
+        )
+        found = []
+        while records.tell() < size:
+            kind, record = _record(records)
+            if kind == _MESSAGE:
+                channel, _, time, _ = struct.unpack_from("<HIQQ", record)
+                if channel in wanted and start <= time < stop:
+                    found.append((time, channel, record[_MESSAGE_HEAD:]))
+        yield from sorted(found, key=lambda message: message[0])
 
     def _outside(
         self, connections: dict[int, Connection], start: int, stop: int
@@ -205,8 +246,8 @@ def _scanned(bio: BinaryIO, begin: int, end: int) -> _Contents:
         offset = bio.tell()
         kind, length = _head(bio)
         if kind == _MESSAGE:
-            channel, _, time, _ = struct.unpack("<HIQQ", _exactly(bio, 22))
-            contents.loose.append(_Loose(time, channel, bio.tell(), length - 22))
+            channel, _, time, _ = struct.unpack("<HIQQ", _exactly(bio, _MESSAGE_HEAD))
+            contents.loose.append(_Loose(time, channel, bio.tell(), length - _MESSAGE_HEAD))
             contents.count(channel, time)
         elif kind == _CHUNK:
             _scan_chunk(contents, _Fields(_exactly(bio, length)), offset, 9 + length)
@@ -221,7 +262,7 @@ def _scan_chunk(contents: _Contents, fields: _Fields, offset: int, length: int) 
     compression = fields.text()
     (stored,) = fields.unpack("<Q")
     counts: Counter[int] = Counter()
-    records = BytesIO(library.decompress(fields.rest(stored), compression, size, crc))
+    records = BytesIO(decompress_chunk(fields.rest(stored), compression, size, crc))
     while records.tell() < size:
         kind, record = _record(records)
         if kind == _MESSAGE:
@@ -260,6 +301,8 @@ def _record(bio: BinaryIO) -> tuple[int, bytes]:
 
 
 def _exactly(bio: BinaryIO, size: int) -> bytes:
+    if size > MOST:  # Python would reserve them before it reads
+        raise ReaderError(f"a record says that it has {size} bytes; at most {MOST} are read")
     data = bio.read(size)
     if len(data) != size:
         raise ReaderError(f"{size} bytes are wanted, and {len(data)} are left")

@@ -17,13 +17,12 @@ from types import TracebackType
 from typing import Any
 
 from rosbags.interfaces import Connection
-from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from fafnet_core.bags.errors import BagError, one_line
 from fafnet_core.bags.paths import METADATA
-from fafnet_core.bags.storage import Ros2Reader
+from fafnet_core.bags.storage import Ros1Reader, Ros2Reader
 
 _REMEDIES = {
     ".bag": "`rosbag reindex` mends a ROS 1 bag whose recording was interrupted",

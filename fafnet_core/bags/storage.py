@@ -1,21 +1,31 @@
-"""Readers and writers of ROS 2 bags: those of rosbags, and what real files ask of them besides."""
+"""Readers and writers of bags: those of rosbags, and what real files ask of them besides."""
 
 from __future__ import annotations
 
+import bz2
+import re
 import shlex
 from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+import apsw
+import lz4.frame
 from rosbags.interfaces import Connection
+from rosbags.rosbag1 import Reader as Ros1LibraryReader
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.rosbag2.reader import DirectoryReader
 from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader, Sqlite3Writer
 
+from fafnet_core.bags.decompression import MOST, check_unpacked_files, decompress
 from fafnet_core.bags.errors import BagError
 from fafnet_core.bags.mcap import MAGIC, McapReader
+
+_COMPUTED = re.compile(r"\bCREATE\s+VIRTUAL\b|\bAS\s*\(", re.IGNORECASE)
+"""Virtual tables, and columns whose values are an expression."""
 
 
 class _Sqlite3Reader(Sqlite3Reader):
@@ -33,6 +43,14 @@ class _Sqlite3Reader(Sqlite3Reader):
         finally:
             self.path = path
 
+    def _open(self) -> None:
+        self.dbconn.limit(apsw.SQLITE_LIMIT_LENGTH, MOST)
+        # A view may be a program that never ends; recorders write tables and their indexes.
+        for kind, name, sql in self.dbconn.execute("SELECT type, name, sql FROM sqlite_master"):
+            if kind not in ("table", "index") or _COMPUTED.search(str(sql)):
+                raise BagError(f"{self.path} has '{name}', which is no table of a recorder")
+        super()._open()
+
 
 class _Sqlite3Writer(Sqlite3Writer):
     """Writes a .db3 into a folder of any name."""
@@ -49,9 +67,12 @@ class _DirectoryReader(DirectoryReader):
     and a file, or between two files: recorders of several versions write them differently.
     """
 
+    metadata: Any
+
     STORAGE_PLUGINS: ClassVar = {"mcap": McapReader, "sqlite3": _Sqlite3Reader}
 
     def open(self) -> None:
+        check_unpacked_files(self.path)
         super().open()
         known = _by_name(self.connections)
         for storage in self.storages:
@@ -61,6 +82,39 @@ class _DirectoryReader(DirectoryReader):
                 if own[name] and (same := known.get(name)):
                     storage.connections[i] = each._replace(ext=same.ext, digest=same.digest)
 
+    def messages(
+        self,
+        connections: Collection[Connection],
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Iterator[tuple[Connection, int, bytes]]:
+        """Yield messages, file by file; those that are compressed one by one are unpacked here."""
+        if self.metadata.compression_mode != "message":
+            yield from super().messages(connections, start, stop)
+            return
+        packed = self.metadata
+        self.metadata = packed._replace(compression_mode=None)
+        try:
+            for connection, time, data in super().messages(connections, start, stop):
+                yield connection, time, decompress(data, "zstd")
+        finally:
+            self.metadata = packed
+
+
+class Ros1Reader(Ros1LibraryReader):
+    """Reads ROS 1 bags, whose chunks are unpacked up to a limit."""
+
+    def read_chunk(self) -> Any:
+        """Return where a chunk is, and what unpacks it."""
+        chunk = super().read_chunk()
+        kind = _ROS1_KINDS.get(chunk.decompressor)
+        if kind is None:
+            return chunk
+        return chunk._replace(decompressor=lambda data: decompress(data, kind))
+
+
+_ROS1_KINDS = {bz2.decompress: "bz2", lz4.frame.decompress: "lz4"}
+"""What the library has for a chunk, by what does the same here."""
 
 _BEGINNINGS = {MAGIC: McapReader, b"SQLite format 3\0": _Sqlite3Reader}
 

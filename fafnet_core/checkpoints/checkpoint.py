@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from fafnet_core.camera import Size
+from fafnet_core.checkpoints.safetensors_file import check_header
 from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.files import written_beside
 from fafnet_core.input_size import check_input_size
@@ -160,6 +161,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
             " hf://owner/name, or default"
         )
     try:
+        check_header(path)
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
     except SafetensorError as error:
@@ -194,7 +196,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> FAF
     model = build_empty(read_metadata(path).config)
     try:
         model.load_state_dict(_read_state(path, model), assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{path}: its weights do not fit its configuration: {error}") from error
     return model.eval().to(device)
 

@@ -11,8 +11,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
+
+from fafnet_core.checkpoints.safetensors_file import check_header
 
 _ZIP = b"PK\3\4"
+_MOST_VALUES = 1 << 24
+"""Of a tensor that repeats what is stored; the largest of a network here has a seventh of it."""
 
 
 def read_content(path: str | Path, *, before_zip: bool = False) -> Any:
@@ -38,6 +43,7 @@ def read_content(path: str | Path, *, before_zip: bool = False) -> Any:
     if head.startswith(_ZIP) or (before_zip and head[8:] != b"{"):
         return _read_pickle(path, is_zip=head.startswith(_ZIP))
     try:
+        check_header(path)
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(
@@ -74,7 +80,9 @@ def _read_pickle(path: Path, *, is_zip: bool) -> Any:
         if is_zip:
             _check_archive(path)
         with nullcontext() if safe_globals is None else safe_globals(_NUMPY_NUMBER):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        _check_tensors(content)
+        return content
     # A damaged or hostile file can end in any exception of the unpickler.
     except Exception as error:
         found = re.search(r"[Uu]nsupported (?:global: )?(?:GLOBAL|class) (\S+)", str(error))
@@ -99,7 +107,38 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = [name.rpartition("/")[2] for name in archive.namelist()]
         stored = all(member.compress_type == zipfile.ZIP_STORED for member in archive.filelist)
+        sizes = sum(member.file_size for member in archive.filelist)
     if "data.pkl" not in members or "constants.pkl" in members or not stored:
         # The second is TorchScript's, which torch.load would load although it is a program.
         # torch.save compresses nothing: what is compressed may be a bomb.
         raise ValueError("not a file of torch.save")
+    if sizes > path.stat().st_size:
+        # Many members that are one place of the file: each would be read on its own.
+        raise ValueError("its members overlap")
+
+
+def _check_tensors(content: Any) -> None:
+    """Refuse tensors that have more values than the file has stored for them.
+
+    One number of the file can be a tensor of any shape, all of whose strides are 0: copied or
+    checked, it takes as much memory or time as its shape says.
+    """
+    waiting, seen = [content], set()
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            waiting.extend(dict.values(item))
+        elif isinstance(item, (list, tuple, set)):
+            waiting.extend(item)
+        elif isinstance(item, Tensor) and _is_expanded(item):
+            raise ValueError("a tensor has more values than are stored")
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    if tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta:
+        return False  # its reader refuses it
+    stored = tensor.untyped_storage().nbytes()
+    return tensor.numel() > _MOST_VALUES and tensor.numel() * tensor.element_size() > stored

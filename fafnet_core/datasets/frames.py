@@ -6,6 +6,7 @@ metres of one depth count.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from fafnet_core.camera import Camera
 from fafnet_core.frame import RgbdFrame
+from fafnet_core.image_files import check_image_file
 from fafnet_core.settings import check_fields, read_section, read_settings
 
 Positive = Annotated[float, "0 < x"]
@@ -97,15 +99,18 @@ def read_stored(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, or no image.
+        ValueError: damaged, no image of a format that is read here, or one of more pixels than
+            `image_files.MOST_PIXELS`.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
     check_exr_allowed(path)
+    content = path.read_bytes()
+    check_image_file(content, str(path))
     # imdecode, not imread: imread prints its own warnings and follows EXIF rotation by default.
     try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
-    except cv2.error:  # an empty file
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
         image = None
     if image is None:
         raise ValueError(f"{path} is not an image that OpenCV can read, or it is cut short")
@@ -173,14 +178,48 @@ def metres_of_counts(counts: NDArray[np.uint16], depth_unit_m: float) -> NDArray
 
 
 def _read_array(path: Path) -> NDArray[Any]:
+    shape, dtype, is_transposed, begin = _array_header(path)
+    # Never more than the file has: a header may say anything.
+    values = np.fromfile(path, dtype, math.prod(shape), offset=begin)
+    return values.reshape(shape[::-1]).T if is_transposed else values.reshape(shape)
+
+
+def array_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape of a `.npy` file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, cut short, or no array of numbers.
+    """
+    return _array_header(path)[0]
+
+
+def _array_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], bool, int]:
+    """Return shape, type, whether columns come first, and where the numbers begin.
+
+    NumPy reads archives and pickles where it expects an array; of these only the header is read.
+    """
     with path.open("rb") as file:
         try:
-            values: NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
-                file, allow_pickle=False
-            )
-        except ValueError as error:
+            version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+            known = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }
+            shape, is_transposed, dtype = known[version](file)  # type: ignore[no-untyped-call]
+            begin = file.tell()
+        # NumPy's parser of headers raises many types, those of Python's tokenizer among them.
+        except Exception as error:
             raise ValueError(f"{path} is not a .npy array, or it is cut short: {error}") from error
-    return values
+    if dtype.kind not in "biuf" or any(not isinstance(side, int) or side < 0 for side in shape):
+        raise ValueError(f"{path} holds {dtype} {shape}; a .npy file holds numbers, no objects")
+    size, needed = path.stat().st_size - begin, math.prod(shape) * dtype.itemsize
+    if size < needed:
+        raise ValueError(
+            f"{path} is cut short: {size} bytes follow its header, and {dtype} {shape} takes"
+            f" {needed}"
+        )
+    return shape, dtype, is_transposed, begin
 
 
 def by_number(name: str) -> tuple[list[str | int], str]:

@@ -8,18 +8,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from fafnet_core.camera import Size
 from fafnet_core.datasets.checks import name_some
-from fafnet_core.datasets.frames import read_depth, read_stored
+from fafnet_core.datasets.frames import array_shape, read_stored
 from fafnet_core.input_size import size_text
 
 _ONE_SIZE = "the images of a frame have the same size: one was resized, or is of another frame"
 _THREADS = 16
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
 _QUICK_SECONDS = 2.0
 
 
@@ -29,18 +29,20 @@ def image_size(path: Path) -> Size | None:
     Raises:
         ValueError: damaged, or no image.
     """
-    is_array = path.suffix.lower() == ".npy"
-    try:
-        if is_array:
-            height, width = np.load(path, mmap_mode="r").shape
-        else:
-            with Image.open(path) as image:
-                width, height = image.size
-    except FileNotFoundError:
+    if not path.is_file():
         return None
-    except (EOFError, OSError, ValueError):
+    if path.suffix.lower() == ".npy":
+        shape = array_shape(path)
+        if len(shape) != 2:
+            raise ValueError(f"{path} holds an array of shape {shape}; wanted (height, width)")
+        return shape[0], shape[1]
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            width, height = image.size
+    # Pillow raises many types for a damaged header, and one of its own for many pixels.
+    except Exception:
         # Decoding gives the size too, or the error.
-        height, width = (read_depth(path) if is_array else read_stored(path)).shape[:2]
+        height, width = read_stored(path).shape[:2]
     return height, width
 
 

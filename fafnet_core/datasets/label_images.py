@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fafnet_core.datasets.frames import read_stored
 from fafnet_core.datasets.specification import FirstLabel
@@ -49,8 +49,14 @@ def read_label_counts(path: Path) -> NDArray[np.uint8]:
 
 def _indices(path: Path, colours: NDArray[Any]) -> NDArray[Any]:
     """Return the indices of an image with a palette; of another one its colours."""
-    with Image.open(path) as image:
-        return np.asarray(image) if image.mode == "P" else colours
+    try:
+        with Image.open(path, formats=("PNG", "BMP", "TIFF")) as image:
+            return np.asarray(image) if image.mode == "P" else colours
+    except UnidentifiedImageError:  # of another format, which has no palette
+        return colours
+    # Pillow raises many types for what OpenCV has read.
+    except Exception as error:
+        raise ValueError(f"{path} has a palette that cannot be read: {error}") from error
 
 
 def to_class_ids(

@@ -1,14 +1,17 @@
-"""MATLAB's two file formats: version 5 (SciPy reads it) and version 7.3, which is HDF5 (h5py).
+"""MATLAB's two file formats: version 5 (`matlab5.py`) and version 7.3, which is HDF5 (h5py).
 
-Both libraries come with the extra "data"; nothing here is imported before a file is opened.
+h5py comes with the extra "data"; it is not imported before a file is opened.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from fafnet_core.datasets.matlab5 import read_variables
 
 
 class MissingLibraryError(OSError):
@@ -20,16 +23,12 @@ def read_matlab5(path: Path, names: Iterable[str]) -> dict[str, Any]:
 
     Raises:
         ValueError: another version, no MATLAB file, a damaged one, or a variable is not there.
-        MissingLibraryError: SciPy is not installed.
+        FileNotFoundError: no such file.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise _missing(path, "scipy") from error
     wanted = list(names)
     try:
-        values: Any = loadmat(path, variable_names=wanted, squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # SciPy raises many types: zlib.error, TypeError, IndexError
+        values = read_variables(path.read_bytes(), wanted)
+    except ValueError as error:
         raise _unreadable(path, error) from error
     if absent := [name for name in wanted if name not in values]:
         raise ValueError(f"{path} has no variable {', '.join(absent)}; take the original download")
@@ -73,6 +72,18 @@ class MatlabFile73:
             raise _unreadable(self.path, error) from error
         self._opened = here, file
         return file
+
+    @contextmanager
+    def damaged(self) -> Iterator[None]:
+        """Turn what h5py raises for a damaged file into a ValueError that names it.
+
+        Raises:
+            ValueError: the block failed.
+        """
+        try:
+            yield
+        except Exception as error:  # many types, none of its own
+            raise _unreadable(self.path, error) from error
 
     def close(self) -> None:
         """Close this process's handle; the next `open` opens the file again."""

@@ -45,6 +45,8 @@ _FOCAL = (518.85790117450188, 519.46961112127485)
 _CENTRE = (325.58244941119034 - 1, 253.73616633400465 - 1)
 
 _ORIGINAL_CLASSES = 894
+_MOST_FRAMES = 10_000  # of the data set 1449
+_LONGEST_NAME = 200
 _FARTHEST_M = 20.0  # the sensor ends at 10
 
 _WHERE_FROM = {
@@ -97,7 +99,9 @@ class NYUv2(RgbdSegmentationDataset):
         self._file = MatlabFile73(root / LABELED_FILE)
         self._class_ids = _read_mapping(root / MAPPING_FILE)
         try:
-            count = self._check_arrays(self._file.open())
+            file = self._file.open()
+            with self._file.damaged():
+                count = self._check_arrays(file)
             train, test = _read_splits(root / SPLITS_FILE, count)
             scenes = self._scenes(count)
             self._frames = choose_frames(
@@ -120,7 +124,7 @@ class NYUv2(RgbdSegmentationDataset):
             images, depths, raw, labels = (
                 file[name][place] for name in ("images", "depths", "rawDepths", "labels")
             )
-        except (OSError, KeyError) as error:
+        except Exception as error:  # h5py raises many types
             raise ValueError(
                 f"{self._file.path}, frame {self.names[index]}: {error}; download it again"
             ) from error
@@ -156,8 +160,12 @@ class NYUv2(RgbdSegmentationDataset):
                 f"{self._file.path} has no {', '.join(absent)}; wanted the labelled data set"
             )
         count = int(file["images"].shape[0])
+        if count > _MOST_FRAMES:
+            raise ValueError(f"{self._file.path} has {count} frames; wanted the labelled data set")
         for name, (shape, kind) in wanted.items():
             array = file[name]
+            if array.external is not None or array.is_virtual:
+                raise ValueError(f"{name} is in another file, which is not opened")
             if array.shape != (count, *shape) or array.dtype != np.dtype(kind):
                 raise ValueError(
                     f"{self._file.path}: {name} is {array.dtype} {array.shape}; wanted"
@@ -168,14 +176,14 @@ class NYUv2(RgbdSegmentationDataset):
     def _scenes(self, count: int) -> list[str]:
         """Return the scene of each frame; parts of one scene (0001a, 0001b) count as one."""
         file = self._file.open()
-        if "scenes" not in file or file["scenes"].size != count:
-            raise ValueError(
-                f"{self._file.path} has no scene for each of its {count} frames; take the original"
-                " download"
-            )
-        texts = (
-            "".join(map(chr, np.ravel(file[reference][()]))) for reference in file["scenes"][:].flat
-        )
+        with self._file.damaged():
+            scenes = file.get("scenes")
+            if scenes is None or scenes.size != count:
+                raise ValueError(
+                    f"{self._file.path} has no scene for each of its {count} frames; take the"
+                    " original download"
+                )
+            texts = [_text_of(file[reference]) for reference in scenes[:].flat]
         return [re.sub(r"(?<=\d)[a-z]$", "", text) for text in texts]
 
     def _check_values(self, sample: RgbdSample) -> None:
@@ -189,6 +197,13 @@ class NYUv2(RgbdSegmentationDataset):
                 f"{source} has depths up to {farthest:g}; wanted metres, at most 10. Take the"
                 " original download"
             )
+
+
+def _text_of(array: Any) -> str:
+    """Return a scene's name, which MATLAB stores as numbers."""
+    if array.size > _LONGEST_NAME:
+        raise ValueError(f"a scene has a name of {array.size} letters")
+    return "".join(map(chr, np.ravel(array[()])))
 
 
 def _read_splits(path: Path, count: int) -> tuple[list[int], list[int]]:

@@ -201,7 +201,7 @@ def _scene_name(text: object, source: Path) -> str:
     """
     name = str(text).strip().rstrip("/")
     _, found, scene = name.rpartition(f"{TREE}/")
-    if not found or not scene or ".." in scene.split("/"):
+    if not found or not scene or scene.startswith("/") or ".." in scene.split("/"):
         raise ValueError(f"{source} names {name!r}; wanted a path with {TREE}/ in it")
     return scene
 

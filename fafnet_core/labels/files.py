@@ -132,6 +132,10 @@ def read_label_set(path: str | Path) -> tuple[LabelSet, str]:
 def _check_names(names: Sequence[str], settings: Setting) -> None:
     lines = settings.section("names").value
     assert isinstance(lines, list)
+    if len(names) > UNLABELLED:
+        raise settings.section("names").error(
+            f"names has {len(names)} classes; wanted 1 to {UNLABELLED}: labels are 8-bit images"
+        )
     for index, (name, line) in enumerate(zip(names, lines, strict=True)):
         if not name.strip():
             raise line.error(f"names[{index}] is empty; wanted the name of class {index}")

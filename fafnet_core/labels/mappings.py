@@ -271,7 +271,17 @@ def _named_set(name: str | None, place: Setting, folder: Path) -> LabelSet | Non
         return None
     if name in shipped_label_sets():
         return load_label_set(name)
-    if not (folder / name).is_file():
+    try:
+        is_inside = (folder / name).resolve().is_relative_to(folder.resolve())
+        is_there = (folder / name).is_file()
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise place.error(f"'{name:.100}' is no label set: {error!s:.200}") from error
+    if not is_inside:
+        raise place.error(
+            f"'{name}' leaves the folder of the mapping; wanted a set that ships, or a file beside"
+            " the mapping"
+        )
+    if not is_there:
         hint = unknown_name("label set", name, shipped_label_sets())
         raise place.error(f"{hint} (there is no file {folder / name} either)")
     return load_label_set(folder / name)

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fafnet_core.image_files import JPEG, PNG, read_header
 from fafnet_core.messages.images import (
     bayer_conversion,
     check_scale,
@@ -33,13 +34,6 @@ _COUNTS = ("16UC1", "mono16")
 _UNSTATED = ("", *DEPTH_METHODS, *(f"compressedDepth{how}" for how in ("", " png", " rvl")))
 """What stands before the first semicolon where the encoding does not."""
 
-_PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
-_PNG_SIZE = struct.Struct(">16xII")
-_JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-_JPEG_SIZE = struct.Struct(">5xHH")
-# Start of a frame, of any kind (C4, C8 and CC are other things).
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
 
 def compressed_to_rgb(message: CompressedImageFields) -> NDArray[np.uint8]:
     """Return colour as (H, W, 3) uint8 RGB; grey is repeated, 16-bit values give their high byte.
@@ -57,7 +51,7 @@ def compressed_to_rgb(message: CompressedImageFields) -> NDArray[np.uint8]:
         return converted(_decode(message, cv2.IMREAD_GRAYSCALE), mosaic)
     # Drivers' EXIF data turns pictures, but not camera_info.
     image = _decode(message, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    is_exchanged = "compressed rgb" in how and _begins_with(as_bytes(message.data), _PNG)
+    is_exchanged = "compressed rgb" in how and _begins_with(as_bytes(message.data), PNG)
     return image if is_exchanged else converted(image, cv2.COLOR_BGR2RGB)
 
 
@@ -79,10 +73,10 @@ def compressed_to_depth_m(
     """
     encoding = message.format.partition(";")[0].strip()
     data = as_bytes(message.data)
-    if _begins_with(data, _PNG) and encoding != "32FC1":
+    if _begins_with(data, PNG) and encoding != "32FC1":
         return counts_to_depth_m(_decode_counts(data, message.format), depth_scale)
     image = data[_PARAMETERS.size :]
-    is_png = _begins_with(image, _PNG)
+    is_png = _begins_with(image, PNG)
     if not is_png and ("compressedDepth" not in message.format or data.size < _PARAMETERS.size):
         raise ValueError(
             f"depth in format '{message.format}' of {data.size} bytes came; wanted"
@@ -216,21 +210,18 @@ def _decode(message: CompressedImageFields, flags: int) -> NDArray[np.uint8]:
 
 def _decode_file(data: NDArray[np.uint8], flags: int, format_: str) -> NDArray[Any]:
     """Decode a whole JPEG or PNG file; OpenCV would paint what is missing grey, and not say so."""
-    if _begins_with(data, _PNG):
-        is_whole = _PNG_END in data[-64:].tobytes()
-        size = _PNG_SIZE.unpack_from(data.data) if data.size >= _PNG_SIZE.size else (0, 0)
-    elif _begins_with(data, _JPEG):
-        is_whole, size = _scan_jpeg(data.tobytes())
-    else:
+    if not (_begins_with(data, PNG) or _begins_with(data, JPEG)):
         raise ValueError(
             f"a compressed image of format '{format_}' and {data.size} bytes came; wanted JPEG or"
             " PNG. Have its publisher send one of them, or use the raw topic"
         )
-    if not is_whole:
+    header = read_header(data.tobytes())
+    if header is None or not header.is_whole:
         raise ValueError(
-            f"a compressed image of format '{format_}' was cut short after {data.size} bytes"
+            f"a compressed image of format '{format_}' was cut short after {data.size} bytes, or it"
+            " is damaged"
         )
-    check_size(*size)
+    check_size(header.width, header.height)
     try:
         image = cv2.imdecode(data, flags)
     except cv2.error:
@@ -238,19 +229,6 @@ def _decode_file(data: NDArray[np.uint8], flags: int, format_: str) -> NDArray[A
     if image is None:
         raise ValueError(f"a compressed image of format '{format_}' is damaged: no pixels in it")
     return image
-
-
-def _scan_jpeg(data: bytes) -> tuple[bool, tuple[int, int]]:
-    """Return whether a JPEG file has an end behind its header, and its width and height."""
-    place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        kind = data[place + 1]
-        if kind in _JPEG_FRAMES:
-            height, width = _JPEG_SIZE.unpack_from(data, place)
-            # A preview within the header has an end too; coded pixels have none.
-            return data.find(_JPEG_END, place) >= 0, (width, height)
-        place += 1 if kind == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return False, (0, 0)
 
 
 def _begins_with(data: NDArray[np.uint8], signature: bytes) -> bool:

@@ -7,9 +7,9 @@ lowest three first; the fourth bit says that more follow. The numbers of an imag
 how many values, then for each of these its difference to the value before (across zeros too),
 folded to 2 d or -2 d - 1; and again, until every pixel is there.
 
-What looks sequential is done by arrays. Where a number ends shows in its own nibble, so all are
-read at once; and where a run begins follows from the run before by one step in a table, of which
-only every fourth is walked.
+What looks sequential is done by arrays, a part of the payload at a time. Where a number ends shows
+in its own nibble, so all of a part are read at once; and where a run begins follows from the run
+before by one step in a table, of which only every fourth is walked.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ LARGEST = (1 << 24) - 1
 _SIZES = 8
 """Bytes of the two sizes."""
 _WORD = 4
+_PART = 1 << 18
+"""Bytes of a payload that are decoded together: more than most cameras' images have."""
 _SQUARED = 2
 """How often the table of steps from run to run is squared: a leap is 2^2 runs."""
 
@@ -54,28 +56,88 @@ def decode_rvl(payload: ByteData) -> NDArray[np.uint16]:
     pixels = width * height
     # Six nibbles are the most that a pixel takes, and four the most that its run adds.
     longest = _SIZES + _WORD * (pixels * 10 // 8 + 2)
-    numbers = _read_numbers(_unpack(data[_SIZES:longest]))
-    runs = _find_runs(numbers)
-    zeros, values = numbers[runs], numbers[runs + 1]
-    covered = np.cumsum(np.add(zeros, values, dtype=np.int64))
-    last = int(np.searchsorted(covered, pixels))
-    if last == runs.size or runs[last] + 2 + values[last] > numbers.size:
-        raise ValueError(
-            f"RVL data of {data.size} bytes ends before the last of its {width}x{height} pixels;"
-            " the message was cut short"
-        )
-    if covered[last] != pixels:
-        raise ValueError(
-            f"RVL data runs past the last of its {width}x{height} pixels; the message is damaged"
-        )
-    runs, zeros, values = runs[: last + 1], zeros[: last + 1], values[: last + 1]
-    is_difference = np.ones(int(runs[-1] + 2 + values[-1]), bool)
-    is_difference[runs] = is_difference[runs + 1] = False
-    folded = numbers[: is_difference.size][is_difference]
-    depth = np.zeros(pixels, np.uint16)
-    # Differences wrap around with 16 bits, as the values do.
-    depth[_is_value(zeros, values)] = np.cumsum(_unfold(folded), dtype=np.uint16)
-    return depth.reshape(height, width)
+    words = data[_SIZES:longest]
+    image = _Image(np.zeros(pixels, np.uint16))
+    for begin in range(0, words.size // _WORD * _WORD, _PART):
+        image.add(_unpack(words[begin : begin + _PART]))
+        if image.is_whole:
+            return image.depth.reshape(height, width)
+    raise ValueError(
+        f"RVL data of {data.size} bytes ends before the last of its {width}x{height} pixels;"
+        " the message was cut short"
+    )
+
+
+class _Image:
+    """An image that is filled by one part of the payload after another.
+
+    In parts, because the numbers and runs of a whole payload take fifty times its memory.
+
+    Args:
+        depth: zeros, all pixels in a row.
+    """
+
+    def __init__(self, depth: NDArray[np.uint16]) -> None:
+        self.depth = depth
+        self._place = 0
+        self._last = np.uint16(0)
+        """The value before, from which the next differs."""
+        self._values = 0
+        """Of a run that has begun: how many are to come."""
+        self._nibbles: NDArray[np.uint8] = np.empty(0, np.uint8)
+        """Of a number that has begun."""
+        self._zeros: NDArray[np.int32] = np.empty(0, np.int32)
+        """Of a run that has begun: how many zeros, where the number of its values is to come."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every pixel is there."""
+        return self._place == self.depth.size and not self._values
+
+    def add(self, part: NDArray[np.uint8]) -> None:
+        """Take the next nibbles.
+
+        Raises:
+            ValueError: they do not fit the image.
+        """
+        nibbles = np.concatenate([self._nibbles, part])
+        self._nibbles = nibbles[_end_of_numbers(nibbles) :]
+        numbers = np.concatenate([self._zeros, _read_numbers(nibbles)])
+        head = min(self._values, numbers.size)
+        rest = numbers[head:]
+        runs = _find_runs(rest)
+        ends = self._place + head + np.cumsum(rest[runs] + rest[runs + 1], dtype=np.int64)
+        # What follows the last pixel fills the word up.
+        runs = runs[: np.searchsorted(ends, self.depth.size) + 1]
+        if runs.size and ends[runs.size - 1] > self.depth.size:
+            raise ValueError(
+                f"RVL data runs past the last of its {self.depth.size} pixels; the message is"
+                " damaged"
+            )
+        self._fill(numbers[:head], rest, runs)
+
+    def _fill(
+        self, head: NDArray[np.int32], rest: NDArray[np.int32], runs: NDArray[np.intp]
+    ) -> None:
+        """Set the pixels of the run that goes on, and of those that begin in `rest`."""
+        zeros, values = rest[runs], rest[runs + 1]
+        end = int(runs[-1] + 2 + values[-1]) if runs.size else 0
+        self._zeros = rest[end:] if end == rest.size - 1 else rest[:0]
+        self._values += max(0, end - rest.size) - head.size
+        if end > rest.size:
+            values[-1] -= end - rest.size
+            end = rest.size
+        is_difference = np.ones(end, bool)
+        is_difference[runs] = is_difference[runs + 1] = False
+        folded = np.concatenate([head, rest[:end][is_difference]])
+        is_value = np.concatenate([np.ones(head.size, bool), _is_value(zeros, values)])
+        pixels = self.depth[self._place : self._place + is_value.size]
+        # Differences wrap around with 16 bits, as the values do.
+        found = np.cumsum(_unfold(folded), dtype=np.uint16) + self._last
+        pixels[is_value] = found
+        self._place += is_value.size
+        if found.size:
+            self._last = found[-1]
 
 
 def encode_rvl(depth: NDArray[np.uint16]) -> bytes:
@@ -141,6 +203,14 @@ def _read_numbers(nibbles: NDArray[np.uint8]) -> NDArray[np.int32]:
     starts = np.zeros_like(ends)
     np.add(ends[:-1], 1, out=starts[1:])
     return numbers.take(starts)
+
+
+def _end_of_numbers(nibbles: NDArray[np.uint8]) -> int:
+    """Return how many nibbles belong to numbers that have their end."""
+    for place in range(nibbles.size, max(0, nibbles.size - 2 * _WORD - 1), -1):
+        if nibbles[place - 1] <= 7:
+            return place
+    return 0
 
 
 def _write_numbers(numbers: NDArray[np.uint32]) -> NDArray[np.uint8]:

@@ -100,7 +100,11 @@ def open_openvino(path: Path, device: str, precision: str) -> OpenedGraph:
 
     digest = hashlib.sha256(path.read_bytes())
     digest.update(weights.read_bytes())
-    request = engine.request(lambda: model, digest.hexdigest())
+    try:
+        request = engine.request(lambda: model, digest.hexdigest())
+    except RuntimeError as error:  # a graph that can be read and not compiled
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be compiled in OpenVINO ({said:.300})") from error
     return OpenedGraph(
         name=engine.name,
         device=engine.device,

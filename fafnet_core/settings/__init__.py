@@ -28,6 +28,7 @@ from fafnet_core.settings.fields import FieldError, check_fields, field_types, p
 from fafnet_core.settings.reading import (
     Setting,
     SettingsError,
+    is_nested_deeply,
     read_section,
     read_settings,
     read_value,
@@ -40,6 +41,7 @@ __all__ = [
     "SettingsError",
     "check_fields",
     "field_types",
+    "is_nested_deeply",
     "plain_values",
     "read_section",
     "read_settings",

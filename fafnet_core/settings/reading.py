@@ -28,7 +28,12 @@ _T = TypeVar("_T")
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
 _WHOLE = re.compile(r"[-+]?[0-9][0-9_]{0,30}")
-_NUMBER = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
+_LARGEST_FILE = 1 << 18
+"""Bytes; the largest of our own has a fortieth of it, and PyYAML reads slowly."""
+_BRACKETS = re.compile(r"[\[\]{}]")
+_DASHES = re.compile(r"(?:[-?:] )+")
+_DEEPEST = 50
 _TRUE = ("true", "yes", "on")
 
 
@@ -131,6 +136,8 @@ def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> Set
 def _read_file(path: Path) -> Setting:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise SettingsError(f"{path}: larger than {_LARGEST_FILE >> 10} KiB; is it the right file?")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -138,7 +145,19 @@ def _read_file(path: Path) -> Setting:
     return Setting((_compose(text, str(path)) or Setting((None,), str(path))).keys(""), str(path))
 
 
+def is_nested_deeply(text: str) -> bool:
+    """Whether YAML text opens more lists than any settings have; PyYAML takes minutes for them."""
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        if depth > _DEEPEST:
+            return True
+    return len(max(_DASHES.findall(text), key=len, default="")) > 2 * _DEEPEST
+
+
 def _compose(text: str, source: str, *, lines: bool = True) -> Setting | None:
+    if is_nested_deeply(text):
+        raise SettingsError(f"{source:.100}: nested too deeply")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return None if node is None else _setting(node, source, lines, set())
@@ -157,6 +176,9 @@ def _setting(node: yaml.Node, source: str, lines: bool, seen: set[int]) -> Setti
     if id(node) in seen:
         raise SettingsError(f"{origin}: an alias repeats this value; write it out instead")
     seen.add(id(node))
+    tag = node.tag.removeprefix(_TAG)
+    if tag not in (*_SCALARS, "map", "seq"):
+        raise SettingsError(f"{origin}: the tag {node.tag:.100} is not supported; leave it out")
     if isinstance(node, yaml.MappingNode):
         keys: dict[str, Setting] = {}
         for key, value in node.value:
@@ -171,9 +193,6 @@ def _setting(node: yaml.Node, source: str, lines: bool, seen: set[int]) -> Setti
     if isinstance(node, yaml.SequenceNode):
         return Setting([_setting(item, source, lines, seen) for item in node.value], origin)
     assert isinstance(node, yaml.ScalarNode)
-    tag = node.tag.removeprefix(_TAG)
-    if tag not in _SCALARS:
-        raise SettingsError(f"{origin}: the tag {node.tag} is not supported; leave it out")
     return Setting(_readings(node.value, tag, quoted=node.style is not None), origin)
 
 

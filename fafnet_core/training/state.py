@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fafnet_core.checkpoints.safetensors_file import check_header
 from fafnet_core.files import written_beside
 
 FOLDER = "states"
@@ -120,6 +121,7 @@ def read_state(path: Path) -> TrainingState:
         ValueError: damaged, or not a state of this format.
     """
     try:
+        check_header(path)
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -129,7 +131,19 @@ def read_state(path: Path) -> TrainingState:
         ) from error
     if header.get(_FORMAT_KEY) != FORMAT:
         raise ValueError(f"{path} is not a training state of format {FORMAT}")
-    return _assemble(json.loads(header[_VALUES_KEY]), tensors)
+    try:
+        return _assemble(json.loads(header[_VALUES_KEY]), tensors)
+    except (
+        AttributeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ValueError(
+            f"{path} is damaged ({error!r:.200}); remove it, and --resume uses the state before it"
+        ) from error
 
 
 def _assemble(values: Any, tensors: Mapping[str, Tensor]) -> TrainingState:

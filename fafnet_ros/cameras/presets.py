@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
-from fafnet_core.settings import Setting, read_section, read_settings
+from fafnet_core.settings import Setting, is_nested_deeply, read_section, read_settings
+
+_LARGEST_FILE = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +50,22 @@ def check_parameter_file(path: Path) -> None:
         ValueError: no file, no YAML, or one without `ros__parameters`.
     """
     _check_file("params_file", path)
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ValueError(f"params_file:={path} is larger than {_LARGEST_FILE >> 10} KiB")
     try:
         # As ROS reads it: its files may hold what our own settings may not, such as a key twice.
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # Only its form is read: an alias of aliases has more values than memory has room for.
+        text = path.read_text(encoding="utf-8")
+        if is_nested_deeply(text):
+            raise ValueError(f"params_file:={path} is nested too deeply")
+        yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(
             f"params_file:={path} is no YAML: {' '.join(str(error).split())}"
         ) from error
-    if "ros__parameters" not in str(content):
+    except RecursionError as error:
+        raise ValueError(f"params_file:={path} is nested too deeply") from error
+    if "ros__parameters" not in text:
         raise ValueError(f"params_file:={path} holds no ros__parameters; see config/segment.yaml")
 
 

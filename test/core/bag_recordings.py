@@ -169,9 +169,16 @@ def write_ros2(
     return path
 
 
-def write_ros1(path: Path, messages: Sequence[Message]) -> Path:
+def write_ros1(
+    path: Path,
+    messages: Sequence[Message],
+    compression: Ros1Writer.CompressionFormat | None = None,
+) -> Path:
     """Write a ROS 1 bag of the same messages."""
-    with Ros1Writer(path) as writer:
+    writer = Ros1Writer(path)
+    if compression is not None:
+        writer.set_compression(compression)
+    with writer:
         connections: dict[str, Any] = {}
         for each in messages:
             if each.topic not in connections:

@@ -97,7 +97,7 @@ def test_every_cut_is_noticed() -> None:
         (sized(4, 2, "77222222 20000000"), "runs past"),
         (sized(4, 2, "FFFFFFFF 70000000"), "more than 8 nibbles"),
         # 16777215 values announced, none there.
-        (sized(4096, 4095, "0FFFFFFF 70000000"), "ends before"),
+        (sized(4097, 4095, "0FFFFFFF 70000000"), "ends before"),
     ],
 )
 def test_payloads_that_lie_are_refused(payload: bytes, error: str) -> None:

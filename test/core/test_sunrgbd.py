@@ -253,9 +253,10 @@ def test_lists_that_overlap_or_name_unknown_scenes(copy: WrittenSUNRGBD) -> None
             SUNRGBD(copy.root, "train")
 
 
-def test_paths_that_leave_the_tree_are_refused(copy: WrittenSUNRGBD) -> None:
+@pytest.mark.parametrize("outside", ["../../secret", "/secret"])
+def test_paths_that_leave_the_tree_are_refused(copy: WrittenSUNRGBD, outside: str) -> None:
     records: Any = scipy.io.loadmat(str(copy.root / META_FILE))["SUNRGBDMeta"]
-    records[0, 2]["rgbpath"] = f"{SUN_PREFIX}SUNRGBD/../../secret/image/a.jpg"
+    records[0, 2]["rgbpath"] = f"{SUN_PREFIX}SUNRGBD/{outside}/image/a.jpg"
     values: Any = {"SUNRGBDMeta": records}
     scipy.io.savemat(copy.root / META_FILE, values)
     with pytest.raises(ValueError, match=r"entry 3: .*secret"):
