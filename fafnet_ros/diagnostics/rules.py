@@ -17,7 +17,13 @@ from fafnet_ros.diagnostics.events import (
 from fafnet_ros.diagnostics.input_rules import input_findings
 from fafnet_ros.diagnostics.memory import MemoryState
 from fafnet_ros.diagnostics.stamp_rules import stamp_findings
-from fafnet_ros.diagnostics.state import ActiveState, Finding, NodeState, SaidOfFrame
+from fafnet_ros.diagnostics.state import (
+    ActiveState,
+    Finding,
+    FrameInWork,
+    NodeState,
+    SaidOfFrame,
+)
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Figures, rate_text
 
 _MOST = 0.5
@@ -140,8 +146,8 @@ def _load_findings(active: ActiveState, figures: Figures) -> list[Finding]:
     silent = _silent_s(active, figures)
     if silent > max(_LONGEST_WORK, figures.pace_s):
         text = (
-            f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come: take a"
-            " smaller checkpoint or a faster device; the log may say more"
+            f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come:"
+            f" {_hang_text(active.in_work)}"
         )
         return [Finding("ERROR", text)]
     if replaced > _MOST * pairs:
@@ -152,6 +158,22 @@ def _load_findings(active: ActiveState, figures: Figures) -> list[Finding]:
         )
         return [Finding("OK", text)]
     return []
+
+
+def _hang_text(frame: FrameInWork) -> str:
+    """Tell a frame that hangs from frames that are slow or leave no labels."""
+    if frame.seconds < _LONGEST_WORK:
+        return "take a smaller checkpoint or a faster device; the log may say more"
+    end = "with watchdog:=0 only a restart of the process helps"
+    if frame.limit_s > 0:
+        end = (
+            f"at {frame.limit_s:g} s (watchdog) this process ends, with the stacks of its threads"
+            " in its output, so that respawn starts it again"
+        )
+    return (
+        f"one frame has been in the {frame.stage} for {frame.seconds:.0f} s, which is far too slow"
+        f" or hangs; {end}"
+    )
 
 
 def _silent_s(active: ActiveState, figures: Figures) -> float:

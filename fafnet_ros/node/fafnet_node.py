@@ -25,6 +25,7 @@ from fafnet_ros.node.activation import Activation
 from fafnet_ros.node.failures import SEE_LOG
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.node.parameters import GROUPS, NetworkParameters, StartParameters
+from fafnet_ros.node.watchdog import Watchdog
 from fafnet_ros.outputs import Outputs, OutputSettings
 from fafnet_ros.parameters import declare_parameters, read_parameters
 
@@ -54,7 +55,7 @@ class SegmentNode(SturdyLifecycleNode):
         # Steady time: under use_sim_time a ROS timer stands still when /clock does.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_EVERY, self._report, clock=steady)
-        self.create_timer(0.5, self._follow_publishers, clock=steady)
+        self.create_timer(0.5, self._follow, clock=steady)
         self._apply_timer = self.create_timer(0.0, self._apply_settings, clock=steady)
         self._apply_timer.cancel()
         self._starting = read_parameters(self, StartParameters).autostart
@@ -175,6 +176,7 @@ class SegmentNode(SturdyLifecycleNode):
 
     def close(self) -> None:
         """Stop the worker: it must not publish into a context that is gone."""
+        Watchdog.watch_the_end()
         if self._activation is not None:
             self._activation.stop_working()
 
@@ -206,9 +208,9 @@ class SegmentNode(SturdyLifecycleNode):
         self._last_logged[kind] = now
         return True
 
-    def _follow_publishers(self) -> None:
+    def _follow(self) -> None:
         if self._activation is not None:
-            self._activation.follow_publishers()
+            self._activation.follow()
 
     def _report(self) -> None:
         if self._starting:  # "unconfigured" would read as a failure
