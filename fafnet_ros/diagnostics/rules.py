@@ -43,9 +43,25 @@ _UNWATCHED_NOW = Finding("IDLE", "nobody subscribes to an output, so that nothin
 
 def findings(state: NodeState) -> list[Finding]:
     """Return everything that is to be said of a node now."""
+    found = _namesake_findings(state)
     if state.active is None:
-        return _inactive_findings(state)
-    active, figures = state.active, state.figures
+        return found + _inactive_findings(state)
+    return found + _active_findings(state.active, state.figures)
+
+
+def _namesake_findings(state: NodeState) -> list[Finding]:
+    """Say so where other nodes have the same name: their topics and services are the same, too."""
+    if state.namesakes < 2:
+        return []
+    text = (
+        f"{state.namesakes} nodes are named {state.name}: their outputs mix, and parameters reach"
+        " any of them; give each camera a namespace of its own (namespace:=left), and end nodes"
+        " that were left running (ros2 node list)"
+    )
+    return [Finding("WARN", text)]
+
+
+def _active_findings(active: ActiveState, figures: Figures) -> list[Finding]:
     refusal = _now(active.refusal, figures)
     # Said at once and always: it is why there are no labels.
     found = [Finding("ERROR", refusal)] if refusal else []

@@ -167,6 +167,7 @@ class NodeState:
 
     Attributes:
         name: the node's full name.
+        namesakes: how many nodes have this name, this one included.
         lifecycle: its state: unconfigured, inactive, active or finalized.
         failure: why the last transition failed; empty if it succeeded.
         network: what is loaded, as keys and values: `checkpoint`, and `label set` where it is.
@@ -176,6 +177,7 @@ class NodeState:
     """
 
     name: str
+    namesakes: int
     lifecycle: str
     failure: str
     network: Mapping[str, str]

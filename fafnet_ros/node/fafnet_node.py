@@ -230,6 +230,9 @@ class SegmentNode(SturdyLifecycleNode):
             active = self._activation.state(figures, self._refusal, self._doubt)
         return NodeState(
             name=self.get_fully_qualified_name(),
+            namesakes=self.get_node_names_and_namespaces().count(
+                (self.get_name(), self.get_namespace())
+            ),
             lifecycle=self.state_label,
             failure=self.failure,
             network=network,

@@ -103,6 +103,7 @@ class Node:
         }
         state = NodeState(
             name="/fafnet",
+            namesakes=1,
             lifecycle="active",
             failure="",
             network={},

@@ -11,7 +11,6 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from conftest import Process, Ros
 from sensor_msgs.msg import Image
 
-
 HANGS = """
 import ctypes, os
 from fafnet_core.inference import Segmenter
