@@ -22,7 +22,7 @@ from fafnet_ros.diagnostics.message import diagnostics_message
 from fafnet_ros.diagnostics.state import REPORT_EVERY, NodeState, SaidOfFrame
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.node.activation import Activation
-from fafnet_ros.node.failures import SEE_LOG
+from fafnet_ros.node.failures import SEE_LOG, one_line
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.node.parameters import GROUPS, NetworkParameters, StartParameters
 from fafnet_ros.node.watchdog import Watchdog
@@ -193,6 +193,10 @@ class SegmentNode(SturdyLifecycleNode):
         if self._may_log(f"{kind}: {type(error).__name__}"):
             trace = "".join(traceback.format_exception(error))
             self.get_logger().error(f"{text}\n{trace}")
+
+    def on_exception(self, error: Exception) -> None:
+        """Report what was raised while a message was taken or a call answered."""
+        self._on_fault("failed", f"receiving failed: {one_line(error)}", error)
 
     def _on_doubt(self, text: str) -> None:
         self._statistics.count(DOUBTFUL)

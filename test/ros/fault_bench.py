@@ -172,8 +172,8 @@ def killed_camera(bench: FaultBench) -> Iterator[None]:
 
 @contextmanager
 def little_memory(bench: FaultBench) -> Iterator[None]:
-    """The node may take 40 MB more than it has."""
-    with limited(bench.node.pid, resource.RLIMIT_AS, _virtual_bytes(bench.node.pid) + 40 * 2**20):
+    """The node may take 200 MB more than it has: enough to receive, not for a large network."""
+    with limited(bench.node.pid, resource.RLIMIT_AS, _virtual_bytes(bench.node.pid) + 200 * 2**20):
         yield
 
 

@@ -81,11 +81,10 @@ FAULTS = (
     Fault(title="A subscriber that never reads", plant=deaf_reader),
     Fault(title="Disk full: log and output cannot be written", plant=full_disk, daily=True),
     Fault(
-        title="Memory of the device full",
-        camera=changed(size=(1280, 960)),
+        title="Memory full",
+        camera=changed(size=(1600, 1200)),
         plant=little_memory,
-        says=("a frame failed: ", "memory is full"),
-        daily=True,
+        says=(" failed: ", "see the log for the traceback"),
     ),
 )
 
