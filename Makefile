@@ -75,6 +75,18 @@ checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours
 	  --set auxiliary.cache='$(OUT)/synthetic' $(if $(wildcard $(OUT)/mobile/states),--resume)
 	$(BIN)/python benchmarks/shipped.py '$(OUT)/mobile/last.safetensors' --nyuv2 '$(NYUV2)'
 
+.PHONY: trust trust-faults trust-soak
+trust: trust-faults trust-soak  ## what a robot left alone goes through: faults, a long run
+
+trust-faults: venv
+	FAFNET_TRUST=1 $(BIN)/python -m pytest -s test/ros/test_faults.py test/ros/test_watchdog.py \
+	  test/ros/test_left_behind.py
+
+trust-soak: venv
+	$(BIN)/python benchmarks/soak.py --set runtime:=torch --out '$(OUT)/trust/soak'
+	$(BIN)/python benchmarks/soak.py --frames 2000 --checkpoint default --size 320 240 --rate 15 \
+	  --out '$(OUT)/trust/soak-default'
+
 .PHONY: clean
 clean:  ## remove everything that make made
 	rm -rf $(VENV) build install log output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The node for very many frames, with faults switched in at random: does anything grow or slow down?
+"""The node for very many frames, with faults at random: does anything grow or slow down?
 
 python benchmarks/soak.py --frames 50000 --out output/trust/soak       # half an hour
 python benchmarks/soak.py --frames 2000 --checkpoint default --size 320 240
@@ -21,6 +21,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, astuple, dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import rclpy
@@ -46,6 +47,7 @@ _LATENCY_FACTOR = 1.5
 _COMPARED = 1000
 _SAMPLE_S = 1.0
 
+_HALF = "half the size"
 FAULTS: dict[str, dict[str, object]] = {
     "depth silent": {"silent_depth": True},
     "colour silent": {"silent_colour": True},
@@ -61,7 +63,7 @@ FAULTS: dict[str, dict[str, object]] = {
     "stamps stand still": {"still": True},
     "stamps backwards": {"backwards": True},
     "stamps ahead": {"ahead_s": 3600.0},
-    "half the size": {"size": None},
+    _HALF: {},
 }
 
 
@@ -166,8 +168,9 @@ def soak(options: argparse.Namespace, table: Path, done: int) -> tuple[list[floa
                 file.flush()
             if now >= change:
                 fault = "" if fault else chance.choice(list(FAULTS))
-                onlooker.is_healthy = not fault
+                onlooker.is_healthy = False  # until the first healthy frame is sent
                 camera.become(_with_fault(healthy, fault))
+                onlooker.is_healthy = not fault
                 change = now + chance.uniform(0.5, 1.5) * (2.0 if fault else options.healthy)
         return onlooker.latencies, onlooker.said
 
@@ -175,7 +178,7 @@ def soak(options: argparse.Namespace, table: Path, done: int) -> tuple[list[floa
 def _with_fault(healthy: Camera, fault: str) -> Camera:
     if not fault:
         return healthy
-    if fault == "half the size":
+    if fault == _HALF:
         width, height = healthy.size
         return replace(healthy, size=(width // 2, height // 2))
     return replace(healthy, **FAULTS[fault])  # type: ignore[arg-type]
@@ -203,8 +206,8 @@ def verdicts(samples: list[Sample], latencies: list[float]) -> list[tuple[str, s
     warm = min(_WARM_FRAMES, _WARM_SHARE * samples[-1].frames)
     steady = [each for each in samples if each.frames >= warm] or samples
     grown = max(each.resident_mb for each in steady) - steady[0].resident_mb
-    found = [(f"resident memory grows by at most {_GROWTH_MB:g} MB", f"{grown:.1f} MB", grown)]
-    rows = [(bound, value, figure <= _GROWTH_MB) for bound, value, figure in found]
+    most = f"resident memory grows by at most {_GROWTH_MB:g} MB"
+    rows = [(most, f"{grown:.1f} MB", grown <= _GROWTH_MB)]
     for name in ("descriptors", "threads"):
         # The median of the beginning and of the end: a service call or a thread may come and go.
         third = max(len(steady) // 3, 1)
@@ -233,7 +236,7 @@ def draw(samples: list[Sample], path: Path) -> None:
     }
     with axes_of(path, len(curves), 1, (9, 9)) as grid:
         for axis, (name, title) in zip(grid.flat, curves.items(), strict=True):
-            for one, other in zip(samples, samples[1:], strict=False):
+            for one, other in pairwise(samples):
                 if one.fault:
                     axis.axvspan(one.frames, max(other.frames, one.frames + 1), color="0.9", lw=0)
             seen = [each for each in samples if getattr(each, name)]

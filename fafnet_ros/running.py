@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
 import time
@@ -58,6 +59,8 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
             getattr(node, "close", lambda: None)()
             node.destroy_node()
         rclpy.try_shutdown()
+        # What a node's `close` set: libraries may take long to end, and end by themselves.
+        faulthandler.cancel_dump_traceback_later()
     return 0
 
 
