@@ -144,7 +144,7 @@ def soak(options: argparse.Namespace, table: Path, done: int) -> tuple[list[floa
             node = subprocess.Popen(command, stdout=log, stderr=log)
         stack.callback(node.wait)
         stack.callback(node.terminate)
-        rclpy.init()
+        rclpy.init(args=[])  # our own arguments are not ROS's
         stack.callback(rclpy.try_shutdown)
         onlooker = Onlooker()
         stack.callback(onlooker.destroy_node)
@@ -172,6 +172,7 @@ def soak(options: argparse.Namespace, table: Path, done: int) -> tuple[list[floa
                 camera.become(_with_fault(healthy, fault))
                 onlooker.is_healthy = not fault
                 change = now + chance.uniform(0.5, 1.5) * (2.0 if fault else options.healthy)
+        writer.writerow(astuple(sample(node.pid, onlooker, begun, fault)))
         return onlooker.latencies, onlooker.said
 
 
@@ -242,7 +243,7 @@ def draw(samples: list[Sample], path: Path) -> None:
             seen = [each for each in samples if getattr(each, name)]
             axis.plot([each.frames for each in seen], [getattr(each, name) for each in seen], lw=1)
             axis.set_ylabel(title)
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.1 * max(getattr(each, name) for each in samples) or 1)
         grid.flat[-1].set_xlabel("frames with labels (grey: a fault)")
 
 

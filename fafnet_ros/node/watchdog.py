@@ -9,7 +9,6 @@ the process with status 1. Whoever started it (`respawn` of a launch file, syste
 from __future__ import annotations
 
 import faulthandler
-import sys
 
 from fafnet_ros.diagnostics.state import FrameInWork
 
@@ -20,6 +19,8 @@ _CLOSING_S = 12.0
 """Seconds for the last frame once the node is told to end; a launch file kills after some more."""
 
 _SOON_S = 0.05
+_STDERR = 2
+"""The descriptor, whatever Python writes to."""
 
 
 class Watchdog:
@@ -58,4 +59,4 @@ class Watchdog:
 
 
 def _end_in(seconds: float) -> None:
-    faulthandler.dump_traceback_later(max(seconds, _SOON_S), exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(max(seconds, _SOON_S), exit=True, file=_STDERR)
