@@ -195,7 +195,7 @@ class Activation:
 
     def _label(self, encoded: EncodedPair) -> None:
         shown = self._shown
-        size = encoded.seen.rgb.shape[:2]
+        size = (encoded.seen.rgb.shape[0], encoded.seen.rgb.shape[1])
         self._is_first = size not in self._labelled_sizes
         segmented = self._pipeline.label(encoded, wanted=self._outputs.wants_labels)
         if segmented.found is not None:
