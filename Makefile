@@ -77,12 +77,21 @@ checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours
 	  --set auxiliary.cache='$(OUT)/synthetic' $(if $(wildcard $(OUT)/mobile/states),--resume)
 	$(BIN)/python benchmarks/shipped.py '$(OUT)/mobile/last.safetensors' --nyuv2 '$(NYUV2)'
 
-.PHONY: trust trust-fuzz
-trust: trust-fuzz  ## the long forms of the tests of trust (hours); tables in output/trust
+.PHONY: trust trust-fuzz trust-faults trust-soak
+trust: trust-fuzz trust-faults trust-soak  ## the long forms of the tests of trust (hours); tables in output/trust
 
 # INPUTS=<number> of each door; `pip install '.[trust]'` brings what chooses them by coverage.
 trust-fuzz: venv
 	$(BIN)/python test/fuzz/long.py --inputs '$(INPUTS)' --out '$(OUT)/trust' $(ARGS)
+
+trust-faults: venv
+	FAFNET_TRUST=1 $(BIN)/python -m pytest -s test/ros/test_faults.py test/ros/test_watchdog.py \
+	  test/ros/test_left_behind.py
+
+trust-soak: venv
+	$(BIN)/python benchmarks/soak.py --set runtime:=torch --out '$(OUT)/trust/soak'
+	$(BIN)/python benchmarks/soak.py --frames 2000 --checkpoint default --size 320 240 --rate 15 \
+	  --out '$(OUT)/trust/soak-default'
 
 .PHONY: clean
 clean:  ## remove everything that make made

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable
 
 import rclpy
@@ -12,13 +15,23 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from fafnet_ros.dds import use_large_image_profile
+from fafnet_ros.logs import arguments_for_logs
+from fafnet_ros.shared_memory import remove_dead_segments
+
+_REST_S = 0.5
+"""Seconds that a node waits after an exception, most of all for memory to become free."""
+
+_LONGEST_TROUBLE_S = 30.0
+"""Seconds of exceptions without a longer break after which the process ends."""
 
 
 def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Run a node until it is interrupted or ends by itself; return the process's exit status."""
     use_large_image_profile()
+    remove_dead_segments()
+    given = sys.argv if arguments is None else arguments
     try:
-        rclpy.init(args=arguments)
+        rclpy.init(args=[*given, *arguments_for_logs()])
     except RuntimeError as error:  # RCLError and others that rclpy does not export
         remedy = ""
         if "Sequence should be of same type" in str(error):
@@ -28,7 +41,7 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
     node = None
     try:
         node = make_node()
-        rclpy.spin(node)
+        _spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         # `ros2 launch` interrupts a second time while we are still tidying up.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -46,4 +59,37 @@ def run(make_node: Callable[[], Node], arguments: list[str] | None = None) -> in
             getattr(node, "close", lambda: None)()
             node.destroy_node()
         rclpy.try_shutdown()
+        # What a node's `close` set: libraries may take long to end, and end by themselves.
+        faulthandler.cancel_dump_traceback_later()
     return 0
+
+
+def _spin(node: Node) -> None:
+    """Spin until the node is interrupted; one exception is logged, and the node goes on.
+
+    A message for which there was no memory, as a rule: rclpy raises out of the executor.
+
+    Raises:
+        Exception: as the last one of many in a row.
+    """
+    begun = last = -_LONGEST_TROUBLE_S
+    while True:
+        try:
+            rclpy.spin(node)
+        except ExternalShutdownException:
+            raise
+        except Exception as error:
+            now = time.monotonic()
+            if now - last > 4 * _REST_S:
+                begun = now
+            last = now
+            if not rclpy.ok() or now - begun > _LONGEST_TROUBLE_S:
+                raise
+            getattr(node, "on_exception", _log)(error)
+            time.sleep(_REST_S)
+        else:
+            return
+
+
+def _log(error: Exception) -> None:
+    print("".join(traceback.format_exception(error)), file=sys.stderr)

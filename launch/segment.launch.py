@@ -79,6 +79,7 @@ ARGUMENTS = {
     "use_sim_time": ("", "Take the time from /clock."),
     "for": ("", "Who takes the outputs: nav2, hydra, nvblox, rtabmap or foxglove: docs/robots.md."),
     "params_file": (str(CONFIG / "segment.yaml"), "Parameters of segment_node."),
+    "respawn": ("true", "Start the node again when its process ends, 2 s later."),
     "rviz": ("true", "What to show in RViz: images (or true), cloud; false: nothing."),
     "fixed_frame": ("", "Frame that RViz shows the cloud in. Empty: the camera's own."),
     "record": ("", "Write labels, overlay and confidence to this new bag; needs ros2bag."),
@@ -88,8 +89,10 @@ CHOICES = {
     "transport": ["", "raw", "compressed"],
     "gravity": ["", "estimate", "imu", "tf", "fixed"],
     "use_sim_time": ["", "true", "false"],
+    "respawn": ["true", "false"],
     "rviz": ["false", *LAYOUTS],
 }
+_RESPAWN_DELAY_S = 2.0
 TEXT_PARAMETERS = (
     *("checkpoint", "device", "label_map", "runtime", "precision", "transport", "gravity"),
 )
@@ -175,6 +178,8 @@ def _segment_node(
         remappings=remappings,
         # The frame in hand is finished first, which can take a while without a GPU.
         sigterm_timeout="15",
+        respawn=value["respawn"] == "true",
+        respawn_delay=_RESPAWN_DELAY_S,
         output="screen",
     )
 

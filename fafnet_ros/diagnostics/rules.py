@@ -17,7 +17,13 @@ from fafnet_ros.diagnostics.events import (
 from fafnet_ros.diagnostics.input_rules import input_findings
 from fafnet_ros.diagnostics.memory import MemoryState
 from fafnet_ros.diagnostics.stamp_rules import stamp_findings
-from fafnet_ros.diagnostics.state import ActiveState, Finding, NodeState, SaidOfFrame
+from fafnet_ros.diagnostics.state import (
+    ActiveState,
+    Finding,
+    FrameInWork,
+    NodeState,
+    SaidOfFrame,
+)
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Figures, rate_text
 
 _MOST = 0.5
@@ -37,9 +43,25 @@ _UNWATCHED_NOW = Finding("IDLE", "nobody subscribes to an output, so that nothin
 
 def findings(state: NodeState) -> list[Finding]:
     """Return everything that is to be said of a node now."""
+    found = _namesake_findings(state)
     if state.active is None:
-        return _inactive_findings(state)
-    active, figures = state.active, state.figures
+        return found + _inactive_findings(state)
+    return found + _active_findings(state.active, state.figures)
+
+
+def _namesake_findings(state: NodeState) -> list[Finding]:
+    """Say so where other nodes have the same name: their topics and services are the same, too."""
+    if state.namesakes < 2:
+        return []
+    text = (
+        f"{state.namesakes} nodes are named {state.name}: their outputs mix, and parameters reach"
+        " any of them; give each camera a namespace of its own (namespace:=left), and end nodes"
+        " that were left running (ros2 node list)"
+    )
+    return [Finding("WARN", text)]
+
+
+def _active_findings(active: ActiveState, figures: Figures) -> list[Finding]:
     refusal = _now(active.refusal, figures)
     # Said at once and always: it is why there are no labels.
     found = [Finding("ERROR", refusal)] if refusal else []
@@ -158,8 +180,8 @@ def _load_findings(active: ActiveState, figures: Figures) -> list[Finding]:
     silent = _silent_s(active, figures)
     if silent > max(_LONGEST_WORK, figures.pace_s):
         text = (
-            f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come: take a"
-            " smaller checkpoint or a faster device; the log may say more"
+            f"no labels for {silent:.0f} s, though {rate_text(pairs)} pairs a second come:"
+            f" {_hang_text(active.in_work)}"
         )
         return [Finding("ERROR", text)]
     if replaced > _MOST * pairs:
@@ -170,6 +192,22 @@ def _load_findings(active: ActiveState, figures: Figures) -> list[Finding]:
         )
         return [Finding("OK", text)]
     return []
+
+
+def _hang_text(frame: FrameInWork) -> str:
+    """Tell a frame that hangs from frames that are slow or leave no labels."""
+    if frame.seconds < _LONGEST_WORK:
+        return "take a smaller checkpoint or a faster device; the log may say more"
+    end = "with watchdog:=0 only a restart of the process helps"
+    if frame.limit_s > 0:
+        end = (
+            f"at {frame.limit_s:g} s (watchdog) this process ends, with the stacks of its threads"
+            " in its output, so that respawn starts it again"
+        )
+    return (
+        f"one frame has been in the {frame.stage} for {frame.seconds:.0f} s, which is far too slow"
+        f" or hangs; {end}"
+    )
 
 
 def _silent_s(active: ActiveState, figures: Figures) -> float:

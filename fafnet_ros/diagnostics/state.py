@@ -112,6 +112,21 @@ class SaidOfFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrameInWork:
+    """The frame that has been in work longest.
+
+    Attributes:
+        stage: `hha` or `network`.
+        seconds: for which it has been.
+        limit_s: when the process is ended; 0: never.
+    """
+
+    stage: str
+    seconds: float
+    limit_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ActiveState:
     """What only an active node has.
 
@@ -125,6 +140,7 @@ class ActiveState:
         doubt: why labels may be wrong (depth that may not be registered), and the remedy.
         missing: what the sources of transforms and of gravity lack, with the remedy.
         max_latency_s: the parameter `max_latency`.
+        in_work: the frame that has been in work longest.
         memory: of the device that the network runs on; None where it is unknown.
     """
 
@@ -137,6 +153,7 @@ class ActiveState:
     doubt: SaidOfFrame
     missing: tuple[str, ...]
     max_latency_s: float
+    in_work: FrameInWork
     memory: MemoryState | None
 
     def topic(self, event: str) -> str:
@@ -150,6 +167,7 @@ class NodeState:
 
     Attributes:
         name: the node's full name.
+        namesakes: how many nodes have this name, this one included.
         lifecycle: its state: unconfigured, inactive, active or finalized.
         failure: why the last transition failed; empty if it succeeded.
         network: what is loaded, as keys and values: `checkpoint`, and `label set` where it is.
@@ -159,6 +177,7 @@ class NodeState:
     """
 
     name: str
+    namesakes: int
     lifecycle: str
     failure: str
     network: Mapping[str, str]

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
+from fafnet_core.camera import Size
 from fafnet_core.inference import Segmenter
 from fafnet_core.messages.image_pair import name_says_registered
 from fafnet_core.messages.synchronizer import Stream
@@ -29,7 +30,7 @@ from fafnet_ros.diagnostics.events import (
     UNWATCHED,
 )
 from fafnet_ros.diagnostics.memory import device_memory
-from fafnet_ros.diagnostics.state import ActiveState, InputState, SaidOfFrame
+from fafnet_ros.diagnostics.state import ActiveState, FrameInWork, InputState, SaidOfFrame
 from fafnet_ros.diagnostics.statistics import Figures, Statistics
 from fafnet_ros.inputs.extrinsics import extrinsics_source
 from fafnet_ros.inputs.gravity import gravity_source
@@ -45,6 +46,7 @@ from fafnet_ros.node.parameters import (
 )
 from fafnet_ros.node.pipeline import EncodedPair, Pipeline
 from fafnet_ros.node.remedies import worded
+from fafnet_ros.node.watchdog import Watchdog
 from fafnet_ros.node.worker import LatestWorker
 from fafnet_ros.outputs import Outputs
 from fafnet_ros.parameters import read_parameters
@@ -92,6 +94,9 @@ class Activation:
         self._begun = time.monotonic()
         self._load = read_parameters(node, LoadParameters)
         self._limit = RateLimit(self._load.max_rate)
+        self._watchdog = Watchdog(self._load.watchdog)
+        self._labelled_sizes: set[Size] = set()
+        self._is_first = False
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
         suffix = "/compressedDepth" if inputs.reads_compressed_depth else ""
@@ -121,6 +126,7 @@ class Activation:
                 on_doubt,
                 self._depth_info_topic,
             )
+            undo.callback(self._watchdog.rest)  # once the workers have ended
             self._labelling = LatestWorker(self._handler(self._label), name="fafnet labels")
             self._encoding = LatestWorker(self._handler(self._encode), name="fafnet hha")
             undo.callback(self.stop_working)
@@ -150,13 +156,18 @@ class Activation:
         load = read_parameters(self._node, LoadParameters)
         if load.max_rate != self._load.max_rate:
             self._limit = RateLimit(load.max_rate)
+        self._watchdog.limit_s = load.watchdog
         self._load = load
         inputs = read_parameters(self._node, InputParameters)
         self._slop_s = inputs.slop
         self.inputs.apply(inputs)
 
-    def follow_publishers(self) -> None:
-        """Follow what is published now: reliability and transforms; in the executor's thread."""
+    def follow(self) -> None:
+        """Feed the watchdog, and follow what is published now: reliability and transforms.
+
+        Called now and then in the executor's thread.
+        """
+        self._watchdog.feed(self._in_work())
         self.inputs.follow_publishers()
         self._extrinsics.follow(self._statistics.figures().pace_s)
 
@@ -181,7 +192,11 @@ class Activation:
             self._statistics.count(REPLACED)
 
     def _label(self, encoded: EncodedPair) -> None:
+        size = (encoded.seen.rgb.shape[0], encoded.seen.rgb.shape[1])
+        self._is_first = size not in self._labelled_sizes
         segmented = self._pipeline.label(encoded, wanted=self._outputs.wants_labels)
+        if segmented.found is not None:
+            self._labelled_sizes.add(size)
         labelled = time.monotonic()
         self._outputs.publish(segmented, encoded.pair.colour.header)
         published = time.monotonic()
@@ -190,6 +205,16 @@ class Activation:
         self._statistics.measure("publish", published - labelled)
         self._statistics.measure("total", published - encoded.pair.received)
         self._statistics.count("published")
+
+    def _in_work(self) -> FrameInWork:
+        """Return the frame that has been in work longest."""
+        network_s, hha_s = self._labelling.busy_s, self._encoding.busy_s
+        is_network = network_s >= hha_s
+        return FrameInWork(
+            stage="network" if is_network else "hha",
+            seconds=max(network_s, hha_s),
+            limit_s=self._watchdog.limit_of(is_first=is_network and self._is_first),
+        )
 
     def _handler(self, work: Callable[[T], None]) -> Callable[[T], None]:
         """Return what does this work and reports what goes wrong in it."""
@@ -222,6 +247,7 @@ class Activation:
             doubt=doubt,
             missing=tuple(text for text in missing if text),
             max_latency_s=self._load.max_latency,
+            in_work=self._in_work(),
             memory=device_memory(self._device),
         )
 

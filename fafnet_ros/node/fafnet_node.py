@@ -24,9 +24,10 @@ from fafnet_ros.diagnostics.rules import why_nothing_pairs
 from fafnet_ros.diagnostics.state import REPORT_EVERY, NodeState, SaidOfFrame
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.node.activation import Activation
-from fafnet_ros.node.failures import SEE_LOG
+from fafnet_ros.node.failures import SEE_LOG, one_line
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
 from fafnet_ros.node.parameters import GROUPS, NetworkParameters, StartParameters
+from fafnet_ros.node.watchdog import Watchdog
 from fafnet_ros.outputs import Outputs, OutputSettings
 from fafnet_ros.parameters import declare_parameters, read_parameters
 
@@ -56,7 +57,7 @@ class SegmentNode(SturdyLifecycleNode):
         # Steady time: under use_sim_time a ROS timer stands still when /clock does.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_EVERY, self._report, clock=steady)
-        self.create_timer(0.5, self._follow_publishers, clock=steady)
+        self.create_timer(0.5, self._follow, clock=steady)
         self._apply_timer = self.create_timer(0.0, self._apply_settings, clock=steady)
         self._apply_timer.cancel()
         self._starting = read_parameters(self, StartParameters).autostart
@@ -183,6 +184,7 @@ class SegmentNode(SturdyLifecycleNode):
 
     def close(self) -> None:
         """Stop the worker: it must not publish into a context that is gone."""
+        Watchdog.watch_the_end()
         if self._activation is not None:
             self._activation.stop_working()
 
@@ -200,6 +202,10 @@ class SegmentNode(SturdyLifecycleNode):
             trace = "".join(traceback.format_exception(error))
             self.get_logger().error(f"{text}\n{trace}")
 
+    def on_exception(self, error: Exception) -> None:
+        """Report what was raised while a message was taken or a call answered."""
+        self._on_fault("failed", f"receiving failed: {one_line(error)}", error)
+
     def _on_doubt(self, text: str) -> None:
         self._statistics.count(DOUBTFUL)
         self._doubt = SaidOfFrame(text, DOUBTFUL)
@@ -214,9 +220,9 @@ class SegmentNode(SturdyLifecycleNode):
         self._last_logged[kind] = now
         return True
 
-    def _follow_publishers(self) -> None:
+    def _follow(self) -> None:
         if self._activation is not None:
-            self._activation.follow_publishers()
+            self._activation.follow()
 
     def _report(self) -> None:
         if self._starting:  # "unconfigured" would read as a failure
@@ -239,6 +245,9 @@ class SegmentNode(SturdyLifecycleNode):
             active = self._activation.state(figures, self._refusal, self._doubt)
         return NodeState(
             name=self.get_fully_qualified_name(),
+            namesakes=self.get_node_names_and_namespaces().count(
+                (self.get_name(), self.get_namespace())
+            ),
             lifecycle=self.state_label,
             failure=self.failure,
             network=network,

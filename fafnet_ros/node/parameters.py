@@ -122,7 +122,7 @@ class TemporalParameters(Parameters):
 
 @dataclass(frozen=True)
 class LoadParameters(Parameters):
-    """Which frames are taken."""
+    """Which frames are taken, and how long one may take."""
 
     max_rate: Annotated[float, "0 <= x <= 1000"] = parameter(
         0.0, "Most frames a second that are segmented; 0: all.", live=True
@@ -131,6 +131,13 @@ class LoadParameters(Parameters):
         0.0,
         "Frames that have waited longer, in seconds since they were received, are dropped before"
         " any work; 0: none.",
+        live=True,
+    )
+    watchdog: Annotated[float, "0 <= x <= 3600"] = parameter(
+        60.0,
+        "Seconds after which a frame that does not end, or a node that no longer answers, ends the"
+        " process, for the launch file to start it again; ten times as long for the first frame of"
+        " a size; 0: never.",
         live=True,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -21,6 +22,7 @@ class LatestWorker(Generic[T]):
         self._handle = handle
         self._ready = threading.Condition()
         self._job: T | None = None
+        self._begun: float | None = None
         self._stopping = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -33,6 +35,12 @@ class LatestWorker(Generic[T]):
             self._job = job
             self._ready.notify()
         return replaced
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which the job in work has been in work; 0 without one."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
 
     def stop(self) -> bool:
         """Finish the job in work and end the thread; True if a job that waited is lost."""
@@ -49,7 +57,9 @@ class LatestWorker(Generic[T]):
     def _run(self) -> None:
         try:
             while (job := self._next()) is not None:
+                self._begun = time.monotonic()
                 self._handle(job)
+                self._begun = None
         finally:
             self._ended.set()
 

@@ -66,6 +66,10 @@ class Process:
         return self._log.read_text(errors="replace")
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process.poll() is None
 
@@ -154,6 +158,12 @@ class Ros:
         node = make(*arguments, context=context, **options)
         self._participants.append(node)
         return node
+
+    def leave(self, node: Any) -> None:
+        """End a participant before the others."""
+        self._participants.remove(node)
+        node.destroy_node()
+        rclpy.try_shutdown(context=node.context)
 
     def collect(self, kind: type, topic: str, qos: Any = 10) -> list[Any]:
         """Subscribe and return the list that the messages will be in."""

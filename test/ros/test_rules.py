@@ -24,6 +24,7 @@ from fafnet_ros.diagnostics.rules import findings, why_nothing_pairs
 from fafnet_ros.diagnostics.state import (
     ActiveState,
     Finding,
+    FrameInWork,
     InputState,
     NodeState,
     PublisherState,
@@ -103,10 +104,12 @@ class Node:
             "doubt": SaidOfFrame(),
             "missing": (),
             "max_latency_s": 0.2,
+            "in_work": FrameInWork(stage="hha", seconds=0.0, limit_s=60.0),
             "memory": None,
         }
         return NodeState(
             name="/fafnet",
+            namesakes=1,
             lifecycle="active",
             failure="",
             network={},
@@ -327,6 +330,10 @@ def test_work_that_nobody_asks_for_does_not_hang() -> None:
     stuck = Node(frames=600).run(**events)
     the(stuck.said(), "ERROR", "no labels for 20 s", "30.0 pairs a second")
     assert stuck.said(active_s=8.0) == []
+    frame = FrameInWork(stage="network", seconds=19.0, limit_s=60.0)
+    hangs = "one frame has been in the network for 19 s, which is far too slow or hangs; "
+    the(stuck.said(in_work=frame), "ERROR", "no labels for 20 s", f"{hangs}at 60 s (watchdog) this")
+    the(stuck.said(in_work=replace(frame, limit_s=0.0)), "ERROR", f"{hangs}with watchdog:=0 only")
     assert Node(frames=600).run(**events, **{OVER_RATE: 1}).said() == []
 
 
