@@ -65,9 +65,10 @@ def rehearse(whole: Uninterrupted, folder: Path, kills: int, seed: int) -> list[
     rng = random.Random(seed)
     rehearsed: list[Rehearsed] = []
     with tqdm(total=kills, unit="kill", disable=None) as bar:
-        while bar.n < kills:
-            out, found = folder / f"killed-{len(rehearsed)}", []
-            for _ in range(min(_KILLS_OF_A_TRAINING, kills - bar.n)):
+        while (left := kills - sum(len(one.kills) for one in rehearsed)) > 0:
+            out = folder / f"killed-{len(rehearsed)}"
+            found: list[Kill] = []
+            for _ in range(min(_KILLS_OF_A_TRAINING, left)):
                 # None: it had ended before the moment came.
                 if (kill := whole.kill(out, rng.choice(AIMS), rng)) is None:
                     break
