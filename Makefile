@@ -75,6 +75,12 @@ checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours
 	  --set auxiliary.cache='$(OUT)/synthetic' $(if $(wildcard $(OUT)/mobile/states),--resume)
 	$(BIN)/python benchmarks/shipped.py '$(OUT)/mobile/last.safetensors' --nyuv2 '$(NYUV2)'
 
+.PHONY: trust trust-training
+trust: trust-training
+trust-training: venv  ## kill and break trainings, and measure what labels depend on
+	$(BIN)/python benchmarks/survive.py --out '$(OUT)/trust/training.md'
+	$(BIN)/python benchmarks/determinism.py --out '$(OUT)/trust/determinism.md'
+
 .PHONY: clean
 clean:  ## remove everything that make made
 	rm -rf $(VENV) build install log output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
