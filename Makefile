@@ -56,6 +56,16 @@ else
 	$(BIN)/python -m pytest test/ros
 endif
 
+.PHONY: coverage
+coverage: venv  ## run all tests, and count the lines and branches that they run (OUT/coverage)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest test/core/test_[a-m]*.py
+	$(BIN)/coverage run -m pytest test/core/test_[n-z]*.py
+	$(BIN)/coverage run -m pytest test/ros
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --directory '$(OUT)/coverage'
+	$(BIN)/coverage report
+
 .PHONY: lint
 lint: venv  ## check style, types and layers
 	$(BIN)/ruff check .

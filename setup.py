@@ -39,6 +39,7 @@ QUANTIZE = ["nncf>=2.14", *OPENVINO]
 TFLITE = ["tflite>=2.18"]
 DEV = [
     "colcon-common-extensions",
+    "coverage>=7.10",
     "hypothesis>=6",
     "import-linter>=2.3",
     "mypy>=1.10",
