@@ -46,7 +46,7 @@ def exchange() -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
         raise ExchangeError(error) from error
