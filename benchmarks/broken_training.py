@@ -100,7 +100,9 @@ def lost_process(whole: Uninterrupted, out: Path, rank: int) -> Outcome:
     """
     process = _start([*_TWO, *_fafnet(whole.settings, out)])
     _until(process, lambda: _lines(out) > 4)
-    victim = next(pid for pid in _children(process.pid) if _environment(pid).get("RANK") == f"{rank}")
+    victim = next(
+        pid for pid in _children(process.pid) if _environment(pid).get("RANK") == f"{rank}"
+    )
     killed = time.monotonic()
     os.kill(victim, signal.SIGKILL)
     ended = _wait(process, killed)

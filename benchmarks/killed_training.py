@@ -32,7 +32,7 @@ data: {name: synthetic, frames: 4, held_out: 2, width: 64, height: 48, cache: CA
 transform: {crop: [33, 33], scale: [0.8, 1.2]}
 train:
   iterations: 20
-  batch_size: 2
+  batch_size: 4
   ema: 0.9
   validate_every: 10
   save_every: 2

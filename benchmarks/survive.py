@@ -1,7 +1,7 @@
 """Kills a small training at random moments and breaks what it depends on; each time it goes on.
 
 python benchmarks/survive.py --out output/trust/training.md             # 50 kills, and all faults
-python benchmarks/survive.py --kills 3 --faults "a worker is killed"    # fewer; printed
+python benchmarks/survive.py --kills 3 --faults dead-worker    # fewer; printed
 
 The training is `fafnet train` in a process of its own. After each SIGKILL its files are compared
 with those of the same training undisturbed, bit for bit; after every fifth it goes on to the end,
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from broken_training import (
@@ -125,17 +125,29 @@ def _faults_table(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _broken(whole: Uninterrupted, folder: Path, names: Sequence[str]) -> list[Outcome]:
-    """Plant faults; what two processes train differs in last digits from what one does."""
-    together = (
-        Uninterrupted(folder / "two", train_together)
-        if any(name.startswith("lost") for name in names)
-        else whole
-    )
-    return [
-        FAULTS[name](together if name.startswith("lost") else whole, folder / name)
-        for name in tqdm(names, unit="fault", disable=None)
-    ]
+class _Trainings:
+    """The trainings that nothing disturbs, each made when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def alone(self) -> Uninterrupted:
+        return Uninterrupted(self._folder / "one")
+
+    @cached_property
+    def together(self) -> Uninterrupted:
+        """Of two processes: its last digits are others."""
+        return Uninterrupted(self._folder / "two", train_together)
+
+    def broken(self, names: Sequence[str]) -> list[Outcome]:
+        """Plant faults."""
+        return [
+            FAULTS[name](
+                self.together if name.startswith("lost") else self.alone, self._folder / name
+            )
+            for name in tqdm(names, unit="fault", disable=None)
+        ]
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -154,9 +166,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        whole = Uninterrupted(folder)
-        rehearsed = rehearse(whole, folder, parsed.kills, parsed.seed)
-        outcomes = _broken(whole, folder, parsed.faults)
+        trainings = _Trainings(folder)
+        rehearsed = (
+            rehearse(trainings.alone, folder, parsed.kills, parsed.seed) if parsed.kills else []
+        )
+        outcomes = trainings.broken(parsed.faults)
     text = report(rehearsed, outcomes, parsed.seed)
     if parsed.out is None:
         print(text, end="")
