@@ -85,6 +85,11 @@ checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours
 	  --set auxiliary.cache='$(OUT)/synthetic' $(if $(wildcard $(OUT)/mobile/states),--resume)
 	$(BIN)/python benchmarks/shipped.py '$(OUT)/mobile/last.safetensors' --nyuv2 '$(NYUV2)'
 
+.PHONY: mutants
+mutants: venv  ## change the source at random places, and list what no test notices
+	$(PIP) install cosmic-ray
+	$(BIN)/python benchmarks/mutants.py --out '$(OUT)/trust/mutants.md' $(ARGS)
+
 .PHONY: trust trust-training
 trust: trust-training
 trust-training: venv  ## kill and break trainings, and measure what labels depend on
