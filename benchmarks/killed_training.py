@@ -43,6 +43,7 @@ evaluate: {workers: 0}
 """
 
 _IMPORTED = ["fafnet_core.training.loop", "torch.utils.tensorboard", "torch._inductor"]
+_EVERY_STATE = ("--set", "train.save_every=1", "--set", "train.keep=100")
 _PATIENCE_S = 120.0
 _LOOK_EVERY_S = 0.0002
 _LONGEST_ITERATION_S = 0.05
@@ -109,7 +110,8 @@ class Uninterrupted:
         folder.mkdir(exist_ok=True)
         self.settings, self.cache = write_settings(folder), folder / "cache"
         self.out = folder / "whole"
-        (train or finish)(self.settings, self.out, "--set", "train.keep=100")
+        # Every iteration's: an error leaves one of any.
+        (train or finish)(self.settings, self.out, *_EVERY_STATE)
         self._same_bits = from_tests("tiny_training").same_bits
 
     def kill(self, out: Path, aim: Aim, rng: random.Random) -> Kill | None:

@@ -31,9 +31,9 @@ class ExchangeError(OSError):
 
     def __init__(self, error: RuntimeError) -> None:
         super().__init__(
-            f"the processes of this training can no longer exchange what they computed ({error})."
-            " Where that tells of a connection, another process ended: its own message, or the end"
-            " of torchrun's, says why. Start all of them again with --resume"
+            "this process can no longer compute together with the others of its training: most"
+            " likely another one ended, and its own message, or the end of torchrun's, says why."
+            f" Start all of them again with --resume. PyTorch says: {error}"
         )
 
 
