@@ -18,7 +18,7 @@ from killed_training import Uninterrupted, finish
 from fafnet_core.training.monitor import LOG
 
 _PATIENCE_S = 60.0
-_FULL_AT_KIB = 1024
+_FULL_AT_KIB = 16 * 1024
 _TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def full_disk(whole: Uninterrupted, out: Path) -> Outcome:
-    """Fill the disk while states are written: one of 1 MiB, or a limit on the size of a file."""
+    """Fill the disk while states are written: one of 16 MiB, or a limit on the size of a file."""
     out.mkdir()
     with _small_disk(out) as limit:
         command = _fafnet(whole.settings, out / "run", "--set", "train.keep=100")
