@@ -58,6 +58,17 @@ else
 	$(BIN)/python -m pytest test/fuzz
 endif
 
+.PHONY: coverage
+coverage: venv  ## run all tests, and count the lines and branches that they run (OUT/coverage)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest test/core/test_[a-m]*.py
+	$(BIN)/coverage run -m pytest test/core/test_[n-z]*.py
+	$(BIN)/coverage run -m pytest test/ros
+	$(BIN)/coverage run -m pytest test/fuzz
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --directory '$(OUT)/coverage'
+	$(BIN)/coverage report
+
 .PHONY: lint
 lint: venv  ## check style, types and layers
 	$(BIN)/ruff check .
@@ -77,8 +88,13 @@ checkpoint: venv  ## train the checkpoint that ships anew, and measure it (hours
 	  --set auxiliary.cache='$(OUT)/synthetic' $(if $(wildcard $(OUT)/mobile/states),--resume)
 	$(BIN)/python benchmarks/shipped.py '$(OUT)/mobile/last.safetensors' --nyuv2 '$(NYUV2)'
 
-.PHONY: trust trust-fuzz trust-faults trust-soak
-trust: trust-fuzz trust-faults trust-soak  ## the long forms of the tests of trust (hours); tables in output/trust
+.PHONY: mutants
+mutants: venv  ## change the source at random places, and list what no test notices
+	$(PIP) install cosmic-ray
+	$(BIN)/python benchmarks/mutants.py --out '$(OUT)/trust/mutants.md' $(ARGS)
+
+.PHONY: trust trust-fuzz trust-faults trust-soak trust-training
+trust: trust-fuzz trust-faults trust-soak trust-training  ## the long forms of the tests of trust (hours); tables in output/trust
 
 # INPUTS=<number> of each door; `pip install '.[trust]'` brings what chooses them by coverage.
 trust-fuzz: venv
@@ -92,6 +108,10 @@ trust-soak: venv
 	$(BIN)/python benchmarks/soak.py --set runtime:=torch --out '$(OUT)/trust/soak'
 	$(BIN)/python benchmarks/soak.py --frames 2000 --checkpoint default --size 320 240 --rate 15 \
 	  --out '$(OUT)/trust/soak-default'
+
+trust-training: venv
+	$(BIN)/python benchmarks/survive.py --out '$(OUT)/trust/training.md'
+	$(BIN)/python benchmarks/determinism.py --out '$(OUT)/trust/determinism.md'
 
 .PHONY: clean
 clean:  ## remove everything that make made

@@ -43,6 +43,7 @@ TFLITE = ["tflite>=2.18"]
 TRUST = ["atheris>=3"]
 DEV = [
     "colcon-common-extensions",
+    "coverage>=7.10",
     "hypothesis>=6",
     "import-linter>=2.3",
     "mypy>=1.10",

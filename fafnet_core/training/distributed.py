@@ -26,6 +26,32 @@ _Item = TypeVar("_Item")
 _PATIENCE = timedelta(minutes=60)
 
 
+class ExchangeError(OSError):
+    """Something that all processes do together failed in this one: mostly, another one is gone."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__(
+            "this process can no longer compute together with the others of its training: most"
+            " likely another one ended, and its own message, or the end of torchrun's, says why."
+            f" Start all of them again with --resume. PyTorch says: {error}"
+        )
+
+
+@contextmanager
+def exchange() -> Iterator[None]:
+    """Within `with`, processes exchange something, which PyTorch's errors have no type of.
+
+    Raises:
+        ExchangeError: it failed; not where the device's memory ran out.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ExchangeError(error) from error
+
+
 @dataclass(frozen=True)
 class Processes:
     """This process among those that train together.
@@ -46,9 +72,14 @@ class Processes:
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Replace a tensor on `device` by its sum over all processes; return it."""
+        """Replace a tensor on `device` by its sum over all processes; return it.
+
+        Raises:
+            ExchangeError: another process is gone.
+        """
         if self.world > 1:
-            dist.all_reduce(tensor)
+            with exchange():
+                dist.all_reduce(tensor)
         return tensor
 
     def wait(self) -> None:
@@ -86,8 +117,9 @@ class Processes:
     def copy_from_first(self, model: nn.Module) -> None:
         """Give every process the running statistics of process 0."""
         if self.world > 1:
-            for buffer in model.buffers():
-                dist.broadcast(buffer, src=0)
+            with exchange():
+                for buffer in model.buffers():
+                    dist.broadcast(buffer, src=0)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import active_children
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 import cv2
@@ -32,6 +34,10 @@ Transform = Callable[[RgbdSample, np.random.Generator], Batch]
 
 _ORDER = 1
 """Keeps the random numbers of an epoch's order apart from those of the samples."""
+
+
+_DYING_S = 5.0
+"""Within this time after its last sign a worker that was killed is dead."""
 
 
 class _Place(NamedTuple):
@@ -202,11 +208,25 @@ def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Itera
         ) from error
     workers = set(active_children()) - others
     try:
-        for batch in batches:
+        while (batch := _next(batches, workers, dataset)) is not None:
             if isinstance(batch, _Failure):
                 raise batch.error()
             yield batch
-    except RuntimeError as error:
+    finally:
+        # The workers end with it: now, not when the traceback of an error is freed.
+        del batches
+
+
+def _next(
+    batches: Iterator[Batch | _Failure], workers: Collection[BaseProcess], dataset: _Augmented
+) -> Batch | _Failure | None:
+    """Return the next batch, or None; an error that a worker's death has caused tells of it."""
+    try:
+        return next(batches, None)
+    except (RuntimeError, OSError, EOFError) as error:
+        # One that dies while it sends breaks the connection before it is seen to be dead.
+        if workers:
+            wait([process.sentinel for process in workers], timeout=_DYING_S)
         dead = sorted(process.pid or 0 for process in workers if not process.is_alive())
         if not dead:
             raise
@@ -218,9 +238,6 @@ def _batches(loader: DataLoader[Batch | _Failure], dataset: _Augmented) -> Itera
             " out of memory: use fewer workers (0 reads in this process), or give more memory, in a"
             " container shared memory too (--shm-size)"
         ) from error
-    finally:
-        # The workers end with it: now, not when the traceback of an error is freed.
-        del batches
 
 
 def _prepare_worker(worker: int) -> None:

@@ -108,9 +108,8 @@ def latest_state(out: Path) -> Path | None:
 
 def remove_partial(out: Path) -> None:
     """Remove files that a killed run has left half written."""
-    for folder in (out, out / FOLDER):
-        for path in folder.glob(".*.partial"):
-            path.unlink()
+    for path in out.rglob(".*.partial"):
+        path.unlink()
 
 
 def read_state(path: Path) -> TrainingState:

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fafnet_core.augmentation import Batch
 from fafnet_core.training.config import Precision, TrainConfig
-from fafnet_core.training.distributed import Processes
+from fafnet_core.training.distributed import Processes, exchange
 from fafnet_core.training.loss import counted_pixels, summed_loss
 
 _DTYPES = {
@@ -150,9 +150,9 @@ class Step:
 
     def _exchange(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
         """Processes exchange their gradients once an update, with its last micro-batch."""
-        if last or not isinstance(self._network, DistributedDataParallel):
+        if not isinstance(self._network, DistributedDataParallel):
             return contextlib.nullcontext()
-        return self._network.no_sync()
+        return exchange() if last else self._network.no_sync()
 
     def _on_device(self, batch: Batch) -> Batch:
         device = self._processes.device

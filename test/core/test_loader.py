@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -178,6 +179,21 @@ def test_a_worker_that_is_killed_is_told_with_what_to_do() -> None:
     told = r"died \(process \d+; .* frame-3\).* fewer workers"
     with pytest.raises(ChildProcessError, match=told):
         read(dataset=EventfulFrames(killed), workers=2)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.005, 0.01])
+def test_a_worker_that_is_killed_while_it_sends_is_told_as_well(delay_s: float) -> None:
+    """Then the connection breaks, maybe before the process is seen to be dead."""
+    before = set(torch.multiprocessing.active_children())
+    batches = training_batches(
+        Frames(10), AUGMENT, batch_size=4, seed=7, start=0, stop=100_000, workers=1
+    )
+    next(batches)
+    (worker,) = set(torch.multiprocessing.active_children()) - before
+    threading.Timer(delay_s, worker.kill).start()
+    with pytest.raises(ChildProcessError, match=rf"died \(process {worker.pid}; .*frame-\d"):
+        for _ in batches:
+            pass
 
 
 @pytest.mark.skipif(

@@ -213,7 +213,9 @@ def test_what_a_killed_run_logged_beyond_its_state_goes(whole: Path, tmp_path: P
     Trainer(tiny_config(data, ema=0.9), tmp_path).run()
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"iteration": 12, "kind": "train", "loss": 7}\n{"iteration": 13, "ki')
-    for name in ("states/.00000009.safetensors.1.partial", ".last.safetensors.1.partial"):
+    (tmp_path / "pictures").mkdir(exist_ok=True)
+    beside = ("states/.00000009.safetensors", ".last.safetensors", "pictures/.00000010.png")
+    for name in (f"{name}.1.partial" for name in beside):
         (tmp_path / name).write_bytes(b"half")
     Trainer(tiny_config(ema=0.9), tmp_path, resume=True).run()
     resumed = {line["iteration"]: line for line in lines(tmp_path, "train")}
