@@ -13,7 +13,7 @@ import re
 import time
 from pathlib import Path
 
-_FOLDER = Path("/dev/shm")
+_FOLDER = Path("/dev/shm")  # noqa: S108 - where Fast DDS puts them
 _SEGMENT_LOCK = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}_el")
 _YOUNG_S = 10.0
 """A process may have made a file and not yet locked it."""
