@@ -25,7 +25,7 @@ ROS_WHEELS = [
 # Recordings: ROS 1 bags, MCAP and SQLite, without a ROS installation.
 BAGS = ["rosbags>=0.11.9,<0.12"]
 # Reading the original downloads; training's log; pictures of results.
-DATA = ["h5py>=3.6", "scipy>=1.8"]
+DATA = ["h5py>=3.6"]
 TRAIN = [*DATA, "matplotlib>=3.5", "tensorboard>=2.10"]
 HUB = ["huggingface_hub>=0.24"]
 TIMM = ["timm>=1.0"]
@@ -49,6 +49,7 @@ DEV = [
     "mypy>=1.10",
     "pytest>=8",
     "ruff>=0.8",
+    "scipy>=1.8",
     "scipy-stubs",
     "torchmetrics>=1.4",
     "types-PyYAML",
