@@ -51,11 +51,11 @@ test: venv  ## run all tests
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	# In four processes: a fault that kills one of them leaves the results of the others.
-	$(BIN)/python -m pytest test/core/test_[a-m]*.py
-	$(BIN)/python -m pytest test/core/test_[n-z]*.py
+	# Two at a time; nodes have both cores for themselves. A fault that kills a process of xdist's is a
+	# failed test, and another process goes on.
+	$(BIN)/python -m pytest -n 2 --dist loadfile test/core
+	$(BIN)/python -m pytest -n 2 test/fuzz
 	$(BIN)/python -m pytest test/ros
-	$(BIN)/python -m pytest test/fuzz
 endif
 
 .PHONY: coverage

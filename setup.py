@@ -48,6 +48,7 @@ DEV = [
     "import-linter>=2.3",
     "mypy>=1.10",
     "pytest>=8",
+    "pytest-xdist>=3.5",
     "ruff>=0.8",
     "scipy>=1.8",
     "scipy-stubs",

@@ -129,7 +129,8 @@ def test_blocks_do_not_cross_folders() -> None:
 
 
 def test_the_real_nyuv2_training_list_falls_into_short_runs(shared_data: Path) -> None:
-    train = read_matlab5(shared_data / "nyuv2" / "splits.mat", ("trainNdxs",))["trainNdxs"]
+    stored = read_matlab5(shared_data / "nyuv2" / "splits.mat", ("trainNdxs",))["trainNdxs"]
+    train = stored.astype(int)
     runs = runs_of_numbers([f"{i:04d}" for i in train])
     assert len(set(runs)) == 123
     assert max(np.unique(runs, return_counts=True)[1]) == 34
