@@ -51,10 +51,10 @@ test: venv  ## run all tests
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	# Two at a time; nodes have both cores for themselves. A fault that kills a process of xdist's is a
-	# failed test, and another process goes on.
-	$(BIN)/python -m pytest -n 2 --dist loadfile test/core
-	$(BIN)/python -m pytest -n 2 test/fuzz
+	# Two at a time, a thread each; nodes have both cores for themselves. A fault that kills a process of
+	# xdist's is a failed test, and another process goes on.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile test/core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 test/fuzz
 	$(BIN)/python -m pytest test/ros
 endif
 
