@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from fafnet_core.bags.errors import BagError
-from fafnet_core.bags.job import BagJob, check_unlabelled, frame_maker
+from fafnet_core.bags.job import BagJob, find_frames
 from fafnet_core.bags.labelling import worded
-from fafnet_core.bags.pairing import Pairs, find_pairs
+from fafnet_core.bags.pairing import Pairs
 from fafnet_core.bags.reading import Bag, Key, Stored
-from fafnet_core.bags.streams import Streams, find_streams
+from fafnet_core.bags.streams import Streams
 from fafnet_core.bags.watch import Watch
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.messages.camera_infos import CameraInfos
@@ -105,11 +105,4 @@ def open_frames(job: BagJob, watch: Watch | None = None) -> Iterator[BagFrames]:
     """
     watch = watch or Watch()
     with Bag(job.source, by_record=job.pair_by == "record") as bag:
-        check_unlabelled(bag)
-        streams = find_streams(bag, job.asked, has_camera_file=job.camera is not None)
-        counts = bag.counts()
-        images = counts[streams.rgb.name] + counts[streams.depth.name]
-        pairs = find_pairs(
-            bag, streams, job.slop_s, lambda messages: watch.reading(messages, images)
-        )
-        yield BagFrames(bag, streams, pairs, frame_maker(job, bag, streams))
+        yield BagFrames(bag, *find_frames(job, bag, watch))

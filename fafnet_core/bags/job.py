@@ -162,14 +162,7 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
     watch = watch or Watch()
     check_out(job.out, job.source, overwrite=job.overwrite)
     with Bag(job.source, by_record=job.pair_by == "record") as bag:
-        check_unlabelled(bag)
-        streams = find_streams(bag, job.asked, has_camera_file=job.camera is not None)
-        counts = bag.counts()
-        images = counts[streams.rgb.name] + counts[streams.depth.name]
-        pairs = find_pairs(
-            bag, streams, job.slop_s, lambda messages: watch.reading(messages, images)
-        )
-        frame_of = frame_maker(job, bag, streams)
+        streams, pairs, frame_of = find_frames(job, bag, watch)
         segmenter = load().following(temporal=job.temporal)
         watch.begins(streams, pairs)
         from fafnet_core.bags.labelling import Labelling  # imports PyTorch
@@ -192,7 +185,24 @@ def label_bag(job: BagJob, load: Callable[[], Segmenter], watch: Watch | None = 
     )
 
 
-def frame_maker(
+def find_frames(
+    job: BagJob, bag: Bag, watch: Watch
+) -> tuple[Streams, Pairs, Callable[[Any, Any, Any, Any], RgbdFrame]]:
+    """Return the topics of an open recording, the pairs of their images, and what makes frames.
+
+    Raises:
+        AskedWrongly: another option would do, or the recording is a labelled one.
+        BagError: it has no frames.
+    """
+    _check_unlabelled(bag)
+    streams = find_streams(bag, job.asked, has_camera_file=job.camera is not None)
+    counts = bag.counts()
+    images = counts[streams.rgb.name] + counts[streams.depth.name]
+    pairs = find_pairs(bag, streams, job.slop_s, lambda messages: watch.reading(messages, images))
+    return streams, pairs, _frame_maker(job, bag, streams)
+
+
+def _frame_maker(
     job: BagJob, bag: Bag, streams: Streams
 ) -> Callable[[Any, Any, Any, Any], RgbdFrame]:
     """Return what makes a frame of two images and their camera_infos, or raises ValueError."""
@@ -231,7 +241,7 @@ def _recorder_scale(bag: Bag, depth_topic: str) -> float | None:
     return scale if math.isfinite(scale) and scale > 0 else None
 
 
-def check_unlabelled(bag: Bag) -> None:
+def _check_unlabelled(bag: Bag) -> None:
     """Refuse a recording that has our topics: two sets of labels could not be told apart."""
     taken = sorted(name for name in bag.counts() if name.startswith(OUR_PREFIX))
     if taken:
