@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata
 from fafnet_core.checkpoints.pretrained import Images, load_backbone
+from fafnet_core.checkpoints.shipped import checkpoint_file
 from fafnet_core.datasets.checks import name_some
 from fafnet_core.labels import LabelSet
 from fafnet_core.labels.mappings import same_names
@@ -19,6 +21,7 @@ from fafnet_core.models.fafnet import build_empty
 from fafnet_core.normalisation import Normalisation
 from fafnet_core.training.config import ModelConfig, TrainConfig
 from fafnet_core.training.distributed import Processes
+from fafnet_core.training.ema import SharedStart
 
 
 def build_network(config: ModelConfig, num_classes: int, seed: int) -> FAFNet:
@@ -79,6 +82,21 @@ def fill_network(
         weights[name] = rows
     model.load_state_dict(weights)
     return _taken(config.init, label_set, old_ids)
+
+
+def shared_start(model: FAFNet, config: ModelConfig, label_set: LabelSet) -> SharedStart | None:
+    """What `init_share` keeps of a network that `fill_network` has just filled."""
+    if config.init is None or not config.init_share:
+        return None
+    old_ids = same_names(read_metadata(config.init).label_set, label_set)
+    anew = set(range(len(label_set))) - old_ids.keys()
+    return SharedStart(model, config.init_share, anew, _of_each_class(model.config))
+
+
+def content_digest(config: ModelConfig) -> str:
+    """The SHA-256 of the file that `init` names: a resumed training reads it again."""
+    assert config.init is not None
+    return hashlib.sha256(checkpoint_file(config.init).read_bytes()).hexdigest()
 
 
 def _check_same_network(theirs: FAFNetConfig, ours: FAFNetConfig, source: str) -> None:

@@ -62,6 +62,8 @@ class ModelConfig:
         pretrained: ImageNet weights for the backbones: a file, a folder or "hf://owner/name".
         init: a checkpoint of this project to start from, such as "default": of the same network,
             whatever its classes; those of the same name start from their old weights.
+        init_share: the share of `init`'s weights in the network that is validated and written,
+            0 <= x < 1 (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
         changes: fields of `FAFNetConfig` that differ from the preset's.
     """
 
@@ -69,9 +71,17 @@ class ModelConfig:
     arm: str | None = None
     pretrained: str | None = None
     init: str | None = None
+    init_share: Annotated[float, "0 <= x < 1"] = 0.0
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if self.init_share and self.init is None:
+            raise FieldError(
+                "init_share",
+                f"init_share is {self.init_share:g}, a share of the weights of init, and there is"
+                " no init",
+            )
         if self.pretrained is not None and self.init is not None:
             raise ValueError(
                 "pretrained and init both fill the backbones; init holds the whole network, so"

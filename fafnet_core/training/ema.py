@@ -1,8 +1,9 @@
-"""A running average of the weights, which often scores better than the last weights themselves."""
+"""Averages of weights, which often score better than the last weights themselves."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor
@@ -38,3 +39,44 @@ class AveragedModel:
         torch._foreach_lerp_(averages, weights, 1 - decay)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(buffer)
+
+
+class SharedStart:
+    """A network's first weights, of which those that are written have a share.
+
+    What a few frames teach is kept, and much of what they do not show is not forgotten (Wortsman
+    et al., "Robust fine-tuning of zero-shot models", CVPR 2022, section 3). Running statistics of
+    batch norms are averaged like weights.
+
+    Args:
+        model: the network as it starts.
+        share: of these weights, 0 < share < 1.
+        anew: classes that start anew: their weights are not mixed.
+        of_each_class: names of the tensors with a row for each class.
+    """
+
+    def __init__(
+        self, model: FAFNet, share: float, anew: Collection[int], of_each_class: Collection[str]
+    ) -> None:
+        self._start = {name: tensor.clone() for name, tensor in _weights(model)}
+        self._share = share
+        self._anew, self._of_each_class = sorted(anew), frozenset(of_each_class)
+
+    @torch.no_grad()
+    def mixed(self, model: FAFNet) -> FAFNet:
+        """Return a network between the start and this one, in evaluation mode."""
+        mixed = copy.deepcopy(model).eval().requires_grad_(False)
+        for name, tensor in _weights(mixed):
+            trained = tensor[self._anew] if name in self._of_each_class else None
+            tensor.lerp_(self._start[name].to(tensor.device), self._share)
+            if trained is not None:
+                tensor[self._anew] = trained
+        return mixed
+
+
+def _weights(model: FAFNet) -> Iterator[tuple[str, Tensor]]:
+    """The numbers that a network learns or counts, each tensor once."""
+    yield from ((name, parameter.data) for name, parameter in model.named_parameters())
+    for name, buffer in model.named_buffers():
+        if buffer.is_floating_point():
+            yield name, buffer

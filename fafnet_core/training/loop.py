@@ -17,8 +17,10 @@ from fafnet_core.input_size import check_input_size
 from fafnet_core.models import FAFNet
 from fafnet_core.training.building import (
     build_network,
+    content_digest,
     fill_network,
     place_network,
+    shared_start,
     wrap_network,
 )
 from fafnet_core.training.config import Config
@@ -131,6 +133,8 @@ class Trainer:
             "processes": own.world,
             "frames": len(self._data.dataset),
         }
+        if config.model.init_share:
+            self._notes["init"] = content_digest(config.model)
         self._folder = TrainingFolder(out, config, self._data, own, self._notes["versions"])
         self._say(*self._data.dataset.notices)
         if own.world > 1 and settings.sync_batch_norm and own.device.type != "cuda":
@@ -163,19 +167,21 @@ class Trainer:
         model = build_network(config.model, classes, self._settings.seed)
         # Now, and not when the first network is to be written.
         check_input_size(model.config, config.input_size, divisor=model.input_divisor)
-        if not resumed:
+        if not resumed or config.model.init_share:
             data = self._data
             taken = fill_network(
                 model, config.model, data.dataset.label_set, data.normalisation, data.some_images
             )
-            if taken:
+            if taken and not resumed:
                 self._say(taken)
+        self._start = shared_start(model, config.model, self._data.dataset.label_set)
         return place_network(model, self._settings, self._own)
 
     @property
     def network(self) -> FAFNet:
         """The network that is validated and written: the averaged one where there is one."""
-        return self.averaged.model if self.averaged is not None else self.model
+        network = self.averaged.model if self.averaged is not None else self.model
+        return network if self._start is None else self._start.mixed(network)
 
     def run(self) -> TrainingResult:
         """Train to the last iteration, or until a signal stops it."""

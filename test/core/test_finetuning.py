@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_training import LABELS, SquaresData, tiny_config
+from tiny_training import (
+    LABELS,
+    Event,
+    SquaresData,
+    assert_same_training,
+    terminate,
+    tiny_config,
+)
 
 from fafnet_core.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from fafnet_core.datasets.mapped import MappedFrames
@@ -100,6 +107,71 @@ def test_it_trains_and_the_checkpoint_has_the_new_classes(old: Path, tmp_path: P
     found = read_metadata(tmp_path / "run/best.safetensors")
     assert found.label_set.names == ("violet", "green", "grey")
     assert found.config.num_classes == 3
+
+
+def with_share(
+    old: Path,
+    out: Path,
+    share: float,
+    *,
+    event: Event | None = None,
+    resume: bool = False,
+    **train: Any,
+) -> Trainer:
+    """A training of violet (was red), green, blue, grey; the event comes before iteration 8."""
+    data = MergedSquares(label_map={"red": "violet"})
+    if event is not None:
+        data.events["train"] = (30, event)
+    config = tiny_config(data, **train)
+    model = ModelConfig(changes=config.model.changes, init=str(old), init_share=share)
+    return Trainer(replace(config, model=model), out, resume=resume)
+
+
+def test_a_share_of_the_first_weights_is_in_what_is_written_but_not_in_what_is_new(
+    old: Path, tmp_path: Path
+) -> None:
+    trainer = with_share(old, tmp_path / "run", 0.25)
+    assert trainer.run().finished
+    first, trained = load_checkpoint(old).state_dict(), trainer.model.state_dict()
+    written = load_checkpoint(tmp_path / "run/last.safetensors").state_dict()
+    name = "decoder.join.classifier.0.weight"
+    assert not torch.equal(first[name], trained[name])
+    for name, tensor in written.items():
+        if not tensor.is_floating_point():
+            continue
+        expected = trained[name] + 0.25 * (first[name] - trained[name])
+        if name.startswith(CLASSIFIER):
+            expected[0] = trained[name][0]
+        torch.testing.assert_close(tensor, expected, rtol=0, atol=1e-6)
+
+
+def test_without_a_share_the_written_network_is_the_trained_one(old: Path, tmp_path: Path) -> None:
+    trainer = with_share(old, tmp_path / "run", 0.0)
+    assert trainer.network is trainer.model
+
+
+def test_a_resumed_training_mixes_with_the_same_first_weights(old: Path, tmp_path: Path) -> None:
+    assert with_share(old, tmp_path / "whole", 0.5, ema=0.9).run().finished
+    stopped = with_share(old, tmp_path / "run", 0.5, ema=0.9, event=terminate).run()
+    assert (stopped.iteration, stopped.finished) == (8, False)
+    assert with_share(old, tmp_path / "run", 0.5, ema=0.9, resume=True).run().finished
+    assert_same_training(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_resumed_training_says_that_the_first_weights_are_others(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_share(old, tmp_path / "run", 0.5, event=terminate).run()
+    torch.manual_seed(8)
+    save_checkpoint(old, build_model(read_metadata(old).config), label_set=LABELS)
+    capsys.readouterr()
+    with_share(old, tmp_path / "run", 0.5, resume=True)
+    assert "goes on, maybe with another result: init was '" in capsys.readouterr().err
+
+
+def test_a_share_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"init_share is 0\.5, .* and there is no init"):
+        ModelConfig(init_share=0.5)
 
 
 def test_inputs_of_another_normalisation_are_refused(old: Path, tmp_path: Path) -> None:
