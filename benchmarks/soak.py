@@ -44,6 +44,9 @@ _GROWTH_MB = 20.0
 _LATENCY_FACTOR = 1.5
 """By how much the median of the last frames may be above that of the first: others compute too."""
 
+_SETTLED = 10
+"""Labels after which those of another size than the camera's have passed."""
+
 _COMPARED = 1000
 _SAMPLE_S = 1.0
 
@@ -149,10 +152,10 @@ def soak(options: argparse.Namespace, table: Path, done: int) -> tuple[list[floa
         onlooker = Onlooker()
         stack.callback(onlooker.destroy_node)
         begun = time.monotonic()
-        while not onlooker.frames:
-            rclpy.spin_once(onlooker, timeout_sec=0.1)
-            if time.monotonic() - begun > STARTUP_S:
-                raise RuntimeError(f"no labels within {STARTUP_S:g} s")
+        # The node compiles its network for each size and keeps it: a part of warming up.
+        for fault in ("", _HALF, ""):
+            camera.become(_with_fault(healthy, fault))
+            _await_labels(onlooker)
         onlooker.frames, fault = done, ""
         next_sample, change = time.monotonic(), time.monotonic() + options.healthy
         file = stack.enter_context(table.open("a", newline="", encoding="utf-8"))
@@ -174,6 +177,19 @@ def soak(options: argparse.Namespace, table: Path, done: int) -> tuple[list[floa
                 change = now + chance.uniform(0.5, 1.5) * (2.0 if fault else options.healthy)
         writer.writerow(astuple(sample(node.pid, onlooker, begun, fault)))
         return onlooker.latencies, onlooker.said
+
+
+def _await_labels(onlooker: Onlooker) -> None:
+    """Wait for labels of what the camera sends now.
+
+    Raises:
+        RuntimeError: none came.
+    """
+    onlooker.frames, begun = 0, time.monotonic()
+    while onlooker.frames < _SETTLED:
+        rclpy.spin_once(onlooker, timeout_sec=0.1)
+        if time.monotonic() - begun > STARTUP_S:
+            raise RuntimeError(f"no labels within {STARTUP_S:g} s")
 
 
 def _with_fault(healthy: Camera, fault: str) -> Camera:
