@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import copy
 import json
 import os
 import pickle
@@ -16,14 +17,16 @@ from typing import Any
 
 import bag_recordings as recordings
 import cv2
+import h5py
 import lz4.frame
 import numpy as np
 import pytest
 import torch
 from door import MEMORY, SECONDS, Door, knock
 from doors import DOORS
+from originals import write_nyuv2
 
-from fafnet_core.bags.decompression import MOST, decompress
+from fafnet_core.bags.decompression import MOST, decompress, zstd
 from fafnet_core.checkpoints.checkpoint import load_checkpoint
 from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.checkpoints.release_file import read_release_file
@@ -32,6 +35,7 @@ from fafnet_core.datasets.image_lists import read_image_list
 from fafnet_core.datasets.images import image_size
 from fafnet_core.datasets.matlab import read_matlab5
 from fafnet_core.datasets.matlab5 import read_variables
+from fafnet_core.datasets.nyuv2 import NYUv2
 from fafnet_core.image_files import MOST_SCANS
 from fafnet_core.labels.files import load_label_set
 from fafnet_core.labels.mappings import read_mapping
@@ -187,6 +191,7 @@ def test_a_dense_depth_message_takes_the_memory_of_its_image(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("kind", "packed"), [
     ("bz2", bz2.compress(bytes(MOST + 2))), ("lz4", lz4.frame.compress(bytes(MOST + 2))),
+    ("zstd", zstd.compress(bytes(MOST + 2))),
 ])  # fmt: skip
 def test_what_a_bag_packs_unpacks_to_a_limit(kind: str, packed: bytes) -> None:
     assert len(packed) < MOST / 100
@@ -240,6 +245,53 @@ def test_settings_that_are_long(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=r"a\.yaml"):
         load_label_set(path)
+
+
+def test_a_checkpoint_whose_members_are_one_place_of_the_file(tmp_path: Path) -> None:
+    honest, path = tmp_path / "honest.pth", tmp_path / "a.pth"
+    torch.save({f"w{i}": torch.full((10_000,), float(i)) for i in range(50)}, honest)
+    with zipfile.ZipFile(honest) as source, zipfile.ZipFile(path, "w") as archive:
+        first = next(each for each in source.namelist() if each.endswith("/data/0"))
+        for name in source.namelist():
+            if "/data/" not in name or name == first:
+                archive.writestr(name, source.read(name))
+        for number in range(1, 50):
+            again = copy.copy(archive.getinfo(first))
+            again.filename = f"{first[:-1]}{number}"
+            archive.filelist.append(again)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(ValueError, match=r"a\.pth cannot be read") as refusal:
+        _backbone(path)
+    assert "overlap" in str(refusal.value.__cause__)
+
+
+def test_a_tensor_that_repeats_one_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({"w": torch.zeros(1).expand(1 << 16, 1 << 16)}, path)
+    with pytest.raises(ValueError, match=r"a\.pth cannot be read") as refusal:
+        _backbone(path)
+    assert "more values than are stored" in str(refusal.value.__cause__)
+
+
+@pytest.mark.parametrize("kind", ["external", "virtual"])
+def test_an_array_of_hdf5_that_lies_in_another_file(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / "nyu"
+    path = write_nyuv2(root, frames=3).root / "nyu_depth_v2_labeled.mat"
+    secret = tmp_path / "secret"
+    with h5py.File(path, "r+") as file:
+        shape = file["images"].shape
+        del file["images"]
+        if kind == "external":
+            secret.write_bytes(bytes(int(np.prod(shape))))
+            file.create_dataset("images", shape, np.uint8, external=[(str(secret), 0, 2**31)])
+        else:
+            with h5py.File(secret, "w") as other:
+                other.create_dataset("images", data=np.zeros(shape, np.uint8))
+            layout = h5py.VirtualLayout(shape, np.uint8)
+            layout[...] = h5py.VirtualSource(secret, "images", shape)
+            file.create_virtual_dataset("images", layout)
+    with pytest.raises(ValueError, match="images is in another file, which is not opened"):
+        NYUv2(root, "train")
 
 
 def test_a_header_of_numbers_that_says_more_than_there_is(tmp_path: Path) -> None:
