@@ -73,6 +73,15 @@ class MatlabFile73:
         self._opened = here, file
         return file
 
+    def check_stored(self, array: Any, name: str) -> None:
+        """Refuse an array that HDF5 would read from other files.
+
+        Raises:
+            ValueError: it is not stored in this one.
+        """
+        if array.external is not None or array.is_virtual:
+            raise ValueError(f"{self.path}: {name} is in another file, which is not opened")
+
     @contextmanager
     def damaged(self) -> Iterator[None]:
         """Turn what h5py raises for a damaged file into a ValueError that names it.

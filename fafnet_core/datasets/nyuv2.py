@@ -164,8 +164,7 @@ class NYUv2(RgbdSegmentationDataset):
             raise ValueError(f"{self._file.path} has {count} frames; wanted the labelled data set")
         for name, (shape, kind) in wanted.items():
             array = file[name]
-            if array.external is not None or array.is_virtual:
-                raise ValueError(f"{name} is in another file, which is not opened")
+            self._file.check_stored(array, name)
             if array.shape != (count, *shape) or array.dtype != np.dtype(kind):
                 raise ValueError(
                     f"{self._file.path}: {name} is {array.dtype} {array.shape}; wanted"

@@ -34,6 +34,7 @@ from fafnet_core.datasets.sun_scene import (
     read_counts,
     scene_camera,
 )
+from fafnet_core.image_files import MOST_PIXELS
 from fafnet_core.labels import SUN37
 from fafnet_core.samples import RgbdSample, RgbdSegmentationDataset, Split
 
@@ -157,10 +158,14 @@ class SUNRGBD(RgbdSegmentationDataset):
             place = self._label_places[index]
             # (N, 1) as MATLAB writes a 1xN struct array; a row of N where it was saved anew.
             reference = references[place, 0] if references.shape[0] > 1 else references[0, place]
-            stored = file[reference][()]
+            array = file[reference]
+            self._labels.check_stored(array, "a label image")
+            if array.ndim != 2 or array.size > MOST_PIXELS:
+                raise ValueError(f"its shape is {array.shape}; wanted that of an image")
+            stored = array[()]
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"{source}: {error}; download it again") from error
-        if stored.ndim != 2 or stored.max(initial=0) > 255 or stored.min(initial=0) < 0:
+        if stored.max(initial=0) > 255 or stored.min(initial=0) < 0:
             raise ValueError(
                 f"{source} is {stored.dtype} {stored.shape} with labels up to {stored.max()};"
                 f" wanted (width, height) of 0..{len(SUN37)}"

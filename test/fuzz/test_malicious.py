@@ -9,6 +9,7 @@ import os
 import pickle
 import sqlite3
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -24,9 +25,9 @@ import pytest
 import torch
 from door import MEMORY, SECONDS, Door, knock
 from doors import DOORS
-from originals import write_nyuv2
+from originals import LABEL_FILE, write_nyuv2, write_sunrgbd
 
-from fafnet_core.bags.decompression import MOST, decompress, zstd
+from fafnet_core.bags.decompression import MOST, decompress
 from fafnet_core.checkpoints.checkpoint import load_checkpoint
 from fafnet_core.checkpoints.pretrained import load_backbone
 from fafnet_core.checkpoints.release_file import read_release_file
@@ -36,6 +37,7 @@ from fafnet_core.datasets.images import image_size
 from fafnet_core.datasets.matlab import read_matlab5
 from fafnet_core.datasets.matlab5 import read_variables
 from fafnet_core.datasets.nyuv2 import NYUv2
+from fafnet_core.datasets.sunrgbd import SUNRGBD
 from fafnet_core.image_files import MOST_SCANS
 from fafnet_core.labels.files import load_label_set
 from fafnet_core.labels.mappings import read_mapping
@@ -43,6 +45,11 @@ from fafnet_core.models import FAFNetConfig, build_model
 from fafnet_core.runtimes.exported import read_exported
 from fafnet_core.settings import read_settings
 from fafnet_core.training.state import read_state
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Read = Callable[[Path], Any]
 
@@ -292,6 +299,25 @@ def test_an_array_of_hdf5_that_lies_in_another_file(kind: str, tmp_path: Path) -
             file.create_virtual_dataset("images", layout)
     with pytest.raises(ValueError, match="images is in another file, which is not opened"):
         NYUv2(root, "train")
+
+
+@pytest.mark.parametrize("kind", ["external", "pixels"])
+def test_labels_of_sun_rgbd_that_lie_elsewhere_or_have_no_end(kind: str, tmp_path: Path) -> None:
+    written = write_sunrgbd(tmp_path / "sun")
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(640 * 480))
+    with h5py.File(written.root / LABEL_FILE, "r+") as file:
+        references = file["SUNRGBD2Dseg/seglabel"]
+        for place in range(len(references)):
+            name = f"#refs#/other{place}"
+            array = (
+                file.create_dataset(name, (640, 480), "u1", external=[(str(secret), 0, 640 * 480)])
+                if kind == "external"
+                else file.create_dataset(name, (1 << 18, 1 << 18), "u1", chunks=(1024, 1024))
+            )
+            references[place, 0] = array.ref
+    with pytest.raises(ValueError, match=r"in another file|wanted that of an image"):
+        SUNRGBD(written.root, "train")
 
 
 def test_a_header_of_numbers_that_says_more_than_there_is(tmp_path: Path) -> None:
