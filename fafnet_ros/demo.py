@@ -179,7 +179,7 @@ def _run(arguments: argparse.Namespace) -> int:
             camera = _start(stack, "fafnet_ros.cameras.frame_player", f"folder:={arguments.frames}")
         else:
             # The size at which the default checkpoint sees frames: nothing is made larger.
-            size = ("width:=320", "height:=240")
+            size = ("width:=384", "height:=288")
             camera = _start(stack, "fafnet_ros.cameras.synthetic_camera", *size)
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
