@@ -172,6 +172,7 @@ class NodeState:
         failure: why the last transition failed; empty if it succeeded.
         network: what is loaded, as keys and values: `checkpoint`, and `label set` where it is.
         device: what the network runs on and in which precision; `none` without a network.
+        gpu_was_full: it runs on the CPU because of that.
         figures: what it counted and measured since its start.
         active: what an active node has besides; None while it is not.
     """
@@ -182,5 +183,6 @@ class NodeState:
     failure: str
     network: Mapping[str, str]
     device: str
+    gpu_was_full: bool
     figures: Figures
     active: ActiveState | None

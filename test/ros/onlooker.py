@@ -31,6 +31,11 @@ class Diagnostics:
         return bytes(self.reports[-1].status[0].level)
 
     @property
+    def device(self) -> str:
+        """What the network runs on."""
+        return str(self.reports[-1].status[0].hardware_id)
+
+    @property
     def message(self) -> str:
         return self.messages[-1] if self.reports else ""
 

@@ -114,6 +114,7 @@ class Node:
             failure="",
             network={},
             device="cpu float32",
+            gpu_was_full=False,
             figures=self.statistics.figures(),
             active=ActiveState(**active | more),
         )
