@@ -97,7 +97,7 @@ class Activation:
         self._limit = RateLimit(self._load.max_rate)
         self._watchdog = Watchdog(self._load.watchdog)
         self._labelled: set[tuple[str, Size]] = set()
-        self._size_in_work: Size = (0, 0)
+        self._last_size: Size | None = None
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
         suffix = "/compressedDepth" if inputs.reads_compressed_depth else ""
@@ -194,7 +194,7 @@ class Activation:
 
     def _label(self, encoded: EncodedPair) -> None:
         size = (encoded.seen.rgb.shape[0], encoded.seen.rgb.shape[1])
-        self._size_in_work = size
+        self._last_size = size
         segmented = self._pipeline.label(encoded, wanted=self._outputs.wants_labels)
         if segmented.found is not None:
             self._labelled.add((self._network.segmenter.device, size))
@@ -211,8 +211,9 @@ class Activation:
         """Return the frame that has been in work longest."""
         network_s, hha_s = self._labelling.busy_s, self._encoding.busy_s
         is_network = network_s >= hha_s
-        of_network = self._network.segmenter.device, self._size_in_work
-        is_first = self._network.is_moving or (is_network and of_network not in self._labelled)
+        size, device = self._last_size, self._network.segmenter.device
+        is_of_new_size = size is not None and (device, size) not in self._labelled
+        is_first = self._network.is_moving or (is_network and is_of_new_size)
         return FrameInWork(
             stage="network" if is_network else "hha",
             seconds=max(network_s, hha_s),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Ros
+from fault_bench import THOROUGH, Cost, Fault, FaultBench
 from gpu_stand_in import StandInGpu
 from onlooker import OK, WARN, Diagnostics
 from sensor_msgs.msg import Image
@@ -52,3 +55,17 @@ def test_a_full_gpu_gives_way_to_the_cpu_until_the_node_is_configured_anew(
     labelled("cpu", *SAID)
     assert "frames: failed" not in said.values
     assert "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB" in node.output
+
+
+@pytest.mark.skipif(not THOROUGH, reason="make trust-faults has it in its table")
+def test_what_a_full_gpu_costs(ros: Ros, tmp_path: Path, fault_costs: list[Cost]) -> None:
+    gpu = StandInGpu(tmp_path)
+
+    @contextmanager
+    def full(bench: FaultBench) -> Iterator[None]:
+        gpu.fill("network")
+        yield
+        gpu.clear()
+
+    with closing(FaultBench(ros, fault_costs, before=gpu.before)) as bench:
+        bench.cost(Fault(title="A GPU's memory full (a stand-in)", plant=full, says=SAID))
