@@ -51,6 +51,7 @@ class InputState:
         reliability: what our subscription asks for: `reliable` or `best_effort`.
         publishers: who publishes there, messages of any type.
         is_deaf: it asks for reliable, but a publisher of our type offers only best effort.
+        are_several_heard: messages come of several publishers; None where nobody can tell.
         same_type_topics: other topics with publishers of our type; looked for when silent.
         published_s: seconds for which a publisher of our type has been there to be heard.
     """
@@ -62,6 +63,7 @@ class InputState:
     reliability: str
     publishers: tuple[PublisherState, ...]
     is_deaf: bool
+    are_several_heard: bool | None
     same_type_topics: tuple[str, ...]
     published_s: float
 
