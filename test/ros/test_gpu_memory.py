@@ -35,7 +35,8 @@ def test_a_full_gpu_gives_way_to_the_cpu_until_the_node_is_configured_anew(
 
     gpu.fill("loading")
     ros.start("synthetic_camera", width=64, height=48, frames=4, rate=10.0)
-    node = ros.start("segment_node", before=gpu.before)
+    # What a CPU does not have gives way too.
+    node = ros.start("segment_node", before=gpu.before, precision="float16")
     labelled("cpu", *SAID)
     assert said.level == WARN
     assert node.output.count(SAID[0]) == 1
@@ -49,7 +50,7 @@ def test_a_full_gpu_gives_way_to_the_cpu_until_the_node_is_configured_anew(
         labelled("cuda:0", "segmenting")
         gpu.fill(full)
         labelled("cpu", *SAID)
-        assert node.output.count(f"{SAID[0]}") == i
+        assert node.output.count(SAID[0]) == i
     # It is what the node says of itself, not of one activation; and no frame was lost.
     assert all(map(ros.change_state, ("deactivate", "activate")))
     labelled("cpu", *SAID)
