@@ -112,7 +112,7 @@ trust-fuzz: venv
 
 trust-faults: venv
 	FAFNET_TRUST=1 $(BIN)/python -m pytest -s test/ros/test_faults.py test/ros/test_watchdog.py \
-	  test/ros/test_left_behind.py
+	  test/ros/test_left_behind.py test/ros/test_gpu_memory.py
 
 trust-soak: venv
 	$(BIN)/python benchmarks/soak.py --set runtime:=torch --out '$(OUT)/trust/soak'

@@ -6,7 +6,13 @@ from fafnet_core.inference.alignment import Alignment, find_alignments, record_a
 from fafnet_core.inference.alignment_pictures import alignment_sheet
 from fafnet_core.inference.pictures import blend, class_key, legend, overlay, strip
 from fafnet_core.inference.segmenter import UNTRAINED, NetworkInput, Segmenter, Temporal
-from fafnet_core.runtimes.devices import give_memory_back, keep_memory, use_threads
+from fafnet_core.runtimes.devices import (
+    free_gpu_cache,
+    give_memory_back,
+    is_gpu_full,
+    keep_memory,
+    use_threads,
+)
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
@@ -21,7 +27,9 @@ __all__ = [
     "blend",
     "class_key",
     "find_alignments",
+    "free_gpu_cache",
     "give_memory_back",
+    "is_gpu_full",
     "keep_memory",
     "legend",
     "overlay",

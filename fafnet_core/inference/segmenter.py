@@ -264,6 +264,19 @@ class Segmenter:
             other._fusion = TemporalFusion()
         return other
 
+    def moved_to(self, runtime: Runtime) -> Segmenter:
+        """Return a segmenter that goes on with these frames in another runtime.
+
+        Frames go on being averaged with those before; gravity and the ground are found anew.
+
+        Args:
+            runtime: runs the same network.
+        """
+        other = copy.copy(self)
+        other.runtime = runtime
+        other._hha = other._stream(self._hha.config)
+        return other
+
     def mapped(self, label_map: str | NewNames) -> Segmenter:
         """Return a segmenter with the same network whose labels are of other classes.
 

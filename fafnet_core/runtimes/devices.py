@@ -80,6 +80,22 @@ def give_memory_back() -> None:
     _glibc("malloc_trim", 0)
 
 
+def is_gpu_full(error: BaseException) -> bool:
+    """Tell whether an exception says that a GPU had no memory left.
+
+    PyTorch has a type for it where it asks itself; of CUDA's libraries only the words come through.
+    """
+    text = str(error)
+    is_of_library = "CUBLAS_STATUS_ALLOC_FAILED" in text or "CUDNN_STATUS_ALLOC_FAILED" in text
+    is_of_cuda = "CUDA" in text and "out of memory" in text
+    return isinstance(error, torch.cuda.OutOfMemoryError) or is_of_library or is_of_cuda
+
+
+def free_gpu_cache() -> None:
+    """Give the GPU memory back that PyTorch keeps for later; without a GPU this does nothing."""
+    torch.cuda.empty_cache()
+
+
 def _glibc(function: str, *arguments: int) -> None:
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library, or system
         getattr(ctypes.CDLL(None), function)(*arguments)

@@ -22,7 +22,8 @@ def input_findings(inputs: Sequence[InputState], figures: Figures) -> list[Findi
         event = figures.event(entry.event)
         if event.is_silent:
             found.append(_silent(entry, event.silent_after_s))
-        elif len(entry.publishers) > 1:
+        # One that was killed counts as a publisher for some time; it is heard no more.
+        elif len(entry.publishers) > 1 and entry.are_several_heard is not False:
             nodes = _listed([publisher.node for publisher in entry.publishers])
             text = (
                 f"{entry.topic} has {len(entry.publishers)} publishers ({nodes}), whose messages"

@@ -44,9 +44,25 @@ _UNWATCHED_NOW = Finding("IDLE", "nobody subscribes to an output, so that nothin
 def findings(state: NodeState) -> list[Finding]:
     """Return everything that is to be said of a node now."""
     found = _namesake_findings(state)
+    if state.gpu_was_full:
+        found.append(Finding("WARN", gpu_full_text(state.name)))
     if state.active is None:
         return found + _inactive_findings(state)
     return found + _active_findings(state.active, state.figures)
+
+
+def gpu_full_text(node: str) -> str:
+    """Say that the network was taken from a full GPU, and how it gets back there.
+
+    Args:
+        node: its full name.
+    """
+    return (
+        "the GPU's memory was full: the network has gone over to the CPU, where it takes longer;"
+        " end other processes on the GPU (nvidia-smi), or take a smaller checkpoint or a lower"
+        f" precision, then go back: ros2 lifecycle set {node} deactivate, cleanup, configure and"
+        " activate, or a restart"
+    )
 
 
 def _namesake_findings(state: NodeState) -> list[Finding]:

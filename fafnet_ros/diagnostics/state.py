@@ -51,6 +51,7 @@ class InputState:
         reliability: what our subscription asks for: `reliable` or `best_effort`.
         publishers: who publishes there, messages of any type.
         is_deaf: it asks for reliable, but a publisher of our type offers only best effort.
+        are_several_heard: messages come of several publishers; None where nobody can tell.
         same_type_topics: other topics with publishers of our type; looked for when silent.
         published_s: seconds for which a publisher of our type has been there to be heard.
     """
@@ -62,6 +63,7 @@ class InputState:
     reliability: str
     publishers: tuple[PublisherState, ...]
     is_deaf: bool
+    are_several_heard: bool | None
     same_type_topics: tuple[str, ...]
     published_s: float
 
@@ -172,6 +174,7 @@ class NodeState:
         failure: why the last transition failed; empty if it succeeded.
         network: what is loaded, as keys and values: `checkpoint`, and `label set` where it is.
         device: what the network runs on and in which precision; `none` without a network.
+        gpu_was_full: it runs on the CPU because of that.
         figures: what it counted and measured since its start.
         active: what an active node has besides; None while it is not.
     """
@@ -182,5 +185,6 @@ class NodeState:
     failure: str
     network: Mapping[str, str]
     device: str
+    gpu_was_full: bool
     figures: Figures
     active: ActiveState | None

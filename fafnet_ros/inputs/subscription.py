@@ -8,8 +8,10 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from fafnet_ros.diagnostics.state import InputState, PublisherState
+from fafnet_ros.inputs.senders import Senders
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -17,6 +19,9 @@ except ImportError:  # Humble
     SubscriptionEventCallbacks = None
 
 _DEPTH = 5
+
+_HAS_NUMBERS = hasattr(Subscription, "CallbackType")
+"""Whether rclpy tells callbacks the numbers of messages; Humble does not."""
 
 
 def type_name(message_type: type) -> str:
@@ -70,6 +75,7 @@ class MatchingSubscription:
         self._event = topic if event is None else event
         # When a publisher of our type was first there to be heard, in monotonic seconds.
         self._published_since: float | None = None
+        self._senders = Senders()
         # Until a publisher is there: most offer it, and a change would lose the first frames.
         self._subscribed = ReliabilityPolicy.RELIABLE
         self._durability = DurabilityPolicy.VOLATILE
@@ -105,6 +111,7 @@ class MatchingSubscription:
             reliability=self._subscribed.name.lower(),
             publishers=publishers,
             is_deaf=self._is_deaf(publishers),
+            are_several_heard=self._senders.are_several,
             same_type_topics=self._same_type_topics() if is_silent else (),
             published_s=self._follow(infos),
         )
@@ -184,7 +191,12 @@ class MatchingSubscription:
             options["event_callbacks"] = SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: None
             )
+        callback = self._on_numbered if _HAS_NUMBERS else self._callback
         profile = QoSProfile(depth=_DEPTH, reliability=reliability, durability=durability)
         self._subscription = self._node.create_subscription(
-            self._message_type, self._topic, self._callback, profile, **options
+            self._message_type, self._topic, callback, profile, **options
         )
+
+    def _on_numbered(self, message: Any, info: Any) -> None:
+        self._senders.add(info.get("publication_sequence_number"))
+        self._callback(message)

@@ -17,7 +17,6 @@ from typing import Protocol, TypeVar
 from rclpy.lifecycle import LifecycleNode
 
 from fafnet_core.camera import Size
-from fafnet_core.inference import Segmenter
 from fafnet_core.messages.image_pair import name_says_registered
 from fafnet_core.messages.synchronizer import Stream
 from fafnet_ros.diagnostics.events import (
@@ -38,6 +37,7 @@ from fafnet_ros.inputs.inputs import Inputs, ReceivedPair
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters, GravityParameters, InputParameters
 from fafnet_ros.node.failures import one_line
 from fafnet_ros.node.load import RateLimit
+from fafnet_ros.node.network import Network
 from fafnet_ros.node.parameters import (
     FrameParameters,
     HHAParameters,
@@ -70,6 +70,7 @@ class Activation:
 
     Args:
         node: the node; each part gets its own group of the parameters.
+        network: what it runs.
         on_fault: see `OnFault`; called from the worker's thread too.
         on_doubt: takes the sentence about frames that are labelled but may be wrong.
 
@@ -80,14 +81,14 @@ class Activation:
     def __init__(
         self,
         node: LifecycleNode,
-        segmenter: Segmenter,
+        network: Network,
         outputs: Outputs,
         statistics: Statistics,
         on_fault: OnFault,
         on_doubt: Callable[[str], None],
     ) -> None:
         self._node = node
-        self._device = str(segmenter.device)
+        self._network = network
         self._outputs = outputs
         self._statistics = statistics
         self._on_fault = on_fault
@@ -95,8 +96,8 @@ class Activation:
         self._load = read_parameters(node, LoadParameters)
         self._limit = RateLimit(self._load.max_rate)
         self._watchdog = Watchdog(self._load.watchdog)
-        self._labelled_sizes: set[Size] = set()
-        self._is_first = False
+        self._labelled: set[tuple[str, Size]] = set()
+        self._last_size: Size | None = None
         inputs = read_parameters(node, InputParameters)
         self._slop_s = inputs.slop
         suffix = "/compressedDepth" if inputs.reads_compressed_depth else ""
@@ -116,7 +117,7 @@ class Activation:
             self._gravity = gravity_source(node, gravity, statistics)
             undo.callback(self._gravity.destroy)
             self._pipeline = Pipeline(
-                segmenter,
+                network,
                 frames,
                 read_parameters(node, HHAParameters).settings,
                 read_parameters(node, TemporalParameters).temporal,
@@ -193,10 +194,10 @@ class Activation:
 
     def _label(self, encoded: EncodedPair) -> None:
         size = (encoded.seen.rgb.shape[0], encoded.seen.rgb.shape[1])
-        self._is_first = size not in self._labelled_sizes
+        self._last_size = size
         segmented = self._pipeline.label(encoded, wanted=self._outputs.wants_labels)
         if segmented.found is not None:
-            self._labelled_sizes.add(size)
+            self._labelled.add((self._network.segmenter.device, size))
         labelled = time.monotonic()
         self._outputs.publish(segmented, encoded.pair.colour.header)
         published = time.monotonic()
@@ -210,10 +211,13 @@ class Activation:
         """Return the frame that has been in work longest."""
         network_s, hha_s = self._labelling.busy_s, self._encoding.busy_s
         is_network = network_s >= hha_s
+        size, device = self._last_size, self._network.segmenter.device
+        is_of_new_size = size is not None and (device, size) not in self._labelled
+        is_first = self._network.is_moving or (is_network and is_of_new_size)
         return FrameInWork(
             stage="network" if is_network else "hha",
             seconds=max(network_s, hha_s),
-            limit_s=self._watchdog.limit_of(is_first=is_network and self._is_first),
+            limit_s=self._watchdog.limit_of(is_first=is_first),
         )
 
     def _handler(self, work: Callable[[T], None]) -> Callable[[T], None]:
@@ -248,7 +252,7 @@ class Activation:
             missing=tuple(text for text in missing if text),
             max_latency_s=self._load.max_latency,
             in_work=self._in_work(),
-            memory=device_memory(self._device),
+            memory=device_memory(self._network.segmenter.device),
         )
 
     def _input_states(self, figures: Figures) -> tuple[InputState, ...]:

@@ -7,7 +7,6 @@ Its states, parameters and diagnostics are here; its work on frames is in
 from __future__ import annotations
 
 import gc
-import os
 import time
 import traceback
 
@@ -15,17 +14,18 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState
 
-from fafnet_core.inference import Segmenter, give_memory_back, keep_memory, use_threads
-from fafnet_core.input_size import parse_input_size, size_text
+from fafnet_core.inference import free_gpu_cache, give_memory_back
+from fafnet_core.input_size import size_text
 from fafnet_core.labels import LabelSet
 from fafnet_ros.diagnostics.events import DOUBTFUL
 from fafnet_ros.diagnostics.message import diagnostics_message
-from fafnet_ros.diagnostics.rules import why_nothing_pairs
+from fafnet_ros.diagnostics.rules import gpu_full_text, why_nothing_pairs
 from fafnet_ros.diagnostics.state import REPORT_EVERY, NodeState, SaidOfFrame
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.node.activation import Activation
 from fafnet_ros.node.failures import SEE_LOG, one_line
 from fafnet_ros.node.lifecycle import SturdyLifecycleNode, transition
+from fafnet_ros.node.network import Network
 from fafnet_ros.node.parameters import GROUPS, NetworkParameters, StartParameters
 from fafnet_ros.node.watchdog import Watchdog
 from fafnet_ros.outputs import Outputs, OutputSettings
@@ -44,7 +44,7 @@ class SegmentNode(SturdyLifecycleNode):
         self._last_logged: dict[str, float] = {}
         self._refusal = SaidOfFrame()
         self._doubt = SaidOfFrame()
-        self._segmenter: Segmenter | None = None
+        self._network: Network | None = None
         self._outputs: Outputs | None = None
         self._activation: Activation | None = None
         declare_parameters(
@@ -99,21 +99,8 @@ class SegmentNode(SturdyLifecycleNode):
     def on_configure(self, state: LifecycleState) -> None:
         """Load the network and announce the outputs."""
         parameters = read_parameters(self, NetworkParameters)
-        cores = os.cpu_count() or 1
-        # One core is for the camera and for receiving, where there are three or more.
-        use_threads(parameters.threads or (cores - 1 if cores > 2 else cores))
-        self._segmenter = segmenter = Segmenter.from_checkpoint(
-            parameters.checkpoint,
-            device=parameters.device,
-            precision=parameters.precision,
-            runtime=parameters.runtime,
-            input_size=parse_input_size(parameters.input_size),
-        )
-        keep_memory()
-        if segmenter.runtime.name == "torch":
-            # Its threads wait for each other by spinning. With a thread on every core, any other
-            # busy process (the camera, at least) makes all of them ten times slower, or worse.
-            use_threads(parameters.threads or max(cores - 1, 1))
+        self._network = Network(parameters, self._on_gpu_full)
+        segmenter = self._network.segmenter
         if segmenter.notice:
             self.get_logger().warning(segmenter.notice)
         self._outputs = Outputs(self, segmenter.label_set)
@@ -132,13 +119,13 @@ class SegmentNode(SturdyLifecycleNode):
     @transition
     def on_activate(self, state: LifecycleState) -> None:
         """Subscribe to the camera and begin."""
-        if self._segmenter is None or self._outputs is None:
+        if self._network is None or self._outputs is None:
             raise RuntimeError("active without having been configured")
         self._refusal = self._doubt = SaidOfFrame()
         try:
             self._activation = activation = Activation(
                 self,
-                self._segmenter,
+                self._network,
                 self._outputs,
                 self._statistics,
                 self._on_fault,
@@ -178,9 +165,10 @@ class SegmentNode(SturdyLifecycleNode):
         self._stop()
         if self._outputs is not None:
             self._outputs.destroy()
-        self._outputs = self._segmenter = None
+        self._outputs = self._network = None
         gc.collect()  # callbacks and their owners refer to each other, and to the network
         give_memory_back()
+        free_gpu_cache()
 
     def close(self) -> None:
         """Stop the worker: it must not publish into a context that is gone."""
@@ -212,6 +200,10 @@ class SegmentNode(SturdyLifecycleNode):
         if self._may_log(DOUBTFUL):
             self.get_logger().warning(text)
 
+    def _on_gpu_full(self, error: Exception) -> None:
+        text = gpu_full_text(self.get_fully_qualified_name())
+        self.get_logger().warning(f"{text}. {one_line(error)}")
+
     def _may_log(self, kind: str) -> bool:
         """Tell whether nothing of this kind was logged a moment ago."""
         now = time.monotonic()
@@ -236,7 +228,7 @@ class SegmentNode(SturdyLifecycleNode):
 
     def _state(self) -> NodeState:
         """Return all that diagnostics read."""
-        segmenter, figures = self._segmenter, self._statistics.figures()
+        loaded, figures = self._network, self._statistics.figures()
         network = {"checkpoint": read_parameters(self, NetworkParameters).checkpoint}
         if self._outputs is not None:
             network["label set"] = self._outputs.label_set.name
@@ -251,7 +243,8 @@ class SegmentNode(SturdyLifecycleNode):
             lifecycle=self.state_label,
             failure=self.failure,
             network=network,
-            device=segmenter.runs_on if segmenter else "none",
+            device=loaded.segmenter.runs_on if loaded else "none",
+            gpu_was_full=loaded is not None and loaded.gpu_was_full,
             figures=figures,
             active=active,
         )

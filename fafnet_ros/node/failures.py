@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fafnet_core.inference import is_gpu_full
+
 SEE_LOG = "see the log for the traceback"
 
 _GPU_IS_FULL = (
@@ -22,7 +24,7 @@ def one_line(error: BaseException) -> str:
     text = str(error).strip()
     first = text.partition("\n")[0].rstrip(" .:")
     said = ": ".join(part for part in (type(error).__name__, first) if part)
-    if "CUDA" in text and "out of memory" in text:
+    if is_gpu_full(error):
         return f"{said}; {_GPU_IS_FULL}"
     return f"{said}; {_MEMORY_IS_FULL}" if _is_of_memory(error, text) else said
 

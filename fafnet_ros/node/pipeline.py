@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from fafnet_core.frame import RgbdFrame
 from fafnet_core.hha.stream import HHAStreamConfig
-from fafnet_core.inference import NetworkInput, Segmenter, Temporal
+from fafnet_core.inference import (
+    NetworkInput,
+    Segmenter,
+    Temporal,
+    free_gpu_cache,
+    is_gpu_full,
+)
 from fafnet_core.messages.frames import FrameBuilder, FrameSettings
 from fafnet_ros.diagnostics.events import INVALID_DEPTH, REGISTERED_HERE
 from fafnet_ros.diagnostics.statistics import Statistics
@@ -18,8 +25,11 @@ from fafnet_ros.images import image_to_rgb
 from fafnet_ros.inputs.extrinsics import ExtrinsicsSource
 from fafnet_ros.inputs.gravity import GravitySource
 from fafnet_ros.inputs.inputs import ReceivedPair
+from fafnet_ros.node.network import Network
 from fafnet_ros.node.remedies import worded
 from fafnet_ros.outputs import Lens, SegmentedFrame
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +60,7 @@ class Pipeline:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        network: Network,
         frames: FrameSettings,
         hha: HHAStreamConfig,
         temporal: Temporal,
@@ -60,7 +70,8 @@ class Pipeline:
         doubt: Callable[[str], None],
         depth_info_topic: str,
     ) -> None:
-        self._segmenter = segmenter.following(hha, temporal)
+        self._network = network
+        self._segmenter = network.segmenter.following(hha, temporal)
         self._rectified = frames.rectified
         self._builder = FrameBuilder(frames, image_to_rgb)
         self._depth_info_topic = depth_info_topic
@@ -91,7 +102,8 @@ class Pipeline:
             self._doubt(worded(frame.doubt, self._depth_info_topic))
         self._measure(frame)
         down = self._gravity.direction(frame.stamp_ns, frame.frame_id)
-        return EncodedPair(pair, frame, self._segmenter.encode(replace(frame, gravity=down)))
+        upright = replace(frame, gravity=down)
+        return EncodedPair(pair, frame, self._run(lambda segmenter: segmenter.encode(upright)))
 
     def label(self, encoded: EncodedPair, *, wanted: bool) -> SegmentedFrame:
         """Return what is to be published of a pair.
@@ -104,11 +116,29 @@ class Pipeline:
             ValueError: the network gave no labels; the message says what to do.
         """
         seen = encoded.seen
-        found = self._segmenter.label(seen) if wanted else None
+        found = self._run(lambda segmenter: segmenter.label(seen)) if wanted else None
         for stage, seconds in (found or seen).seconds.items():
             self._statistics.measure(stage, seconds)
         lens = _lens(encoded.pair.colour_info, rectified=self._rectified)
         return SegmentedFrame(frame=encoded.frame, hha=seen.hha, found=found, lens=lens)
+
+    def _run(self, work: Callable[[Segmenter], T]) -> T:
+        """Do some work; where the GPU's memory is full, once more, and then on the CPU.
+
+        At once and not after some frames: whoever has that memory keeps it for longer.
+        """
+        segmenter = self._segmenter
+        for _ in range(2):
+            try:
+                return work(segmenter)
+            except Exception as error:
+                if segmenter.device == "cpu" or not is_gpu_full(error):
+                    raise
+                full = error.with_traceback(None)  # its frames hold what fills the GPU
+            free_gpu_cache()
+        self._segmenter = segmenter = segmenter.moved_to(self._network.on_cpu(full).runtime)
+        free_gpu_cache()
+        return work(segmenter)
 
     def _measure(self, frame: RgbdFrame) -> None:
         for stage, seconds in frame.seconds.items():

@@ -18,7 +18,7 @@ from tolerances import assert_same_labels
 
 from fafnet_core import build_model, save_checkpoint
 from fafnet_core.hha import encode_hha
-from fafnet_core.inference import Segmenter, blend, legend, strip
+from fafnet_core.inference import Segmenter, blend, is_gpu_full, legend, strip
 from fafnet_core.input_size import fitted_size
 from fafnet_core.labels import NYU13, NYU40, SUN37, LabelSet, load_mapping
 from fafnet_core.normalisation import Normalisation
@@ -301,6 +301,22 @@ def test_pictures_fit_together() -> None:
     assert joined.shape == (128, 30 + 4 + key.shape[1], 3)
     many = LabelSet("many", tuple("abcdefgh"), tuple((i, i, i) for i in range(8)))
     legend(many, np.arange(8, dtype=np.uint8)[None].repeat(4, 0), 60)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (torch.cuda.OutOfMemoryError("Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (ValueError("the graph cannot be opened (CUDA failure 2: out of memory ; GPU=0)"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (MemoryError("out of memory"), False),
+    ],
+)
+def test_a_full_gpu_is_told_from_other_failures(error: Exception, is_full: bool) -> None:
+    assert is_gpu_full(error) is is_full
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")

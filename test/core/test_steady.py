@@ -14,6 +14,7 @@ from fafnet_core import save_checkpoint
 from fafnet_core.camera import Camera
 from fafnet_core.cli.main import main
 from fafnet_core.frame import RgbdFrame
+from fafnet_core.hha import HHAStreamConfig
 from fafnet_core.inference import Segmenter
 from fafnet_core.inference.odometry import STANDS_STILL, CameraPose, RgbdOdometry
 from fafnet_core.inference.steady import TemporalFusion, View
@@ -165,6 +166,23 @@ def test_the_segmenter_itself_and_others_that_follow_remember_nothing(segmenter:
     fresh = segmenter.following(temporal="camera").segment_frame(frames[0]).labels
     assert (fresh == segmenter.following().segment_frame(frames[0]).labels).all()
     assert (alone == segmenter.segment_frame(frames[0]).labels).all()
+
+
+def test_another_runtime_goes_on_with_the_frames_before(segmenter: Segmenter) -> None:
+    frames, each_by_itself = walk(4), HHAStreamConfig(smoothing_s=0)
+    staying = segmenter.following(each_by_itself, temporal="camera")
+    moving = segmenter.following(each_by_itself, temporal="camera")
+    other = Segmenter.of_model(segmenter.torch.model, runtime="torch", device="cpu")
+    for frame in frames[:3]:
+        staying.segment_frame(frame)
+        moving.segment_frame(frame)
+    moved = moving.moved_to(other.runtime)
+    assert moved.runtime is other.runtime
+    assert moving.runtime is segmenter.runtime
+    wanted = staying.segment_frame(frames[3]).labels
+    assert (moved.segment_frame(frames[3]).labels == wanted).mean() > 0.999
+    alone = segmenter.following(each_by_itself).segment_frame(frames[3]).labels
+    assert (alone == wanted).mean() < 0.999
 
 
 def test_a_file_that_gives_labels_is_refused_with_the_remedy(tmp_path: Path) -> None:

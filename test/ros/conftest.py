@@ -97,7 +97,7 @@ class Ros:
     """A ROS domain of its own, with processes in it and a node that looks on."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._processes: list[Process] = []
         self._participants: list[Node] = []
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -140,13 +140,13 @@ class Ros:
             command += ["-p", f"{name}:={text}"]
         environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain)}
         if executable == "segment_node":
-            first = self._folder / f"{len(self._processes)}-first"
+            first = self.folder / f"{len(self._processes)}-first"
             first.mkdir()
             (first / "sitecustomize.py").write_text(f"{REPORT_OFTEN}\n{before}")
             # That early nobody has looked for the package beside the tests yet.
             paths = (str(first), str(PROJECT), os.environ.get("PYTHONPATH", ""))
             environment["PYTHONPATH"] = os.pathsep.join(paths)
-        log = self._folder / f"{len(self._processes)}-{executable}.log"
+        log = self.folder / f"{len(self._processes)}-{executable}.log"
         process = Process(command, environment, log)
         self._processes.append(process)
         return process
@@ -246,6 +246,17 @@ def ros(tmp_path: Path) -> Iterator[Ros]:
     domain = Ros(tmp_path)
     yield domain
     domain.close()
+
+
+@pytest.fixture(scope="session")
+def fault_costs() -> Iterator[list[Any]]:
+    """What planted faults cost, from all files of tests; `make trust` writes it as a table."""
+    from fault_bench import THOROUGH, Cost, write_table
+
+    costs: list[Cost] = []
+    yield costs
+    if THOROUGH and costs:
+        print("\n" + write_table(costs))
 
 
 @pytest.fixture

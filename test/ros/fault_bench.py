@@ -1,4 +1,4 @@
-"""One node, one camera with faults, and what each fault costs: said, recovered after, lost."""
+"""A node, a camera with faults, and what each fault costs: said, recovered after, lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from conftest import PROJECT, Process, Ros
+from conftest import PROJECT, Ros
 from fault_camera import Camera, CameraProcess
 from measuring import markdown
 from onlooker import Diagnostics
@@ -54,7 +54,8 @@ class Cost:
     Attributes:
         title: of the fault.
         said: all that diagnostics said of it, or that nothing was wrong.
-        recovery_s: from the first healthy frame sent to the first labels of such a frame.
+        recovery_s: from the first healthy frame sent, or from the start of a new process, to the
+            first labels of such a frame.
         sent: frames sent from the fault to recovery.
         lost: of these, frames without labels.
     """
@@ -72,29 +73,47 @@ class Cost:
 
 @dataclass
 class FaultBench:
-    """A node that runs through all faults, and a camera that has them."""
+    """A node that runs through all faults, and a camera that has them.
+
+    Attributes:
+        ros: their domain.
+        costs: gets what each fault cost.
+        namespace: of both.
+        before: Python that is run before the node.
+        parameters: of the node.
+        stamps: of the labels that came, and when they did, in Unix seconds.
+    """
 
     ros: Ros
-    node: Process
-    camera: CameraProcess
-    said: Diagnostics
-    stamps: list[tuple[float, float]]
-    costs: list[Cost] = field(default_factory=list)
+    costs: list[Cost]
+    namespace: str = ""
+    before: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    stamps: list[tuple[float, float]] = field(default_factory=list)
 
-    @classmethod
-    def begin(cls, ros: Ros) -> FaultBench:
-        """Start node and camera."""
-        said, stamps = Diagnostics(ros), list[tuple[float, float]]()
+    def __post_init__(self) -> None:
+        self.said = Diagnostics(self.ros, f"{self.namespace}/fafnet")
+        self.ros.node.create_subscription(Image, f"{self.namespace}/fafnet/labels", self._note, 10)
+        self.start_node()
+        self.start_camera()
 
-        def note(image: Image) -> None:
-            stamp = image.header.stamp
-            stamps.append((stamp.sec + 1e-9 * stamp.nanosec, time.time()))
+    def _note(self, image: Image) -> None:
+        stamp = image.header.stamp
+        self.stamps.append((stamp.sec + 1e-9 * stamp.nanosec, time.time()))
 
-        ros.node.create_subscription(Image, "fafnet/labels", note, 10)
-        node = ros.start("segment_node")
-        bench = cls(ros, node, CameraProcess(HEALTHY, ros.domain), said, stamps)
-        bench.until_well()
-        return bench
+    def start_node(self) -> None:
+        """Start the node, the first or another one."""
+        self.node = self.ros.start(
+            "segment_node",
+            remap={"__ns": self.namespace or "/"},
+            before=self.before,
+            **self.parameters,
+        )
+
+    def start_camera(self) -> None:
+        """Start the camera, the first or another one; it is healthy."""
+        below = f"__ns:={self.namespace or '/'}"
+        self.camera = CameraProcess(HEALTHY, self.ros.domain, "-r", below)
 
     def close(self) -> None:
         """End the camera."""
@@ -139,6 +158,39 @@ class FaultBench:
         self.costs.append(cost)
         return cost
 
+    def cost_of_end(self, title: str, end: Callable[[], None]) -> Cost:
+        """Have the node end, start it again as a launch file does, and return what that cost.
+
+        Args:
+            title: of the fault.
+            end: what has it end; waits until it has.
+        """
+        self.until_well()
+        labelled, before = len(self.stamps), self.camera.become(HEALTHY)
+        begun = time.monotonic()
+        end()
+        status, seconds = self.node.wait(), time.monotonic() - begun
+        self.ros.spin(0.3)  # what the node still sent
+        last = self.said.message
+        said = "" if last.startswith("segmenting") else f"{last}; "
+        back_at = time.time()
+        self.start_node()
+
+        def healthy() -> list[float]:
+            return [came for stamp, came in self.stamps if stamp >= back_at]
+
+        self.ros.wait_for(healthy, f"{title}: labels afterwards")
+        after = self.camera.become(HEALTHY)
+        cost = Cost(
+            title=title,
+            said=f"{said}(ends after {seconds:.1f} s with status {status})",
+            recovery_s=healthy()[0] - back_at,
+            sent=after.sent - before.sent,
+            lost=max(after.sent - before.sent - (len(self.stamps) - labelled), 0),
+        )
+        self.costs.append(cost)
+        return cost
+
 
 @contextmanager
 def planted(fault: Fault, bench: FaultBench) -> Iterator[None]:
@@ -166,8 +218,18 @@ def write_table(costs: list[Cost], path: Path = PROJECT / "output" / "trust" / "
 def killed_camera(bench: FaultBench) -> Iterator[None]:
     """The camera is killed, and started again at the end."""
     bench.camera.end(signal.SIGKILL)
-    bench.camera = CameraProcess(HEALTHY, bench.ros.domain)
+    bench.start_camera()
     yield
+
+
+@contextmanager
+def touched(path: Path) -> Iterator[None]:
+    """There is a file, by which something that was put into the node knows its time."""
+    path.touch()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

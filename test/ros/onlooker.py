@@ -20,15 +20,31 @@ _KINDS: dict[type, tuple[int, str]] = {
 
 
 class Diagnostics:
-    """What the node's diagnostics say; the latest report, where nothing else is said."""
+    """What a node's diagnostics say; the latest report, where nothing else is said.
 
-    def __init__(self, ros: Ros) -> None:
+    Args:
+        ros: its domain.
+        node: its full name, where several report; None: whoever reports.
+    """
+
+    def __init__(self, ros: Ros, node: str | None = None) -> None:
         self._ros = ros
-        self.reports: list[DiagnosticArray] = ros.collect(DiagnosticArray, "/diagnostics")
+        self._title = None if node is None else f"{node}: segmentation"
+        self.reports: list[DiagnosticArray] = []
+        ros.node.create_subscription(DiagnosticArray, "/diagnostics", self._note, 10)
+
+    def _note(self, report: DiagnosticArray) -> None:
+        if self._title in (None, report.status[0].name):
+            self.reports.append(report)
 
     @property
     def level(self) -> bytes:
         return bytes(self.reports[-1].status[0].level)
+
+    @property
+    def device(self) -> str:
+        """What the network runs on."""
+        return str(self.reports[-1].status[0].hardware_id)
 
     @property
     def message(self) -> str:

@@ -32,6 +32,7 @@ from fafnet_ros.diagnostics.state import (
     StampState,
 )
 from fafnet_ros.diagnostics.statistics import Statistics, rate_text
+from fafnet_ros.inputs.senders import Senders
 from fafnet_ros.inputs.stamps import StampOffsets
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -48,6 +49,7 @@ COLOUR = InputState(
     reliability="reliable",
     publishers=(CAMERA,),
     is_deaf=False,
+    are_several_heard=False,
     same_type_topics=(),
     published_s=math.inf,
 )
@@ -114,6 +116,7 @@ class Node:
             failure="",
             network={},
             device="cpu float32",
+            gpu_was_full=False,
             figures=self.statistics.figures(),
             active=ActiveState(**active | more),
         )
@@ -200,6 +203,37 @@ def test_why_nothing_pairs_is_worded_for_the_log() -> None:
         replace(alone.state(), active=None),
     ):
         assert why_nothing_pairs(well) == ""
+
+
+def test_publishers_of_whom_only_one_is_heard_are_no_fault() -> None:
+    node = Node().run(**STEADY)
+    two = replace(COLOUR, publishers=(CAMERA, CAMERA))
+    assert node.said(two) == []
+    for heard in (True, None):  # None: a middleware that does not number its messages
+        said = node.said(replace(two, are_several_heard=heard))
+        the(said, "WARN", "/rgb/image has 2 publishers (/camera), whose messages mix")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "are_several"),
+    [
+        ([*range(1, 200)], False),
+        ([*range(500, 600), *range(1, 50)], False),  # started again
+        ([n for i in range(20) for n in (900 + i, 1 + i)], True),
+        ([n for i in range(1, 20) for n in (i, i)], True),  # started at one moment
+        ([n for i in range(90) for n in ((900 + i, 1 + i) if i % 30 == 0 else (900 + i,))], True),
+        ([*([n for i in range(20) for n in (900 + i, 1 + i)]), *range(920, 1100)], False),  # left
+        ([None] * 9, None),
+        ([], None),
+    ],
+)
+def test_numbers_of_messages_tell_how_many_publishers_are_heard(
+    numbers: list[int | None], are_several: bool | None
+) -> None:
+    senders = Senders()
+    for number in numbers:
+        senders.add(number)
+    assert senders.are_several is are_several
 
 
 def test_a_publisher_of_a_slow_stream_that_has_just_come_back_is_waited_for() -> None:
