@@ -133,20 +133,31 @@ def test_several_channels_of_depth_have_to_be_equal(tmp_path: Path) -> None:
         read_depth(path)
 
 
-def test_exr_is_read_only_where_its_decoder_is_allowed(
+def test_exr_is_refused_where_its_decoder_is_not_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENCV_IO_ENABLE_OPENEXR", raising=False)
     (tmp_path / "d.exr").touch()
     with pytest.raises(ValueError, match="OPENCV_IO_ENABLE_OPENEXR=1"):
         read_depth(tmp_path / "d.exr")
+
+
+@pytest.mark.usefixtures("exr_allowed")
+def test_exr_is_read_where_its_decoder_is_allowed(tmp_path: Path) -> None:
     code = (
         "import sys, cv2, numpy as np; from fafnet_core.datasets.frames import read_depth\n"
         "assert cv2.imwrite(sys.argv[1], np.full((2, 3), 1.5, np.float32))\n"
         "assert read_depth(sys.argv[1]).tolist() == 2 * [3 * [1.5]]"
     )
-    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "d.exr")], timeout=60, check=True)
+
+
+def test_an_opencv_without_exr_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
+    monkeypatch.setattr(cv2, "haveImageWriter", lambda name: False)
+    (tmp_path / "d.exr").touch()
+    with pytest.raises(ValueError, match=r"built without OpenEXR.*float TIFF"):
+        read_depth(tmp_path / "d.exr")
 
 
 @pytest.mark.parametrize("content", [b"no image", b""])
