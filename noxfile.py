@@ -45,7 +45,7 @@ def tests(session: nox.Session, row: Row) -> None:
     versions = json.loads(str(session.run("python", "-c", VERSIONS, silent=True)))
     results = []
     for part in [" ".join(session.posargs)] if session.posargs else PARTS:
-        junit = Path(session.create_tmp()) / "junit.xml"
+        junit = OUT / f"{row.name}.xml"
         nodes = part.startswith("test/ros")
         session.run(
             *("python", "-m", "pytest", "--continue-on-collection-errors"),
