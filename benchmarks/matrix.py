@@ -88,10 +88,15 @@ class Result:
 
 
 def write_row(folder: Path, row: Row, versions: dict[str, str], results: Iterable[Result]) -> None:
-    """Keep what came of a row, for `table`."""
+    """Keep what came of a row, for `table`; other parts stay, if they ran with these versions."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {"versions": versions, "results": [dataclasses.asdict(result) for result in results]}
-    (folder / f"{row.name}.json").write_text(json.dumps(found, indent=2) + "\n")
+    file = folder / f"{row.name}.json"
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    same = before.get("results", []) if before.get("versions") == versions else []
+    parts = {result["part"]: result for result in same}
+    parts |= {result.part: dataclasses.asdict(result) for result in results}
+    found = {"versions": versions, "results": list(parts.values())}
+    file.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def table(folder: Path) -> str:

@@ -37,11 +37,18 @@ def test_tests_are_counted_as_pytest_reports_them(junit: Path) -> None:
 def test_a_row_has_a_line_for_each_part_and_its_versions(tmp_path: Path) -> None:
     row = ROWS[0]
     versions = {"python": "3.10.15", "numpy": "2.2.6", "torch": "2.14.1"}
-    results = [Result("test/core", 12, 1, 3, 59.6), Result("test/ros", 4, 0, 0, 7.0)]
-    write_row(tmp_path, row, versions, results)
+    write_row(tmp_path, row, versions, [Result("test/core", 12, 1, 3, 59.6)])
+    write_row(tmp_path, row, versions, [Result("test/ros", 4, 0, 0, 7.0)])
     lines = table(tmp_path).splitlines()
     assert lines[2] == "| 3.10 | 3.10.15 | 2.2.6 | 2.14.1 | - | - | test/core | 12 | 1 | 3 | 60 |"
     assert lines[3] == "| 3.10 | 3.10.15 | 2.2.6 | 2.14.1 | - | - | test/ros | 4 | 0 | 0 | 7 |"
+
+
+def test_results_of_other_versions_go(tmp_path: Path) -> None:
+    for torch in ("2.3.1", "2.14.1"):
+        write_row(tmp_path, ROWS[0], {"torch": torch}, [Result(torch, 1, 0, 0, 1.0)])
+    assert "2.14.1 | 1 |" in table(tmp_path)
+    assert "2.3.1" not in table(tmp_path)
 
 
 def test_rows_that_did_not_run_are_listed(tmp_path: Path) -> None:
