@@ -64,6 +64,11 @@ else
 	$(BIN)/python -m pytest test/ros
 endif
 
+.PHONY: matrix
+matrix: venv  ## run all tests with each Python and library of benchmarks/matrix.py (hours; ROWS="3.13 kilted")
+	$(PIP) install 'nox[uv]'
+	$(BIN)/nox $(if $(ROWS),-s $(foreach row,$(ROWS),'tests($(row))')) $(if $(ARGS),-- $(ARGS))
+
 .PHONY: coverage
 coverage: venv  ## run all tests, and count the lines and branches that they run (OUT/coverage)
 	$(BIN)/coverage erase
@@ -125,5 +130,5 @@ trust-training: venv
 
 .PHONY: clean
 clean:  ## remove everything that make made
-	rm -rf $(VENV) build install log output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .nox build install log output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

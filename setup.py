@@ -13,7 +13,7 @@ SHARE = f"share/{PACKAGE}"
 
 # A pip user wants OpenCV; on a ROS machine it is rosdep's python3-opencv, which pip does not see.
 OPENCV = ["opencv-python-headless>=4.5"]
-ROS_WHEELS = [
+JAZZY = [
     "ros-rclpy[fastrtps]>=7.1,<8",
     "ros-jazzy-diagnostic-msgs>=5.3",
     "ros-jazzy-geometry-msgs>=5.3",
@@ -21,6 +21,15 @@ ROS_WHEELS = [
     "ros-jazzy-sensor-msgs>=5.3",
     "ros-jazzy-std-msgs>=5.3",
     "ros-jazzy-visualization-msgs>=5.3",
+]
+KILTED = [
+    "ros-rclpy[fastrtps]>=9.1,<10",
+    "ros-kilted-diagnostic-msgs>=5.5",
+    "ros-kilted-geometry-msgs>=5.5",
+    "ros-kilted-lifecycle-msgs>=2.3",
+    "ros-kilted-sensor-msgs>=5.5",
+    "ros-kilted-std-msgs>=5.5",
+    "ros-kilted-visualization-msgs>=5.5",
 ]
 # Recordings: ROS 1 bags, MCAP and SQLite, without a ROS installation.
 BAGS = ["rosbags>=0.11.9,<0.12"]
@@ -95,7 +104,8 @@ setup(
     ],
     extras_require={
         "opencv": OPENCV,
-        "ros": OPENCV + ROS_WHEELS,
+        "ros": OPENCV + JAZZY,
+        "kilted": OPENCV + KILTED,
         "bags": BAGS,
         "data": DATA,
         "train": TRAIN,

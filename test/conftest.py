@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,3 +37,12 @@ def torch_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def exr_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV may read EXR in the processes that the test starts: it asks once in a process."""
+    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
+    code = "import cv2, sys; sys.exit(not cv2.haveImageWriter('.exr'))"
+    if subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode:
+        pytest.skip("this OpenCV was built without OpenEXR")

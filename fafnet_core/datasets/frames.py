@@ -119,12 +119,26 @@ def read_stored(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
 
 def check_exr_allowed(path: Path) -> None:
     """Refuse an EXR image where OpenCV will not read it (ValueError)."""
-    if path.suffix.lower() == ".exr" and not os.environ.get(_EXR):
+    if path.suffix.lower() != ".exr":
+        return
+    if not os.environ.get(_EXR):
         raise ValueError(
             f"{path} is an EXR image, which OpenCV reads only where {_EXR}=1 is set, because its"
             " decoder has had security faults: set it for files that you trust, or convert them to"
             " float TIFF"
         )
+    if not _has_exr():
+        raise ValueError(
+            f"{path} is an EXR image, which this OpenCV ({cv2.__version__}) cannot read: it was"
+            " built without OpenEXR. Take OpenCV 4, or convert it to float TIFF"
+        )
+
+
+def _has_exr() -> bool:
+    try:
+        return cv2.haveImageWriter(".exr")
+    except cv2.error:  # the variable was not set when this process first asked
+        return False
 
 
 def read_rgb(path: str | Path) -> NDArray[np.uint8]:

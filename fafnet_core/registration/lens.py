@@ -6,7 +6,9 @@ k3), `rational_polynomial` (and k4, k5, k6) and `equidistant` (k1 to k4, fish-ey
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +21,8 @@ _FISHEYE = "equidistant"
 MODELS = (*_POLYNOMIALS, _FISHEYE)
 
 _LENGTHS = {"plumb_bob": (4, 5, 8), "rational_polynomial": (5, 8, 12, 14), _FISHEYE: (4,)}
+# OpenCV 5 has the criteria in `undistortPoints` itself.
+_undistort: Callable[..., Any] = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
 _SOLVED = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-4)
 _AGREE = 0.1
 """Pixels: a ray has to come back to its own pixel as nearly, or the model ends before it."""
@@ -86,8 +90,8 @@ class Lens:
         if self.model == _FISHEYE:
             rays = cv2.fisheye.undistortPoints(points, camera.matrix, coefficients)
         else:
-            rays = cv2.undistortPointsIter(
-                points, camera.matrix, coefficients, np.eye(3), np.eye(3), _SOLVED
+            rays = _undistort(
+                points, camera.matrix, coefficients, R=np.eye(3), P=np.eye(3), criteria=_SOLVED
             )
         found: NDArray[np.float64] = np.array(rays, np.float64).reshape(-1, 2)
         with np.errstate(invalid="ignore"):

@@ -156,8 +156,10 @@ def is_nested_deeply(text: str) -> bool:
 
 
 def _compose(text: str, source: str, *, lines: bool = True) -> Setting | None:
+    # An override names itself, all of its text.
+    place = source if lines else f"{source:.100}"
     if is_nested_deeply(text):
-        raise SettingsError(f"{source:.100}: nested too deeply")
+        raise SettingsError(f"{place}: nested too deeply")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return None if node is None else _setting(node, source, lines, set())
@@ -168,7 +170,7 @@ def _compose(text: str, source: str, *, lines: bool = True) -> Setting | None:
     except yaml.YAMLError as error:
         raise SettingsError(f"{source}: not YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
-        raise SettingsError(f"{source:.100}: nested too deeply") from error
+        raise SettingsError(f"{place}: nested too deeply") from error
 
 
 def _setting(node: yaml.Node, source: str, lines: bool, seen: set[int]) -> Setting:

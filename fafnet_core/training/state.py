@@ -110,6 +110,9 @@ def remove_partial(out: Path) -> None:
     """Remove files that a killed run has left half written."""
     for path in out.rglob(".*.partial"):
         path.unlink()
+    # safetensors writes a file of its own first, which it renames to ours.
+    for path in (out / FOLDER).glob(".tmp*"):
+        path.unlink()
 
 
 def read_state(path: Path) -> TrainingState:

@@ -208,6 +208,7 @@ def test_record3ds_packed_depth_is_read(tmp_path: Path) -> None:
         FrameFolder(tmp_path)[0]
 
 
+@pytest.mark.usefixtures("exr_allowed")
 def test_record3ds_exr_is_read_where_opencv_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +226,6 @@ def test_record3ds_exr_is_read_where_opencv_may(
         "assert np.median(frames[0].depth_m) == 1.5"
     )
     (tmp_path / "depth").mkdir()
-    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60, check=True)
     monkeypatch.delenv("OPENCV_IO_ENABLE_OPENEXR")
     with pytest.raises(ValueError, match="OPENCV_IO_ENABLE_OPENEXR=1"):

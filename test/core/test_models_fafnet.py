@@ -264,6 +264,8 @@ def test_it_can_be_traced_for_any_size() -> None:
         # A TracerWarning says that something about this one size became a constant.
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DeprecationWarning)
+        # That PyTorch would rather have another function, on Python 3.14 above all.
+        warnings.simplefilter("ignore", FutureWarning)
         traced = torch.jit.trace(model, images(1, 64, 96))  # type: ignore[no-untyped-call]
     for size in ((64, 96), (97, 65)):
         inputs = images(2, *size)

@@ -147,6 +147,13 @@ def test_a_file_has_keys(tmp_path: Path, text: str, message: str) -> None:
         read(tmp_path, text)
 
 
+def test_a_long_path_is_named_in_full(tmp_path: Path) -> None:
+    folder = tmp_path / ("folder" * 20)
+    folder.mkdir()
+    with pytest.raises(ValueError, match=re.escape(f"{folder / 's.yaml'}: nested too deeply")):
+        read(folder, "free: " + "[" * 200)
+
+
 def test_overrides_win_in_their_order_and_add_sections(tmp_path: Path) -> None:
     found = read(
         tmp_path, "name: x\nrate: 1", "rate=2", "inner.size=[7, 8]", "rate=3e-2", "name=a=b"
