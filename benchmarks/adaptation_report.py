@@ -101,6 +101,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
                 for frames, values in points:
                     axis.scatter([frames] * len(values), values, s=10, color=colour, alpha=0.5)
             axis.set_title(title, fontsize=10)
+            axis.set_xticks(sorted({frames for frames, _, _ in groups if frames}))
             axis.set_xlabel("labelled frames")
             axis.set_ylabel("mean IoU, %")
         grid.flat[0].legend(fontsize=8, frameon=False)
