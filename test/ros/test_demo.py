@@ -13,6 +13,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from fafnet_core.checkpoints.checkpoint import read_metadata
+
 
 def demo(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fafnet_ros.demo", *arguments]
@@ -39,7 +41,9 @@ def test_the_demo_labels_a_room_and_draws_it(tmp_path: Path) -> None:
     assert str(tmp_path / "demo.png") in done.stdout
     picture = cv2.imread(str(tmp_path / "demo.png"))
     assert picture is not None
-    assert picture.shape[0] == 240 + 28
+    seen = read_metadata("default").input_size
+    assert seen is not None
+    assert picture.shape[0] == seen[0] + 28
     assert picture.shape[1] > 4 * 320
 
 
