@@ -57,8 +57,9 @@ class Ros1Conversion:
         name = RENAMED.get(connection.msgtype, connection.msgtype)
         source = get_typestore(Stores.EMPTY)
         source.register(get_types_from_msg(_definition(connection), connection.msgtype))
+        # Of a type that is known too: it fails where a type of a field is not there.
+        text, _ = source.generate_msgdef(connection.msgtype, ros_version=2)
         if name not in self.types.fielddefs:
-            text, _ = source.generate_msgdef(connection.msgtype, ros_version=2)
             defined = get_types_from_msg(text, name)
             self.types.register(
                 {each: of for each, of in defined.items() if each not in self.types.fielddefs}

@@ -258,15 +258,17 @@ def test_ros_1_becomes_ros_2(tmp_path: Path) -> None:
     messages = [
         *recording(),
         Message("/bad", "bad_msgs/msg/Bad", START, b"\x01", (), "missing_msgs/Part part\n"),
+        Message("/half", STRING, START, b"\x01", (), "missing_msgs/Part part\n"),
         Message("/cut", STRING, START, b"\x09\x00\x00\x00short"),
     ]
     messages[1] = replace(messages[1], message=b"\x07")
     report = label(write_ros1(tmp_path / "in.bag", messages), tmp_path / "out.mcap")
     assert report.tally.labelled == FRAMES
-    assert report.tally.left_out == {"/bad": 1, "/cut": 1}
-    assert report.tally.kept == len(messages) - 2
+    assert report.tally.left_out == {"/bad": 1, "/half": 1, "/cut": 1}
+    assert report.tally.kept == len(messages) - 3
     left_out = report.to_dict()["left_out"]
     assert "bad_msgs/msg/Bad cannot be converted" in left_out["/bad"]["reason"]
+    assert "std_msgs/msg/String cannot be converted" in left_out["/half"]["reason"]
     assert "damaged messages: " in left_out["/cut"]["reason"]
     with AnyReader([tmp_path / "out.mcap"]) as reader:
         assert reader.is2
