@@ -179,7 +179,10 @@ class Trainer:
 
     @property
     def network(self) -> FAFNet:
-        """The network that is validated and written: the averaged one where there is one."""
+        """The network that is validated and written: the averaged one where there is one.
+
+        With `model.init_share` it is made anew at each call.
+        """
         network = self.averaged.model if self.averaged is not None else self.model
         return network if self._start is None else self._start.mixed(network)
 

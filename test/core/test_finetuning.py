@@ -142,7 +142,8 @@ def test_a_share_of_the_first_weights_is_in_what_is_written_but_not_in_what_is_n
         expected = trained[name] + 0.25 * (first[name] - trained[name])
         if name.startswith(CLASSIFIER):
             expected[0] = trained[name][0]
-        torch.testing.assert_close(tensor, expected, rtol=0, atol=1e-6)
+        # To float32's rounding: other processors add in another order.
+        torch.testing.assert_close(tensor, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_without_a_share_the_written_network_is_the_trained_one(old: Path, tmp_path: Path) -> None:
