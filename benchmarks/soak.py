@@ -152,7 +152,7 @@ def soak(options: argparse.Namespace, table: Path, done: int) -> tuple[list[floa
         onlooker = Onlooker()
         stack.callback(onlooker.destroy_node)
         begun = time.monotonic()
-        # The node compiles its network for each size and keeps it: a part of warming up.
+        # OpenVINO compiles the network for each size and keeps it: a part of warming up.
         for fault in ("", _HALF, ""):
             camera.become(_with_fault(healthy, fault))
             _await_labels(onlooker)
@@ -268,7 +268,8 @@ def main() -> int:
     parser = command_line(__doc__)
     parser.add_argument("--frames", type=at_least(1), default=50_000, help="with labels")
     parser.add_argument("--checkpoint", default="untrained:fafnet-nano")
-    parser.add_argument("--size", type=at_least(16), nargs=2, default=(64, 48))
+    # Half of it has to be enough for the network: 33 pixels.
+    parser.add_argument("--size", type=at_least(66), nargs=2, default=(96, 72))
     parser.add_argument("--rate", type=float, default=60.0, help="of the camera")
     parser.add_argument("--healthy", type=float, default=8.0, help="seconds between two faults")
     parser.add_argument("--seed", type=int, default=0)
