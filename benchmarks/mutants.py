@@ -5,15 +5,17 @@ python benchmarks/mutants.py --out output/trust/mutants.md     # 40 changes of e
 python benchmarks/mutants.py rvl metrics --sample 10           # of some parts; printed
 
 It works on a copy. Each change runs the tests of its part only, so a survivor may be noticed by
-another part's. Survivors are either a test that is missing or a change that means the same:
-docs/trust.md says which.
+another part's. Annotations are left alone: they are not evaluated. Survivors are either a test that
+is missing or a change that means the same: docs/trust.md says which.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import random
+import resource
 import shlex
 import shutil
 import subprocess
@@ -22,6 +24,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from measuring import PROJECT, at_least, command_line, markdown
 from tqdm import tqdm
@@ -29,6 +32,10 @@ from tqdm import tqdm
 from fafnet_core.files import written_beside
 
 _TIMEOUT_S = 120
+_MEMORY = 12 << 30
+"""Address space of a test, bytes: a loop that no longer ends takes all there is."""
+_Span = tuple[tuple[int, int], tuple[int, int]]
+"""Line and column of a beginning and an end."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Part:
 
     Attributes:
         modules: files in `fafnet_core`.
-        tests: files in `test/core`.
+        tests: files in `test`.
     """
 
     modules: tuple[str, ...]
@@ -47,18 +54,18 @@ class Part:
 PARTS = {
     "hha": Part(
         ("hha/encoding.py", "hha/channels.py", "hha/geometry.py", "hha/gravity.py"),
-        ("test_hha_encoding.py",),
+        ("core/test_hha_encoding.py",),
     ),
-    "warp": Part(("models/warp.py", "models/fam.py"), ("test_models_fam.py",)),
-    "synchronizer": Part(("messages/synchronizer.py",), ("test_synchronizer.py",)),
+    "warp": Part(("models/warp.py", "models/fam.py"), ("core/test_models_fam.py",)),
+    "synchronizer": Part(("messages/synchronizer.py",), ("core/test_synchronizer.py",)),
     "registration": Part(
         ("registration/depth.py", "registration/squares.py", "registration/extrinsics.py"),
-        ("test_depth_registration.py", "test_registration_extrinsics.py"),
+        ("core/test_depth_registration.py", "core/test_registration_extrinsics.py"),
     ),
-    "metrics": Part(("evaluation/metrics.py",), ("test_metrics.py",)),
-    "images": Part(("messages/images.py",), ("test_messages_images.py",)),
-    "rvl": Part(("messages/rvl.py",), ("test_messages_rvl.py",)),
-    "compressed": Part(("messages/compressed.py",), ("test_messages_compressed.py",)),
+    "metrics": Part(("evaluation/metrics.py",), ("core/test_metrics.py",)),
+    "images": Part(("messages/images.py",), ("core/test_messages_images.py", "ros/test_images.py")),
+    "rvl": Part(("messages/rvl.py",), ("core/test_messages_rvl.py",)),
+    "compressed": Part(("messages/compressed.py",), ("core/test_messages_compressed.py",)),
 }
 
 
@@ -85,16 +92,23 @@ def mutate(part: Part, sample: int, seed: int) -> Found:
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "project"
         _copy_project(copy)
-        tests = " ".join(f"test/core/{test}" for test in part.tests)
+        tests = " ".join(f"test/{test}" for test in part.tests)
         command = f"{shlex.quote(sys.executable)} -m pytest -x -q -p no:cacheprovider {tests}"
         # Tests that fail on their own would seem to notice everything.
         subprocess.run(shlex.split(command), cwd=copy, check=True, stdout=subprocess.DEVNULL)
         (copy / "mutants.toml").write_text(_configuration(part, command))
         _cosmic_ray(copy, "init", "mutants.toml", "mutants.sqlite")
         with use_db(copy / "mutants.sqlite", WorkDB.Mode.open) as database:
-            items = sorted(database.work_items, key=lambda item: _place(item.mutations[0]))
+            annotated = {
+                module: _annotations(copy / "fafnet_core" / module) for module in part.modules
+            }
+            items = sorted(
+                (item for item in database.work_items if not _is_in(item.mutations[0], annotated)),
+                key=lambda item: _place(item.mutations[0]),
+            )
             chosen = random.Random(seed).sample(items, min(sample, len(items)))
-            left_out = {item.job_id for item in items} - {item.job_id for item in chosen}
+            left_out = {item.job_id for item in database.work_items}
+            left_out -= {item.job_id for item in chosen}
             database.set_multiple_results(
                 left_out, WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
             )
@@ -132,16 +146,32 @@ def _configuration(part: Part, command: str) -> str:
     )
 
 
+def _annotations(module: Path) -> list[_Span]:
+    """Return where each annotation of a module begins and ends: line and column."""
+    found = []
+    for node in ast.walk(ast.parse(module.read_text())):
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if isinstance(annotation, ast.expr):
+                end = (annotation.end_lineno or 0, annotation.end_col_offset or 0)
+                found.append(((annotation.lineno, annotation.col_offset), end))
+    return found
+
+
+def _is_in(mutation: Any, annotated: dict[str, list[_Span]]) -> bool:
+    module = str(mutation.module_path).removeprefix("fafnet_core/")
+    return any(begin <= mutation.start_pos < end for begin, end in annotated[module])
+
+
 def _cosmic_ray(folder: Path, *arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "cosmic_ray.cli", *arguments], cwd=folder, check=True)
 
 
-def _place(mutation: object) -> tuple[str, ...]:
+def _place(mutation: Any) -> tuple[str, ...]:
     names = ("module_path", "start_pos", "operator_name", "occurrence", "operator_args")
     return tuple(str(getattr(mutation, name)) for name in names)
 
 
-def _said(mutation: object) -> str:
+def _said(mutation: Any) -> str:
     module, (line, _), operator = (
         getattr(mutation, name) for name in ("module_path", "start_pos", "operator_name")
     )
@@ -181,6 +211,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Change, test and report."""
     parsed = _parse(arguments)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     found = {
         name: mutate(PARTS[name], parsed.sample, parsed.seed)
         for name in tqdm(parsed.parts or list(PARTS), unit="part", disable=None)

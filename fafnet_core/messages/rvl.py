@@ -245,8 +245,7 @@ def _find_runs(numbers: NDArray[np.int32]) -> NDArray[np.intp]:
     end = numbers.size
     # Where the next run would begin if one began here, for every place; at the end: the end.
     following = np.full(end + 1, end, np.intp)
-    if end > 1:
-        np.minimum(np.arange(2, end + 1) + numbers[1:], end, out=following[:-2])
+    np.minimum(np.arange(2, end + 1) + numbers[1:], end, out=following[:-2])
     leaps: NDArray[np.intp] = following
     for _ in range(_SQUARED):
         leaps = leaps.take(leaps, mode="clip")

@@ -242,7 +242,7 @@ class Synchronizer(Generic[T]):
             else (Stream.COLOUR, depth_stamp)
         )
         newest = self._buffers[earlier].newest or 0
-        if gap == 0 or newest >= until:
+        if newest >= until:  # so too where both stamps are equal
             return True
         other = Stream.COLOUR if earlier is Stream.DEPTH else Stream.DEPTH
         # A stream that has sent one image only is taken to run at the other's rate.

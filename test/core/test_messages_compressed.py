@@ -133,6 +133,9 @@ def disparities(a: float, b: float, *counts: int) -> bytes:
         ("16UC1", HEAD + COUNTS_PNG, METRES),
         ("compressedDepth", bytes(12) + COUNTS_PNG, METRES),
         ("png", disparities(10100, -1009, 1, 1011), [[10.0, 5.0]]),
+        # A / (1 - B) is the farthest depth, in metres: half a metre may be meant, 5 km not.
+        ("png", disparities(10100, 1 - 10100 / 0.5, 1), [[0.5]]),
+        ("png", disparities(10100, 1 - 10100 / 5000, 1500), [[1.5]]),
     ],
 )
 def test_depth_in_every_format_that_is_sent(
@@ -141,6 +144,15 @@ def test_depth_in_every_format_that_is_sent(
     depth_m = unpacked(format_, data)
     assert depth_m.dtype == np.float32
     np.testing.assert_allclose(depth_m, metres, rtol=1e-6)
+
+
+def test_quality_is_that_of_jpeg() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    sizes = [len(encode_compressed_rgb(noise, quality=quality)[1]) for quality in (10, 50, 95)]
+    assert sizes == sorted(sizes)
+    assert sizes[2] > 2 * sizes[0]
+    png = [encode_compressed_rgb(noise, "png", quality=quality) for quality in (10, 95)]
+    assert png[0] == png[1]
 
 
 @pytest.mark.parametrize("method", ["png", "rvl"])
@@ -234,9 +246,11 @@ def claiming(png: bytes) -> bytes:
         ("16UC1; compressedDepth png", b"", "of 0 bytes"),
         ("16UC1; compressedDepth png", bytes(12) + b"what", "no PNG"),
         ("16UC1; compressedDepth png", bytes(12) + file(RGB), "holds uint8"),
+        ("16UC1; compressedDepth png", bytes(12) + file(RGB[..., 0]), "holds uint8"),
         ("16UC1; compressedDepth png", bytes(12) + file(COUNTS)[:-20], "cut short"),
         ("rgb8; compressedDepth png", bytes(12) + file(COUNTS), "'rgb8'"),
         ("32FC1; compressedDepth png", disparities(0, 0, 9), "A = 0"),
+        ("32FC1; compressedDepth png", disparities(-5, 1, 9), "A = -5"),
         ("32FC1; compressedDepth png", disparities(float("nan"), 1, 9), "A = nan"),
         ("16UC1; compressedDepth png", bytes(12) + flipped(COUNTS_PNG), "damaged"),
         ("16UC1; compressedDepth png", bytes(12) + claiming(COUNTS_PNG), "2147483647x2147483647"),

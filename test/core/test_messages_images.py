@@ -65,6 +65,8 @@ def test_sixteen_bits_of_colour_give_their_high_byte(big: bool) -> None:
         ("mono16", PLAIN[..., 0], np.full_like(PLAIN, RED)),
         ("rgb16", PLAIN, PLAIN),
         ("bgr16", PLAIN[..., ::-1], PLAIN),
+        ("rgba16", np.dstack([PLAIN, PLAIN[..., :1]]), PLAIN),
+        ("bgra16", np.dstack([PLAIN[..., ::-1], PLAIN[..., :1]]), PLAIN),
         ("bayer_grbg16", mosaic("grbg"), PLAIN),
     ):
         image = message(wide(values), encoding, padding=3, big=big)

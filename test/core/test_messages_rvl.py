@@ -122,6 +122,16 @@ def test_frames_of_many_runs_and_any_layout_come_back_as_they_were() -> None:
         np.testing.assert_array_equal(decode_rvl(encode_rvl(image)), image)
 
 
+@pytest.mark.parametrize("lead", range(3))
+def test_a_run_may_be_cut_anywhere(lead: int) -> None:
+    # Decoding goes by parts of the payload; each run here is three nibbles: 1 zero, 1 value, its
+    # difference, so that parts end after each of them in turn.
+    image = np.zeros((720, 1280), np.uint16)
+    image[:, 1::2] = 5
+    image[0, : 2 * lead : 2] = 5
+    np.testing.assert_array_equal(decode_rvl(encode_rvl(image)), image)
+
+
 def test_real_frames_come_back_as_they_were(shared_data: Path) -> None:
     for file in sorted((shared_data / "kinect-v1-sequence" / "depth").iterdir())[:2]:
         image = np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), np.uint16)

@@ -145,6 +145,8 @@ def tensors(values: NDArray[Any]) -> torch.Tensor:
         ([0, 1], [0, 7], "target is 7"),
         ([0, 1], [0, -1], "target is -1"),
         ([0, 3], [0, 1], "prediction is 3"),
+        ([1, 3], [1, 1], "prediction is 3; wanted a class, 0..2$"),
+        ([1, 2], [1, 7], "target is 7; wanted a class, 0..2, or 255 where there is no label$"),
         ([0, -2], [0, 1], "prediction is -2"),
         ([0, 1, 2], [0, 1], r"prediction is \(3,\), target \(2,\)"),
         ([0.0, 1.0], [0, 1], "prediction holds .*float64"),
@@ -163,8 +165,17 @@ def test_what_cannot_be_counted_is_refused_and_changes_nothing(
 def test_impossible_matrices_are_refused() -> None:
     with pytest.raises(ValueError, match="wanted at least 1"):
         ConfusionMatrix(0)
-    with pytest.raises(ValueError, match="one of the classes"):
-        ConfusionMatrix(40, ignore_index=0)
+    for number in (0, 1, 39):
+        with pytest.raises(ValueError, match=f"is {number}, one of the classes 0..39;"):
+            ConfusionMatrix(40, ignore_index=number)
+
+
+@pytest.mark.parametrize("ignore_index", [-100, -1, 3, 255])
+@pytest.mark.parametrize("kind", [np.asarray, tensors])
+def test_any_number_that_is_no_class_can_be_ignored(kind: Any, ignore_index: int) -> None:
+    confusion = ConfusionMatrix(3, ignore_index)
+    confusion.update(kind(np.array([0, 2, 1])), kind(np.array([0, ignore_index, 2])))
+    assert confusion.matrix.tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
 
 
 def test_arrays_are_counted_without_pytorch() -> None:
