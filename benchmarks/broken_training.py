@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,14 +139,21 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
     )
 
 
+def _kill(process: subprocess.Popen[str]) -> str:
+    """Kill a process and those that it started, which would hold its output open; return that."""
+    for pid in [*_children(process.pid), process.pid]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return process.communicate()[1]
+
+
 def _wait(process: subprocess.Popen[str], since: float | None = None) -> _Ended:
     """Wait until a process ends; where it does not in time after `since`, kill it."""
     try:
         _, text = process.communicate(timeout=2 * _PATIENCE_S)
         status: int | None = process.returncode
     except subprocess.TimeoutExpired:
-        process.kill()
-        _, text = process.communicate()
+        text = _kill(process)
         status = None
     return _Ended(status, None if since is None else time.monotonic() - since, text)
 
@@ -201,8 +208,7 @@ def _until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None
     end = time.monotonic() + 2 * _PATIENCE_S
     while not happened():
         if process.poll() is not None or time.monotonic() > end:
-            process.kill()
-            raise RuntimeError(f"the training does not train: {process.communicate()[1]}")
+            raise RuntimeError(f"the training does not train: {_kill(process)}")
         time.sleep(0.005)
 
 
