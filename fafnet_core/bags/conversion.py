@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 
 from rosbags.convert.converter import generate_message_converter
 from rosbags.interfaces import Connection
@@ -74,8 +75,14 @@ class Ros1Conversion:
                 src_is2=False,
                 dst_is2=True,
             )
-        kind = connection.msgtype
-        return name, lambda data: convert(without_depth_units(data, kind))
+        return name, partial(_converted, convert, connection.msgtype)
+
+
+def _converted(convert: Convert, kind: str, data: bytes) -> bytes | memoryview:
+    try:
+        return convert(without_depth_units(data, kind))
+    except Exception as error:  # whatever a message can have wrong
+        raise BagError(f"a message of {kind} is damaged: {one_line(error)}") from error
 
 
 def _definition(connection: Connection) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -92,17 +92,27 @@ class Bag:
                 if self.path.suffix == ".active"
                 else f"{self.path} is compressed as a whole: give its folder with {METADATA}"
             )
-        with self._one_line():
+        with self._one_line(), ExitStack() as opened:
             reader = Ros1Reader(self.path) if self.is_ros1 else Ros2Reader(self.path)
             reader.open()
+            opened.callback(reader.close)
             self._reader = reader
+            self._check()
+            opened.pop_all()
+        return self
+
+    def _check(self) -> None:
+        """Raise where what the bag says of itself, which may be text of metadata.yaml, is wrong."""
         if not self.connections or not self.count:
-            self._reader.close()
             raise BagError(f"{self.path} is a bag without messages")
         if not all(isinstance(each.topic, str) for each in self.connections):
-            self._reader.close()
             raise BagError(f"{self.path} is damaged, a topic has no name; {self._remedy()}")
-        return self
+        numbers = [self._reader.message_count, self._reader.start_time, *self.counts().values()]
+        if not all(isinstance(number, int) for number in numbers):
+            raise BagError(
+                f"{self.path} is damaged, what it says of counts and times is no number;"
+                f" {self._remedy()}"
+            )
 
     def __exit__(
         self,
@@ -121,12 +131,14 @@ class Bag:
     @property
     def count(self) -> int:
         """How many messages the bag says it holds."""
-        return int(self._reader.message_count)
+        count: int = self._reader.message_count
+        return count
 
     @property
     def begin_ns(self) -> int:
         """Record time of the first message, nanoseconds."""
-        return int(self._reader.start_time)
+        time: int = self._reader.start_time
+        return time
 
     def counts(self) -> dict[str, int]:
         """How many messages the bag says each topic has."""

@@ -31,7 +31,7 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from fafnet_core.bags.conversion import Ros1Conversion
-from fafnet_core.bags.errors import BagError, one_line
+from fafnet_core.bags.errors import BagError
 from fafnet_core.bags.reading import Bag, Stored, jazzy
 from fafnet_core.bags.storage import Ros2Writer
 
@@ -151,8 +151,8 @@ class _Ros2BagWriter(BagWriter):
         if convert is not None:
             try:
                 data = convert(data)
-            except Exception as error:
-                self.left_out.setdefault(stored.topic, f"damaged messages: {one_line(error)}")
+            except BagError as error:
+                self.left_out.setdefault(stored.topic, str(error))
                 return False
         self._writer.write(connection, stored.time, data)
         return True

@@ -81,7 +81,7 @@ def open_openvino(path: Path, device: str, precision: str) -> OpenedGraph:
         raise FileNotFoundError(f"no {weights.name} beside {path}, where its weights are")
     try:
         model = engine.core.read_model(path, weights)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # the second: it quotes the file
         said = " ".join(str(error).split())
         raise ValueError(
             f"{path} with {weights.name} cannot be opened in OpenVINO: it is no file of OpenVINO,"
@@ -92,10 +92,10 @@ def open_openvino(path: Path, device: str, precision: str) -> OpenedGraph:
 
     def shapes(ports: Any) -> dict[str, tuple[int | None, ...]]:
         return {
-            port.any_name: tuple(
+            port.any_name if port.names else f"unnamed {place}": tuple(
                 side.get_length() if side.is_static else None for side in port.partial_shape
             )
-            for port in ports
+            for place, port in enumerate(ports)
         }
 
     digest = hashlib.sha256(path.read_bytes())

@@ -269,7 +269,7 @@ def test_ros_1_becomes_ros_2(tmp_path: Path) -> None:
     left_out = report.to_dict()["left_out"]
     assert "bad_msgs/msg/Bad cannot be converted" in left_out["/bad"]["reason"]
     assert "std_msgs/msg/String cannot be converted" in left_out["/half"]["reason"]
-    assert "damaged messages: " in left_out["/cut"]["reason"]
+    assert "std_msgs/msg/String is damaged: " in left_out["/cut"]["reason"]
     with AnyReader([tmp_path / "out.mcap"]) as reader:
         assert reader.is2
         first: dict[str, Any] = {}
@@ -520,6 +520,23 @@ def test_an_empty_recording_and_a_folder_without_metadata(tmp_path: Path) -> Non
     folder = write_ros2(tmp_path / "folder", recording())
     (folder / "metadata.yaml").unlink()
     assert is_bag(folder)
+    with pytest.raises(BagError, match="ros2 bag reindex"):
+        label(folder, tmp_path / "out.mcap")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("message_count: 1\n", "message_count: many\n"),
+        ("message_count: 1\n", "message_count: 1.5\n"),
+        ("nanoseconds_since_epoch: ", "nanoseconds_since_epoch: about "),
+    ],
+)
+def test_a_folder_whose_numbers_are_none(number: str, text: str, tmp_path: Path) -> None:
+    folder = write_ros2(tmp_path / "folder", recording())
+    metadata = (folder / "metadata.yaml").read_text()
+    assert number in metadata
+    (folder / "metadata.yaml").write_text(metadata.replace(number, text))
     with pytest.raises(BagError, match="ros2 bag reindex"):
         label(folder, tmp_path / "out.mcap")
 

@@ -182,6 +182,12 @@ def damaged(folder: Path, to: Path, what: str) -> Path:
                 values["config"]["num_classes"] = 37
                 entry.value = json.dumps(values)
         onnx.save(model, path)
+    elif what in ("xml in no UTF-8", "xml without a name"):
+        old = b'names="hha"' if "name" in what else b'version="11"'
+        new = b"" if "name" in what else b'version="11\xff'
+        assert old in xml[0]
+        path.write_bytes(xml[0].replace(old, new))
+        path.with_suffix(".bin").write_bytes(xml[1])
     else:
         path.write_bytes(xml[0][: 5000 if what == "cut xml" else None])
         if what != "no bin":
@@ -198,6 +204,8 @@ def damaged(folder: Path, to: Path, what: str) -> Path:
         ("cut xml", "cut short"),
         ("cut bin", "cut short"),
         ("no bin", "no net.bin beside"),
+        ("xml without a name", "its inputs are"),
+        ("xml in no UTF-8", "no file of OpenVINO, it is cut short"),
     ],
 )
 def test_what_is_no_file_of_ours_is_refused(
