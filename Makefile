@@ -73,7 +73,9 @@ matrix: venv  ## run all tests with each Python and library of benchmarks/matrix
 coverage: venv  ## run all tests, and count the lines and branches that they run (OUT/coverage)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest test/core/test_[a-m]*.py
-	$(BIN)/coverage run -m pytest test/core/test_[n-z]*.py
+	# One test limits the size of files, also that of the counts.
+	$(BIN)/coverage run -m pytest test/core/test_[n-z]*.py \
+	  --deselect test/core/test_prepare.py::test_a_full_disk_ends_it_and_keeps_what_is_done
 	$(BIN)/coverage run -m pytest test/ros
 	$(BIN)/coverage run -m pytest test/fuzz
 	$(BIN)/coverage combine --quiet

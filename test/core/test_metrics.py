@@ -178,6 +178,12 @@ def test_any_number_that_is_no_class_can_be_ignored(kind: Any, ignore_index: int
     assert confusion.matrix.tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
 
 
+def test_the_door_of_before_goes_on() -> None:
+    from fafnet_core.training import metrics
+
+    assert metrics.ConfusionMatrix is ConfusionMatrix
+
+
 def test_arrays_are_counted_without_pytorch() -> None:
     code = (
         "import sys, numpy\nfrom fafnet_core.evaluation.metrics import ConfusionMatrix\n"

@@ -105,7 +105,7 @@ def _read(path: Path) -> None:
 
 DOORS = (
     Door("bag, MCAP", _mcap_seeds, _of_file("a.mcap"), (BagError,)),
-    Door("bag, SQLite", _sqlite_seeds, _of_file("a.db3"), (BagError,), share=0.5),
-    Door("bag, ROS 1", _ros1_seeds, _of_file("a.bag"), (BagError,), share=0.5),
-    Door("bag, folder", _metadata_seeds, _read_metadata, (BagError,), share=0.2),
+    Door("bag, SQLite", _sqlite_seeds, _of_file("a.db3"), (BagError,)),
+    Door("bag, ROS 1", _ros1_seeds, _of_file("a.bag"), (BagError,)),
+    Door("bag, folder", _metadata_seeds, _read_metadata, (BagError,)),
 )

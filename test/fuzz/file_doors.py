@@ -211,11 +211,11 @@ def _read_original(data: bytes, folder: Path) -> Any:
 
 
 DOORS = (
-    Door("settings", _settings_seeds, _of_file("train.yaml", read_config), _NAMED, share=0.5),
+    Door("settings", _settings_seeds, _of_file("train.yaml", read_config), _NAMED),
     Door("label set file", _LABEL_SETS, _of_file("set.yaml", read_label_set)),
     Door("mapping file", _MAPPINGS, _of_file("map.yaml", read_mapping), _NAMED, accepts=False),
     Door("camera file", _CAMERAS, _of_file("camera.yaml", read_camera_file)),
-    Door("camera presets", _preset_seeds, _of_file("cameras.yaml", _read_presets), share=0.5),
+    Door("camera presets", _preset_seeds, _of_file("cameras.yaml", _read_presets)),
     Door("ROS parameters", _parameter_seeds, _of_file("params.yaml", _check_parameters)),
     Door("image list", _LISTS, _of_file("train.txt", read_image_list)),
     Door("manifest", _manifest_seeds, _read_manifest),
