@@ -18,6 +18,7 @@ from fafnet_core.registration import Extrinsics
 from fafnet_ros.inputs.extrinsics import HeardExtrinsics, Turns, extrinsics_source
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters
 from fafnet_ros.inputs.transform_buffer import TransformBuffer, transform_to_extrinsics
+from fafnet_ros.qos import LATCHED_QOS
 
 # A quarter turn about z: x goes to y, and y to -x. Its transpose is another rotation.
 QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
@@ -149,7 +150,7 @@ def test_transforms_come_from_tf_at_the_stamp_and_follow_a_clock_that_jumps_back
 
     buffer = TransformBuffer(ros.node, dynamic=True)
     source = HeardExtrinsics(ros.node)
-    static = ros.node.create_publisher(TFMessage, "/tf_static", 10)
+    static = ros.node.create_publisher(TFMessage, "/tf_static", LATCHED_QOS)
     moving = ros.node.create_publisher(TFMessage, "/tf", 10)
     ros.wait_for(
         lambda: static.get_subscription_count() == 2 and moving.get_subscription_count() == 1,

@@ -19,6 +19,7 @@ from fafnet_core.accelerometer import STANDARD_GRAVITY as G
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.inputs.gravity import GravitySource, against_z, gravity_source
 from fafnet_ros.inputs.parameters import GravityParameters
+from fafnet_ros.qos import LATCHED_QOS
 
 NS = 1_000_000_000
 COLOUR = "camera_color_optical_frame"
@@ -164,7 +165,7 @@ def test_gravity_from_tf_is_against_the_frames_z_axis(ros: Ros) -> None:
     from tf2_msgs.msg import TFMessage
 
     source = gravity_source(ros.node, GravityParameters(gravity="tf"), Statistics())
-    static = ros.node.create_publisher(TFMessage, "/tf_static", 10)
+    static = ros.node.create_publisher(TFMessage, "/tf_static", LATCHED_QOS)
     ros.wait_for(static.get_subscription_count, "the subscription")
     message = TransformStamped(child_frame_id=COLOUR)
     message.header.frame_id = "base_link"
