@@ -232,6 +232,7 @@ class HeardExtrinsics(ExtrinsicsSource):
         if self._transforms is None:
             return NOT_INSTALLED
         return (
-            "neither /tf_static nor /tf has it; see: ros2 run tf2_ros tf2_echo"
+            f"{self._transforms.unheard() or 'neither /tf_static nor /tf has it'}; see: ros2 run"
+            " tf2_ros tf2_echo"
             f" {color_frame or '<colour>'} {depth_frame or '<depth>'}"
         )

@@ -27,6 +27,7 @@ from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
 Direction = NDArray[np.float64]
 
 _MEANWHILE = "; until then gravity is estimated from the depth image"
+_TF_STOPPED_AFTER_S = 3.0
 _REALSENSE = "RealSense: enable_accel:=true enable_gyro:=true unite_imu_method:=2"
 
 # Deeper than the usual profile for sensors, which holds 5: an executor that is busy for a moment
@@ -119,30 +120,48 @@ class TransformGravity(GravitySource):
                 " base_link, or odom where the robot climbs"
             )
         self._gravity_frame = gravity_frame
-        self._missing: tuple[str, float] | None = None
+        self._missing: tuple[str, bool, float] | None = None  # frame, whether TF stopped, when
         self._transforms = open_transforms(node, dynamic=True)
 
     def direction(self, stamp_ns: int, frame_id: str) -> Direction | None:
-        """Return down at the stamp, or by the latest transform where that is not there yet."""
+        """Return down at the stamp, or by the latest transform where that is not there yet.
+
+        None where that has been the latest for too long: the robot may have tilted since.
+        """
         transforms = self._transforms
         if transforms is None:
             return None
         transform = transforms.lookup(frame_id, self._gravity_frame, stamp_ns)
-        self._missing = (frame_id, time.monotonic()) if transform is None else None
-        return None if transform is None else against_z(transform.rotation)
+        stopped_s = transforms.stopped_s(frame_id, self._gravity_frame)
+        has_stopped = stopped_s > _TF_STOPPED_AFTER_S
+        if transform is None or has_stopped:
+            self._missing = (frame_id, has_stopped, time.monotonic())
+            return None
+        self._missing = None
+        return against_z(transform.rotation)
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
         """Return why there is no direction."""
-        if self._transforms is None:
+        transforms, missing = self._transforms, self._missing
+        if transforms is None:
             return f"gravity is 'tf', but {NOT_INSTALLED}{_MEANWHILE}"
-        missing = self._missing
-        if missing is None or time.monotonic() - missing[1] > within_s:
+        if missing is None or time.monotonic() - missing[2] > within_s:
             return None
-        return (
-            f"gravity is 'tf', but TF has no way from '{self._gravity_frame}' (gravity_frame) to"
-            f" '{missing[0]}', the colour image's frame; see: ros2 run tf2_ros tf2_echo"
-            f" {missing[0] or '<colour>'} {self._gravity_frame}{_MEANWHILE}"
-        )
+        frame_id, has_stopped, _ = missing
+        if has_stopped:
+            problem = (
+                f"what TF says of '{self._gravity_frame}' (gravity_frame) and '{frame_id}', the"
+                f" colour image's frame, has had one stamp for over {_TF_STOPPED_AFTER_S:g} s:"
+                " whoever publishes it has stopped; see: ros2 topic hz /tf"
+            )
+        else:
+            unheard = transforms.unheard()
+            problem = (
+                f"TF has no way from '{self._gravity_frame}' (gravity_frame) to '{frame_id}', the"
+                f" colour image's frame{f' ({unheard})' if unheard else ''}; see: ros2 run tf2_ros"
+                f" tf2_echo {frame_id or '<colour>'} {self._gravity_frame}"
+            )
+        return f"gravity is 'tf', but {problem}{_MEANWHILE}"
 
     def destroy(self) -> None:
         """End the subscriptions."""

@@ -177,3 +177,31 @@ def test_gravity_from_tf_is_against_the_frames_z_axis(ros: Ros) -> None:
     assert source.finding() is None
     source.destroy()
     assert ros.node.count_subscribers("/tf") == 0
+
+
+def test_gravity_from_tf_that_has_stopped_is_not_taken_for_ever(ros: Ros) -> None:
+    """What is fixed is said once; what moves and is silent may have moved since."""
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from geometry_msgs.msg import TransformStamped
+    from tf2_msgs.msg import TFMessage
+
+    source = gravity_source(ros.node, GravityParameters(gravity="tf"), Statistics())
+    moving = ros.node.create_publisher(TFMessage, "/tf", 10)
+    ros.wait_for(moving.get_subscription_count, "the subscription")
+    message = TransformStamped(child_frame_id=COLOUR)
+    message.header.frame_id = "base_link"
+    for message.header.stamp.sec in (100, 101):
+        moving.publish(TFMessage(transforms=[message]))
+    # An image whose clock has nothing to do with TF's.
+    ros.wait_for(lambda: source.direction(5 * NS, COLOUR) is not None, "the transform")
+    assert source.finding() is None
+    ros.wait_for(lambda: source.direction(5 * NS, COLOUR) is None, "that it is too old")
+    finding = source.finding()
+    assert finding is not None
+    for part in ("'base_link'", f"'{COLOUR}'", "ros2 topic hz /tf", "estimated from the depth"):
+        assert part in finding
+    message.header.stamp.sec = 102
+    moving.publish(TFMessage(transforms=[message]))
+    ros.wait_for(lambda: source.direction(5 * NS, COLOUR) is not None, "the transform again")
+    assert source.finding() is None
+    source.destroy()
