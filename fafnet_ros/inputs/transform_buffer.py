@@ -18,6 +18,9 @@ from fafnet_core.registration import Extrinsics
 
 NOT_INSTALLED = "tf2_ros is not installed here (ros-$ROS_DISTRO-tf2-ros-py)"
 
+STOPPED_AFTER_S = 3.0
+"""Seconds after which a moving transform without a newer one is not to be trusted."""
+
 _DEPTH = 100
 _JUMP_NS = 1_000_000_000
 
@@ -33,6 +36,11 @@ def open_transforms(node: Node, *, dynamic: bool) -> TransformBuffer | None:
         return TransformBuffer(node, dynamic=dynamic)
     except ImportError:
         return None
+
+
+def echo(target: str, source: str) -> str:
+    """Return the command that shows what TF has between two frames."""
+    return f"ros2 run tf2_ros tf2_echo {target.lstrip('/')} {source.lstrip('/')}"
 
 
 def transform_to_extrinsics(transform: Any) -> Extrinsics:
@@ -108,20 +116,22 @@ class TransformBuffer:
                 return None
         return None
 
-    def stopped_s(self, target: str, source: str) -> float:
-        """Return for how many seconds the latest transform has been the same by its stamp.
+    def has_stopped(self, target: str, source: str) -> bool:
+        """Tell whether the latest transform moves, and has been the latest for too long.
 
-        Counted from the first call that saw it. 0: it is new, not known, or does not move.
+        By its stamp, and from the first call that saw it: the clocks need not be the same.
         """
+        if target == source:  # tf2 gives the frame's own stamp then
+            return False
         found = self._find(target, source, 0)
         newest_ns = 0 if found is None else stamp_of(found.header)
         if newest_ns == 0:  # so of /tf_static alone
-            return 0.0
+            return False
         now = time.monotonic()
         latest = (target, source), newest_ns
         if latest != self._latest:
             self._latest, self._latest_since = latest, now
-        return now - self._latest_since
+        return now - self._latest_since > STOPPED_AFTER_S
 
     def unheard(self) -> str | None:
         """Return which publisher of /tf_static nobody hears, TF's own listeners neither."""
