@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy
 from fafnet_core.registration import Extrinsics
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters
-from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
+from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, echo, open_transforms
 from fafnet_ros.qos import LATCHED_QOS
 
 TOPIC = "depth_to_color"
@@ -231,7 +231,5 @@ class HeardExtrinsics(ExtrinsicsSource):
         """Return why TF does not have it."""
         if self._transforms is None:
             return NOT_INSTALLED
-        return (
-            "neither /tf_static nor /tf has it; see: ros2 run tf2_ros tf2_echo"
-            f" {color_frame or '<colour>'} {depth_frame or '<depth>'}"
-        )
+        absence = self._transforms.unheard() or "neither /tf_static nor /tf has it"
+        return f"{absence}; see: {echo(color_frame or '<colour>', depth_frame or '<depth>')}"

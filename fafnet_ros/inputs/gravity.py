@@ -22,11 +22,12 @@ from fafnet_core.registration import Extrinsics
 from fafnet_ros.diagnostics.statistics import SILENT_AFTER, Statistics
 from fafnet_ros.inputs.extrinsics import unit_quaternion
 from fafnet_ros.inputs.parameters import GravityParameters
-from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, open_transforms
+from fafnet_ros.inputs.transform_buffer import NOT_INSTALLED, echo, open_transforms
 
 Direction = NDArray[np.float64]
 
 _MEANWHILE = "; until then gravity is estimated from the depth image"
+_STOPPED = "whoever publishes it on /tf has stopped; see: ros2 topic hz /tf"
 _REALSENSE = "RealSense: enable_accel:=true enable_gyro:=true unite_imu_method:=2"
 
 # Deeper than the usual profile for sensors, which holds 5: an executor that is busy for a moment
@@ -119,30 +120,46 @@ class TransformGravity(GravitySource):
                 " base_link, or odom where the robot climbs"
             )
         self._gravity_frame = gravity_frame
-        self._missing: tuple[str, float] | None = None
+        self._missing: tuple[str, bool, float] | None = None  # frame, whether TF stopped, when
         self._transforms = open_transforms(node, dynamic=True)
 
     def direction(self, stamp_ns: int, frame_id: str) -> Direction | None:
-        """Return down at the stamp, or by the latest transform where that is not there yet."""
+        """Return down at the stamp, or by the latest transform where that is not there yet.
+
+        None where that has been the latest for too long: the robot may have tilted since.
+        """
         transforms = self._transforms
         if transforms is None:
             return None
         transform = transforms.lookup(frame_id, self._gravity_frame, stamp_ns)
-        self._missing = (frame_id, time.monotonic()) if transform is None else None
-        return None if transform is None else against_z(transform.rotation)
+        has_stopped = transforms.has_stopped(frame_id, self._gravity_frame)
+        if transform is None or has_stopped:
+            self._missing = (frame_id, has_stopped, time.monotonic())
+            return None
+        self._missing = None
+        return against_z(transform.rotation)
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
         """Return why there is no direction."""
-        if self._transforms is None:
+        transforms, missing = self._transforms, self._missing
+        if transforms is None:
             return f"gravity is 'tf', but {NOT_INSTALLED}{_MEANWHILE}"
-        missing = self._missing
-        if missing is None or time.monotonic() - missing[1] > within_s:
+        if missing is None or time.monotonic() - missing[2] > within_s:
             return None
-        return (
-            f"gravity is 'tf', but TF has no way from '{self._gravity_frame}' (gravity_frame) to"
-            f" '{missing[0]}', the colour image's frame; see: ros2 run tf2_ros tf2_echo"
-            f" {missing[0] or '<colour>'} {self._gravity_frame}{_MEANWHILE}"
-        )
+        frame_id, has_stopped, _ = missing
+        if has_stopped:
+            problem = (
+                f"the transform from '{self._gravity_frame}' (gravity_frame) to '{frame_id}', the"
+                f" colour image's frame, is old: {_STOPPED}"
+            )
+        else:
+            unheard = transforms.unheard()
+            problem = (
+                f"TF has no way from '{self._gravity_frame}' (gravity_frame) to '{frame_id}', the"
+                f" colour image's frame{f' ({unheard})' if unheard else ''}; see:"
+                f" {echo(frame_id or '<colour>', self._gravity_frame)}"
+            )
+        return f"gravity is 'tf', but {problem}{_MEANWHILE}"
 
     def destroy(self) -> None:
         """End the subscriptions."""
@@ -177,7 +194,7 @@ class ImuGravity(GravitySource):
         self._frame_id: str | None = None
         self._heard_ns = self._used_ns = time.monotonic_ns()  # a moment's grace at the beginning
         self._useless = ""
-        self._unrotated: tuple[str, float] | None = None
+        self._unrotated: tuple[str, bool, float] | None = None  # as TransformGravity's _missing
         self._subscription = node.create_subscription(Imu, "imu", self._on_imu, _IMU_QOS)
         self._transforms = open_transforms(node, dynamic=True) if rotation is None else None
 
@@ -189,8 +206,12 @@ class ImuGravity(GravitySource):
         if down is None or imu_frame is None:
             return None
         rotation = self._rotation_to(frame_id, imu_frame, stamp_ns)
-        self._unrotated = (frame_id, time.monotonic()) if rotation is None else None
-        return None if rotation is None else rotation @ down
+        has_stopped = self._has_stopped(frame_id, imu_frame)
+        if rotation is None or has_stopped:
+            self._unrotated = (frame_id, has_stopped, time.monotonic())
+            return None
+        self._unrotated = None
+        return rotation @ down
 
     def finding(self, within_s: float = SILENT_AFTER) -> str | None:
         """Return why there is no direction: silence, useless messages, or an unknown rotation."""
@@ -201,13 +222,8 @@ class ImuGravity(GravitySource):
             problem = self._silence(topic)
         elif now - self._used_ns > STALE_AFTER_S * 1e9:
             problem = f"{topic} {self._useless}"
-        elif unrotated is not None and time.monotonic() - unrotated[1] < within_s:
-            reason = "" if self._transforms is not None else f": {NOT_INSTALLED}"
-            problem = (
-                f"the rotation from the IMU's frame '{self._frame_id}' to the colour image's"
-                f" '{unrotated[0]}' is not known: set imu_to_color to its quaternion [x, y, z, w],"
-                f" or have TF say it{reason}"
-            )
+        elif unrotated is not None and time.monotonic() - unrotated[2] < within_s:
+            problem = self._no_rotation(unrotated[0], has_stopped=unrotated[1])
         else:
             return None
         return f"gravity is 'imu', but {problem}{_MEANWHILE}"
@@ -258,6 +274,24 @@ class ImuGravity(GravitySource):
         transforms = self._transforms
         transform = transforms.lookup(frame_id, imu_frame, stamp_ns) if transforms else None
         return None if transform is None else transform.rotation
+
+    def _has_stopped(self, frame_id: str, imu_frame: str) -> bool:
+        transforms = self._transforms
+        return transforms is not None and transforms.has_stopped(frame_id, imu_frame)
+
+    def _no_rotation(self, frame_id: str, *, has_stopped: bool) -> str:
+        """Return why the IMU's frame is not turned into the colour image's."""
+        frames = (
+            f"the rotation from the IMU's frame '{self._frame_id}' to the colour image's"
+            f" '{frame_id}' is"
+        )
+        if has_stopped:
+            return f"{frames} old: {_STOPPED}"
+        remedy = "set imu_to_color to its quaternion [x, y, z, w], or have TF say it"
+        if self._transforms is None:
+            return f"{frames} not known: {remedy}: {NOT_INSTALLED}"
+        unheard = self._transforms.unheard()
+        return f"{frames} not known: {remedy}{f' ({unheard})' if unheard else ''}"
 
     def _silence(self, topic: str) -> str:
         if not self._node.count_publishers(topic):

@@ -13,11 +13,13 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Ros
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from rclpy.node import Node
 
 from fafnet_core.registration import Extrinsics
 from fafnet_ros.inputs.extrinsics import HeardExtrinsics, Turns, extrinsics_source
 from fafnet_ros.inputs.parameters import ExtrinsicsParameters
 from fafnet_ros.inputs.transform_buffer import TransformBuffer, transform_to_extrinsics
+from fafnet_ros.qos import LATCHED_QOS
 
 # A quarter turn about z: x goes to y, and y to -x. Its transpose is another rotation.
 QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
@@ -143,13 +145,87 @@ def stamped(parent: str, child: str, x: float, second: int = 0) -> TransformStam
     return message
 
 
+def publishers_of_tf(ros: Ros) -> tuple[Any, Any]:
+    """Those of /tf_static, latched as robots have it, and of /tf; they have a subscription each."""
+    from tf2_msgs.msg import TFMessage
+
+    static = ros.node.create_publisher(TFMessage, "/tf_static", LATCHED_QOS)
+    moving = ros.node.create_publisher(TFMessage, "/tf", 10)
+    ros.wait_for(
+        lambda: static.get_subscription_count() and moving.get_subscription_count(),
+        "subscriptions",
+    )
+    return static, moving
+
+
+def test_a_clock_that_jumps_back_is_seen_in_tf_itself(ros: Ros) -> None:
+    """A bag in a loop: /tf may be back before the images are, or go on behind them."""
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from tf2_msgs.msg import TFMessage
+
+    buffer = TransformBuffer(ros.node, dynamic=True)
+    static, moving = publishers_of_tf(ros)
+
+    def send(*seconds: int) -> None:
+        for second in seconds:
+            moving.publish(TFMessage(transforms=[stamped("odom", "arm", float(second), second)]))
+
+    def place(second: float) -> float | None:
+        found = buffer.lookup("odom", "colour", round(second * 1e9))
+        return None if found is None else float(found.translation[0])
+
+    static.publish(TFMessage(transforms=[stamped("arm", "colour", 0.0)]))
+    send(100, 101)
+    ros.wait_for(lambda: place(101) == 101, "the transform")
+    send(1, 2)
+    ros.wait_for(lambda: place(0) == 2, "transforms after the jump")
+    assert place(1.5) == pytest.approx(1.5)  # nothing of it is lost
+    send(100, 101)  # ahead by itself, and then an image of the beginning comes first
+    ros.wait_for(lambda: place(101) == 101, "the end again")
+    assert place(1) is None
+    send(102, 1, 2)  # and what was still under way from the end
+    ros.wait_for(lambda: place(0) == 2, "transforms after the second jump")
+    assert place(1.5) == pytest.approx(1.5)
+    buffer.destroy()
+
+
+def test_a_transform_that_is_not_finite_is_none(ros: Ros) -> None:
+    """TF itself refuses NaN, but not infinity: a chain has NaN then."""
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from tf2_msgs.msg import TFMessage
+
+    buffer = TransformBuffer(ros.node, dynamic=True)
+    static, _ = publishers_of_tf(ros)
+    infinite, finite = stamped("colour", "depth", float("inf")), stamped("colour", "imu", 1.0)
+    static.publish(TFMessage(transforms=[infinite, finite]))
+    ros.wait_for(lambda: buffer.lookup("colour", "imu"), "the other transform")
+    assert buffer.lookup("colour", "depth") is None
+    buffer.destroy()
+
+
+def test_a_volatile_publisher_of_tf_static_is_named(ros: Ros) -> None:
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from tf2_msgs.msg import TFMessage
+
+    source = HeardExtrinsics(ros.node)
+    assert source.depth_to_color("/depth", "/colour") is None
+    finding = source.finding()
+    assert finding is not None
+    # tf2_echo refuses ROS 1's slashes.
+    assert "(neither /tf_static nor /tf has it; see: ros2 run tf2_ros tf2_echo colour d" in finding
+    ros.participant("bridge", make=Node).create_publisher(TFMessage, "/tf_static", 10)
+    named = "bridge publishes /tf_static volatile; wanted transient local"
+    ros.wait_for(lambda: named in (source.finding(5.0) or ""), "its name")
+    source.destroy()
+
+
 def test_transforms_come_from_tf_at_the_stamp_and_follow_a_clock_that_jumps_back(ros: Ros) -> None:
     pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
     from tf2_msgs.msg import TFMessage
 
     buffer = TransformBuffer(ros.node, dynamic=True)
     source = HeardExtrinsics(ros.node)
-    static = ros.node.create_publisher(TFMessage, "/tf_static", 10)
+    static = ros.node.create_publisher(TFMessage, "/tf_static", LATCHED_QOS)
     moving = ros.node.create_publisher(TFMessage, "/tf", 10)
     ros.wait_for(
         lambda: static.get_subscription_count() == 2 and moving.get_subscription_count() == 1,

@@ -19,6 +19,7 @@ from fafnet_core.accelerometer import STANDARD_GRAVITY as G
 from fafnet_ros.diagnostics.statistics import Statistics
 from fafnet_ros.inputs.gravity import GravitySource, against_z, gravity_source
 from fafnet_ros.inputs.parameters import GravityParameters
+from fafnet_ros.qos import LATCHED_QOS
 
 NS = 1_000_000_000
 COLOUR = "camera_color_optical_frame"
@@ -164,7 +165,7 @@ def test_gravity_from_tf_is_against_the_frames_z_axis(ros: Ros) -> None:
     from tf2_msgs.msg import TFMessage
 
     source = gravity_source(ros.node, GravityParameters(gravity="tf"), Statistics())
-    static = ros.node.create_publisher(TFMessage, "/tf_static", 10)
+    static = ros.node.create_publisher(TFMessage, "/tf_static", LATCHED_QOS)
     ros.wait_for(static.get_subscription_count, "the subscription")
     message = TransformStamped(child_frame_id=COLOUR)
     message.header.frame_id = "base_link"
@@ -176,3 +177,68 @@ def test_gravity_from_tf_is_against_the_frames_z_axis(ros: Ros) -> None:
     assert source.finding() is None
     source.destroy()
     assert ros.node.count_subscribers("/tf") == 0
+
+
+def test_gravity_from_tf_that_has_stopped_is_not_taken_for_ever(ros: Ros) -> None:
+    """What is fixed is said once; what moves and is silent may have moved since."""
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from geometry_msgs.msg import TransformStamped
+    from tf2_msgs.msg import TFMessage
+
+    source = gravity_source(ros.node, GravityParameters(gravity="tf"), Statistics())
+    moving = ros.node.create_publisher(TFMessage, "/tf", 10)
+    ros.wait_for(moving.get_subscription_count, "the subscription")
+    message = TransformStamped(child_frame_id=COLOUR)
+    message.header.frame_id = "base_link"
+    for message.header.stamp.sec in (100, 101):
+        moving.publish(TFMessage(transforms=[message]))
+    # An image whose clock has nothing to do with TF's.
+    ros.wait_for(lambda: source.direction(5 * NS, COLOUR) is not None, "the transform")
+    assert source.finding() is None
+    ros.wait_for(lambda: source.direction(5 * NS, COLOUR) is None, "that it is too old")
+    finding = source.finding()
+    assert finding is not None
+    for part in ("'base_link'", f"'{COLOUR}'", "ros2 topic hz /tf", "estimated from the depth"):
+        assert part in finding
+    message.header.stamp.sec = 102
+    moving.publish(TFMessage(transforms=[message]))
+    ros.wait_for(lambda: source.direction(5 * NS, COLOUR) is not None, "the transform again")
+    assert source.finding() is None
+    source.destroy()
+
+
+def test_an_imu_across_a_joint_is_turned_by_tf_while_that_speaks(ros: Ros) -> None:
+    """The IMU stays in the robot's body, the camera is on an arm."""
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from geometry_msgs.msg import Quaternion, TransformStamped
+    from tf2_msgs.msg import TFMessage
+
+    source, statistics = imu_source(ros)
+    driver = Driver(ros)
+    moving = ros.node.create_publisher(TFMessage, "/tf", 10)
+    ros.wait_for(moving.get_subscription_count, "the subscription")
+    level_ns = driver.stamp_ns
+    joint = TFMessage()
+    for second, quaternion in ((0, TO_OPTICAL_QUATERNION), (1, (0.0, 0.0, 0.0, 1.0))):
+        x, y, z, w = quaternion
+        message = TransformStamped(child_frame_id=f"/{COLOUR}")
+        message.header.frame_id = f"/{IMU}"
+        message.header.stamp.sec = level_ns // NS + second
+        message.transform.rotation = Quaternion(x=-x, y=-y, z=-z, w=w)
+        joint.transforms.append(message)
+    moving.publish(joint)
+    down = TO_OPTICAL.T @ PITCHED
+
+    def is_known(stamp_ns: int) -> bool:
+        driver.send(statistics, up(tuple(down)), frame=IMU)
+        return source.direction(stamp_ns, COLOUR) is not None
+
+    ros.wait_for(lambda: is_known(level_ns + NS), "the transforms")
+    np.testing.assert_allclose(down_of(source, level_ns), PITCHED, atol=1e-12)
+    np.testing.assert_allclose(down_of(source, level_ns + NS), down, atol=1e-12)
+    ros.wait_for(lambda: not is_known(level_ns + 9 * NS), "that TF is too old")
+    finding = source.finding()
+    assert finding is not None
+    for part in (f"'{IMU}'", f"'{COLOUR}'", "ros2 topic hz /tf", "estimated from the depth"):
+        assert part in finding
+    source.destroy()

@@ -12,11 +12,13 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from conftest import Process, Ros
+from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
 from hand_camera import HandCamera
 from onlooker import Diagnostics, set_parameters, set_together
 from sensor_msgs.msg import Image, PointCloud2
 
 from fafnet_ros.outputs import POINT
+from fafnet_ros.qos import LATCHED_QOS
 
 SMALL: dict[str, Any] = {"width": 128, "height": 96, "frames": 4, "rate": 10.0}
 SHIFT = "[0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]"
@@ -72,6 +74,46 @@ def test_unregistered_depth_is_registered_by_the_parameter_or_named(ros: Ros) ->
     ros.wait_for(lambda: any("set depth_to_color" in text for text in said.messages), "the remedy")
     ros.wait_for(lambda: value("fafnet", "frames: doubtful") > 0, "the count")
     assert "the transform from 'camera_depth_optical_frame'" in untold.output
+
+
+def test_unregistered_depth_is_registered_and_gravity_known_by_the_frames_of_tf(ros: Ros) -> None:
+    """The tree of a driver and of the robot that carries it, each latched by its own publisher."""
+    pytest.importorskip("tf2_ros", reason="tf2_ros is not installed")
+    from tf2_msgs.msg import TFMessage
+
+    optical = (-0.5, 0.5, -0.5, 0.5)
+    trees = (
+        (("base_link", "camera_link", (0.1, 0.0, 0.3), (0.0, 0.1, 0.0, 0.995)),),
+        (
+            ("camera_link", "camera_color_frame", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)),
+            ("camera_color_frame", "camera_color_optical_frame", (0.0, 0.0, 0.0), optical),
+            ("camera_link", "camera_depth_frame", (0.0, -0.05, 0.0), (0.0, 0.0, 0.0, 1.0)),
+            ("camera_depth_frame", "camera_depth_optical_frame", (0.0, 0.0, 0.0), optical),
+        ),
+    )
+    clouds = ros.collect(PointCloud2, "fafnet/points")
+    said = Diagnostics(ros)
+    exact = {"registered": False, "faults": 0.0, "calibration_error_px": 0.0}
+    ros.start("synthetic_camera", **exact, **SMALL)
+    node = ros.start("segment_node", points_organized=True, gravity="tf")
+    said.wait_for("TF has no way from 'base_link'", "neither /tf_static nor /tf has it")
+    for tree in trees:
+        message = TFMessage()
+        for parent, child, (x, y, z), (qx, qy, qz, qw) in tree:
+            transform = TransformStamped(child_frame_id=child)
+            transform.header.frame_id = parent
+            transform.transform.translation = Vector3(x=x, y=y, z=z)
+            transform.transform.rotation = Quaternion(x=qx, y=qy, z=qz, w=qw)
+            message.transforms.append(transform)
+        ros.node.create_publisher(TFMessage, "/tf_static", LATCHED_QOS).publish(message)
+    said.wait_for_number("frames: registered here", 1)
+    said.refresh()
+    ros.wait_for(lambda: not said.has("TF"), "that nothing is missing any more")
+    clouds.clear()
+    ros.wait_for(lambda: clouds, "a cloud")
+    cloud = np.frombuffer(clouds[-1].data, POINT)
+    assert 0.5 < np.isfinite(cloud["z"]).mean() < 1  # what only one camera sees is a hole
+    assert node.is_running
 
 
 def test_settings_change_while_it_runs_all_at_once_or_not_at_all(ros: Ros) -> None:
