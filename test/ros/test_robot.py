@@ -93,7 +93,7 @@ def test_unregistered_depth_is_registered_and_gravity_known_by_the_frames_of_tf(
     )
     clouds = ros.collect(PointCloud2, "fafnet/points")
     said = Diagnostics(ros)
-    exact = {"registered": False, "faults": 0.0, "calibration_error_px": 0.0}
+    exact: dict[str, Any] = {"registered": False, "faults": 0.0, "calibration_error_px": 0.0}
     ros.start("synthetic_camera", **exact, **SMALL)
     node = ros.start("segment_node", points_organized=True, gravity="tf")
     said.wait_for("TF has no way from 'base_link'", "neither /tf_static nor /tf has it")
