@@ -98,11 +98,12 @@ def test_the_given_gravity_decides_height_and_angle() -> None:
 
 
 def test_a_tilt_of_at_most_a_tenth_degree_does_not_change_heights() -> None:
-    level, tilted = (
+    level, hardly, tilted = (
         encode_hha(wall(9.0), CAMERA, gravity=(0, np.cos(a), np.sin(a)))
-        for a in np.radians((0, 0.099))
+        for a in np.radians((0, 0.099, 0.101))
     )
-    np.testing.assert_array_equal(level[..., 1], tilted[..., 1])
+    np.testing.assert_array_equal(level[..., 1], hardly[..., 1])
+    assert (level[..., 1] != tilted[..., 1]).any()
 
 
 @pytest.mark.parametrize("absent", [0.0, -1.0, np.nan, np.inf, -np.inf])
@@ -167,6 +168,8 @@ def test_extreme_depths_raise_no_warnings() -> None:
     assert hha[0, 0].tolist() == list(NO_DEPTH)
     assert hha[0, 3].tolist() == list(NO_DEPTH)
     assert hha[30, 30, 0] == 255
+    # A millimetre and a thousand kilometres are depths, whose angle is never 0.
+    assert np.all(hha[0, 1:3, 2] >= 38)
 
 
 depths = hnp.arrays(
@@ -200,6 +203,12 @@ def test_other_floats_and_layouts_are_taken(dtype: type[np.floating]) -> None:
 def test_the_numpy_way_does_not_import_torch() -> None:
     program = "import sys, fafnet_core.hha; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_median_of_100_m_is_still_taken_for_metres() -> None:
+    assert np.all(encode_hha(wall(99.9), CAMERA)[..., 0] == 3)
+    with pytest.raises(ValueError, match="median of 100"):
+        encode_hha(wall(100.1), CAMERA)
 
 
 def test_a_few_far_pixels_are_not_taken_for_millimetres() -> None:
