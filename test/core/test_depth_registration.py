@@ -210,6 +210,20 @@ def test_a_point_right_before_the_camera_does_not_cover_the_image() -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (22, 24, 30, 32)
 
 
+@pytest.mark.parametrize("degrees", [(6, 0, 0), (-6, 0, 0), (0, 6, 0), (0, -6, 0)])
+def test_how_squares_look_outside_of_the_colour_image_does_not_count(
+    degrees: tuple[float, ...],
+) -> None:
+    # Within the narrow colour image they are as without a turn; outside they are a tenth wider.
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1, 3, (41, 41)).astype(np.float32)
+    source, target = camera_matrix(20, depth.shape), camera_matrix(50, (33, 33))
+    extrinsics = Extrinsics(turned(*degrees), np.zeros(3))
+    expected = pixel_by_pixel(depth, source, target, extrinsics, (33, 33))
+    found = registration(source, target, extrinsics, depth.shape, (33, 33), np.float64)(depth)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("roll", [0, 30, 45, 90, 180])
 @pytest.mark.parametrize("pitch", [0, 25])
 def test_cameras_turned_against_each_other_leave_no_cracks(roll: float, pitch: float) -> None:
@@ -247,7 +261,8 @@ def test_wrong_arguments_are_refused() -> None:
         register(np.ones((60, 40), np.float32))
     with pytest.raises(ValueError, match="uint16"):
         register(np.ones((40, 60), np.uint16))
-    with pytest.raises(ValueError, match=r"12\.0 times"):
-        registration(matrix, camera_matrix(600, (480, 720)), extrinsics, (40, 60), (480, 720))
+    registration(matrix, camera_matrix(500, (400, 600)), extrinsics, (40, 60), (400, 600))
+    with pytest.raises(ValueError, match=r"10\.2 times"):
+        registration(matrix, camera_matrix(510, (480, 720)), extrinsics, (40, 60), (480, 720))
     with pytest.raises(ValueError, match="mirrors"):
         register_depth(np.ones((40, 60)), matrix, matrix, np.diag([1, 1, -1]), (0, 0, 0), (40, 60))

@@ -254,9 +254,13 @@ def begins_anew(stream: HHAStream, depth: Image, stamp_s: float, camera: Camera 
 def test_it_begins_anew_after_a_reset_a_jump_of_stamps_and_with_another_camera() -> None:
     depth, last = room(17, seed=8), 4 * STEP_S
     assert not begins_anew(settled(), depth, last + STEP_S)
-    assert not begins_anew(settled(), depth, last - 0.4)
-    assert begins_anew(settled(), depth, last + 61.0)
+    assert not begins_anew(settled(), depth, last - 0.49)
+    assert begins_anew(settled(), depth, last - 0.51)
+    assert not begins_anew(settled(), depth, last + 59.99)
+    assert begins_anew(settled(), depth, last + 60.01)
     assert begins_anew(settled(), depth, last - 60.0)
+    assert not begins_anew(settled(), depth, last + STEP_S, replace(CAMERA, cx=59.5 + 0.0009 * 120))
+    assert begins_anew(settled(), depth, last + STEP_S, replace(CAMERA, cx=59.5 + 0.0011 * 120))
     assert begins_anew(settled(), depth, last + STEP_S, replace(CAMERA, fx=110.0, fy=110.0))
     smaller = np.ascontiguousarray(depth[:80, :100])
     assert begins_anew(settled(), smaller, last + STEP_S, CAMERA.cropped(0, 0, (80, 100)))

@@ -83,9 +83,11 @@ def test_two_pixels_of_yuv_share_their_colour(encoding: str, pair: str) -> None:
     for row, (first, second, u, v) in enumerate([(81, 81, 90, 240), (16, 235, 128, 128)]):
         flat = (u, first, v, second) if pair == "uyvy" else (first, u, second, v)
         values[row] = np.array(flat, np.uint8).reshape(2, 2)
-    rgb = image_to_rgb(message(values, encoding, padding=4)).astype(int)
-    expected = [[[255, 0, 0], [255, 0, 0]], [[0, 0, 0], [255, 255, 255]]]
-    assert np.abs(rgb - expected).max() <= 2
+    expected = np.array([[[255, 0, 0], [255, 0, 0]], [[0, 0, 0], [255, 255, 255]]])
+    for pairs in (1, 3):
+        wide = message(np.tile(values, (1, pairs, 1)), encoding, padding=4)
+        rgb = image_to_rgb(wide).astype(int)
+        assert np.abs(rgb - np.tile(expected, (1, pairs, 1))).max() <= 2
 
 
 @pytest.mark.parametrize("encoding", ["nv12", "nv21", "NV12"])

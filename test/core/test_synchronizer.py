@@ -73,6 +73,25 @@ def test_a_known_frame_interval_saves_waiting_for_the_next_image() -> None:
     assert feed(sync, [(C, FRAME + 5 * MS)]) == [(FRAME + 5 * MS, FRAME)]
 
 
+@pytest.mark.parametrize(("first", "second"), [(C, D), (D, C)])
+def test_a_gap_of_more_than_half_the_interval_waits_for_the_next_image(
+    first: Stream, second: Stream
+) -> None:
+    sync: Synchronizer[int] = Synchronizer(50)
+    feed(sync, [(first, 90), (first, 100)])
+    assert feed(sync, [(second, 106)]) == []  # one at 110 would be nearer
+    assert feed(sync, [(first, 110)]) in ([(106, 110)], [(110, 106)])
+    assert feed(sync, [(first, 120)]) == []
+    assert feed(sync, [(second, 125)]) in ([(120, 125)], [(125, 120)])
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_as_many_images_wait_as_the_queue_holds(count: int) -> None:
+    sync: Synchronizer[int] = Synchronizer(0, queue_size=4)
+    feed(sync, [(D, i) for i in range(count)])
+    assert feed(sync, [(C, count - 5), (C, count - 4)]) == [(count - 4, count - 4)]
+
+
 def test_stamps_further_apart_than_the_slop_never_pair() -> None:
     sync: Synchronizer[int] = Synchronizer(10 * MS, queue_size=4)
     images = [(s, i * FRAME + (15 * MS if s is D else 0)) for i in range(20) for s in (C, D)]
@@ -134,6 +153,27 @@ def test_a_jump_counts_once_though_one_stream_comes_later(back_ms: int, lag_ms: 
     times = play(sync, images)
     assert sync.counts["jumps"] == 1
     assert longest_gap(times) <= (700 * MS if back_ms < 1000 else abs(lag_ms) * MS + 2 * FRAME)
+
+
+@pytest.mark.parametrize(("lag_ms", "jumps"), [(400, 1), (401, 2), (2000, 2)])
+def test_the_other_stream_follows_a_jump_within_two_fifths_of_a_second_or_makes_its_own(
+    lag_ms: int, jumps: int
+) -> None:
+    sync: Synchronizer[int] = Synchronizer(0)
+    before = [(0, C, 5000 * MS), (1, D, 5000 * MS), (2, C, 0), (3, D, 5033 * MS)]
+    times = play(sync, [*before, (2 + lag_ms * MS, D, 0)])
+    assert sync.counts["jumps"] == jumps
+    assert len(times) == (2 if jumps == 1 else 1)
+
+
+@pytest.mark.parametrize(("later", "jumps"), [([], 0), ([250], 1)])
+def test_images_behind_the_newest_that_come_in_reverse_are_no_jump(
+    later: list[int], jumps: int
+) -> None:
+    sync: Synchronizer[int] = Synchronizer(0)
+    stamps = [10_000, 9_900, 9_800, 9_700, 9_600, 9_500, *(9_500 + ms for ms in later)]
+    play(sync, [(i * 100 * MS, C, ms * MS) for i, ms in enumerate(stamps)])
+    assert sync.counts["jumps"] == jumps
 
 
 @settings(max_examples=100, deadline=None)
