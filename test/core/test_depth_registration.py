@@ -211,17 +211,28 @@ def test_a_point_right_before_the_camera_does_not_cover_the_image() -> None:
 
 
 @pytest.mark.parametrize("degrees", [(6, 0, 0), (-6, 0, 0), (0, 6, 0), (0, -6, 0)])
-def test_how_squares_look_outside_of_the_colour_image_does_not_count(
-    degrees: tuple[float, ...],
+@pytest.mark.parametrize(
+    ("depth_focal", "focal", "shape"), [(20, 50, (33, 33)), (100, 20, (41, 41))]
+)
+def test_only_what_both_cameras_see_decides_how_large_squares_are(
+    degrees: tuple[float, ...], depth_focal: float, focal: float, shape: tuple[int, int]
 ) -> None:
-    # Within the narrow colour image they are as without a turn; outside they are a tenth wider.
+    # There the squares are as without a turn; what only the wider camera sees would be a tenth
+    # wider.
     rng = np.random.default_rng(0)
     depth = rng.uniform(1, 3, (41, 41)).astype(np.float32)
-    source, target = camera_matrix(20, depth.shape), camera_matrix(50, (33, 33))
+    source, target = camera_matrix(depth_focal, depth.shape), camera_matrix(focal, shape)
     extrinsics = Extrinsics(turned(*degrees), np.zeros(3))
-    expected = pixel_by_pixel(depth, source, target, extrinsics, (33, 33))
-    found = registration(source, target, extrinsics, depth.shape, (33, 33), np.float64)(depth)
+    expected = pixel_by_pixel(depth, source, target, extrinsics, shape)
+    found = registration(source, target, extrinsics, depth.shape, shape, np.float64)(depth)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_image_may_be_of_any_width() -> None:
+    matrix = camera_matrix(2000, (2, 20000))
+    register = registration(matrix, matrix, Extrinsics.identity(), (2, 20000), (2, 20000))
+    depth = np.random.default_rng(0).uniform(2, 2.001, (2, 20000)).astype(np.float32)
+    np.testing.assert_allclose(register(depth), depth, atol=0.002)
 
 
 @pytest.mark.parametrize("roll", [0, 30, 45, 90, 180])

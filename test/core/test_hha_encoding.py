@@ -69,6 +69,22 @@ def whole_windows(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return whole
 
 
+@pytest.mark.parametrize("has_holes", [False, True])
+def test_the_images_of_large_cameras_are_of_one_piece(has_holes: bool) -> None:
+    # Rows are worked on in strips, of which this has several.
+    down, shape = (0.0, np.cos(0.9), np.sin(0.9)), (600, 500)
+    matrix = np.array([[700.0, 0, 249.5], [0, 720.0, 299.5], [0, 0, 1]])
+    rows = (np.arange(600)[:, None] - 299.5) / 720
+    depth = np.broadcast_to(1.4 / (rows * down[1] + down[2]), shape).astype(np.float32)
+    if has_holes:
+        depth[::7, ::5] = 0
+    hha = encode_hha(depth, matrix, gravity=down)
+    assert np.all(hha[depth > 0][:, 2] == 38)
+    found = HHAEncoder(Camera.from_matrix(matrix, shape)).estimate_gravity(depth)
+    # At 52 degrees it is a wall to the images' down, which is then across it.
+    np.testing.assert_allclose(found, (0, np.sin(0.9), -np.cos(0.9)), atol=1e-4)
+
+
 def test_gravity_is_found_from_a_tilted_floor() -> None:
     down = np.array([0.05, np.cos(0.3), np.sin(0.3)])
     down /= np.linalg.norm(down)

@@ -75,7 +75,13 @@ def test_sixteen_bits_of_colour_give_their_high_byte(big: bool) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "pair"),
-    [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
+    [
+        ("yuv422", "uyvy"),
+        ("uyvy", "uyvy"),
+        ("yuv422_yuy2", "yuyv"),
+        ("yuyv", "yuyv"),
+        ("yuy2", "yuyv"),
+    ],
 )
 def test_two_pixels_of_yuv_share_their_colour(encoding: str, pair: str) -> None:
     # The red of BT.601, and below it a grey ramp's two ends.
@@ -133,6 +139,24 @@ def test_depth_under_other_names() -> None:
 def test_yuv_of_odd_width_is_refused() -> None:
     with pytest.raises(ValueError, match="even"):
         image_to_rgb(message(np.zeros((2, 3, 2), np.uint8), "yuv422"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"width": 0}, "of 0x6 pixels"),
+        ({"height": 0}, "of 8x0 pixels"),
+        ({"step": 23}, "step is 23 bytes, but a row of 8 rgb8 pixels takes 24;"),
+        ({"data": bytes(143)}, "holds 143 bytes, but 8x6 rgb8 with step 24 takes 144;"),
+        ({"step": 25}, "holds 144 bytes, but 8x6 rgb8 with step 25 takes 149;"),
+    ],
+)
+def test_sizes_that_do_not_add_up_are_told(changes: dict[str, Any], error: str) -> None:
+    image = message(PLAIN, "rgb8")
+    for name, value in changes.items():
+        setattr(image, name, value)
+    with pytest.raises(ValueError, match=error):
+        image_to_rgb(image)
 
 
 def test_an_unknown_encoding_is_named() -> None:

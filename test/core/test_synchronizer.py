@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fafnet_core.messages.synchronizer import Stream, Synchronizer
+from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
 
 MS = 1_000_000
 FRAME = 33 * MS
@@ -44,6 +44,20 @@ def test_equal_stamps_pair_at_once_in_either_order() -> None:
     # What comes twice is late.
     assert feed(sync, [(C, 300), (C, 300), (D, 300), (D, 300)]) == [(300, 300)]
     assert sync.counts == {"pairs": 3, "late_colour": 1, "late_depth": 1}
+
+
+def test_a_pair_says_how_far_depth_lies_behind_colour() -> None:
+    sync: Synchronizer[str] = Synchronizer(50)
+    images = [(C, 106, "c"), (D, 110, "d"), (D, 120, "e"), (C, 123, "f")]
+    pairs = [sync.add(*image) for image in images]
+    assert [pair for pair in pairs if pair] == [Pair("c", "d", 4), Pair("f", "e", -3)]
+
+
+def test_an_image_that_others_have_overtaken_still_pairs() -> None:
+    for first, second in ((C, D), (D, C)):
+        sync: Synchronizer[int] = Synchronizer(0)
+        images = [(first, 0), (first, 20), (second, 0), (first, 10), (second, 10)]
+        assert feed(sync, images) == [(0, 0), (10, 10)]
 
 
 def test_a_lost_image_does_not_leave_pairs_off_by_one() -> None:
