@@ -24,7 +24,8 @@ def tilted(degrees: float) -> tuple[float, float, float]:
 def normals(*counted: tuple[int, tuple[float, float, float]]) -> NDArray[np.float32]:
     """So many normals of each direction: (3, N)."""
     each = [np.tile(direction, (count, 1)) for count, direction in counted]
-    return np.concatenate(each).T.astype(np.float32)
+    found: NDArray[np.float32] = np.concatenate(each).T.astype(np.float32)
+    return found
 
 
 def test_an_estimate_says_what_it_rests_on() -> None:

@@ -202,3 +202,30 @@ def test_a_ground_that_sinks_by_five_centimetres_halves_the_time_constant() -> N
         last = tracker.update(lying(lowest), 0.02)
     share = (tracker.update(lying(last - 0.05), 0.05 * math.log(2)) - last) / -0.05
     assert share == pytest.approx(1 - math.exp(-0.1 * math.log(2) * 1.25), rel=1e-3)
+
+
+def test_a_few_low_points_are_no_ground() -> None:
+    ground, low = GroundTracker(SMOOTHING_S), np.append(lying(-1.4, 0.5), (-3.0, -2.5))
+    assert ground.update(low, 1 / 30) == pytest.approx(-1.4)
+    assert ground.update(np.append(low, lying(-2.0)), 1 / 30) < -1.5
+
+
+def test_a_floor_out_of_view_is_forgotten_in_time_and_soon_taken_when_back() -> None:
+    ground = GroundTracker(SMOOTHING_S)
+    ground.update(lying(-1.6), 1 / 30)
+    for _ in range(15):
+        last = ground.update(lying(-1.0), 1 / 30)
+    assert last == pytest.approx(-1.0 - 0.6 * math.exp(-1), abs=1e-6)
+    for _ in range(4):
+        last = ground.update(lying(-1.6), 1 / 30)
+    assert last == pytest.approx(-1.6, abs=0.08)
+
+
+def test_a_lowest_point_about_the_limit_does_not_switch_the_ground_to_and_fro() -> None:
+    for first, ground_m in ((-0.92, -0.9), (-0.85, -1.3)):
+        ground = GroundTracker(SMOOTHING_S)
+        ground.update(lying(first), 1 / 30)
+        for k in range(40):
+            last = ground.update(lying(-0.9 + 0.03 * (-1) ** k), 1 / 30)
+        assert last == pytest.approx(ground_m, abs=0.03)
+        assert ground.update(lying(), 1 / 30) == last
