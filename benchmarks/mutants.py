@@ -53,17 +53,42 @@ class Part:
 
 PARTS = {
     "hha": Part(
-        ("hha/encoding.py", "hha/channels.py", "hha/geometry.py", "hha/gravity.py"),
-        ("core/test_hha_encoding.py",),
+        tuple(
+            f"hha/{name}.py"
+            for name in (
+                "arrays",
+                "channels",
+                "checks",
+                "encoding",
+                "geometry",
+                "gravity",
+                "holes",
+                "normals",
+                "stream",
+                "torch_way",
+                "tracking",
+            )
+        ),
+        tuple(
+            f"core/test_hha_{name}.py"
+            for name in ("gravity", "tracking", "encoding", "holes", "stream", "parity")
+        ),
     ),
     "warp": Part(("models/warp.py", "models/fam.py"), ("core/test_models_fam.py",)),
     "synchronizer": Part(("messages/synchronizer.py",), ("core/test_synchronizer.py",)),
     "registration": Part(
-        ("registration/depth.py", "registration/squares.py", "registration/extrinsics.py"),
-        ("core/test_depth_registration.py", "core/test_registration_extrinsics.py"),
+        tuple(f"registration/{name}.py" for name in ("depth", "extrinsics", "lens", "squares")),
+        (
+            "core/test_registration_extrinsics.py",
+            "core/test_registration_lens.py",
+            "core/test_depth_registration.py",
+        ),
     ),
     "metrics": Part(("evaluation/metrics.py",), ("core/test_metrics.py",)),
-    "images": Part(("messages/images.py",), ("core/test_messages_images.py", "ros/test_images.py")),
+    "images": Part(
+        ("messages/images.py",),
+        ("core/test_messages_images.py", "core/test_messages_compressed.py", "ros/test_images.py"),
+    ),
     "rvl": Part(("messages/rvl.py",), ("core/test_messages_rvl.py",)),
     "compressed": Part(("messages/compressed.py",), ("core/test_messages_compressed.py",)),
 }

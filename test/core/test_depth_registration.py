@@ -210,6 +210,31 @@ def test_a_point_right_before_the_camera_does_not_cover_the_image() -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (22, 24, 30, 32)
 
 
+@pytest.mark.parametrize("degrees", [(6, 0, 0), (-6, 0, 0), (0, 6, 0), (0, -6, 0)])
+@pytest.mark.parametrize(
+    ("depth_focal", "focal", "shape"), [(20, 50, (33, 33)), (100, 20, (41, 41))]
+)
+def test_only_what_both_cameras_see_decides_how_large_squares_are(
+    degrees: tuple[float, ...], depth_focal: float, focal: float, shape: tuple[int, int]
+) -> None:
+    # There the squares are as without a turn; what only the wider camera sees would be a tenth
+    # wider.
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1, 3, (41, 41)).astype(np.float32)
+    source, target = camera_matrix(depth_focal, depth.shape), camera_matrix(focal, shape)
+    extrinsics = Extrinsics(turned(*degrees), np.zeros(3))
+    expected = pixel_by_pixel(depth, source, target, extrinsics, shape)
+    found = registration(source, target, extrinsics, depth.shape, shape, np.float64)(depth)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_image_may_be_of_any_width() -> None:
+    matrix = camera_matrix(2000, (2, 20000))
+    register = registration(matrix, matrix, Extrinsics.identity(), (2, 20000), (2, 20000))
+    depth = np.random.default_rng(0).uniform(2, 2.001, (2, 20000)).astype(np.float32)
+    np.testing.assert_allclose(register(depth), depth, atol=0.002)
+
+
 @pytest.mark.parametrize("roll", [0, 30, 45, 90, 180])
 @pytest.mark.parametrize("pitch", [0, 25])
 def test_cameras_turned_against_each_other_leave_no_cracks(roll: float, pitch: float) -> None:
@@ -247,7 +272,8 @@ def test_wrong_arguments_are_refused() -> None:
         register(np.ones((60, 40), np.float32))
     with pytest.raises(ValueError, match="uint16"):
         register(np.ones((40, 60), np.uint16))
-    with pytest.raises(ValueError, match=r"12\.0 times"):
-        registration(matrix, camera_matrix(600, (480, 720)), extrinsics, (40, 60), (480, 720))
+    registration(matrix, camera_matrix(500, (400, 600)), extrinsics, (40, 60), (400, 600))
+    with pytest.raises(ValueError, match=r"10\.2 times"):
+        registration(matrix, camera_matrix(510, (480, 720)), extrinsics, (40, 60), (480, 720))
     with pytest.raises(ValueError, match="mirrors"):
         register_depth(np.ones((40, 60)), matrix, matrix, np.diag([1, 1, -1]), (0, 0, 0), (40, 60))

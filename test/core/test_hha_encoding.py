@@ -69,6 +69,22 @@ def whole_windows(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return whole
 
 
+@pytest.mark.parametrize("has_holes", [False, True])
+def test_the_images_of_large_cameras_are_of_one_piece(has_holes: bool) -> None:
+    # Rows are worked on in strips, of which this has several.
+    down, shape = (0.0, np.cos(0.9), np.sin(0.9)), (600, 500)
+    matrix = np.array([[700.0, 0, 249.5], [0, 720.0, 299.5], [0, 0, 1]])
+    rows = (np.arange(600)[:, None] - 299.5) / 720
+    depth = np.broadcast_to(1.4 / (rows * down[1] + down[2]), shape).astype(np.float32)
+    if has_holes:
+        depth[::7, ::5] = 0
+    hha = encode_hha(depth, matrix, gravity=down)
+    assert np.all(hha[depth > 0][:, 2] == 38)
+    found = HHAEncoder(Camera.from_matrix(matrix, shape)).estimate_gravity(depth)
+    # At 52 degrees it is a wall to the images' down, which is then across it.
+    np.testing.assert_allclose(found, (0, np.sin(0.9), -np.cos(0.9)), atol=1e-4)
+
+
 def test_gravity_is_found_from_a_tilted_floor() -> None:
     down = np.array([0.05, np.cos(0.3), np.sin(0.3)])
     down /= np.linalg.norm(down)
@@ -98,11 +114,12 @@ def test_the_given_gravity_decides_height_and_angle() -> None:
 
 
 def test_a_tilt_of_at_most_a_tenth_degree_does_not_change_heights() -> None:
-    level, tilted = (
+    level, hardly, tilted = (
         encode_hha(wall(9.0), CAMERA, gravity=(0, np.cos(a), np.sin(a)))
-        for a in np.radians((0, 0.099))
+        for a in np.radians((0, 0.099, 0.101))
     )
-    np.testing.assert_array_equal(level[..., 1], tilted[..., 1])
+    np.testing.assert_array_equal(level[..., 1], hardly[..., 1])
+    assert (level[..., 1] != tilted[..., 1]).any()
 
 
 @pytest.mark.parametrize("absent", [0.0, -1.0, np.nan, np.inf, -np.inf])
@@ -167,6 +184,8 @@ def test_extreme_depths_raise_no_warnings() -> None:
     assert hha[0, 0].tolist() == list(NO_DEPTH)
     assert hha[0, 3].tolist() == list(NO_DEPTH)
     assert hha[30, 30, 0] == 255
+    # A millimetre and a thousand kilometres are depths, whose angle is never 0.
+    assert np.all(hha[0, 1:3, 2] >= 38)
 
 
 depths = hnp.arrays(
@@ -200,6 +219,12 @@ def test_other_floats_and_layouts_are_taken(dtype: type[np.floating]) -> None:
 def test_the_numpy_way_does_not_import_torch() -> None:
     program = "import sys, fafnet_core.hha; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_median_of_100_m_is_still_taken_for_metres() -> None:
+    assert np.all(encode_hha(wall(99.9), CAMERA)[..., 0] == 3)
+    with pytest.raises(ValueError, match="median of 100"):
+        encode_hha(wall(100.1), CAMERA)
 
 
 def test_a_few_far_pixels_are_not_taken_for_millimetres() -> None:

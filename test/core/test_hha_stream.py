@@ -21,7 +21,6 @@ from fafnet_core.hha import (
     encode_hha,
     estimate_gravity,
 )
-from fafnet_core.hha.tracking import GroundTracker
 
 SHAPE = (90, 120)
 MATRIX = np.array([[100.0, 0, 59.5], [0, 100.0, 44.5], [0, 0, 1]])
@@ -254,9 +253,13 @@ def begins_anew(stream: HHAStream, depth: Image, stamp_s: float, camera: Camera 
 def test_it_begins_anew_after_a_reset_a_jump_of_stamps_and_with_another_camera() -> None:
     depth, last = room(17, seed=8), 4 * STEP_S
     assert not begins_anew(settled(), depth, last + STEP_S)
-    assert not begins_anew(settled(), depth, last - 0.4)
-    assert begins_anew(settled(), depth, last + 61.0)
+    assert not begins_anew(settled(), depth, last - 0.49)
+    assert begins_anew(settled(), depth, last - 0.51)
+    assert not begins_anew(settled(), depth, last + 59.99)
+    assert begins_anew(settled(), depth, last + 60.01)
     assert begins_anew(settled(), depth, last - 60.0)
+    assert not begins_anew(settled(), depth, last + STEP_S, replace(CAMERA, cx=59.5 + 0.0009 * 120))
+    assert begins_anew(settled(), depth, last + STEP_S, replace(CAMERA, cx=59.5 + 0.0011 * 120))
     assert begins_anew(settled(), depth, last + STEP_S, replace(CAMERA, fx=110.0, fy=110.0))
     smaller = np.ascontiguousarray(depth[:80, :100])
     assert begins_anew(settled(), smaller, last + STEP_S, CAMERA.cropped(0, 0, (80, 100)))
@@ -323,38 +326,6 @@ def test_torch_gives_what_numpy_gives() -> None:
         assert apart(first.gravity, second.gravity) < 0.05
         assert first.ground_m == pytest.approx(second.ground_m, abs=2e-3)
         assert np.abs(first.hha.astype(int) - second.hha).max() <= 1
-
-
-def lying(*heights_m: float) -> NDArray[np.float32]:
-    """A thousand points at each height."""
-    return np.repeat(np.array(heights_m, np.float32), 1000)
-
-
-def test_a_few_low_points_are_no_ground() -> None:
-    ground, low = GroundTracker(0.5), np.append(lying(-1.4, 0.5), (-3.0, -2.5))
-    assert ground.update(low, STEP_S) == pytest.approx(-1.4)
-    assert ground.update(np.append(low, lying(-2.0)), STEP_S) < -1.5
-
-
-def test_a_floor_out_of_view_is_forgotten_in_time_and_soon_taken_when_back() -> None:
-    ground = GroundTracker(0.5)
-    ground.update(lying(-1.6), STEP_S)
-    for _ in range(15):
-        last = ground.update(lying(-1.0), STEP_S)
-    assert last == pytest.approx(-1.0 - 0.6 * math.exp(-1), abs=1e-6)
-    for _ in range(4):
-        last = ground.update(lying(-1.6), STEP_S)
-    assert last == pytest.approx(-1.6, abs=0.08)
-
-
-def test_a_lowest_point_about_the_limit_does_not_switch_the_ground_to_and_fro() -> None:
-    for first, ground_m in ((-0.92, -0.9), (-0.85, -1.3)):
-        ground = GroundTracker(0.5)
-        ground.update(lying(first), STEP_S)
-        for k in range(40):
-            last = ground.update(lying(-0.9 + 0.03 * (-1) ** k), STEP_S)
-        assert last == pytest.approx(ground_m, abs=0.03)
-        assert ground.update(lying(), STEP_S) == last
 
 
 def test_a_real_moving_camera_is_steadier(shared_data: Path) -> None:

@@ -79,6 +79,14 @@ def test_colour_in_every_format_that_is_sent(format_: str, data: bytes) -> None:
     assert np.abs(rgb.astype(int) - RGB).max() <= (0 if b"PNG" in data[:8] else 6)
 
 
+@pytest.mark.parametrize(("letters", "begin"), [("jpeg", b"\xff\xd8\xff"), ("png", b"\x89PNG")])
+def test_colour_is_packed_as_its_format_says(letters: str, begin: bytes) -> None:
+    method = "".join(list(letters))  # another object than a literal, as text that was read
+    format_, data = encode_compressed_rgb(RGB, method)
+    assert format_ == f"rgb8; {letters} compressed bgr8"
+    assert data.startswith(begin)
+
+
 def test_grey_and_sixteen_bit_files() -> None:
     grey = RGB[..., 0]
     for image in (grey, grey.astype(np.uint16) << 8):
@@ -126,7 +134,7 @@ def disparities(a: float, b: float, *counts: int) -> bytes:
             disparities(10100, -1009, 0, 1, 1011, 9092, 65535),
             [[0, 10.0, 5.0, 10100 / 10101, 10100 / 66544]],
         ),
-        ("32FC1; compressedDepth", disparities(50, 100, 99, 100, 101), [[0, 0, 50]]),
+        ("32FC1; compressedDepth", disparities(50, 100, 0, 99, 100, 101), [[0, 0, 0, 50]]),
         # What cv_bridge and others write there; the 12 bytes tell.
         ("", HEAD + COUNTS_PNG, METRES),
         ("png", bytes(12) + COUNTS_PNG, METRES),
@@ -136,6 +144,18 @@ def disparities(a: float, b: float, *counts: int) -> bytes:
         # A / (1 - B) is the farthest depth, in metres: half a metre may be meant, 5 km not.
         ("png", disparities(10100, 1 - 10100 / 0.5, 1), [[0.5]]),
         ("png", disparities(10100, 1 - 10100 / 5000, 1500), [[1.5]]),
+        ("png", disparities(10100, 1 - 10100 / 999, 1), [[999]]),
+        ("png", disparities(10100, 1 - 10100 / 1001, 1500), [[1.5]]),
+        ("png", disparities(10100, 1 - 10100 / 0.11, 1), [[0.11]]),
+        ("png", disparities(10100, 1 - 10100 / 0.09, 1500), [[1.5]]),
+        # Nor is A below 1 or above 1e9, or B 1 and above.
+        ("png", disparities(1, 0.5, 1), [[2.0]]),
+        ("png", disparities(0.9, 0.5, 1500), [[1.5]]),
+        ("png", disparities(1e9, 1 - 1e7, 1), [[100.0]]),
+        ("png", disparities(2e9, 1 - 2e7, 1500), [[1.5]]),
+        ("png", disparities(100, 1, 1500), [[1.5]]),
+        ("png", disparities(100, 2, 1500), [[1.5]]),
+        ("png", disparities(float("nan"), 0, 1500), [[1.5]]),
     ],
 )
 def test_depth_in_every_format_that_is_sent(
@@ -151,6 +171,7 @@ def test_quality_is_that_of_jpeg() -> None:
     sizes = [len(encode_compressed_rgb(noise, quality=quality)[1]) for quality in (10, 50, 95)]
     assert sizes == sorted(sizes)
     assert sizes[2] > 2 * sizes[0]
+    assert len(encode_compressed_rgb(noise)[1]) == sizes[2]
     png = [encode_compressed_rgb(noise, "png", quality=quality) for quality in (10, 95)]
     assert png[0] == png[1]
 
@@ -160,6 +181,7 @@ def test_float_depth_comes_back_within_half_a_step(method: str) -> None:
     rng = np.random.default_rng(0)
     sent = rng.uniform(0.2, 9.9, (40, 50)).astype(np.float32)
     sent[0, :7] = [0, np.nan, np.inf, -np.inf, -1, 0.1, 10]
+    sent[0, 7] = 10100 / 66544  # the nearest that there is
     format_, data = encode_compressed_depth(sent, method)
     assert format_ == f"32FC1; compressedDepth {method}"
     kind, a, b = struct.unpack("<iff", data[:12])
@@ -178,6 +200,7 @@ def test_sixteen_bits_come_back_exactly(height: int, width: int, method: str, ra
     counts[rng.random(counts.shape) < 0.4] = 0
     format_, data = encode_compressed_depth(counts, method)
     assert format_ == f"16UC1; compressedDepth {method}"
+    assert data[:12] == bytes(12)
     depth_m = unpacked(format_, data)
     np.testing.assert_array_equal(np.rint(depth_m * 1000), counts)
 
@@ -218,6 +241,10 @@ def test_what_cannot_be_compressed_is_refused() -> None:
         encode_compressed_depth(COUNTS, "zip")
     with pytest.raises(ValueError, match="uint8"):
         encode_compressed_depth(RGB)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="uint8"):
+        encode_compressed_depth(RGB[..., 0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"\(1, 2, 4\)"):
+        encode_compressed_depth(COUNTS[None])
     with pytest.raises(ValueError, match="'rvl'"):
         encode_compressed_rgb(RGB, "rvl")
 
@@ -245,6 +272,8 @@ def claiming(png: bytes) -> bytes:
         ("rgb8; jpeg compressed bgr8", file(BGR, ".jpg"), "JPEG"),
         ("16UC1; compressedDepth png", b"", "of 0 bytes"),
         ("16UC1; compressedDepth png", bytes(12) + b"what", "no PNG"),
+        ("16UC1; compressedDepth rvl", bytes(11), "of 11 bytes came"),
+        ("16UC1; compressedDepth rvl", bytes(12), "RVL data of 0 bytes is cut short"),
         ("16UC1; compressedDepth png", bytes(12) + file(RGB), "holds uint8"),
         ("16UC1; compressedDepth png", bytes(12) + file(RGB[..., 0]), "holds uint8"),
         ("16UC1; compressedDepth png", bytes(12) + file(COUNTS)[:-20], "cut short"),

@@ -75,7 +75,13 @@ def test_sixteen_bits_of_colour_give_their_high_byte(big: bool) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "pair"),
-    [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
+    [
+        ("yuv422", "uyvy"),
+        ("uyvy", "uyvy"),
+        ("yuv422_yuy2", "yuyv"),
+        ("yuyv", "yuyv"),
+        ("yuy2", "yuyv"),
+    ],
 )
 def test_two_pixels_of_yuv_share_their_colour(encoding: str, pair: str) -> None:
     # The red of BT.601, and below it a grey ramp's two ends.
@@ -83,9 +89,11 @@ def test_two_pixels_of_yuv_share_their_colour(encoding: str, pair: str) -> None:
     for row, (first, second, u, v) in enumerate([(81, 81, 90, 240), (16, 235, 128, 128)]):
         flat = (u, first, v, second) if pair == "uyvy" else (first, u, second, v)
         values[row] = np.array(flat, np.uint8).reshape(2, 2)
-    rgb = image_to_rgb(message(values, encoding, padding=4)).astype(int)
-    expected = [[[255, 0, 0], [255, 0, 0]], [[0, 0, 0], [255, 255, 255]]]
-    assert np.abs(rgb - expected).max() <= 2
+    expected = np.array([[[255, 0, 0], [255, 0, 0]], [[0, 0, 0], [255, 255, 255]]])
+    for pairs in (1, 3):
+        wide = message(np.tile(values, (1, pairs, 1)), encoding, padding=4)
+        rgb = image_to_rgb(wide).astype(int)
+        assert np.abs(rgb - np.tile(expected, (1, pairs, 1))).max() <= 2
 
 
 @pytest.mark.parametrize("encoding", ["nv12", "nv21", "NV12"])
@@ -131,6 +139,24 @@ def test_depth_under_other_names() -> None:
 def test_yuv_of_odd_width_is_refused() -> None:
     with pytest.raises(ValueError, match="even"):
         image_to_rgb(message(np.zeros((2, 3, 2), np.uint8), "yuv422"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"width": 0}, "of 0x6 pixels"),
+        ({"height": 0}, "of 8x0 pixels"),
+        ({"step": 23}, "step is 23 bytes, but a row of 8 rgb8 pixels takes 24;"),
+        ({"data": bytes(143)}, "holds 143 bytes, but 8x6 rgb8 with step 24 takes 144;"),
+        ({"step": 25}, "holds 144 bytes, but 8x6 rgb8 with step 25 takes 149;"),
+    ],
+)
+def test_sizes_that_do_not_add_up_are_told(changes: dict[str, Any], error: str) -> None:
+    image = message(PLAIN, "rgb8")
+    for name, value in changes.items():
+        setattr(image, name, value)
+    with pytest.raises(ValueError, match=error):
+        image_to_rgb(image)
 
 
 def test_an_unknown_encoding_is_named() -> None:

@@ -91,6 +91,7 @@ def test_every_cut_is_noticed() -> None:
         (sized(2**32 - 1, 2**32 - 1, "00000000"), "4294967295x4294967295"),
         (sized(LARGEST + 1, 1, "00000000"), "says that it is"),
         (sized(0, 480, "00000000"), "0x480"),
+        (sized(480, 0, "00000000"), "480x0"),
         (sized(640, 480, ""), "ends before"),
         (sized(640, 480, "00000000 00000000"), "ends before"),
         # 7 zeros and 7 values in an image of 8 pixels.
@@ -129,6 +130,14 @@ def test_a_run_may_be_cut_anywhere(lead: int) -> None:
     image = np.zeros((720, 1280), np.uint16)
     image[:, 1::2] = 5
     image[0, : 2 * lead : 2] = 5
+    np.testing.assert_array_equal(decode_rvl(encode_rvl(image)), image)
+
+
+@pytest.mark.parametrize("lead", range(6))
+def test_a_number_may_be_cut_anywhere(lead: int) -> None:
+    # Each difference takes six nibbles, but those of the first pixels, which take one.
+    image = np.full((300, 400), 1, np.uint16)
+    image.reshape(-1)[lead + 1 :: 2] = 65535
     np.testing.assert_array_equal(decode_rvl(encode_rvl(image)), image)
 
 

@@ -81,14 +81,17 @@ def test_gradients_of_the_warp() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [(7, 9), (5, 4), (1, 6), (3, 1)])
+@pytest.mark.parametrize("sampling", [PIXELS, RELEASED_SAMPLING])
 @torch.no_grad()
-def test_both_layouts_are_warped_alike(dtype: torch.dtype, size: tuple[int, int]) -> None:
+def test_both_layouts_are_warped_alike(
+    dtype: torch.dtype, size: tuple[int, int], sampling: Sampling
+) -> None:
     # Channels last takes another way on a CPU; batches, far flows and coarse maps included.
     features = torch.randn(3, 5, *size).to(dtype)
     flow = torch.randn(3, 2, 7, 9).to(dtype) * 4
     flow[0, 0, 0, 0] = 1e6
-    expected = moved(features, flow)
-    got = moved(features.to(memory_format=torch.channels_last), flow)
+    expected = moved(features, flow, sampling)
+    got = moved(features.to(memory_format=torch.channels_last), flow, sampling)
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12 if dtype == torch.float64 else 1e-2
     torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
 

@@ -62,6 +62,8 @@ def test_they_are_values_that_nobody_can_change() -> None:
     assert extrinsics == Extrinsics.identity()
     assert hash(extrinsics) == hash(Extrinsics.identity())
     assert extrinsics != Extrinsics(np.eye(3), np.array([0, 0, 1e-6]))
+    assert extrinsics != Extrinsics(TURNED, np.zeros(3))
+    assert extrinsics != "no transform"
     with pytest.raises(ValueError, match="read-only"):
         extrinsics.rotation[0, 0] = 5
     with pytest.raises(FrozenInstanceError):
@@ -78,19 +80,27 @@ TURNED = np.asarray(cv2.Rodrigues(np.array([0.1, -0.2, 0.3]))[0], np.float64)
         (np.eye(3), (0, 0), r"\(2,\)"),
         (np.eye(3), (0, np.nan, 0), "finite"),
         (np.diag([1.0, -1.0, 1.0]), (0, 0, 0), "mirrors"),
-        (1.01 * TURNED, (0, 0, 0), "length 1"),
+        (1.0006 * TURNED, (0, 0, 0), "length 1"),
+        ([[1, 0, 0.0012], [0, 1, 0], [0, 0, 1]], (0, 0, 0), "right angles"),
     ],
 )
 def test_what_is_no_transform_is_refused(rotation: Any, translation: Any, word: str) -> None:
     Extrinsics(TURNED.round(4), np.zeros(3))  # calibration files round to few digits
+    Extrinsics(1.0004 * TURNED, np.zeros(3))
     with pytest.raises(ValueError, match=word):
         Extrinsics(rotation, np.array(translation))
 
 
 @pytest.mark.parametrize(
     ("quaternion", "word"),
-    [((0, 0, 0, 0), "length 0"), ((0, 0, 1), r"\(3,\)"), ("up", "x, y, z, w")],
+    [
+        ((0, 0, 0, 0), "length 0"),
+        ((0, 0, 0, 9e-7), "length 0"),
+        ((0, 0, 1), r"\(3,\)"),
+        ("up", "x, y, z, w"),
+    ],
 )
 def test_what_is_no_quaternion_is_refused(quaternion: Any, word: str) -> None:
+    assert Extrinsics.from_quaternion((0, 0, 0), (0, 0, 0, 2e-6)) == Extrinsics.identity()
     with pytest.raises(ValueError, match=word):
         Extrinsics.from_quaternion((0, 0, 0), quaternion)

@@ -61,6 +61,43 @@ def test_what_no_model_reaches_is_seen_by_no_pixel() -> None:
     assert found[60, 80] == 2
 
 
+@pytest.mark.parametrize("direction", [(1.0, 0.0), (0.0, -1.0), (-0.8, 0.6)])
+def test_a_fish_eye_is_followed_to_87_degrees(direction: tuple[float, float]) -> None:
+    lens = Lens("equidistant", (0.0, 0.0, 0.0, 0.0))
+    camera = Camera(fx=50.0, fy=50.0, cx=100.0, cy=100.0, width=201, height=201)
+    for degrees, is_seen in ((60.0, True), (86.9, True), (89.0, False), (110.0, False)):
+        place = np.array(direction) * 50 * np.radians(degrees) + 100
+        ray = lens.undistorted([place], camera)[0]
+        if is_seen:
+            np.testing.assert_allclose(
+                ray, np.array(direction) * np.tan(np.radians(degrees)), rtol=2e-3
+            )
+        else:
+            assert np.isnan(ray).all()
+
+
+def test_the_colour_image_reaches_half_its_size_around_a_pinholes() -> None:
+    lens = Lens("equidistant", (0.0, 0.0, 0.0, 0.0))
+    camera = Camera(fx=60.0, fy=60.0, cx=79.5, cy=59.5, width=160, height=120)
+    wide = Camera(fx=25.0, fy=25.0, cx=79.5, cy=79.5, width=160, height=160)
+    found = DepthRegistration(wide, camera, Extrinsics.identity(), lens=lens)(
+        np.full((160, 160), 2.0, np.float32)
+    )
+    # A pixel's ray, as the equations of the lens have it, is there in the pinhole's image:
+    rows, columns = np.mgrid[:120, :160]
+    across, down = (columns - 79.5) / 60, (rows - 59.5) / 60
+    angle = np.hypot(across, down)
+    ahead = angle < 1.5
+    tangent = np.tan(np.where(ahead, angle, 0)) / angle * 60
+    # The furthest of its sides, in halves of the image; twice that is reached.
+    place = np.maximum(np.abs(across) * tangent / 80, np.abs(down) * tangent / 60)
+    inside = ahead & (place < 1.97)
+    assert (found[inside] == 2).all()
+    assert (found[~ahead | (place > 2.03)] == 0).all()
+    assert inside.mean() > 0.5
+    assert (place > 1.1)[inside].mean() > 0.2
+
+
 def wall(camera: Camera, lens: Lens | None, height: float = 0.0) -> NDArray[np.float32]:
     """Depth of a slanted wall, z = 2 + x / 2 + height y, in a camera's own image."""
     if lens is None:
@@ -98,11 +135,18 @@ def test_a_lens_is_told_from_camera_info() -> None:
     assert Lens.of("", []) is None
     assert Lens.of("plumb_bob", [0.1, 0, 0, 0, 0]) == Lens("plumb_bob", (0.1, 0.0, 0.0, 0.0, 0.0))
     # A fish-eye of zeros is no pinhole: what it sees at 45 degrees is 0.785 f away, not f.
-    fisheye = Lens.of("equidistant", [0.0] * 4)
+    fisheye = Lens.of("".join(["equi", "distant"]), [0.0] * 4)  # as text of a message
     assert fisheye is not None
     np.testing.assert_allclose(
         fisheye.distorted([[1.0, 0.0]], CAMERA)[0, 0], 80.5 + 131 * np.pi / 4
     )
+    for model, counts in (
+        ("plumb_bob", (4, 5, 8)),
+        ("rational_polynomial", (5, 8, 12, 14)),
+        ("equidistant", (4,)),
+    ):
+        for count in counts:
+            assert Lens.of(model, [0.1] * count) == Lens(model, (0.1,) * count)
     for model, count in (("brown", 5), ("", 5), ("equidistant", 5), ("plumb_bob", 3)):
         with pytest.raises(UnknownLensError, match=f"'{model}' with {count} coefficients") as wrong:
             Lens.of(model, [0.1] * count)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fafnet_core.messages.synchronizer import Stream, Synchronizer
+from fafnet_core.messages.synchronizer import Pair, Stream, Synchronizer
 
 MS = 1_000_000
 FRAME = 33 * MS
@@ -46,6 +46,20 @@ def test_equal_stamps_pair_at_once_in_either_order() -> None:
     assert sync.counts == {"pairs": 3, "late_colour": 1, "late_depth": 1}
 
 
+def test_a_pair_says_how_far_depth_lies_behind_colour() -> None:
+    sync: Synchronizer[str] = Synchronizer(50)
+    images = [(C, 106, "c"), (D, 110, "d"), (D, 120, "e"), (C, 123, "f")]
+    pairs = [sync.add(*image) for image in images]
+    assert [pair for pair in pairs if pair] == [Pair("c", "d", 4), Pair("f", "e", -3)]
+
+
+def test_an_image_that_others_have_overtaken_still_pairs() -> None:
+    for first, second in ((C, D), (D, C)):
+        sync: Synchronizer[int] = Synchronizer(0)
+        images = [(first, 0), (first, 20), (second, 0), (first, 10), (second, 10)]
+        assert feed(sync, images) == [(0, 0), (10, 10)]
+
+
 def test_a_lost_image_does_not_leave_pairs_off_by_one() -> None:
     sync: Synchronizer[int] = Synchronizer(20 * MS)
     images = []
@@ -71,6 +85,25 @@ def test_a_known_frame_interval_saves_waiting_for_the_next_image() -> None:
     assert feed(sync, first) == [(5 * MS, 0)]
     # Now that frames are known to be 33 ms apart, a gap of 5 ms cannot be beaten.
     assert feed(sync, [(C, FRAME + 5 * MS)]) == [(FRAME + 5 * MS, FRAME)]
+
+
+@pytest.mark.parametrize(("first", "second"), [(C, D), (D, C)])
+def test_a_gap_of_more_than_half_the_interval_waits_for_the_next_image(
+    first: Stream, second: Stream
+) -> None:
+    sync: Synchronizer[int] = Synchronizer(50)
+    feed(sync, [(first, 90), (first, 100)])
+    assert feed(sync, [(second, 106)]) == []  # one at 110 would be nearer
+    assert feed(sync, [(first, 110)]) in ([(106, 110)], [(110, 106)])
+    assert feed(sync, [(first, 120)]) == []
+    assert feed(sync, [(second, 125)]) in ([(120, 125)], [(125, 120)])
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_as_many_images_wait_as_the_queue_holds(count: int) -> None:
+    sync: Synchronizer[int] = Synchronizer(0, queue_size=4)
+    feed(sync, [(D, i) for i in range(count)])
+    assert feed(sync, [(C, count - 5), (C, count - 4)]) == [(count - 4, count - 4)]
 
 
 def test_stamps_further_apart_than_the_slop_never_pair() -> None:
@@ -134,6 +167,27 @@ def test_a_jump_counts_once_though_one_stream_comes_later(back_ms: int, lag_ms: 
     times = play(sync, images)
     assert sync.counts["jumps"] == 1
     assert longest_gap(times) <= (700 * MS if back_ms < 1000 else abs(lag_ms) * MS + 2 * FRAME)
+
+
+@pytest.mark.parametrize(("lag_ms", "jumps"), [(400, 1), (401, 2), (2000, 2)])
+def test_the_other_stream_follows_a_jump_within_two_fifths_of_a_second_or_makes_its_own(
+    lag_ms: int, jumps: int
+) -> None:
+    sync: Synchronizer[int] = Synchronizer(0)
+    before = [(0, C, 5000 * MS), (1, D, 5000 * MS), (2, C, 0), (3, D, 5033 * MS)]
+    times = play(sync, [*before, (2 + lag_ms * MS, D, 0)])
+    assert sync.counts["jumps"] == jumps
+    assert len(times) == (2 if jumps == 1 else 1)
+
+
+@pytest.mark.parametrize(("later", "jumps"), [([], 0), ([250], 1)])
+def test_images_behind_the_newest_that_come_in_reverse_are_no_jump(
+    later: list[int], jumps: int
+) -> None:
+    sync: Synchronizer[int] = Synchronizer(0)
+    stamps = [10_000, 9_900, 9_800, 9_700, 9_600, 9_500, *(9_500 + ms for ms in later)]
+    play(sync, [(i * 100 * MS, C, ms * MS) for i, ms in enumerate(stamps)])
+    assert sync.counts["jumps"] == jumps
 
 
 @settings(max_examples=100, deadline=None)
