@@ -99,7 +99,7 @@ setup(
         "pillow>=9",
         "pyyaml",
         "safetensors>=0.4",
-        "torch>=2.3",
+        "torch>=2.5",
         "tqdm>=4.57",
     ],
     extras_require={

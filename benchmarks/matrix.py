@@ -51,7 +51,7 @@ ROWS = (
     Row(
         "oldest",
         "3.10",
-        held=("torch==2.3.*", "numpy==1.26.*", "opencv-python-headless==4.5.*"),
+        held=("torch==2.5.*", "numpy==1.26.*", "opencv-python-headless==4.5.*"),
     ),
     Row("kilted", "3.12", ros="kilted"),
 )

@@ -1,6 +1,6 @@
 """A network as an ONNX graph.
 
-By a trace (PyTorch's first exporter): one to three seconds, for any size of image, from PyTorch 2.3
+By a trace (PyTorch's first exporter): one to three seconds, for any size of image, from PyTorch 2.5
 on. The exporter that is to replace it took ten times as long, and its graph for any size 72 ms in
 ONNX Runtime where the traced one took 39 (`fafnet-nano`, 320x240, one thread).
 """

@@ -134,8 +134,8 @@ def tour(
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="/proc is Linux's")
 def test_transitions_in_any_order_leak_nothing(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
-    # New threads get any of many arenas otherwise, which fill up one after the other: by 34 MB in 20
-    # transitions once, and by nothing in the next 100.
+    # New threads get any of many arenas otherwise, which fill up one after the other: by 34 MB in
+    # 20 transitions once, and by nothing in the next 100.
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     labels = ros.collect(Image, "fafnet/labels")
     ros.start("synthetic_camera", width=128, height=96, frames=4, rate=10.0)
