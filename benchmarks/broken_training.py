@@ -141,7 +141,8 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
 
 def _kill(process: subprocess.Popen[str]) -> str:
     """Kill a process and those that it started, which would hold its output open; return that."""
-    for pid in [*_children(process.pid), process.pid]:
+    # Once it has ended, its number may be another's.
+    for pid in [] if process.poll() is not None else [*_children(process.pid), process.pid]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return process.communicate()[1]

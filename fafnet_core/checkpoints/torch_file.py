@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ class _Unread:
 
 # The authors' best score is a float64 of NumPy, under its name before or since version 2. It is not
 # needed: stand-ins of these names take it, so that NumPy is not called with a stranger's values.
-_NUMPY_NUMBER = [
+_NUMPY_NUMBER: list[Any] = [
     type(name, (_Unread,), {"__module__": module, "__qualname__": name})
     for module, name in (
         ("numpy", "dtype"),
@@ -75,11 +74,10 @@ _NUMPY_NUMBER = [
 
 
 def _read_pickle(path: Path, *, is_zip: bool) -> Any:
-    safe_globals = getattr(torch.serialization, "safe_globals", None)  # since PyTorch 2.5
     try:
         if is_zip:
             _check_archive(path)
-        with nullcontext() if safe_globals is None else safe_globals(_NUMPY_NUMBER):
+        with torch.serialization.safe_globals(_NUMPY_NUMBER):
             content = torch.load(path, map_location="cpu", weights_only=True)
         _check_tensors(content)
         return content
@@ -91,11 +89,6 @@ def _read_pickle(path: Path, *, is_zip: bool) -> Any:
             raise ValueError(
                 f"{path} cannot be read as a checkpoint of torch.save: it is damaged, cut short, or"
                 " holds something else than tensors, numbers and text"
-            ) from error
-        if safe_globals is None and found[1].startswith("numpy"):
-            raise ValueError(
-                f"{path} holds a NumPy number, which PyTorch {torch.__version__} cannot read"
-                " safely; use PyTorch 2.5 or newer"
             ) from error
         raise ValueError(
             f"{path} asks for {found[1]!r:.100}, which is no part of a checkpoint of weights;"

@@ -240,16 +240,6 @@ def test_bad_files_are_refused_with_nothing_run_and_nothing_written(
     assert not out.parent.exists()
 
 
-def test_where_pytorch_cannot_read_a_numpy_number_it_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr("torch.serialization.safe_globals")
-    path = write(tmp_path / "theirs.pth", {})
-    with pytest.raises(ValueError, match="NumPy"):
-        read_release_file(path)
-    assert read_release_file(write(path, {}, best_score=0.0)).state == {}
-
-
 @pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
 def test_a_number_of_any_numpy_is_read(tmp_path: Path, module: bytes) -> None:
     written, path = write(tmp_path / "written.pth", {}), tmp_path / "theirs.pth"
